@@ -1,0 +1,106 @@
+//! The text that a base model learns from: worked solutions in given shares.
+
+use crate::seed::Stream;
+use crate::split::{Dataset, DatasetError, Split};
+use crate::{Domain, SolutionKind};
+
+/// Shares of the kinds of document; only their ratios matter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shares {
+    /// A weight for each kind of worked solution.
+    pub solutions: Vec<(SolutionKind, f64)>,
+    /// The weight of drills: lines of practice without a question.
+    pub drill: f64,
+}
+
+/// One document: a prompt (empty for a drill) and what follows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    /// The question.
+    pub prompt: String,
+    /// The completion that follows, tags included.
+    pub completion: String,
+}
+
+/// A corpus cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CorpusError {
+    /// The questions cannot be had.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// The domain has no worked solution of this kind.
+    #[error("task `{domain}` has no worked solution of the kind `{kind}`: leave its share out")]
+    NoSolution {
+        /// The domain's name.
+        domain: String,
+        /// The kind that is missing.
+        kind: &'static str,
+    },
+    /// Every share is zero.
+    #[error("the shares of the corpus sum to {0}: give at least one above 0")]
+    NoShares(f64),
+}
+
+/// Writes documents from the train split of a domain.
+pub struct Corpus<'a> {
+    domain: &'a dyn Domain,
+    dataset: Dataset<'a>,
+    shares: Shares,
+    total: f64,
+    level: u32,
+    seed: u64,
+}
+
+impl<'a> Corpus<'a> {
+    /// A corpus over `dataset`, which poses the questions of `domain` at `level`.
+    ///
+    /// # Errors
+    /// When no share is above 0, or the domain lacks a kind that has one.
+    pub fn new(
+        domain: &'a dyn Domain,
+        dataset: Dataset<'a>,
+        shares: Shares,
+        level: u32,
+        seed: u64,
+    ) -> Result<Self, CorpusError> {
+        let total = shares.drill + shares.solutions.iter().map(|(_, share)| share).sum::<f64>();
+        if !(total.is_finite() && total > 0.0) {
+            return Err(CorpusError::NoShares(total));
+        }
+        let corpus = Self { domain, dataset, shares, total, level, seed };
+        let task = corpus.dataset.task(Split::Train, 0)?;
+        for (kind, share) in &corpus.shares.solutions {
+            let mut stream = Stream::at("corpus/probe", seed, &[]);
+            if *share > 0.0 && domain.solve(&task.problem, *kind, &mut stream).is_none() {
+                return Err(CorpusError::NoSolution { domain: task.task, kind: kind.name() });
+            }
+        }
+        if corpus.shares.drill > 0.0 && domain.drill(&mut Stream::at("corpus/probe", seed, &[]), level).is_none() {
+            return Err(CorpusError::NoSolution { domain: task.task, kind: "drill" });
+        }
+        Ok(corpus)
+    }
+
+    /// The document at `index`: the same for ever.
+    ///
+    /// # Errors
+    /// When the questions of the level all fall into the test split.
+    pub fn document(&self, index: u64) -> Result<Document, CorpusError> {
+        let mut stream = Stream::at("corpus", self.seed, &[u64::from(self.level), index]);
+        let mut left = stream.unit() * self.total;
+        for (kind, share) in &self.shares.solutions {
+            if left < *share {
+                let problem = self.dataset.task(Split::Train, index)?.problem;
+                let solution = self.domain.solve(&problem, *kind, &mut stream).ok_or_else(|| {
+                    CorpusError::NoSolution { domain: problem.prompt.clone(), kind: kind.name() }
+                })?;
+                let completion = thinkling_verifiers::answer::compose(&solution.thinking, &solution.answer);
+                return Ok(Document { prompt: problem.prompt, completion });
+            }
+            left -= share;
+        }
+        let drill = self.domain.drill(&mut stream, self.level).unwrap_or_default();
+        Ok(Document { prompt: String::new(), completion: drill })
+    }
+}

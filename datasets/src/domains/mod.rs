@@ -1,0 +1,58 @@
+//! The table of domains: a `mod` line and a row each.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::Domain;
+
+pub mod addition;
+pub mod parity;
+
+/// One row of the table of domains.
+pub struct Row {
+    /// The name that recipes and the command line use.
+    pub name: &'static str,
+    /// One line for `thinkling list tasks`.
+    pub about: &'static str,
+    /// What an answer looks like, in a word or two.
+    pub answers: &'static str,
+    /// Makes the domain from its settings (`null` or `{}`: the defaults).
+    pub build: fn(&Value) -> Result<Box<dyn Domain>, SettingsError>,
+}
+
+/// The table of domains: one row each.
+pub const DOMAINS: &[Row] = &[addition::ROW, parity::ROW];
+
+/// The row named `name`.
+pub fn find(name: &str) -> Option<&'static Row> {
+    DOMAINS.iter().find(|row| row.name == name)
+}
+
+/// A domain's settings could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("settings of task `{domain}`: {message}")]
+pub struct SettingsError {
+    /// The domain's name in the table.
+    pub domain: &'static str,
+    /// What is wrong and what is allowed.
+    pub message: String,
+}
+
+/// Reads a domain's settings, where `null` stands for the defaults.
+fn build<D: Domain + Default + for<'de> Deserialize<'de> + 'static>(
+    domain: &'static str,
+    value: &Value,
+) -> Result<Box<dyn Domain>, SettingsError> {
+    if value.is_null() {
+        return Ok(Box::new(D::default()));
+    }
+    match D::deserialize(value) {
+        Ok(domain) => Ok(Box::new(domain)),
+        Err(error) => Err(SettingsError { domain, message: error.to_string() }),
+    }
+}
+
+/// The characters of `text` as symbols of an alphabet.
+fn characters(text: &str) -> Vec<String> {
+    text.chars().map(String::from).collect()
+}

@@ -1,0 +1,34 @@
+//! The answer as a string, letter by letter.
+
+use serde::Deserialize;
+
+use crate::{Item, Row, Verdict, Verifier, answer, settings};
+
+/// The row of the table.
+pub const ROW: Row = Row {
+    name: "exact",
+    about: "the text between the answer tags equals the answer, letter by letter",
+    build: |value| Ok(Box::new(settings::<Exact>("exact", value)?)),
+};
+
+/// Compares the text between the answer tags with the answer.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Exact {
+    /// Whether letters of both cases are equal.
+    pub ignore_case: bool,
+}
+
+impl Verifier for Exact {
+    fn verify(&self, item: &Item<'_>) -> Verdict {
+        let Some(gold) = item.answer else {
+            return Verdict::error("the item has no answer to compare with");
+        };
+        let Some(found) = answer::tagged(item.completion) else {
+            return Verdict::malformed("no closed <answer> after the thinking");
+        };
+        let equal = found == gold.trim()
+            || (self.ignore_case && found.to_lowercase() == gold.trim().to_lowercase());
+        if equal { Verdict::correct(found, "equal") } else { Verdict::wrong(found, "not equal") }
+    }
+}
