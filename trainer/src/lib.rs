@@ -1,1 +1,4 @@
 //! How a policy learns from verdicts.
+
+pub mod kernels;
+pub mod policy;

@@ -1,0 +1,229 @@
+//! Causal attention of one sequence, in blocks of queries: no matrix of time by time is kept.
+
+use super::exponential::exp;
+use super::matmul::{Packed, add_outer};
+
+/// Queries that are handled together.
+const BLOCK: usize = 32;
+
+/// Where the heads of a matrix lie: element `i` of head `h` in row `t` is `data[t · row + h · head + i]`.
+#[derive(Clone, Copy)]
+pub struct Heads<'a> {
+    /// The numbers, from the first head of the first row on.
+    pub data: &'a [f32],
+    /// Distance between rows.
+    pub row: usize,
+    /// Distance between heads.
+    pub head: usize,
+}
+
+/// As [`Heads`], to be written.
+pub struct HeadsMut<'a> {
+    /// The numbers, from the first head of the first row on.
+    pub data: &'a mut [f32],
+    /// Distance between rows.
+    pub row: usize,
+    /// Distance between heads.
+    pub head: usize,
+}
+
+impl<'a> HeadsMut<'a> {
+    /// The rows from `row` on of a matrix `[rows, heads · width]`.
+    pub fn packed(data: &'a mut [f32], row: usize, heads: usize, width: usize) -> Self {
+        Self { data: &mut data[row * heads * width..], row: heads * width, head: width }
+    }
+}
+
+/// Sizes of an attention.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Query heads.
+    pub heads: usize,
+    /// Heads of keys and values; divides `heads`.
+    pub key_heads: usize,
+    /// Width of a query and of a key.
+    pub query_dim: usize,
+    /// Width of a value.
+    pub value_dim: usize,
+}
+
+impl Shape {
+    fn scale(&self) -> f32 {
+        1.0 / (self.query_dim as f32).sqrt()
+    }
+
+    fn group(&self) -> usize {
+        self.heads / self.key_heads
+    }
+}
+
+/// Buffers that are used again from call to call.
+#[derive(Default)]
+pub struct Scratch {
+    keys: Packed,
+    values: Packed,
+    keys_straight: Packed,
+    values_transposed: Packed,
+    gathered: Vec<f32>,
+    weights: Vec<f32>,
+    dweights: Vec<f32>,
+    dkeys: Vec<f32>,
+    dvalues: Vec<f32>,
+}
+
+/// Copies one head of all rows into `out`, row behind row.
+fn gather(from: Heads<'_>, head: usize, width: usize, time: usize, out: &mut Vec<f32>) {
+    out.clear();
+    for t in 0..time {
+        let at = t * from.row + head * from.head;
+        out.extend_from_slice(&from.data[at..at + width]);
+    }
+}
+
+dispatch! {
+    /// Turns scores into attention weights: row `i` sees the first `seen + i` of its numbers, the rest become 0.
+    fn causal_softmax(scores: &mut [f32], width: usize, seen: usize, scale: f32) {
+        for (i, row) in scores.chunks_exact_mut(width).enumerate() {
+            let (row, hidden) = row.split_at_mut((seen + i).min(width));
+            hidden.fill(0.0);
+            softmax(row, scale);
+        }
+    }
+}
+
+/// `softmax(scale · row)` in place.
+#[inline(always)]
+pub(super) fn softmax(row: &mut [f32], scale: f32) {
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    for chunk in row.chunks(16) {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = if *value > *lane { *value } else { *lane };
+        }
+    }
+    let top = lanes.iter().fold(f32::NEG_INFINITY, |top, lane| if *lane > top { *lane } else { top });
+    let mut sums = [0.0f32; 16];
+    let mut chunks = row.chunks_exact_mut(16);
+    for chunk in &mut chunks {
+        for lane in 0..16 {
+            chunk[lane] = exp((chunk[lane] - top) * scale);
+            sums[lane] += chunk[lane];
+        }
+    }
+    for (value, sum) in chunks.into_remainder().iter_mut().zip(&mut sums) {
+        *value = exp((*value - top) * scale);
+        *sum += *value;
+    }
+    let total = 1.0 / sums.iter().sum::<f32>();
+    for value in row {
+        *value *= total;
+    }
+}
+
+dispatch! {
+    /// Overwrites `dweights` with the gradient of the scores.
+    fn softmax_backward(weights: &[f32], dweights: &mut [f32], width: usize, scale: f32) {
+        for (weights, dweights) in weights.chunks_exact(width).zip(dweights.chunks_exact_mut(width)) {
+            let mut along = 0.0;
+            for (weight, dweight) in weights.iter().zip(dweights.iter()) {
+                along += weight * dweight;
+            }
+            for (weight, dweight) in weights.iter().zip(dweights) {
+                *dweight = weight * (*dweight - along) * scale;
+            }
+        }
+    }
+}
+
+impl Scratch {
+    /// The attention weights of `rows` queries from `start` on, `[rows, start + rows]`, in `self.weights`.
+    fn weigh(&mut self, shape: Shape, query: Heads<'_>, head: usize, start: usize, rows: usize) {
+        let seen = start + rows;
+        self.weights.resize(rows * seen, 0.0);
+        let query_rows = &query.data[start * query.row + head * query.head..];
+        self.keys.part(shape.query_dim, seen, query_rows, query.row, &mut self.weights, seen, rows, false);
+        causal_softmax(&mut self.weights, seen, start + 1, shape.scale());
+    }
+}
+
+/// Attention of one sequence of `time` rows; `out` is overwritten.
+pub fn forward(
+    shape: Shape,
+    time: usize,
+    query: Heads<'_>,
+    key: Heads<'_>,
+    value: Heads<'_>,
+    out: HeadsMut<'_>,
+    scratch: &mut Scratch,
+) {
+    for key_head in 0..shape.key_heads {
+        gather(key, key_head, shape.query_dim, time, &mut scratch.gathered);
+        scratch.keys.pack_transposed(&scratch.gathered, time, shape.query_dim);
+        gather(value, key_head, shape.value_dim, time, &mut scratch.gathered);
+        scratch.values.pack_straight(&scratch.gathered, time, shape.value_dim);
+        for head in key_head * shape.group()..(key_head + 1) * shape.group() {
+            for start in (0..time).step_by(BLOCK) {
+                let rows = BLOCK.min(time - start);
+                let seen = start + rows;
+                scratch.weigh(shape, query, head, start, rows);
+                let out_rows = &mut out.data[start * out.row + head * out.head..];
+                scratch.values.part(seen, shape.value_dim, &scratch.weights, seen, out_rows, out.row, rows, false);
+            }
+        }
+    }
+}
+
+/// Overwrites the gradients of query, key and value of one sequence; the weights are computed again.
+#[allow(clippy::too_many_arguments, reason = "three operands, their gradients and their shapes")]
+pub fn backward(
+    shape: Shape,
+    time: usize,
+    query: Heads<'_>,
+    key: Heads<'_>,
+    value: Heads<'_>,
+    dout: Heads<'_>,
+    dquery: HeadsMut<'_>,
+    dkey: HeadsMut<'_>,
+    dvalue: HeadsMut<'_>,
+    scratch: &mut Scratch,
+) {
+    let (query_dim, value_dim) = (shape.query_dim, shape.value_dim);
+    for key_head in 0..shape.key_heads {
+        gather(key, key_head, query_dim, time, &mut scratch.gathered);
+        scratch.keys.pack_transposed(&scratch.gathered, time, query_dim);
+        scratch.keys_straight.pack_straight(&scratch.gathered, time, query_dim);
+        gather(value, key_head, value_dim, time, &mut scratch.gathered);
+        scratch.values_transposed.pack_transposed(&scratch.gathered, time, value_dim);
+        scratch.dkeys.clear();
+        scratch.dkeys.resize(time * query_dim, 0.0);
+        scratch.dvalues.clear();
+        scratch.dvalues.resize(time * value_dim, 0.0);
+        for head in key_head * shape.group()..(key_head + 1) * shape.group() {
+            for start in (0..time).step_by(BLOCK) {
+                let rows = BLOCK.min(time - start);
+                let seen = start + rows;
+                scratch.weigh(shape, query, head, start, rows);
+                let dout_rows = &dout.data[start * dout.row + head * dout.head..];
+                let outer = (rows, seen, value_dim);
+                add_outer(&scratch.weights, seen, dout_rows, dout.row, &mut scratch.dvalues[..seen * value_dim], outer);
+                scratch.dweights.resize(rows * seen, 0.0);
+                scratch.values_transposed.part(
+                    value_dim, seen, dout_rows, dout.row, &mut scratch.dweights, seen, rows, false,
+                );
+                softmax_backward(&scratch.weights, &mut scratch.dweights, seen, shape.scale());
+                let query_rows = &query.data[start * query.row + head * query.head..];
+                let outer = (rows, seen, query_dim);
+                add_outer(&scratch.dweights, seen, query_rows, query.row, &mut scratch.dkeys[..seen * query_dim], outer);
+                let dquery_rows = &mut dquery.data[start * dquery.row + head * dquery.head..];
+                scratch.keys_straight.part(
+                    seen, query_dim, &scratch.dweights, seen, dquery_rows, dquery.row, rows, false,
+                );
+            }
+        }
+        for t in 0..time {
+            let at = t * dkey.row + key_head * dkey.head;
+            dkey.data[at..at + query_dim].copy_from_slice(&scratch.dkeys[t * query_dim..(t + 1) * query_dim]);
+            let at = t * dvalue.row + key_head * dvalue.head;
+            dvalue.data[at..at + value_dim].copy_from_slice(&scratch.dvalues[t * value_dim..(t + 1) * value_dim]);
+        }
+    }
+}

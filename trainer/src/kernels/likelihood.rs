@@ -1,0 +1,108 @@
+//! Log-probability and entropy of chosen tokens: the logits exist for a block of rows at a time only.
+
+use super::exponential::exp;
+use super::matmul::{Packed, add_outer};
+
+/// Rows whose logits are held at once.
+const BLOCK: usize = 128;
+
+/// The output head: `[vocabulary, hidden]`, packed for both directions.
+pub struct Head<'a> {
+    /// Packed for `hidden · headᵀ`.
+    pub forward: &'a Packed,
+    /// Packed for `dlogits · head`.
+    pub backward: &'a Packed,
+    /// Number of tokens.
+    pub vocabulary: usize,
+    /// Width of a row.
+    pub hidden: usize,
+    /// Logits are multiplied by this (one over the temperature).
+    pub inverse_temperature: f32,
+}
+
+dispatch! {
+    /// For each row of `logits`: the log-probability of its target and the entropy; `logits` becomes probabilities.
+    fn log_probabilities(
+        logits: &mut [f32], vocabulary: usize, inverse_temperature: f32, targets: &[u32],
+        chosen: &mut [f32], entropies: &mut [f32],
+    ) {
+        let rows = logits.chunks_exact_mut(vocabulary).zip(targets).zip(chosen).zip(entropies);
+        for (((row, target), chosen), entropy) in rows {
+            for value in row.iter_mut() {
+                *value *= inverse_temperature;
+            }
+            let top = row.iter().fold(f32::NEG_INFINITY, |top, value| if *value > top { *value } else { top });
+            let target = row[*target as usize] - top;
+            let (mut sum, mut along) = (0.0, 0.0);
+            for value in row.iter_mut() {
+                let shifted = *value - top;
+                *value = exp(shifted);
+                sum += *value;
+                along += *value * shifted;
+            }
+            let log_sum = sum.ln();
+            *chosen = target - log_sum;
+            *entropy = log_sum - along / sum;
+            for value in row {
+                *value /= sum;
+            }
+        }
+    }
+}
+
+impl Head<'_> {
+    fn probabilities(&self, hidden: &[f32], targets: &[u32], logits: &mut Vec<f32>, out: (&mut [f32], &mut [f32])) {
+        logits.resize(targets.len() * self.vocabulary, 0.0);
+        self.forward.product(hidden, self.hidden, logits, self.vocabulary, targets.len(), false);
+        log_probabilities(logits, self.vocabulary, self.inverse_temperature, targets, out.0, out.1);
+    }
+
+    /// Fills `chosen` and `entropies` (`[rows]`) for `hidden` (`[rows, hidden]`).
+    pub fn forward(
+        &self,
+        hidden: &[f32],
+        targets: &[u32],
+        chosen: &mut [f32],
+        entropies: &mut [f32],
+        logits: &mut Vec<f32>,
+    ) {
+        for start in (0..targets.len()).step_by(BLOCK) {
+            let end = (start + BLOCK).min(targets.len());
+            let rows = &hidden[start * self.hidden..end * self.hidden];
+            let out = (&mut chosen[start..end], &mut entropies[start..end]);
+            self.probabilities(rows, &targets[start..end], logits, out);
+        }
+    }
+
+    /// Overwrites `dhidden` and adds to `dhead`, given the gradient of the log-probabilities.
+    pub fn backward(
+        &self,
+        hidden: &[f32],
+        targets: &[u32],
+        dchosen: &[f32],
+        dhidden: &mut [f32],
+        dhead: &mut [f32],
+        logits: &mut Vec<f32>,
+    ) {
+        let mut ignored = [[0.0; BLOCK]; 2];
+        for start in (0..targets.len()).step_by(BLOCK) {
+            let end = (start + BLOCK).min(targets.len());
+            let rows = &hidden[start * self.hidden..end * self.hidden];
+            let targets = &targets[start..end];
+            let [chosen, entropies] = &mut ignored;
+            self.probabilities(rows, targets, logits, (chosen, entropies));
+            for ((row, target), dchosen) in
+                logits.chunks_exact_mut(self.vocabulary).zip(targets).zip(&dchosen[start..end])
+            {
+                let factor = dchosen * self.inverse_temperature;
+                for value in row.iter_mut() {
+                    *value *= -factor;
+                }
+                row[*target as usize] += factor;
+            }
+            let dhidden = &mut dhidden[start * self.hidden..end * self.hidden];
+            self.backward.product(logits, self.vocabulary, dhidden, self.hidden, targets.len(), false);
+            add_outer(logits, self.vocabulary, rows, self.hidden, dhead, (targets.len(), self.vocabulary, self.hidden));
+        }
+    }
+}

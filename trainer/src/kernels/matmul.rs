@@ -1,0 +1,262 @@
+//! Matrix products.
+//!
+//! A weight is packed once an update into panels of 32 columns, so that a product of any number of rows reads it in
+//! order. Every output is one chain of multiply-adds over `k` in order: a row's bits do not depend on the rows beside
+//! it, so a batch may be cut anywhere.
+
+use super::{count_flops, multiply_add};
+
+/// Columns of a panel: two AVX-512 registers.
+const PANEL: usize = 32;
+/// Rows of a register tile: 8 × 2 accumulators; with 12 rows the compiler spills them.
+const TILE: usize = 8;
+
+/// One cache line of floats.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
+/// The right matrix of a product, `k` × `n`, in panels of columns padded with zeros.
+#[derive(Clone, Debug, Default)]
+pub struct Packed {
+    k: usize,
+    n: usize,
+    lines: Vec<Line>,
+}
+
+impl Packed {
+    /// Packs `weight`, stored `[n, k]` as a linear layer's is, for products `x · weightᵀ`.
+    pub fn pack_transposed(&mut self, weight: &[f32], n: usize, k: usize) {
+        assert_eq!(weight.len(), n * k);
+        self.reset(k, n);
+        for (column, row) in weight.chunks_exact(k).enumerate() {
+            let (panel, lane) = (column / PANEL, column % PANEL);
+            let lines = self.lines[2 * panel * k + lane / 16..].iter_mut().step_by(2);
+            for (line, value) in lines.zip(row) {
+                line.0[lane % 16] = *value;
+            }
+        }
+    }
+
+    /// Packs `matrix`, stored `[k, n]`, for products `x · matrix`.
+    pub fn pack_straight(&mut self, matrix: &[f32], k: usize, n: usize) {
+        assert_eq!(matrix.len(), n * k);
+        self.reset(k, n);
+        for (depth, row) in matrix.chunks_exact(n).enumerate() {
+            for (line, values) in row.chunks(16).enumerate() {
+                let (panel, half) = (line / 2, line % 2);
+                self.lines[(panel * k + depth) * 2 + half].0[..values.len()].copy_from_slice(values);
+            }
+        }
+    }
+
+    fn reset(&mut self, k: usize, n: usize) {
+        self.k = k;
+        self.n = n;
+        self.lines.clear();
+        self.lines.resize(n.div_ceil(PANEL) * k * 2, Line([0.0; 16]));
+    }
+
+    /// `y = x · self`, or `y += x · self`.
+    ///
+    /// Shapes: `x` is `[rows, k]` with rows `x_stride` apart, `y` is `[rows, n]` with rows `y_stride` apart.
+    pub fn product(&self, x: &[f32], x_stride: usize, y: &mut [f32], y_stride: usize, rows: usize, add: bool) {
+        self.part(self.k, self.n, x, x_stride, y, y_stride, rows, add);
+    }
+
+    /// As [`Packed::product`] with the first `k` rows and `n` columns of the packed matrix.
+    #[allow(clippy::too_many_arguments, reason = "two matrices with their strides and a shape")]
+    pub fn part(
+        &self,
+        k: usize,
+        n: usize,
+        x: &[f32],
+        x_stride: usize,
+        y: &mut [f32],
+        y_stride: usize,
+        rows: usize,
+        add: bool,
+    ) {
+        if rows == 0 || n == 0 {
+            return;
+        }
+        assert!(k <= self.k && n <= self.n && x_stride >= k && y_stride >= n);
+        assert!(x.len() >= (rows - 1) * x_stride + k && y.len() >= (rows - 1) * y_stride + n);
+        count_flops(2 * rows * k * n);
+        product(&self.lines, 2 * self.k, k, n, x, x_stride, y, y_stride, rows, add);
+    }
+}
+
+dispatch! {
+    fn product(
+        lines: &[Line], panel_lines: usize, k: usize, n: usize,
+        x: &[f32], x_stride: usize, y: &mut [f32], y_stride: usize, rows: usize, add: bool,
+    ) {
+        for (panel, lines) in lines.chunks_exact(panel_lines).enumerate().take(n.div_ceil(PANEL)) {
+            let lines = &lines[..2 * k];
+            let columns = (n - panel * PANEL).min(PANEL);
+            let mut row = 0;
+            while row < rows {
+                let x = &x[row * x_stride..];
+                let y = &mut y[row * y_stride + panel * PANEL..];
+                macro_rules! tile {
+                    ($($count:literal)*) => {
+                        match rows - row {
+                            $($count => {
+                                tile::<$count, FUSED>(lines, x, x_stride, y, y_stride, columns, add);
+                                row += $count;
+                            })*
+                            _ => {
+                                tile::<TILE, FUSED>(lines, x, x_stride, y, y_stride, columns, add);
+                                row += TILE;
+                            }
+                        }
+                    };
+                }
+                tile!(1 2 3 4 5 6 7);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn tile<const ROWS: usize, const FUSED: bool>(
+    lines: &[Line],
+    x: &[f32],
+    x_stride: usize,
+    y: &mut [f32],
+    y_stride: usize,
+    columns: usize,
+    add: bool,
+) {
+    let mut sums = [[[0.0f32; 16]; 2]; ROWS];
+    let k = lines.len() / 2;
+    let rows: [&[f32]; ROWS] = std::array::from_fn(|row| &x[row * x_stride..row * x_stride + k]);
+    for depth in 0..k {
+        let (low, high) = (&lines[2 * depth].0, &lines[2 * depth + 1].0);
+        for row in 0..ROWS {
+            // SAFETY: every slice of `rows` is `k` long, and `depth < k`.
+            let value = unsafe { *rows[row].get_unchecked(depth) };
+            for lane in 0..16 {
+                sums[row][0][lane] = multiply_add::<FUSED>(value, low[lane], sums[row][0][lane]);
+            }
+            for lane in 0..16 {
+                sums[row][1][lane] = multiply_add::<FUSED>(value, high[lane], sums[row][1][lane]);
+            }
+        }
+    }
+    for (row, sums) in sums.iter().enumerate() {
+        let sums = sums.as_flattened();
+        let out = &mut y[row * y_stride..row * y_stride + columns];
+        if columns == PANEL {
+            let out = &mut out[..PANEL];
+            if add {
+                for lane in 0..PANEL {
+                    out[lane] += sums[lane];
+                }
+            } else {
+                out.copy_from_slice(sums);
+            }
+        } else {
+            for (out, sum) in out.iter_mut().zip(sums) {
+                *out = if add { *out + sum } else { *sum };
+            }
+        }
+    }
+}
+
+/// `out += leftᵀ · right`: the gradient of a weight from its output's gradient and its input.
+///
+/// Shapes: `left` is `[rows, m]` with rows `left_stride` apart, `right` `[rows, n]` likewise, `out` `[m, n]`.
+pub fn add_outer(
+    left: &[f32],
+    left_stride: usize,
+    right: &[f32],
+    right_stride: usize,
+    out: &mut [f32],
+    (rows, m, n): (usize, usize, usize),
+) {
+    if rows == 0 {
+        return;
+    }
+    assert!(left.len() >= (rows - 1) * left_stride + m && right.len() >= (rows - 1) * right_stride + n);
+    assert_eq!(out.len(), m * n);
+    count_flops(2 * rows * m * n);
+    // SAFETY: the bounds are asserted above, and `out` is borrowed mutably, so it overlaps neither operand.
+    unsafe {
+        gemm::gemm(
+            m, n, rows,
+            out.as_mut_ptr(), 1, n as isize, true,
+            left.as_ptr(), left_stride as isize, 1,
+            right.as_ptr(), 1, right_stride as isize,
+            1.0f32, 1.0f32, false, false, false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use thinkling_datasets::seed::Stream;
+
+    fn random(length: usize, stream: &mut Stream) -> Vec<f32> {
+        (0..length).map(|_| stream.normal() as f32).collect()
+    }
+
+    #[test]
+    fn products_agree_with_float64() {
+        let mut stream = Stream::at("matmul", 0, &[]);
+        for (rows, k, n) in [(1, 1, 1), (3, 7, 33), (12, 64, 32), (13, 65, 31), (50, 96, 130), (128, 40, 64)] {
+            let (x, w) = (random(rows * k, &mut stream), random(n * k, &mut stream));
+            let mut transposed = Packed::default();
+            transposed.pack_transposed(&w, n, k);
+            let mut y = vec![1.0; rows * n];
+            transposed.product(&x, k, &mut y, n, rows, false);
+            let mut added = y.clone();
+            transposed.product(&x, k, &mut added, n, rows, true);
+            let mut straight = Packed::default();
+            let columns: Vec<f32> = (0..k * n).map(|i| w[(i % n) * k + i / n]).collect();
+            straight.pack_straight(&columns, k, n);
+            let mut same = vec![0.0; rows * n];
+            straight.product(&x, k, &mut same, n, rows, false);
+            assert_eq!(y, same);
+            let mut outer = vec![0.5; k * n];
+            add_outer(&x, k, &y, n, &mut outer, (rows, k, n));
+            for row in 0..rows {
+                for column in 0..n {
+                    let exact: f64 =
+                        (0..k).map(|i| f64::from(x[row * k + i]) * f64::from(w[column * k + i])).sum();
+                    let scale = (k as f64).sqrt() * 1e-6 * 4.0;
+                    assert!((f64::from(y[row * n + column]) - exact).abs() < scale, "{rows} {k} {n}");
+                    assert!((f64::from(added[row * n + column]) - 2.0 * exact).abs() < 2.0 * scale);
+                }
+            }
+            for i in 0..k {
+                for column in 0..n {
+                    let exact: f64 = 0.5
+                        + (0..rows)
+                            .map(|row| f64::from(x[row * k + i]) * f64::from(y[row * n + column]))
+                            .sum::<f64>();
+                    assert!((f64::from(outer[i * n + column]) - exact).abs() < 1e-3, "{rows} {k} {n}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_does_not_depend_on_its_neighbours() {
+        let mut stream = Stream::at("matmul", 1, &[]);
+        let (rows, k, n) = (29, 50, 70);
+        let (x, w) = (random(rows * k, &mut stream), random(n * k, &mut stream));
+        let mut packed = Packed::default();
+        packed.pack_transposed(&w, n, k);
+        let mut all = vec![0.0; rows * n];
+        packed.product(&x, k, &mut all, n, rows, false);
+        for row in 0..rows {
+            let mut alone = vec![0.0; n];
+            packed.product(&x[row * k..], k, &mut alone, n, 1, false);
+            assert_eq!(alone, all[row * n..(row + 1) * n]);
+        }
+    }
+}

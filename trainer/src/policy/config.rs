@@ -1,0 +1,124 @@
+//! The shape of a policy, under the names of Hugging Face's configurations.
+
+use serde::{Deserialize, Serialize};
+
+/// Which attention a policy has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Attention {
+    /// Multi-head latent attention: keys and values from one small latent a token, decoupled rotary positions.
+    Mla,
+    /// Grouped attention: `num_key_value_heads` heads of keys and values, shared by groups of query heads.
+    Gqa,
+}
+
+/// The shape of a policy.
+///
+/// Source: DeepSeek-V3 (arXiv 2412.19437 §2.1) for attention and experts. Learned absolute positions are ours: with
+/// rotary positions alone, models of this size do not learn to address by place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    /// Number of tokens that exist.
+    pub vocab_size: usize,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    /// Number of layers.
+    pub num_hidden_layers: usize,
+    /// Number of query heads.
+    pub num_attention_heads: usize,
+    /// Latent or grouped.
+    pub attention: Attention,
+    /// Grouped attention: heads of keys and values.
+    pub num_key_value_heads: usize,
+    /// Grouped attention: width of a head.
+    pub head_dim: usize,
+    /// Latent attention: rank of the query; `None` for a full projection.
+    pub q_lora_rank: Option<usize>,
+    /// Latent attention: rank of keys and values.
+    pub kv_lora_rank: usize,
+    /// Latent attention: width of a head's key without position.
+    pub qk_nope_head_dim: usize,
+    /// Latent attention: width of the rotary key that all heads share.
+    pub qk_rope_head_dim: usize,
+    /// Latent attention: width of a head's value.
+    pub v_head_dim: usize,
+    /// Width of a dense feed-forward.
+    pub intermediate_size: usize,
+    /// Number of routed experts; 0 for dense layers only.
+    pub n_routed_experts: usize,
+    /// Number of shared experts, which see every token.
+    pub n_shared_experts: usize,
+    /// Routed experts a token goes to.
+    pub num_experts_per_tok: usize,
+    /// Width of one expert.
+    pub moe_intermediate_size: usize,
+    /// The first layers, which have a dense feed-forward.
+    pub first_k_dense_replace: usize,
+    /// Whether the gates of the chosen experts are divided by their sum.
+    pub norm_topk_prob: bool,
+    /// Factor on the gates, after normalisation.
+    pub routed_scaling_factor: f32,
+    /// Weight of the sequence-wise balance loss.
+    pub aux_loss_alpha: f32,
+    /// Added under the root of RMSNorm.
+    pub rms_norm_eps: f32,
+    /// Base of the rotary frequencies.
+    pub rope_theta: f32,
+    /// Whether the head is the embedding, transposed.
+    pub tie_word_embeddings: bool,
+    /// Whether a learned vector is added for each absolute position.
+    pub learned_positions: bool,
+    /// Longest sequence.
+    pub max_position_embeddings: usize,
+    /// Deviation of the initial weights.
+    pub initializer_range: f32,
+}
+
+impl Config {
+    /// Whether layer `layer` has experts.
+    pub fn is_sparse(&self, layer: usize) -> bool {
+        self.n_routed_experts > 0 && layer >= self.first_k_dense_replace
+    }
+
+    /// The layers that have experts, in order.
+    pub fn sparse_layers(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.num_hidden_layers).filter(|layer| self.is_sparse(*layer))
+    }
+
+    /// Routed expert choices a token makes in all layers together.
+    pub fn choices_per_token(&self) -> usize {
+        self.sparse_layers().count() * self.num_experts_per_tok
+    }
+
+    /// Width of one head's query and key.
+    pub fn query_dim(&self) -> usize {
+        match self.attention {
+            Attention::Mla => self.qk_nope_head_dim + self.qk_rope_head_dim,
+            Attention::Gqa => self.head_dim,
+        }
+    }
+
+    /// Width of one head's value.
+    pub fn value_dim(&self) -> usize {
+        match self.attention {
+            Attention::Mla => self.v_head_dim,
+            Attention::Gqa => self.head_dim,
+        }
+    }
+
+    /// Width of the part of a head that turns with the position.
+    pub fn rotary_dim(&self) -> usize {
+        match self.attention {
+            Attention::Mla => self.qk_rope_head_dim,
+            Attention::Gqa => self.head_dim,
+        }
+    }
+
+    /// Heads of keys and values that a training forward builds.
+    pub fn key_heads(&self) -> usize {
+        match self.attention {
+            Attention::Mla => self.num_attention_heads,
+            Attention::Gqa => self.num_key_value_heads,
+        }
+    }
+}

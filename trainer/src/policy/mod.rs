@@ -1,0 +1,18 @@
+//! The policy: a transformer in DeepSeek-V3 form, every part a setting.
+//!
+//! Tokens in, log-probabilities out; nothing here knows text.
+
+pub mod config;
+pub mod decoder;
+pub mod parameters;
+pub mod reference;
+pub mod tape;
+pub mod transformer;
+
+pub use config::{Attention, Config};
+pub use parameters::Parameters;
+pub use tape::{Sequence, Tape};
+pub use transformer::Transformer;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! The kernels' policy against candle's, for every setting.
+
+use candle_core::{DType, Device, Tensor};
+use thinkling_datasets::seed::Stream;
+
+use super::reference::Reference;
+use super::{Attention, Config, Parameters, Sequence, Tape, Transformer};
+
+/// A small policy with latent attention and experts.
+pub(crate) fn small() -> Config {
+    Config {
+        vocab_size: 23,
+        hidden_size: 24,
+        num_hidden_layers: 3,
+        num_attention_heads: 4,
+        attention: Attention::Mla,
+        num_key_value_heads: 2,
+        head_dim: 6,
+        q_lora_rank: Some(10),
+        kv_lora_rank: 12,
+        qk_nope_head_dim: 6,
+        qk_rope_head_dim: 4,
+        v_head_dim: 5,
+        intermediate_size: 40,
+        n_routed_experts: 5,
+        n_shared_experts: 1,
+        num_experts_per_tok: 2,
+        moe_intermediate_size: 17,
+        first_k_dense_replace: 1,
+        norm_topk_prob: true,
+        routed_scaling_factor: 1.3,
+        aux_loss_alpha: 0.0,
+        rms_norm_eps: 1e-6,
+        rope_theta: 1000.0,
+        tie_word_embeddings: false,
+        learned_positions: true,
+        max_position_embeddings: 90,
+        initializer_range: 0.2,
+    }
+}
+
+/// Every setting that changes the forward, by name.
+pub(crate) fn settings() -> Vec<(&'static str, Config)> {
+    let base = small();
+    vec![
+        ("latent attention and experts", base.clone()),
+        ("full query", Config { q_lora_rank: None, ..base.clone() }),
+        ("grouped attention", Config { attention: Attention::Gqa, ..base.clone() }),
+        ("one key head", Config { attention: Attention::Gqa, num_key_value_heads: 1, ..base.clone() }),
+        ("dense", Config { n_routed_experts: 0, ..base.clone() }),
+        ("experts from the first layer", Config { first_k_dense_replace: 0, ..base.clone() }),
+        ("no shared expert", Config { n_shared_experts: 0, ..base.clone() }),
+        ("two shared experts", Config { n_shared_experts: 2, ..base.clone() }),
+        ("one expert a token", Config { num_experts_per_tok: 1, norm_topk_prob: false, ..base.clone() }),
+        ("gates as they are", Config { norm_topk_prob: false, ..base.clone() }),
+        ("tied head", Config { tie_word_embeddings: true, ..base.clone() }),
+        ("rotary positions only", Config { learned_positions: false, ..base }),
+    ]
+}
+
+pub(crate) fn policy(config: &Config, seed: u64) -> Transformer {
+    let mut parameters = Parameters::new(config, seed);
+    let mut stream = Stream::at("test policy", seed, &[]);
+    for slot in parameters.layout.slots.clone() {
+        // Norms of 1 would hide a missing factor.
+        if slot.shape.len() == 1 {
+            parameters.values[slot.range].fill_with(|| (1.0 + 0.3 * stream.normal()) as f32);
+        }
+    }
+    for bias in parameters.expert_biases.iter_mut().flatten() {
+        *bias = (0.02 * stream.normal()) as f32;
+    }
+    Transformer::new(config.clone(), parameters)
+}
+
+pub(crate) fn random_tokens(lengths: &[usize], vocabulary: usize) -> Vec<Vec<u32>> {
+    let mut stream = Stream::at("test tokens", 0, &[]);
+    lengths.iter().map(|length| (0..*length).map(|_| stream.index(vocabulary) as u32).collect()).collect()
+}
+
+fn close(ours: &[f32], theirs: &[f32], tolerance: f32, what: &str) {
+    assert_eq!(ours.len(), theirs.len(), "{what}");
+    for (at, (a, b)) in ours.iter().zip(theirs).enumerate() {
+        assert!((a - b).abs() <= tolerance * (1.0 + b.abs()), "{what}[{at}]: {a} against {b}");
+    }
+}
+
+#[test]
+fn values_and_gradients_agree_with_candle_for_every_setting() {
+    for (name, config) in settings() {
+        let policy = policy(&config, 1);
+        let reference = Reference::new(&config, &policy.parameters, DType::F64, &Device::Cpu).unwrap();
+        let tokens = random_tokens(&[7, 70, 2, 33], config.vocab_size);
+        let batch: Vec<Sequence<'_>> = tokens
+            .iter()
+            .zip([3, 1, 1, 20])
+            .map(|(tokens, first_target)| Sequence { tokens, first_target, routes: None })
+            .collect();
+        let mut tape = Tape::default();
+        policy.forward(&batch, 0.8, &mut tape);
+        let expected = reference.log_probabilities(&batch, 0.8).unwrap();
+        let values = expected.to_dtype(DType::F32).unwrap().to_vec1::<f32>().unwrap();
+        close(&tape.log_probabilities, &values, 2e-5, &format!("{name}: log-probabilities"));
+
+        let mut stream = Stream::at("test gradient", 0, &[]);
+        let weights: Vec<f32> = values.iter().map(|_| stream.normal() as f32).collect();
+        let mut gradient = vec![0.0; policy.parameters.layout.len];
+        policy.backward(&weights, 0.0, &mut tape, &mut gradient);
+        let weights = Tensor::new(weights, &Device::Cpu).unwrap().to_dtype(DType::F64).unwrap();
+        let loss = (expected * weights).unwrap().sum_all().unwrap();
+        let theirs = reference.gradient(&loss.backward().unwrap()).unwrap();
+        for slot in &policy.parameters.layout.slots {
+            let (ours, theirs) = (&gradient[slot.range.clone()], &theirs[slot.range.clone()]);
+            let size = theirs.iter().fold(0.0f32, |top, value| top.max(value.abs()));
+            assert!(size > 0.0 && size.is_finite(), "{name}: {} has no gradient", slot.name);
+            for (at, (a, b)) in ours.iter().zip(theirs).enumerate() {
+                assert!((a - b).abs() < 3e-5 * size.max(1.0), "{name}: {}[{at}]: {a} against {b}", slot.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sequence_does_not_depend_on_the_batch_around_it() {
+    let config = small();
+    let policy = policy(&config, 2);
+    let tokens = random_tokens(&[9, 40, 17], config.vocab_size);
+    let batch: Vec<Sequence<'_>> =
+        tokens.iter().map(|tokens| Sequence { tokens, first_target: 4, routes: None }).collect();
+    let (mut together, mut alone) = (Tape::default(), Tape::default());
+    policy.forward(&batch, 1.0, &mut together);
+    let mut values = Vec::new();
+    for sequence in &batch {
+        policy.forward(std::slice::from_ref(sequence), 1.0, &mut alone);
+        values.extend_from_slice(&alone.log_probabilities);
+    }
+    assert_eq!(together.log_probabilities, values);
+}
+
+#[test]
+fn recorded_routes_are_taken_again_and_still_teach_the_router() {
+    let config = small();
+    let policy = policy(&config, 3);
+    let tokens = random_tokens(&[12], config.vocab_size);
+    let (chosen, layers) = (config.num_experts_per_tok, config.sparse_layers().count());
+    let routes: Vec<u16> = (0..11 * layers).flat_map(|at| [(at % 5) as u16, ((at + 2) % 5) as u16]).collect();
+    let batch = [Sequence { tokens: &tokens[0], first_target: 2, routes: Some(&routes) }];
+    let mut tape = Tape::default();
+    policy.forward(&batch, 1.0, &mut tape);
+    for (layer, choices) in tape.choices().enumerate() {
+        for (row, choices) in choices.chunks_exact(chosen).enumerate() {
+            let at = (row * layers + layer) * chosen;
+            assert_eq!(choices, &routes[at..at + chosen]);
+        }
+    }
+    let reference = Reference::new(&config, &policy.parameters, DType::F64, &Device::Cpu).unwrap();
+    let expected = reference.log_probabilities(&batch, 1.0).unwrap().to_dtype(DType::F32).unwrap();
+    close(&tape.log_probabilities, &expected.to_vec1::<f32>().unwrap(), 2e-5, "log-probabilities");
+    let mut gradient = vec![0.0; policy.parameters.layout.len];
+    policy.backward(&[1.0; 10], 0.0, &mut tape, &mut gradient);
+    let router = policy.parameters.layout.slots.iter().find(|slot| slot.name.ends_with("mlp.gate.weight")).unwrap();
+    assert!(gradient[router.range.clone()].iter().any(|value| *value != 0.0));
+}
