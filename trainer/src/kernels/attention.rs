@@ -71,6 +71,15 @@ pub struct Scratch {
     dvalues: Vec<f32>,
 }
 
+dispatch! {
+    /// `softmax(scale · row)` of each row of `width` numbers, in place.
+    pub fn softmax_rows(scores: &mut [f32], width: usize, scale: f32) {
+        for row in scores.chunks_exact_mut(width) {
+            softmax(row, scale);
+        }
+    }
+}
+
 /// Copies one head of all rows into `out`, row behind row.
 fn gather(from: Heads<'_>, head: usize, width: usize, time: usize, out: &mut Vec<f32>) {
     out.clear();
@@ -93,7 +102,7 @@ dispatch! {
 
 /// `softmax(scale · row)` in place.
 #[inline(always)]
-pub(super) fn softmax(row: &mut [f32], scale: f32) {
+fn softmax(row: &mut [f32], scale: f32) {
     let mut lanes = [f32::NEG_INFINITY; 16];
     for chunk in row.chunks(16) {
         for (lane, value) in lanes.iter_mut().zip(chunk) {

@@ -30,11 +30,7 @@ impl Packed {
         assert_eq!(weight.len(), n * k);
         self.reset(k, n);
         for (column, row) in weight.chunks_exact(k).enumerate() {
-            let (panel, lane) = (column / PANEL, column % PANEL);
-            let lines = self.lines[2 * panel * k + lane / 16..].iter_mut().step_by(2);
-            for (line, value) in lines.zip(row) {
-                line.0[lane % 16] = *value;
-            }
+            self.set_column(column, row);
         }
     }
 
@@ -43,10 +39,32 @@ impl Packed {
         assert_eq!(matrix.len(), n * k);
         self.reset(k, n);
         for (depth, row) in matrix.chunks_exact(n).enumerate() {
-            for (line, values) in row.chunks(16).enumerate() {
-                let (panel, half) = (line / 2, line % 2);
-                self.lines[(panel * k + depth) * 2 + half].0[..values.len()].copy_from_slice(values);
-            }
+            self.set_row(depth, row);
+        }
+    }
+
+    /// An empty matrix of `k` × `n` zeros, to be filled column by column or row by row.
+    pub fn zeros(k: usize, n: usize) -> Self {
+        let mut packed = Self::default();
+        packed.reset(k, n);
+        packed
+    }
+
+    /// Writes one column.
+    pub fn set_column(&mut self, column: usize, values: &[f32]) {
+        assert!(column < self.n && values.len() == self.k);
+        let (panel, lane) = (column / PANEL, column % PANEL);
+        let lines = self.lines[2 * panel * self.k + lane / 16..].iter_mut().step_by(2);
+        for (line, value) in lines.zip(values) {
+            line.0[lane % 16] = *value;
+        }
+    }
+
+    /// Writes one row.
+    pub fn set_row(&mut self, row: usize, values: &[f32]) {
+        assert!(row < self.k && values.len() == self.n);
+        for (line, values) in values.chunks(16).enumerate() {
+            self.lines[(line / 2 * self.k + row) * 2 + line % 2].0[..values.len()].copy_from_slice(values);
         }
     }
 

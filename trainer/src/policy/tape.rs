@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::config::Attention;
 use super::parameters::{AttentionPlaces, FeedForwardPlaces, LayerPlaces};
-use super::transformer::{FeedForward, Layer, Projections, Swiglu, Transformer};
+use super::transformer::{FeedForward, Layer, Linear, Projections, Swiglu, Transformer};
 use crate::kernels::attention::{self, Heads, HeadsMut};
 use crate::kernels::experts::{self, Dispatch, ExpertGradient};
 use crate::kernels::{rms_norm, swiglu};
@@ -76,14 +76,14 @@ struct Scratch {
 
 /// A norm's input, scale and output.
 #[derive(Default)]
-struct NormTape {
+pub(super) struct NormTape {
     input: Vec<f32>,
     inverse: Vec<f32>,
-    output: Vec<f32>,
+    pub(super) output: Vec<f32>,
 }
 
 impl NormTape {
-    fn forward(&mut self, x: &[f32], weight: &[f32], epsilon: f32) {
+    pub(super) fn forward(&mut self, x: &[f32], weight: &[f32], epsilon: f32) {
         self.input.clear();
         self.input.extend_from_slice(x);
         self.inverse.resize(x.len() / weight.len(), 0.0);
@@ -98,14 +98,14 @@ impl NormTape {
 }
 
 #[derive(Default)]
-struct SwigluTape {
+pub(super) struct SwigluTape {
     gate_up: Vec<f32>,
     activation: Vec<f32>,
 }
 
 impl SwigluTape {
     /// Adds the feed-forward of `x` to `stream`.
-    fn forward(&mut self, swiglu: &Swiglu, x: &[f32], stream: &mut [f32], rows: usize) {
+    pub(super) fn forward(&mut self, swiglu: &Swiglu, x: &[f32], stream: &mut [f32], rows: usize) {
         let gate_up = sized(&mut self.gate_up, rows * 2 * swiglu.width);
         swiglu.gate_up.apply(x, gate_up, rows, false);
         let activation = sized(&mut self.activation, rows * swiglu.width);
@@ -132,34 +132,34 @@ impl SwigluTape {
 }
 
 #[derive(Default)]
-struct LayerTape {
-    attention_norm: NormTape,
+pub(super) struct LayerTape {
+    pub(super) attention_norm: NormTape,
     /// Latent attention: `[rows, query rank]`, normalised.
-    query_norm: NormTape,
+    pub(super) query_norm: NormTape,
     /// Latent attention: `[rows, heads · query]`. Grouped: query, key and value of each row.
-    query: Vec<f32>,
+    pub(super) query: Vec<f32>,
     /// Latent attention: `[rows, heads · query]`.
     key: Vec<f32>,
     /// Latent attention: latent and rotary key, `[rows, rank + rope]`.
-    latent: Vec<f32>,
-    latent_inverse: Vec<f32>,
-    latent_normed: Vec<f32>,
+    pub(super) latent: Vec<f32>,
+    pub(super) latent_inverse: Vec<f32>,
+    pub(super) latent_normed: Vec<f32>,
     /// Latent attention: `[rows, heads · (nope + value)]`.
     key_value: Vec<f32>,
     /// `[rows, heads · value]`.
-    attended: Vec<f32>,
-    feed_forward_norm: NormTape,
+    pub(super) attended: Vec<f32>,
+    pub(super) feed_forward_norm: NormTape,
     /// The dense or shared feed-forward.
-    dense: SwigluTape,
-    affinities: Vec<f32>,
-    choices: Vec<u16>,
+    pub(super) dense: SwigluTape,
+    pub(super) affinities: Vec<f32>,
+    pub(super) choices: Vec<u16>,
     gates: Vec<f32>,
     dispatch: Dispatch,
     saved: experts::Saved,
 }
 
 /// A buffer of `length` numbers whose content does not matter.
-fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
+pub(super) fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
     buffer.resize(length, 0.0);
     buffer
 }
@@ -236,8 +236,9 @@ impl Transformer {
                 FeedForward::Dense(swiglu) => {
                     layer_tape.dense.forward(swiglu, &layer_tape.feed_forward_norm.output, &mut tape.stream, rows);
                 }
-                FeedForward::Experts { .. } => {
-                    self.route(layer, sparse, batch, &mut layer_tape, &mut tape.stream, rows);
+                FeedForward::Experts { router, .. } => {
+                    self.choose(router, sparse, batch, &mut layer_tape, rows);
+                    self.apply_experts(layer, &mut layer_tape, &mut tape.stream, rows);
                     let loads = &mut tape.expert_loads[sparse];
                     loads.clear();
                     loads.extend((0..config.n_routed_experts).map(|e| layer_tape.dispatch.of(e).len() as u64));
@@ -282,7 +283,7 @@ impl Transformer {
         let normed = &attention_norm.output;
         match (&layer.projections, &places.attention) {
             (
-                Projections::Mla { query_down, query_up, key_value_down, key_value_up },
+                Projections::Mla { query_down, query_up, key_value_down, key_value_up, .. },
                 AttentionPlaces::Mla { query_down: query_places, key_value_norm, .. },
             ) => {
                 let query = sized(query, rows * query_up.out);
@@ -381,25 +382,10 @@ impl Transformer {
         }
     }
 
-    /// Adds the experts' output to `stream`; takes the recorded choices where the batch has them.
-    fn route(
-        &self,
-        layer: &Layer,
-        sparse: usize,
-        batch: &[Sequence<'_>],
-        tape: &mut LayerTape,
-        stream: &mut [f32],
-        rows: usize,
-    ) {
-        let FeedForward::Experts { router, routed, shared } = &layer.feed_forward else {
-            unreachable!("only called for layers with experts")
-        };
-        let (rule, size) = (self.rule(), self.expert_size());
-        let x = &tape.feed_forward_norm.output;
-        let affinities = sized(&mut tape.affinities, rows * rule.experts);
-        router.apply(x, affinities, rows, false);
-        experts::affinities(affinities);
-        tape.choices.resize(rows * rule.chosen, 0);
+    /// Fills the affinities and choices of every row; takes the recorded choices where the batch has them.
+    fn choose(&self, router: &Linear, sparse: usize, batch: &[Sequence<'_>], tape: &mut LayerTape, rows: usize) {
+        let rule = self.rule();
+        self.score_experts(router, tape, rows);
         let bias = &self.parameters.expert_biases[sparse];
         let layers = self.parameters.expert_biases.len();
         let mut start = 0;
@@ -413,17 +399,33 @@ impl Transformer {
                         choices.copy_from_slice(&routes[at..at + rule.chosen]);
                     }
                 }
-                None => rule.choose(&affinities[start * rule.experts..end * rule.experts], bias, choices),
+                None => rule.choose(&tape.affinities[start * rule.experts..end * rule.experts], bias, choices),
             }
             start = end;
         }
+    }
+
+    /// Fills the affinities and makes room for the choices.
+    pub(super) fn score_experts(&self, router: &Linear, tape: &mut LayerTape, rows: usize) {
+        let rule = self.rule();
+        let affinities = sized(&mut tape.affinities, rows * rule.experts);
+        router.apply(&tape.feed_forward_norm.output, affinities, rows, false);
+        experts::affinities(affinities);
+        tape.choices.resize(rows * rule.chosen, 0);
+    }
+
+    /// Adds the output of the chosen and the shared experts to `stream`.
+    pub(super) fn apply_experts(&self, layer: &Layer, tape: &mut LayerTape, stream: &mut [f32], rows: usize) {
+        let FeedForward::Experts { routed, shared, .. } = &layer.feed_forward else { return };
+        let rule = self.rule();
+        let x = &tape.feed_forward_norm.output;
         let gates = sized(&mut tape.gates, rows * rule.chosen);
-        rule.gates(affinities, &tape.choices, gates);
+        rule.gates(&tape.affinities, &tape.choices, gates);
         tape.dispatch.sort(&tape.choices, rule.experts);
         if let Some(shared) = shared {
             tape.dense.forward(shared, x, stream, rows);
         }
-        experts::forward(size, routed, &tape.dispatch, x, gates, stream, &mut tape.saved);
+        experts::forward(self.expert_size(), routed, &tape.dispatch, x, gates, stream, &mut tape.saved);
     }
 
     /// Adds to `gradient` (of the parameters' layout), given the gradient of the log-probabilities of the last forward.
@@ -573,7 +575,7 @@ impl Transformer {
         let normed = &layer_tape.attention_norm.output;
         match (&layer.projections, &places.attention) {
             (
-                Projections::Mla { query_down, query_up, key_value_down, key_value_up },
+                Projections::Mla { query_down, query_up, key_value_down, key_value_up, .. },
                 AttentionPlaces::Mla { query_down: query_places, key_value_norm, .. },
             ) => {
                 let (rank, rope, nope) = (config.kv_lora_rank, config.qk_rope_head_dim, config.qk_nope_head_dim);

@@ -3,6 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 use thinkling_datasets::seed::Stream;
 
+use super::decoder::{Decoder, Row};
 use super::reference::Reference;
 use super::{Attention, Config, Parameters, Sequence, Tape, Transformer};
 
@@ -160,4 +161,59 @@ fn recorded_routes_are_taken_again_and_still_teach_the_router() {
     policy.backward(&[1.0; 10], 0.0, &mut tape, &mut gradient);
     let router = policy.parameters.layout.slots.iter().find(|slot| slot.name.ends_with("mlp.gate.weight")).unwrap();
     assert!(gradient[router.range.clone()].iter().any(|value| *value != 0.0));
+}
+
+/// Log-probabilities of `completion` after `prompt`, one token at a time.
+fn decoded(policy: &Transformer, prompt: &[u32], completion: &[u32], others: usize) -> (Vec<f32>, Vec<u16>) {
+    let vocabulary = policy.config.vocab_size;
+    let log_probability = |logits: &[f32], token: u32| {
+        let top = logits.iter().fold(f32::NEG_INFINITY, |top, value| top.max(*value));
+        logits[token as usize] - top - logits.iter().map(|value| (value - top).exp()).sum::<f32>().ln()
+    };
+    let mut decoder = Decoder::new(policy, &[prompt.len()], 1 + others, completion.len());
+    let rows: Vec<Row> = prompt
+        .iter()
+        .enumerate()
+        .map(|(position, token)| Row { token: *token, position, group: 0, sample: None })
+        .collect();
+    let logits = decoder.step(&rows, &[prompt.len() - 1]);
+    let mut values = vec![log_probability(logits, completion[0])];
+    let mut routes: Vec<u16> = (0..prompt.len()).flat_map(|row| decoder.routes(row).to_vec()).collect();
+    for at in 0..completion.len() - 1 {
+        // Neighbours that write something else must change nothing.
+        let rows: Vec<Row> = (0..=others)
+            .map(|sample| Row {
+                token: (completion[at] as usize + sample) as u32 % vocabulary as u32,
+                position: prompt.len() + at,
+                group: 0,
+                sample: Some(sample),
+            })
+            .collect();
+        let logits = decoder.step(&rows, &[0]);
+        values.push(log_probability(logits, completion[at + 1]));
+        routes.extend_from_slice(decoder.routes(0));
+    }
+    (values, routes)
+}
+
+#[test]
+fn the_decoder_agrees_with_the_training_forward_for_every_setting() {
+    for (name, config) in settings() {
+        let policy = policy(&config, 4);
+        let tokens = &random_tokens(&[60], config.vocab_size)[0];
+        let (prompt, completion) = tokens.split_at(13);
+        let (alone, routes) = decoded(&policy, prompt, completion, 0);
+        let (in_company, _) = decoded(&policy, prompt, completion, 9);
+        assert_eq!(alone, in_company, "{name}");
+        let mut tape = Tape::default();
+        policy.forward(&[Sequence { tokens, first_target: 13, routes: None }], 1.0, &mut tape);
+        close(&alone, &tape.log_probabilities, 2e-5, name);
+        let sparse = config.sparse_layers().count();
+        for (layer, choices) in tape.choices().enumerate() {
+            for (row, choices) in choices.chunks_exact(config.num_experts_per_tok).enumerate() {
+                let at = (row * sparse + layer) * config.num_experts_per_tok;
+                assert_eq!(choices, &routes[at..at + config.num_experts_per_tok], "{name}: routes of row {row}");
+            }
+        }
+    }
 }

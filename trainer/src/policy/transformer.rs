@@ -62,8 +62,23 @@ impl Swiglu {
     }
 }
 
+/// One head's part of the latent up-projection, for a decoder that attends to latents themselves.
+#[derive(Default)]
+pub(super) struct Absorbed {
+    /// Takes a query without position to the latents: `[nope, rank]`.
+    pub(super) key: Packed,
+    /// Takes a sum of latents to the head's value: `[rank, value]`.
+    pub(super) value: Packed,
+}
+
 pub(super) enum Projections {
-    Mla { query_down: Option<Linear>, query_up: Linear, key_value_down: Linear, key_value_up: Linear },
+    Mla {
+        query_down: Option<Linear>,
+        query_up: Linear,
+        key_value_down: Linear,
+        key_value_up: Linear,
+        absorbed: Vec<Absorbed>,
+    },
     Gqa(Linear),
 }
 
@@ -109,7 +124,7 @@ impl Transformer {
             let heads = config.num_attention_heads;
             match (&mut layer.projections, &places.attention) {
                 (
-                    Projections::Mla { query_down, query_up, key_value_down, key_value_up },
+                    Projections::Mla { query_down, query_up, key_value_down, key_value_up, absorbed },
                     AttentionPlaces::Mla {
                         query_down: down_places,
                         query_up: up_place,
@@ -127,6 +142,13 @@ impl Transformer {
                     key_value_down.pack(parameters, kv_down_place, rank + config.qk_rope_head_dim, hidden);
                     let width = heads * (config.qk_nope_head_dim + config.v_head_dim);
                     key_value_up.pack(parameters, kv_up_place, width, rank);
+                    absorbed.resize_with(heads, Absorbed::default);
+                    let (nope, value) = (config.qk_nope_head_dim, config.v_head_dim);
+                    let per_head = parameters.at(kv_up_place).chunks_exact((nope + value) * rank);
+                    for (absorbed, weight) in absorbed.iter_mut().zip(per_head) {
+                        absorbed.key.pack_straight(&weight[..nope * rank], nope, rank);
+                        absorbed.value.pack_transposed(&weight[nope * rank..], value, rank);
+                    }
                 }
                 (Projections::Gqa(linear), AttentionPlaces::Gqa { query_key_value }) => {
                     let width = (heads + 2 * config.num_key_value_heads) * config.head_dim;
@@ -207,6 +229,7 @@ impl Layer {
                 query_up: Linear::default(),
                 key_value_down: Linear::default(),
                 key_value_up: Linear::default(),
+                absorbed: Vec::new(),
             },
             AttentionPlaces::Gqa { .. } => Projections::Gqa(Linear::default()),
         };
