@@ -20,6 +20,35 @@ pub struct Head<'a> {
     pub inverse_temperature: f32,
 }
 
+/// Turns logits into probabilities; gives the greatest scaled logit, the log of the sum and the entropy.
+#[inline(always)]
+fn normalise(row: &mut [f32], inverse_temperature: f32) -> (f32, f32, f32) {
+    for value in row.iter_mut() {
+        *value *= inverse_temperature;
+    }
+    let top = row.iter().fold(f32::NEG_INFINITY, |top, value| if *value > top { *value } else { top });
+    let (mut sum, mut along) = (0.0, 0.0);
+    for value in row.iter_mut() {
+        let shifted = *value - top;
+        *value = exp(shifted);
+        sum += *value;
+        // A logit of minus infinity has probability 0, and 0 times infinity is not 0.
+        along += if *value > 0.0 { *value * shifted } else { 0.0 };
+    }
+    for value in row {
+        *value /= sum;
+    }
+    let log_sum = sum.ln();
+    (top, log_sum, log_sum - along / sum)
+}
+
+dispatch! {
+    /// Turns one row of logits into probabilities and gives its entropy in nats.
+    pub fn probabilities(row: &mut [f32], inverse_temperature: f32) -> f32 {
+        normalise(row, inverse_temperature).2
+    }
+}
+
 dispatch! {
     /// For each row of `logits`: the log-probability of its target and the entropy; `logits` becomes probabilities.
     fn log_probabilities(
@@ -28,24 +57,10 @@ dispatch! {
     ) {
         let rows = logits.chunks_exact_mut(vocabulary).zip(targets).zip(chosen).zip(entropies);
         for (((row, target), chosen), entropy) in rows {
-            for value in row.iter_mut() {
-                *value *= inverse_temperature;
-            }
-            let top = row.iter().fold(f32::NEG_INFINITY, |top, value| if *value > top { *value } else { top });
-            let target = row[*target as usize] - top;
-            let (mut sum, mut along) = (0.0, 0.0);
-            for value in row.iter_mut() {
-                let shifted = *value - top;
-                *value = exp(shifted);
-                sum += *value;
-                along += *value * shifted;
-            }
-            let log_sum = sum.ln();
-            *chosen = target - log_sum;
-            *entropy = log_sum - along / sum;
-            for value in row {
-                *value /= sum;
-            }
+            let target = row[*target as usize] * inverse_temperature;
+            let (top, log_sum, row_entropy) = normalise(row, inverse_temperature);
+            *chosen = target - top - log_sum;
+            *entropy = row_entropy;
         }
     }
 }
