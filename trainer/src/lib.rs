@@ -3,3 +3,7 @@
 pub mod kernels;
 pub mod policy;
 pub mod rollout;
+pub mod advantage;
+pub mod objective;
+pub mod optim;
+pub mod update;

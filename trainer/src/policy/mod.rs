@@ -15,4 +15,4 @@ pub use tape::{Sequence, Tape};
 pub use transformer::Transformer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

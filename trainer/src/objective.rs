@@ -1,0 +1,242 @@
+//! The clipped objective of GRPO and its kin, in candle: what the policy is pushed towards.
+//!
+//! Variants are numbers: which weight a token has in the sum, where the ratio is clipped, how strongly the policy is
+//! held to a reference. The tensors here have one number a token, so candle's own differentiation costs nothing.
+
+use candle_core::{Result, Tensor, Var};
+
+/// The settings of the objective.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Objective {
+    /// How far below 1 a ratio counts.
+    pub clip_low: f64,
+    /// How far above 1 a ratio counts (DAPO sets it apart).
+    pub clip_high: f64,
+    /// Weight of the divergence from the reference.
+    pub kl_coefficient: f64,
+    /// What a token weighs.
+    pub aggregation: Aggregation,
+}
+
+/// What a token weighs in the loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aggregation {
+    /// `1 / tokens of the batch` (DAPO).
+    TokenMean,
+    /// `1 / (its sequence's length · sequences)` (GRPO).
+    SequenceMean,
+    /// `1 / (sequences · max_new_tokens)` (Dr. GRPO).
+    ConstantLength {
+        /// The longest completion allowed.
+        max_new_tokens: usize,
+    },
+}
+
+/// Sizes of the batch that one update sees, of which a micro-batch is a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchSize {
+    /// Completions in the batch.
+    pub sequences: usize,
+    /// Their tokens together.
+    pub tokens: usize,
+}
+
+impl Aggregation {
+    /// The weight of each token of sequences with these lengths; over the batch they sum to 1, but for constant length.
+    pub fn weights(self, lengths: &[usize], batch: BatchSize) -> Vec<f64> {
+        let weight = |length: usize| match self {
+            Self::TokenMean => 1.0 / batch.tokens as f64,
+            Self::SequenceMean => 1.0 / (length * batch.sequences) as f64,
+            Self::ConstantLength { max_new_tokens } => 1.0 / (batch.sequences * max_new_tokens) as f64,
+        };
+        lengths.iter().flat_map(|length| std::iter::repeat_n(weight(*length), *length)).collect()
+    }
+}
+
+/// One number a token, all of one length `[tokens]`.
+pub struct Tokens<'a> {
+    /// The advantage of each token's completion.
+    pub advantages: &'a Tensor,
+    /// From [`Aggregation::weights`].
+    pub weights: &'a Tensor,
+    /// Log-probabilities of the policy that sampled, as the trainer evaluates it.
+    pub old: &'a Tensor,
+    /// Log-probabilities of the reference policy, where there is one.
+    pub reference: Option<&'a Tensor>,
+}
+
+/// What a micro-batch shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Measured {
+    /// The micro-batch's part of the loss.
+    pub loss: f64,
+    /// Greatest ratio.
+    pub ratio_max: f64,
+    /// Least ratio.
+    pub ratio_min: f64,
+    /// Tokens whose gradient the lower bound cuts.
+    pub clipped_low: u64,
+    /// Tokens whose gradient the upper bound cuts.
+    pub clipped_high: u64,
+    /// Sum of the divergence from the reference over tokens; 0 without a reference.
+    pub kl: f64,
+    /// Tokens.
+    pub tokens: u64,
+}
+
+impl Measured {
+    /// Both together.
+    pub fn join(self, other: Self) -> Self {
+        if self.tokens == 0 {
+            return other;
+        }
+        Self {
+            loss: self.loss + other.loss,
+            ratio_max: self.ratio_max.max(other.ratio_max),
+            ratio_min: self.ratio_min.min(other.ratio_min),
+            clipped_low: self.clipped_low + other.clipped_low,
+            clipped_high: self.clipped_high + other.clipped_high,
+            kl: self.kl + other.kl,
+            tokens: self.tokens + other.tokens,
+        }
+    }
+}
+
+impl Objective {
+    /// The loss of a micro-batch: `Σ weight · (β · k3 - min(ratio · A, clip(ratio) · A))`, a scalar.
+    ///
+    /// Shapes: `log_probabilities` `[tokens]`, like everything in `tokens`. Source: DeepSeekMath eq. 3–4, per token; the
+    /// divergence is in the loss, not in the reward.
+    ///
+    /// # Errors
+    /// When the shapes differ.
+    pub fn loss(&self, log_probabilities: &Tensor, tokens: &Tokens<'_>) -> Result<Tensor> {
+        let ratio = (log_probabilities - tokens.old)?.exp()?;
+        let gain = (&ratio * tokens.advantages)?;
+        // A constant where it is taken: beyond its bound a token has no gradient. Within the bounds both are equal, and
+        // the first is taken, so that a ratio of 1 has its whole gradient.
+        let bounded = ratio.detach().clamp(1.0 - self.clip_low, 1.0 + self.clip_high)?;
+        let bounded = (bounded * tokens.advantages)?;
+        let gain = bounded.lt(&gain.detach())?.where_cond(&bounded, &gain)?;
+        let mut loss = gain.neg()?;
+        if let Some(reference) = tokens.reference {
+            loss = (loss + (k3(log_probabilities, reference)? * self.kl_coefficient)?)?;
+        }
+        (loss * tokens.weights)?.sum_all()
+    }
+
+    /// The gradient of the loss for each log-probability, and what the micro-batch shows.
+    ///
+    /// # Errors
+    /// When the shapes differ.
+    pub fn gradient(&self, log_probabilities: &[f32], tokens: &Tokens<'_>) -> Result<(Vec<f32>, Measured)> {
+        let policy = Var::from_slice(log_probabilities, log_probabilities.len(), tokens.old.device())?;
+        let loss = self.loss(&policy, tokens)?;
+        let store = loss.backward()?;
+        let Some(gradient) = store.get(&policy) else { candle_core::bail!("the loss does not see the policy") };
+        let ratios = (policy.as_tensor() - tokens.old)?.exp()?.to_vec1::<f32>()?;
+        let advantages = tokens.advantages.to_vec1::<f32>()?;
+        let mut measured = Measured {
+            loss: f64::from(loss.to_scalar::<f32>()?),
+            ratio_max: f64::NEG_INFINITY,
+            ratio_min: f64::INFINITY,
+            tokens: ratios.len() as u64,
+            ..Measured::default()
+        };
+        for (ratio, advantage) in ratios.into_iter().map(f64::from).zip(advantages) {
+            measured.ratio_max = measured.ratio_max.max(ratio);
+            measured.ratio_min = measured.ratio_min.min(ratio);
+            measured.clipped_low += u64::from(advantage < 0.0 && ratio < 1.0 - self.clip_low);
+            measured.clipped_high += u64::from(advantage > 0.0 && ratio > 1.0 + self.clip_high);
+        }
+        if let Some(reference) = tokens.reference {
+            measured.kl = f64::from(k3(policy.as_tensor(), reference)?.sum_all()?.to_scalar::<f32>()?);
+        }
+        Ok((gradient.to_vec1()?, measured))
+    }
+}
+
+/// The estimator `x - ln x - 1` of the divergence, `x = reference / policy`; never negative.
+///
+/// Source: DeepSeekMath eq. 4.
+fn k3(policy: &Tensor, reference: &Tensor) -> Result<Tensor> {
+    let difference = (reference - policy)?;
+    (difference.exp()? - &difference)? - 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    fn tensor(values: &[f64]) -> Tensor {
+        Tensor::new(values, &Device::Cpu).unwrap()
+    }
+
+    const PLAIN: Objective =
+        Objective { clip_low: 0.2, clip_high: 0.28, kl_coefficient: 0.0, aggregation: Aggregation::TokenMean };
+
+    /// The gradient of one token with advantage `advantage` whose ratio is `ratio`.
+    fn token_gradient(objective: &Objective, ratio: f64, advantage: f64, reference: Option<f64>) -> f64 {
+        let policy = Var::from_tensor(&tensor(&[ratio.ln()])).unwrap();
+        let (advantages, weights, old) = (tensor(&[advantage]), tensor(&[1.0]), tensor(&[0.0]));
+        let reference = reference.map(|value| tensor(&[value]));
+        let tokens =
+            Tokens { advantages: &advantages, weights: &weights, old: &old, reference: reference.as_ref() };
+        let store = objective.loss(&policy, &tokens).unwrap().backward().unwrap();
+        store.get(&policy).unwrap().to_vec1::<f64>().unwrap()[0]
+    }
+
+    #[test]
+    fn the_clip_cuts_where_it_should_and_nowhere_else() {
+        for (ratio, advantage, expected) in [
+            // At a ratio of 1 the gradient is that of REINFORCE, whole.
+            (1.0, 2.0, -2.0),
+            (1.0, -2.0, 2.0),
+            (1.27, 1.0, -1.27),
+            (1.29, 1.0, 0.0),
+            (0.5, 1.0, -0.5),
+            (0.79, -1.0, 0.0),
+            (0.81, -1.0, 0.81),
+            (3.0, -1.0, 3.0),
+        ] {
+            let gradient = token_gradient(&PLAIN, ratio, advantage, None);
+            assert!((gradient - expected).abs() < 1e-12, "ratio {ratio}, advantage {advantage}: {gradient}");
+        }
+    }
+
+    #[test]
+    fn the_divergence_has_the_published_values_and_gradient() {
+        for (log_x, value) in [(-1.0, 0.367879), (-0.1, 0.004837), (0.0, 0.0), (0.1, 0.005171), (1.0, 0.718282)] {
+            let k3 = k3(&tensor(&[0.0]), &tensor(&[log_x])).unwrap().to_vec1::<f64>().unwrap()[0];
+            assert!((k3 - value).abs() < 1e-6, "{log_x}: {k3}");
+            // d k3 / d log policy = 1 - x.
+            let objective = Objective { kl_coefficient: 0.5, ..PLAIN };
+            let gradient = token_gradient(&objective, 1.0, 0.0, Some(log_x));
+            assert!((gradient - 0.5 * (1.0 - f64::exp(log_x))).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn weights_follow_the_aggregation() {
+        let batch = BatchSize { sequences: 2, tokens: 5 };
+        assert_eq!(Aggregation::TokenMean.weights(&[2, 3], batch), [0.2; 5]);
+        let sixth = 1.0 / 6.0;
+        assert_eq!(Aggregation::SequenceMean.weights(&[2, 3], batch), [0.25, 0.25, sixth, sixth, sixth]);
+        assert_eq!(Aggregation::ConstantLength { max_new_tokens: 10 }.weights(&[2, 3], batch), [0.05; 5]);
+    }
+
+    #[test]
+    fn a_batch_may_be_cut_anywhere() {
+        let lengths = [3, 1, 4];
+        for aggregation in
+            [Aggregation::TokenMean, Aggregation::SequenceMean, Aggregation::ConstantLength { max_new_tokens: 7 }]
+        {
+            let batch = BatchSize { sequences: 3, tokens: 8 };
+            let whole = aggregation.weights(&lengths, batch);
+            let parts: Vec<f64> =
+                lengths.iter().flat_map(|length| aggregation.weights(&[*length], batch)).collect();
+            assert_eq!(whole, parts);
+        }
+    }
+}

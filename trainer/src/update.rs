@@ -1,0 +1,242 @@
+//! Sequences to a gradient: fixed shards, summed in order.
+//!
+//! A batch is always cut into the same shards, whatever the number of threads, and each shard into the same
+//! micro-batches; gradients are summed in the order of the shards. So the bits of an update depend on the batch alone.
+
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+use crate::kernels::flops_executed;
+use crate::optim::sum_in_order;
+use crate::policy::{Sequence, Tape, Transformer};
+
+/// Parts of a batch, each with a gradient of its own.
+const SHARDS: usize = 8;
+/// Rows that go through the layers together: their activations stay in the cache.
+const MICRO_BATCH_ROWS: usize = 1024;
+
+/// Buffers of the update, kept from step to step.
+#[derive(Default)]
+pub struct Workspace {
+    shards: Vec<Vec<f32>>,
+    gradient: Vec<f32>,
+    tapes: Mutex<Vec<Tape>>,
+}
+
+/// What a pass over a batch gives beside the gradient.
+#[derive(Debug)]
+pub struct Pass<S> {
+    /// What the caller's function returned for each micro-batch, in order.
+    pub parts: Vec<S>,
+    /// How many choices fell on each expert, a list a sparse layer.
+    pub expert_loads: Vec<Vec<u64>>,
+    /// Operations of the forward.
+    pub forward_flops: u64,
+    /// Operations of the backward.
+    pub backward_flops: u64,
+}
+
+/// What the loss wants of a micro-batch: the gradient of each log-probability (none: no backward), and a record.
+pub type Wanted<S> = candle_core::Result<(Option<Vec<f32>>, S)>;
+
+/// Cuts `sequences` into shards of about equally many rows.
+fn shards(sequences: &[Sequence<'_>]) -> Vec<Range<usize>> {
+    let total: usize = sequences.iter().map(Sequence::rows).sum();
+    let mut cuts = Vec::with_capacity(SHARDS);
+    let (mut start, mut rows) = (0, 0);
+    for (at, sequence) in sequences.iter().enumerate() {
+        rows += sequence.rows();
+        if rows * SHARDS >= total * (cuts.len() + 1) {
+            cuts.push(start..at + 1);
+            start = at + 1;
+        }
+    }
+    cuts
+}
+
+/// Cuts a shard into micro-batches.
+fn micro_batches(sequences: &[Sequence<'_>], shard: Range<usize>) -> Vec<Range<usize>> {
+    let mut cuts = Vec::new();
+    let (mut start, mut rows) = (shard.start, 0);
+    for at in shard.clone() {
+        let more = sequences[at].rows();
+        if rows > 0 && rows + more > MICRO_BATCH_ROWS {
+            cuts.push(start..at);
+            (start, rows) = (at, 0);
+        }
+        rows += more;
+    }
+    if start < shard.end {
+        cuts.push(start..shard.end);
+    }
+    cuts
+}
+
+impl Workspace {
+    /// The gradient of the last [`Workspace::run`], in the parameters' layout.
+    pub fn gradient(&self) -> &[f32] {
+        &self.gradient
+    }
+
+    /// Runs every sequence forward, asks `loss` for the gradient of its log-probabilities, and backward.
+    ///
+    /// `loss` sees the micro-batch's place in `sequences` and its tape. `balance_weight` is the weight of each
+    /// sequence's balance loss.
+    ///
+    /// # Errors
+    /// When `loss` fails.
+    pub fn run<S: Send>(
+        &mut self,
+        policy: &Transformer,
+        sequences: &[Sequence<'_>],
+        temperature: f32,
+        balance_weight: f32,
+        loss: impl Fn(Range<usize>, &Tape) -> Wanted<S> + Sync,
+    ) -> candle_core::Result<Pass<S>> {
+        let cuts = shards(sequences);
+        self.shards.resize(cuts.len().max(1), Vec::new());
+        let tapes = &self.tapes;
+        let results: Vec<candle_core::Result<Pass<S>>> = self
+            .shards
+            .par_iter_mut()
+            .zip(cuts)
+            .map(|(gradient, shard)| {
+                gradient.clear();
+                gradient.resize(policy.parameters.layout.len, 0.0);
+                let mut tape = tapes.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+                let mut pass = Pass::empty();
+                for micro_batch in micro_batches(sequences, shard) {
+                    let started = flops_executed();
+                    policy.forward(&sequences[micro_batch.clone()], temperature, &mut tape);
+                    let forwarded = flops_executed();
+                    let (wanted, part) = loss(micro_batch, &tape)?;
+                    add_loads(&mut pass.expert_loads, &tape.expert_loads);
+                    if let Some(wanted) = wanted {
+                        policy.backward(&wanted, balance_weight, &mut tape, gradient);
+                    }
+                    pass.parts.push(part);
+                    pass.forward_flops += forwarded - started;
+                    pass.backward_flops += flops_executed() - forwarded;
+                }
+                tapes.lock().unwrap_or_else(PoisonError::into_inner).push(tape);
+                Ok(pass)
+            })
+            .collect();
+        let mut whole = Pass::empty();
+        for pass in results {
+            let pass = pass?;
+            whole.parts.extend(pass.parts);
+            add_loads(&mut whole.expert_loads, &pass.expert_loads);
+            whole.forward_flops += pass.forward_flops;
+            whole.backward_flops += pass.backward_flops;
+        }
+        if self.shards[0].len() == policy.parameters.layout.len {
+            self.gradient.resize(policy.parameters.layout.len, 0.0);
+            sum_in_order(&self.shards, &mut self.gradient);
+        }
+        Ok(whole)
+    }
+}
+
+impl<S> Pass<S> {
+    fn empty() -> Self {
+        Self { parts: Vec::new(), expert_loads: Vec::new(), forward_flops: 0, backward_flops: 0 }
+    }
+}
+
+fn add_loads(sum: &mut Vec<Vec<u64>>, loads: &[Vec<u64>]) {
+    if sum.is_empty() {
+        *sum = loads.to_vec();
+        return;
+    }
+    for (sum, loads) in sum.iter_mut().flatten().zip(loads.iter().flatten()) {
+        *sum += loads;
+    }
+}
+
+/// Moves each expert's bias by `speed` against its load: down where it got more than the mean, up where less.
+///
+/// Source: DeepSeek-V3 §2.1.2, auxiliary-loss-free balancing; a load at the mean leaves its bias.
+pub fn balance_biases(biases: &mut [Vec<f32>], loads: &[Vec<u64>], speed: f32) {
+    for (biases, loads) in biases.iter_mut().zip(loads) {
+        let total: u64 = loads.iter().sum();
+        for (bias, load) in biases.iter_mut().zip(loads) {
+            *bias += match (load * loads.len() as u64).cmp(&total) {
+                std::cmp::Ordering::Less => speed,
+                std::cmp::Ordering::Equal => 0.0,
+                std::cmp::Ordering::Greater => -speed,
+            };
+        }
+    }
+}
+
+/// The greatest load of an expert over the mean of its layer, the worst layer; `None` without experts.
+pub fn load_max_over_mean(loads: &[Vec<u64>]) -> Option<f64> {
+    loads
+        .iter()
+        .filter_map(|loads| {
+            let total: u64 = loads.iter().sum();
+            let top = loads.iter().max()?;
+            (total > 0).then(|| *top as f64 * loads.len() as f64 / total as f64)
+        })
+        .reduce(f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::tests::{policy, random_tokens, small};
+
+    #[test]
+    fn the_cuts_cover_everything_once_and_do_not_know_threads() {
+        for count in [1, 3, 8, 50] {
+            let lengths: Vec<usize> = (0..count).map(|at| 2 + (at * 37) % 300).collect();
+            let tokens = random_tokens(&lengths, 5);
+            let sequences: Vec<Sequence<'_>> =
+                tokens.iter().map(|tokens| Sequence { tokens, first_target: 1, routes: None }).collect();
+            let all: Vec<usize> = shards(&sequences)
+                .into_iter()
+                .flat_map(|shard| micro_batches(&sequences, shard).into_iter().flatten().collect::<Vec<_>>())
+                .collect();
+            assert_eq!(all, (0..count).collect::<Vec<_>>());
+            assert!(shards(&sequences).len() <= SHARDS);
+        }
+    }
+
+    #[test]
+    fn the_gradient_has_the_same_bits_on_any_number_of_threads() {
+        let config = small();
+        let policy = policy(&config, 5);
+        let tokens = random_tokens(&[40, 3, 80, 21, 60, 9, 33, 70, 12, 55], config.vocab_size);
+        let sequences: Vec<Sequence<'_>> =
+            tokens.iter().map(|tokens| Sequence { tokens, first_target: 1, routes: None }).collect();
+        let gradients: Vec<Vec<f32>> = [1, 2, 4]
+            .map(|threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let mut workspace = Workspace::default();
+                let loss = |_: Range<usize>, tape: &Tape| Ok((Some(vec![-0.01; tape.log_probabilities.len()]), ()));
+                // Twice, so that buffers that are used again show.
+                for _ in 0..2 {
+                    pool.install(|| workspace.run(&policy, &sequences, 1.0, 0.1, loss)).unwrap();
+                }
+                workspace.gradient().to_vec()
+            })
+            .to_vec();
+        assert!(gradients[0].iter().any(|value| *value != 0.0));
+        assert_eq!(gradients[0], gradients[1]);
+        assert_eq!(gradients[0], gradients[2]);
+    }
+
+    #[test]
+    fn biases_move_by_the_sign_of_the_load() {
+        let mut biases = vec![vec![0.5, 0.5, 0.5, 0.5]];
+        balance_biases(&mut biases, &[vec![4, 2, 2, 0]], 0.125);
+        assert_eq!(biases, [[0.375, 0.5, 0.5, 0.625]]);
+        balance_biases(&mut biases, &[vec![3, 3, 3, 3]], 0.125);
+        assert_eq!(biases, [[0.375, 0.5, 0.5, 0.625]]);
+        assert_eq!(load_max_over_mean(&[vec![4, 2, 2, 0], vec![1, 1, 1, 1]]), Some(2.0));
+        assert_eq!(load_max_over_mean(&[]), None);
+    }
+}
