@@ -1,0 +1,382 @@
+//! Measures a policy on held-out questions.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+use serde::Serialize;
+use thinkling_datasets::{Split, Task};
+
+use crate::plan;
+use crate::policy::Transformer;
+use crate::rollout::sampling::Sampling;
+use crate::rollout::{Limits, Request, Rollout, roll_out};
+use crate::score::{Judged, judge};
+use crate::tokenizer::Tokenizer;
+
+/// Which questions, and how they are asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Questions {
+    /// Questions of the test split.
+    pub count: u64,
+    /// Completions a question.
+    pub samples: usize,
+    /// Seed of questions and samples.
+    pub seed: u64,
+    /// How tokens are drawn.
+    pub sampling: Sampling,
+    /// Most tokens of a completion.
+    pub max_new_tokens: usize,
+    /// How the policy may think.
+    pub thinking: Thinking,
+}
+
+/// How the policy may think.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thinking {
+    /// As it likes.
+    Free,
+    /// Not at all: the thinking is opened and closed for it.
+    None,
+    /// At most this many tokens: then it is closed for it.
+    Budget(usize),
+}
+
+/// A number between 0 and 1 with its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Share {
+    /// The estimate.
+    pub value: f64,
+    /// Lower end of the interval.
+    pub low: f64,
+    /// Upper end of the interval.
+    pub high: f64,
+}
+
+/// Deviations that a 95 % interval reaches on each side.
+const Z: f64 = 1.959_964;
+
+impl Share {
+    /// The mean of one number in [0, 1] a question, each itself a mean over samples that are not independent.
+    ///
+    /// Wilson's interval with as many draws as would have this variance; between `questions.len()` and `draws`.
+    pub fn of_means(questions: &[f64], draws: usize) -> Self {
+        let count = questions.len() as f64;
+        let value = questions.iter().sum::<f64>() / count;
+        let variance =
+            questions.iter().map(|mean| (mean - value).powi(2)).sum::<f64>() / (count - 1.0).max(1.0) / count;
+        let effective = if variance > 0.0 { value * (1.0 - value) / variance } else { count };
+        Self::wilson(value, effective.clamp(count, draws.max(questions.len()) as f64))
+    }
+
+    /// Wilson's score interval for a share of `count` draws (Wilson 1927).
+    pub fn wilson(value: f64, count: f64) -> Self {
+        let spread = Z * Z / count;
+        let centre = (value + spread / 2.0) / (1.0 + spread);
+        let reach = Z / (1.0 + spread) * (value * (1.0 - value) / count + spread / (4.0 * count)).sqrt();
+        Self { value, low: (centre - reach).clamp(0.0, value), high: (centre + reach).clamp(value, 1.0) }
+    }
+}
+
+/// A mean with its 95 % interval over questions.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Mean {
+    /// The estimate.
+    pub value: f64,
+    /// Lower end of the interval.
+    pub low: f64,
+    /// Upper end of the interval.
+    pub high: f64,
+}
+
+impl Mean {
+    fn of(values: &[f64]) -> Self {
+        let count = values.len() as f64;
+        let value = values.iter().sum::<f64>() / count;
+        let variance = values.iter().map(|x| (x - value).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
+        let reach = Z * (variance / count).sqrt();
+        Self { value, low: value - reach, high: value + reach }
+    }
+}
+
+/// What a policy does on a set of questions.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Measures {
+    /// The task.
+    pub task: String,
+    /// Its level.
+    pub level: u32,
+    /// Questions.
+    pub count: u64,
+    /// Completions a question.
+    pub samples: usize,
+    /// Share of right answers: pass@1.
+    pub accuracy: Share,
+    /// Unbiased pass@k for k = 1, 2, 4, … up to the samples.
+    pub pass_at_k: BTreeMap<usize, Share>,
+    /// Accuracy of the most frequent answer of all samples; with one sample it does not apply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maj_at_k: Option<Share>,
+    /// Mean tokens of a completion, its end included.
+    pub length: Mean,
+    /// Mean tokens between the thinking tags.
+    pub thinking_length: Mean,
+    /// Mean tokens between the answer tags.
+    pub answer_length: Mean,
+    /// Share cut off by the limit.
+    pub truncated_share: Share,
+    /// Share of the asked form.
+    pub format_rate: Share,
+    /// Share that thinks at all.
+    pub thinking_share: Share,
+    /// Accuracy of those that think.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy_thinking: Option<Share>,
+    /// Accuracy of those that do not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy_direct: Option<Share>,
+    /// Checks a completion.
+    pub verifications: f64,
+    /// Attempts given up, a completion.
+    pub backtracks: f64,
+    /// Share of intermediate steps that are false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub false_step_share: Option<f64>,
+    /// Completions whose item was at fault and that count in nothing above but as wrong.
+    pub errors: u64,
+}
+
+/// Questions with their completions, read.
+pub struct Answers {
+    /// The questions.
+    pub tasks: Vec<Task>,
+    /// Their completions.
+    pub rollout: Rollout,
+    /// One a completion of each question.
+    pub judged: Vec<Vec<Judged>>,
+}
+
+/// A question cannot be asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvaluateError {
+    /// The level has too few questions.
+    #[error(transparent)]
+    Dataset(#[from] thinkling_datasets::DatasetError),
+    /// A prompt holds a character that the policy has no token for.
+    #[error("the policy cannot read this task's prompts: {0}; it was trained on another alphabet")]
+    Tokenizer(#[from] crate::tokenizer::TokenizerError),
+    /// A prompt leaves no room for a completion.
+    #[error(
+        "a prompt of {prompt} tokens and {new} new ones exceed the policy's {longest} positions: lower the level or the \
+         limit of new tokens"
+    )]
+    TooLong {
+        /// Tokens of the prompt.
+        prompt: usize,
+        /// Tokens of a completion.
+        new: usize,
+        /// What the policy can hold.
+        longest: usize,
+    },
+}
+
+/// Asks questions of the test split and reads the answers.
+///
+/// # Errors
+/// When a question cannot be asked of this policy.
+pub fn ask(
+    policy: &Transformer,
+    tokenizer: &Tokenizer,
+    task: &plan::Task,
+    questions: &Questions,
+) -> Result<Answers, EvaluateError> {
+    let dataset = task.dataset(questions.seed)?;
+    let tasks: Vec<Task> =
+        (0..questions.count).map(|index| dataset.task(Split::Test, index)).collect::<Result<_, _>>()?;
+    let given: &[u32] = match questions.thinking {
+        Thinking::None => &[tokenizer.think_open(), tokenizer.think_close()],
+        Thinking::Free | Thinking::Budget(_) => &[],
+    };
+    let mut prompts = Vec::with_capacity(tasks.len());
+    for task in &tasks {
+        let mut prompt = tokenizer.encode(&task.problem.prompt)?;
+        prompt.extend_from_slice(given);
+        let longest = policy.config.max_position_embeddings;
+        if prompt.len() + questions.max_new_tokens > longest + 1 {
+            return Err(EvaluateError::TooLong { prompt: prompt.len(), new: questions.max_new_tokens, longest });
+        }
+        prompts.push(prompt);
+    }
+    let requests: Vec<Request<'_>> = prompts
+        .iter()
+        .enumerate()
+        .map(|(index, prompt)| Request { prompt, samples: questions.samples, address: [u64::MAX, 0, index as u64] })
+        .collect();
+    let limits = Limits {
+        max_new_tokens: questions.max_new_tokens,
+        end: tokenizer.end(),
+        thinking: match questions.thinking {
+            Thinking::Budget(tokens) => Some(tokenizer.thinking_budget(tokens)),
+            Thinking::Free | Thinking::None => None,
+        },
+    };
+    let mut rollout = roll_out(policy, &requests, &questions.sampling, &limits, questions.seed);
+    if !given.is_empty() {
+        // What was given belongs to the completion that is judged.
+        for completion in rollout.groups.iter_mut().flat_map(|group| &mut group.completions) {
+            completion.tokens.splice(0..0, given.iter().copied());
+        }
+    }
+    let judged = tasks
+        .par_iter()
+        .zip(&rollout.groups)
+        .map(|(question, group)| {
+            let read = |completion| judge(task.domain.as_ref(), tokenizer, question, completion);
+            group.completions.iter().map(read).collect()
+        })
+        .collect();
+    Ok(Answers { tasks, rollout, judged })
+}
+
+impl Answers {
+    /// What the answers show.
+    pub fn measures(&self, task: &plan::Task, tokenizer: &Tokenizer) -> Measures {
+        let samples = self.judged.first().map_or(0, Vec::len);
+        let draws = samples * self.judged.len();
+        let per_question = |number: &dyn Fn(usize, usize) -> f64| -> Vec<f64> {
+            (0..self.judged.len())
+                .map(|question| (0..samples).map(|sample| number(question, sample)).sum::<f64>() / samples as f64)
+                .collect()
+        };
+        let share = |is_so: &dyn Fn(&Judged) -> bool| {
+            let means = per_question(&|question, sample| f64::from(is_so(&self.judged[question][sample])));
+            Share::of_means(&means, draws)
+        };
+        let tokens = |count: &dyn Fn(&[u32]) -> usize| {
+            Mean::of(&per_question(&|question, sample| {
+                count(&self.rollout.groups[question].completions[sample].tokens) as f64
+            }))
+        };
+        let all = || self.judged.iter().flatten();
+        let accuracy_of = |is_thinking: bool| {
+            let of_kind: Vec<&Judged> = all().filter(|judged| judged.is_thinking == is_thinking).collect();
+            let right = of_kind.iter().filter(|judged| judged.is_correct()).count() as f64;
+            let count = of_kind.len() as f64;
+            (count > 0.0).then(|| Share::wilson(right / count, count))
+        };
+        let sum = |number: &dyn Fn(&Judged) -> u32| all().map(|judged| f64::from(number(judged))).sum::<f64>();
+        let steps = sum(&|judged| judged.behaviours.steps);
+        Measures {
+            task: task.row.name.to_owned(),
+            level: task.level,
+            count: self.judged.len() as u64,
+            samples,
+            accuracy: share(&Judged::is_correct),
+            pass_at_k: std::iter::successors(Some(1), |k| Some(k * 2))
+                .take_while(|k| *k <= samples)
+                .map(|k| (k, self.pass_at(k)))
+                .collect(),
+            maj_at_k: (samples > 1).then(|| {
+                Share::of_means(&self.judged.iter().map(|judged| majority(judged)).collect::<Vec<_>>(), draws)
+            }),
+            length: tokens(&|tokens| tokens.len()),
+            thinking_length: tokens(&|tokens| tokenizer.thinking_length(tokens)),
+            answer_length: tokens(&|tokens| tokenizer.answer_length(tokens)),
+            truncated_share: {
+                let cut = per_question(&|question, sample| {
+                    f64::from(!self.rollout.groups[question].completions[sample].is_finished)
+                });
+                Share::of_means(&cut, draws)
+            },
+            format_rate: share(&|judged| judged.is_well_formed),
+            thinking_share: share(&|judged| judged.is_thinking),
+            accuracy_thinking: accuracy_of(true),
+            accuracy_direct: accuracy_of(false),
+            verifications: sum(&|judged| judged.behaviours.verifications) / draws as f64,
+            backtracks: sum(&|judged| judged.behaviours.backtracks) / draws as f64,
+            false_step_share: (steps > 0.0).then(|| sum(&|judged| judged.behaviours.false_steps) / steps),
+            errors: all().filter(|one| one.verdict.outcome == thinkling_verifiers::Outcome::Error).count() as u64,
+        }
+    }
+
+    fn pass_at(&self, k: usize) -> Share {
+        let means: Vec<f64> = self
+            .judged
+            .iter()
+            .map(|judged| pass_at_k(judged.len(), judged.iter().filter(|one| one.is_correct()).count(), k))
+            .collect();
+        Share::of_means(&means, means.len())
+    }
+}
+
+/// The unbiased chance that one of `k` of `samples` completions is right, of which `right` are: `1 - C(n-c,k) / C(n,k)`.
+///
+/// Source: Chen et al. 2021 (HumanEval), in its product form.
+pub fn pass_at_k(samples: usize, right: usize, k: usize) -> f64 {
+    if samples - right < k {
+        return 1.0;
+    }
+    1.0 - (samples - right + 1..=samples).map(|i| 1.0 - k as f64 / i as f64).product::<f64>()
+}
+
+/// Whether the most frequent answer is right. Completions without an answer do not vote; tied answers share.
+fn majority(judged: &[Judged]) -> f64 {
+    let mut votes: BTreeMap<&str, (usize, bool)> = BTreeMap::new();
+    for one in judged {
+        if let Some(extracted) = &one.verdict.extracted {
+            let vote = votes.entry(extracted.trim()).or_insert((0, one.is_correct()));
+            vote.0 += 1;
+        }
+    }
+    let top = votes.values().map(|(count, _)| *count).max().unwrap_or(0);
+    let leaders: Vec<bool> =
+        votes.values().filter(|(count, _)| *count == top).map(|(_, is_right)| *is_right).collect();
+    if leaders.is_empty() {
+        return 0.0;
+    }
+    leaders.iter().filter(|is_right| **is_right).count() as f64 / leaders.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pass_at_k_has_the_published_values() {
+        for (k, value) in [(1, 0.25), (2, 0.45), (4, 0.728022), (8, 0.961538), (12, 0.999451), (13, 1.0)] {
+            assert!((pass_at_k(16, 4, k) - value).abs() < 1e-6, "{k}");
+        }
+        assert_eq!(pass_at_k(4, 0, 4), 0.0);
+    }
+
+    #[test]
+    fn intervals_are_honest_at_the_ends() {
+        let perfect = Share::of_means(&[1.0; 100], 100);
+        assert_eq!((perfect.value, perfect.high), (1.0, 1.0));
+        assert!((perfect.low - 0.963).abs() < 1e-3);
+        let half = Share::wilson(0.5, 100.0);
+        assert!((half.low - 0.4038).abs() < 1e-3 && (half.high - 0.5962).abs() < 1e-3);
+        // Samples of one question that always agree are no more than one draw.
+        let clustered: Vec<f64> = (0..100).map(|at| f64::from(at % 2)).collect();
+        assert!((Share::of_means(&clustered, 1600).low - half.low).abs() < 0.01);
+    }
+
+    #[test]
+    fn a_majority_ignores_those_without_an_answer_and_shares_ties() {
+        let judged = |verdict: thinkling_verifiers::Verdict| Judged {
+            text: String::new(),
+            verdict,
+            is_well_formed: true,
+            is_thinking: false,
+            behaviours: Default::default(),
+            reward: None,
+        };
+        use thinkling_verifiers::Verdict;
+        let right = || judged(Verdict::correct("7", ""));
+        let wrong = |text: &str| judged(Verdict::wrong(text, ""));
+        let none = || judged(Verdict::malformed(""));
+        assert_eq!(majority(&[none(), none(), right(), wrong("8"), right()]), 1.0);
+        assert_eq!(majority(&[right(), wrong("8")]), 0.5);
+        assert_eq!(majority(&[none()]), 0.0);
+    }
+}
