@@ -9,7 +9,7 @@ use thinkling_datasets::{Split, Task};
 use crate::plan;
 use crate::policy::Transformer;
 use crate::rollout::sampling::Sampling;
-use crate::rollout::{Limits, Request, Rollout, roll_out};
+use crate::rollout::{Limits, Request, Rollout, ThinkingBudget, roll_out};
 use crate::score::{Judged, judge};
 use crate::tokenizer::Tokenizer;
 
@@ -216,7 +216,11 @@ pub fn ask(
         max_new_tokens: questions.max_new_tokens,
         end: tokenizer.end(),
         thinking: match questions.thinking {
-            Thinking::Budget(tokens) => Some(tokenizer.thinking_budget(tokens)),
+            Thinking::Budget(tokens) => Some(ThinkingBudget {
+                tokens,
+                open: tokenizer.think_open(),
+                close: tokenizer.think_close(),
+            }),
             Thinking::Free | Thinking::None => None,
         },
     };

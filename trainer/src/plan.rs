@@ -1,0 +1,198 @@
+//! The file as meant: checked, complete, with its domains built and its derived numbers filled in.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use thinkling_verifiers::answer::{ANSWER_CLOSE, ANSWER_OPEN, THINK_CLOSE, THINK_OPEN};
+
+use crate::recipe::{self, Budget, Log, Prices, Recipe, RecipeErrors, Sources};
+
+mod check;
+mod flops;
+mod model;
+mod stages;
+mod task;
+
+use check::Checker;
+pub use flops::{Footprint, footprint};
+pub use model::{Attention, Experts, Model};
+use stages::Drafts;
+pub use task::Task;
+
+/// Symbol that fills rows up; id 0.
+pub const PAD: &str = "<pad>";
+/// Symbol that ends a document.
+pub const END: &str = "<end>";
+/// The symbols that no alphabet has, in the order of their ids.
+pub const SPECIALS: [&str; 6] = [PAD, THINK_OPEN, THINK_CLOSE, ANSWER_OPEN, ANSWER_CLOSE, END];
+
+/// A run as meant. Everything in it follows from the resolved recipe.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Name of the run.
+    pub name: String,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Threads to compute with.
+    pub threads: usize,
+    /// Where to compute.
+    pub device: Device,
+    /// The network.
+    pub model: Model,
+    /// Every symbol in the order of its id: [`SPECIALS`], then the tasks' alphabets by first appearance.
+    pub vocabulary: Vec<String>,
+    /// Parameters of the network and the work of a token.
+    pub footprint: Footprint,
+    /// What the run does, in order.
+    pub stages: Vec<Stage>,
+    /// What the run may spend.
+    pub budget: Budget,
+    /// What things cost.
+    pub prices: Prices,
+    /// What is written down while the run goes on.
+    pub log: Log,
+    /// What is odd, but allowed.
+    pub warnings: Vec<String>,
+    resolved: Recipe,
+}
+
+/// One stage as meant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stage {
+    /// Name, unlike that of any other stage.
+    pub name: String,
+    /// What it learns.
+    pub task: Arc<Task>,
+    /// What it is measured on: its own task, or those that an eval stage lists.
+    pub measured: Vec<Arc<Task>>,
+    /// Its settings.
+    pub settings: recipe::Stage,
+    /// Tokens of its longest row. Few documents are longer, if any: a row is never longer than
+    /// `max_position_embeddings`.
+    pub longest_row: usize,
+    /// Tokens a completion may have where this stage samples.
+    pub max_new_tokens: usize,
+    /// Rows of a step: documents, or completions before flat groups are refilled; 0 where nothing is learnt.
+    pub rows_per_step: u64,
+    /// Updates of a step.
+    pub updates_per_step: u64,
+}
+
+/// Where to compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// An accelerator if there is one, else the processor.
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The accelerator with this number.
+    Cuda(usize),
+}
+
+impl Device {
+    /// The device that a recipe or the command line means by `text`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "auto" => Some(Self::Auto),
+            "cpu" => Some(Self::Cpu),
+            "cuda" => Some(Self::Cuda(0)),
+            _ => text.strip_prefix("cuda:")?.parse().ok().map(Self::Cuda),
+        }
+    }
+}
+
+/// Reads the recipe at `path`, with overrides `PATH=VALUE`.
+///
+/// # Errors
+/// Every mistake in the file and the overrides at once.
+pub fn load(path: &Path, overrides: &[String]) -> Result<Plan, RecipeErrors> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let help = "name a recipe's file, such as recipes/quickstart.toml".to_owned();
+        RecipeErrors::unreadable(format!("cannot read the recipe `{name}`: {error}"), vec![help])
+    })?;
+    from_text(&name, &text, overrides)
+}
+
+/// Reads the recipe `text`, which mistakes call `name`, with overrides `PATH=VALUE`.
+///
+/// # Errors
+/// Every mistake in the text and the overrides at once.
+pub fn from_text(name: &str, text: &str, overrides: &[String]) -> Result<Plan, RecipeErrors> {
+    let mut sources = Sources::default();
+    let file = sources.add(name, text);
+    let mut root = recipe::parse(file, text).map_err(|found| RecipeErrors::new(&sources, vec![found]))?;
+    let mut found = Vec::new();
+    for argument in overrides {
+        found.extend(recipe::apply_override(&mut root, &mut sources, argument).err());
+    }
+    let conformed = recipe::conform(&root, &Recipe::schema(), &sources);
+    found.extend(conformed.found);
+    let written: Recipe = serde_json::from_value(conformed.value).map_err(|error| {
+        RecipeErrors::unreadable(format!("the recipe `{name}` cannot be read: {error}"), Vec::new())
+    })?;
+    let mut checker = Checker::new(&root, &conformed.faulty);
+    let names = recipe::unique_names(
+        written.stage.iter().map(|stage| (stage.name().map(str::to_owned), stage.kind().to_owned())),
+    );
+    check::check(&written, &names, &mut checker);
+    let drafts = stages::draft(&written, &names, &mut checker);
+    found.append(&mut checker.found);
+    match drafts {
+        Some(drafts) if found.is_empty() => Ok(complete(written, drafts, checker.warnings)),
+        _ => Err(RecipeErrors::new(&sources, found)),
+    }
+}
+
+impl Plan {
+    /// The recipe with every default filled in and every override applied.
+    pub fn resolved(&self) -> &Recipe {
+        &self.resolved
+    }
+
+    /// The resolved recipe as TOML; loads again to an equal plan.
+    pub fn resolved_toml(&self) -> String {
+        as_toml(&self.resolved)
+    }
+
+    /// The hash of what determines the results: the resolved recipe without `threads` and `device`.
+    pub fn hash(&self) -> String {
+        let results = Recipe { threads: None, device: String::new(), ..self.resolved.clone() };
+        blake3::hash(as_toml(&results).as_bytes()).to_hex().to_string()
+    }
+}
+
+fn as_toml(recipe: &Recipe) -> String {
+    toml::to_string(recipe)
+        .expect("a recipe holds strings, finite numbers, arrays and tables: TOML has them all")
+}
+
+/// The plan that a recipe without mistakes means.
+fn complete(mut written: Recipe, drafts: Drafts, warnings: Vec<String>) -> Plan {
+    let Drafts { stages, vocabulary } = drafts;
+    let longest_row = stages.iter().map(|stage| stage.longest_row).max().unwrap_or(1);
+    let model = Model::new(&written.model, vocabulary.len(), longest_row);
+    written.model.max_position_embeddings = Some(model.max_position_embeddings);
+    if let Attention::Gqa { num_key_value_heads, head_dim } = model.attention {
+        written.model.num_key_value_heads = Some(num_key_value_heads);
+        written.model.head_dim = Some(head_dim);
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = *written.threads.get_or_insert(cores);
+    written.stage = stages.iter().map(|stage| stage.settings.clone()).collect();
+    Plan {
+        name: written.name.clone(),
+        seed: written.seed,
+        threads,
+        device: Device::parse(&written.device).unwrap_or(Device::Auto),
+        footprint: footprint(&model),
+        model,
+        vocabulary,
+        stages,
+        budget: written.budget.clone(),
+        prices: written.prices.clone(),
+        log: written.log.clone(),
+        warnings,
+        resolved: written,
+    }
+}

@@ -1,0 +1,207 @@
+//! What a network costs: its parameters and the work of a token.
+
+use serde::Serialize;
+
+use super::model::{Attention, Model};
+use crate::units::Flops;
+
+/// Parameters of a network and the floating-point operations they take.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Footprint {
+    /// Trained numbers. The experts' load bias, which no gradient reaches, is not among them.
+    pub parameters_total: u64,
+    /// Those that one token uses, looked-up embeddings aside; the output head counts, tied or not.
+    pub parameters_active: u64,
+    /// Those that one token is multiplied with.
+    matrix_parameters: u64,
+    /// Operations of one token's scores and values, for each token it attends to.
+    flops_per_context: u64,
+}
+
+/// Counts the parameters of `model`, and the work of a token.
+///
+/// *Source*: PaLM, appendix B (6 operations a parameter and trained token), with attention counted causally and
+/// latent attention by its two widths of heads.
+pub fn footprint(model: &Model) -> Footprint {
+    let (hidden, heads, layers) =
+        (model.hidden_size as u64, model.num_attention_heads as u64, model.num_hidden_layers as u64);
+    let attention = attention(model);
+    let dense = gated(hidden, model.intermediate_size as u64);
+    let expert_layers = (0..model.num_hidden_layers).filter(|layer| model.has_experts(*layer)).count() as u64;
+    let (every_expert, used_experts) = match model.experts {
+        Some(experts) => {
+            let router = hidden * experts.n_routed_experts as u64;
+            let expert = gated(hidden, experts.moe_intermediate_size as u64);
+            let visited = experts.n_shared_experts + experts.num_experts_per_tok;
+            let present = experts.n_shared_experts + experts.n_routed_experts;
+            (router + expert * present as u64, router + expert * visited as u64)
+        }
+        None => (0, 0),
+    };
+    let head = hidden * model.vocab_size as u64;
+    let embeddings = if model.tie_word_embeddings { 0 } else { head };
+    let positions = if model.learned_positions { hidden * model.max_position_embeddings as u64 } else { 0 };
+    let norms = layers * (2 * hidden + attention.norms) + hidden;
+    let always = layers * attention.matrices + (layers - expert_layers) * dense + head;
+    let matrix_parameters = always + expert_layers * used_experts;
+    Footprint {
+        parameters_total: always + expert_layers * every_expert + norms + embeddings + positions,
+        parameters_active: matrix_parameters + norms,
+        matrix_parameters,
+        flops_per_context: layers * 2 * heads * attention.score_and_value_width,
+    }
+}
+
+impl Footprint {
+    /// Forward pass of one token that attends to `context` tokens, itself included.
+    pub fn forward(&self, context: usize) -> Flops {
+        Flops::new(2.0 * self.matrix_parameters as f64 + (self.flops_per_context * context as u64) as f64)
+    }
+
+    /// Forward pass of all tokens of a row of `length`, each attending to itself and those before it.
+    pub fn forward_row(&self, length: usize) -> Flops {
+        let contexts = length as f64 * (length as f64 + 1.0) / 2.0;
+        let matrices = 2.0 * self.matrix_parameters as f64 * length as f64;
+        Flops::new(matrices + self.flops_per_context as f64 * contexts)
+    }
+
+    /// Forward and backward pass of all tokens of a row of `length`; the backward pass is twice the forward pass.
+    pub fn train_row(&self, length: usize) -> Flops {
+        self.forward_row(length) * 3.0
+    }
+
+    /// Forward and backward pass of a token, on average over a row of `length`.
+    pub fn train_token(&self, length: usize) -> Flops {
+        self.train_row(length) * (1.0 / length.max(1) as f64)
+    }
+}
+
+/// The attention of one layer.
+struct AttentionCount {
+    matrices: u64,
+    norms: u64,
+    /// Width of a head's key and of its value, together.
+    score_and_value_width: u64,
+}
+
+fn attention(model: &Model) -> AttentionCount {
+    let (hidden, heads) = (model.hidden_size as u64, model.num_attention_heads as u64);
+    match model.attention {
+        Attention::Mla { q_lora_rank, kv_lora_rank, qk_nope_head_dim, qk_rope_head_dim, v_head_dim } => {
+            let (rank, nope, rope, value) =
+                (kv_lora_rank as u64, qk_nope_head_dim as u64, qk_rope_head_dim as u64, v_head_dim as u64);
+            let queries = heads * (nope + rope);
+            let (asking, query_norm) = match q_lora_rank {
+                Some(rank) => (rank as u64 * (hidden + queries), rank as u64),
+                None => (hidden * queries, 0),
+            };
+            let answering = hidden * (rank + rope) + rank * heads * (nope + value);
+            AttentionCount {
+                matrices: asking + answering + heads * value * hidden,
+                norms: query_norm + rank,
+                score_and_value_width: nope + rope + value,
+            }
+        }
+        Attention::Gqa { num_key_value_heads, head_dim } => {
+            let (answering, width) = (num_key_value_heads as u64, head_dim as u64);
+            AttentionCount {
+                matrices: hidden * width * (2 * heads + 2 * answering),
+                norms: 0,
+                score_and_value_width: 2 * width,
+            }
+        }
+    }
+}
+
+/// Parameters of a gated feed-forward part: gate, up and down.
+fn gated(hidden: u64, inside: u64) -> u64 {
+    3 * hidden * inside
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::Experts;
+    use super::*;
+
+    fn deepseek_v3() -> Model {
+        Model {
+            vocab_size: 129_280,
+            hidden_size: 7168,
+            num_hidden_layers: 61,
+            num_attention_heads: 128,
+            attention: Attention::Mla {
+                q_lora_rank: Some(1536),
+                kv_lora_rank: 512,
+                qk_nope_head_dim: 128,
+                qk_rope_head_dim: 64,
+                v_head_dim: 128,
+            },
+            intermediate_size: 18_432,
+            experts: Some(Experts {
+                n_routed_experts: 256,
+                n_shared_experts: 1,
+                num_experts_per_tok: 8,
+                moe_intermediate_size: 2048,
+                first_k_dense_replace: 3,
+                norm_topk_prob: true,
+                routed_scaling_factor: 2.5,
+                aux_loss_alpha: 1e-4,
+            }),
+            rms_norm_eps: 1e-6,
+            rope_theta: 10_000.0,
+            tie_word_embeddings: false,
+            learned_positions: false,
+            max_position_embeddings: 4096,
+            initializer_range: 0.006,
+        }
+    }
+
+    fn near(measured: f64, published: f64) {
+        assert!((measured / published - 1.0).abs() < 5e-4, "{measured:e} is not {published:e}");
+    }
+
+    #[test]
+    fn deepseek_v3_comes_out_as_published() {
+        let count = footprint(&deepseek_v3());
+        near(count.parameters_total as f64, 671.03e9);
+        near(count.parameters_active as f64, 36.63e9);
+        near(count.train_token(4096).get(), 250.46e9);
+        near(attention(&deepseek_v3()).matrices as f64, 187.1e6);
+    }
+
+    #[test]
+    fn more_experts_cost_a_token_only_their_router() {
+        let mut model = deepseek_v3();
+        let before = footprint(&model);
+        let experts = model.experts.as_mut().unwrap();
+        experts.n_routed_experts *= 2;
+        let after = footprint(&model);
+        assert_eq!(after.parameters_active - before.parameters_active, 58 * 7168 * 256);
+        assert!(after.parameters_total > 19 * before.parameters_total / 10);
+    }
+
+    #[test]
+    fn a_dense_network_is_counted_by_hand() {
+        let model = Model {
+            vocab_size: 10,
+            hidden_size: 8,
+            num_hidden_layers: 1,
+            num_attention_heads: 2,
+            attention: Attention::Gqa { num_key_value_heads: 1, head_dim: 4 },
+            intermediate_size: 5,
+            experts: None,
+            learned_positions: true,
+            max_position_embeddings: 7,
+            tie_word_embeddings: true,
+            ..deepseek_v3()
+        };
+        let count = footprint(&model);
+        // queries 64, keys 32, values 32, output 64; gate, up, down 40 each; three norms; head 80; positions 56.
+        assert_eq!(count.parameters_active, 192 + 120 + 24 + 80);
+        assert_eq!(count.parameters_total, 192 + 120 + 24 + 80 + 56);
+        assert_eq!(count.forward(3).get(), 2.0 * 392.0 + 2.0 * 2.0 * 8.0 * 3.0);
+        let by_token: f64 = (1..=6).map(|context| count.forward(context).get()).sum();
+        assert_eq!(count.forward_row(6).get(), by_token);
+        assert_eq!(count.train_row(6).get(), 3.0 * by_token);
+    }
+}

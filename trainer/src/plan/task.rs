@@ -1,0 +1,239 @@
+//! The tasks of a recipe: built, in range, and measured.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use thinkling_datasets::domains::{self, DOMAINS};
+use thinkling_datasets::seed::Stream;
+use thinkling_datasets::{Dataset, DatasetError, Domain, Problem, SolutionKind, Split};
+use thinkling_verifiers::answer;
+
+use super::check::Checker;
+use crate::recipe::{self, keys, values};
+
+/// Questions that are posed to measure a task.
+const PROBES: u64 = 256;
+
+/// A task that can be asked: its domain is built and has the level.
+#[derive(Clone)]
+pub struct Task {
+    /// The domain's row in the table.
+    pub row: &'static domains::Row,
+    /// The difficulty.
+    pub level: u32,
+    /// The domain's settings, as written.
+    pub settings: Map<String, Value>,
+    /// The domain, built from its settings.
+    pub domain: Arc<dyn Domain>,
+}
+
+impl Task {
+    /// The task's questions, for a seed.
+    ///
+    /// # Errors
+    /// Never for a task of a plan, whose level was checked.
+    pub fn dataset(&self, seed: u64) -> Result<Dataset<'_>, DatasetError> {
+        Dataset::new(self.row, self.domain.as_ref(), self.level, seed)
+    }
+}
+
+impl PartialEq for Task {
+    fn eq(&self, other: &Self) -> bool {
+        (self.row.name, self.level, &self.settings) == (other.row.name, other.level, &other.settings)
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{} {:?}", self.row.name, self.level, self.settings)
+    }
+}
+
+/// Builds the task written at `path`; notes every mistake in it.
+pub(super) fn build(written: &recipe::Task, path: &str, checker: &mut Checker<'_>) -> Option<Task> {
+    let (name, level) = (format!("{path}.name"), format!("{path}.level"));
+    if checker.is_faulty(path) && checker.is_faulty(&name) {
+        return None;
+    }
+    let Some(row) = domains::find(&written.name) else {
+        let names: Vec<&str> = DOMAINS.iter().map(|row| row.name).collect();
+        let help = values(&written.name, &names);
+        checker.mistake(&[&name], format!("there is no task `{}`", written.name), help);
+        return None;
+    };
+    let (domain, is_sound) = with_settings(row, written, &format!("{path}.settings"), checker)?;
+    let domain: Arc<dyn Domain> = domain.into();
+    let levels = domain.levels();
+    if !levels.contains(&written.level) {
+        let message = format!("task `{}` has no level {}", row.name, written.level);
+        let help = format!("its levels are {} to {}", levels.start(), levels.end());
+        checker.mistake(&[&level], message, [help]);
+        return None;
+    }
+    let task = Task { row, level: written.level, settings: written.settings.clone(), domain };
+    for split in [Split::Train, Split::Test] {
+        let asked = task.dataset(0).and_then(|dataset| dataset.task(split, 0));
+        if let Err(error) = asked {
+            checker.mistake(&[&level], error.to_string(), []);
+            return None;
+        }
+    }
+    (is_sound && !checker.is_faulty(path)).then_some(task)
+}
+
+/// Builds a domain. Its settings are its own, so its complaints are all there is: those that quote a key are placed
+/// there, and the rest is tried again without that key. Answers whether all settings were sound.
+fn with_settings(
+    row: &'static domains::Row,
+    written: &recipe::Task,
+    path: &str,
+    checker: &mut Checker<'_>,
+) -> Option<(Box<dyn Domain>, bool)> {
+    let mut settings = written.settings.clone();
+    let mut is_sound = true;
+    loop {
+        let message = match (row.build)(&Value::Object(settings.clone())) {
+            Ok(domain) => return Some((domain, is_sound)),
+            Err(error) => error.message,
+        };
+        is_sound = false;
+        let blamed = message
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .find(|word| settings.contains_key(*word))
+            .map(str::to_owned);
+        let at = blamed.as_ref().map_or(path.to_owned(), |key| format!("{path}.{key}"));
+        let help = match (&blamed, message.split_once("expected ")) {
+            (Some(key), Some((_, expected))) if message.starts_with("unknown field") => {
+                let valid: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+                keys(key, &valid)
+            }
+            _ => Vec::new(),
+        };
+        checker.mistake(&[&at], format!("settings of task `{}`: {message}", row.name), help);
+        settings.remove(&blamed?);
+    }
+}
+
+/// Lengths of a task's texts in tokens, over [`PROBES`] questions of each split.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Lengths {
+    /// Prompts.
+    pub(super) prompts: Vec<usize>,
+    /// Completions of each kind, with tags and end; none where a question has no solution of that kind.
+    completions: [Option<Vec<usize>>; SolutionKind::ALL.len()],
+    /// Drills, with their end; none where the task has none.
+    pub(super) drills: Option<Vec<usize>>,
+}
+
+impl Lengths {
+    /// Poses questions and measures them.
+    ///
+    /// # Errors
+    /// The first text that `vocabulary` cannot write, or a split without questions.
+    pub(super) fn measure(task: &Task, vocabulary: &[String]) -> Result<Self, String> {
+        let mut problems = Vec::new();
+        let dataset = task.dataset(0).map_err(|error| error.to_string())?;
+        for split in [Split::Train, Split::Test] {
+            for index in 0..PROBES {
+                problems.push(dataset.task(split, index).map_err(|error| error.to_string())?.problem);
+            }
+        }
+        let ruler = Ruler::new(vocabulary);
+        let prompts =
+            problems.iter().map(|problem| ruler.length(&problem.prompt)).collect::<Result<_, _>>()?;
+        let mut completions = [None, None, None, None];
+        for (slot, kind) in completions.iter_mut().zip(SolutionKind::ALL) {
+            *slot = completions_of(task, &problems, kind, &ruler)?;
+        }
+        let drills = (0..PROBES)
+            .map(|index| task.domain.drill(&mut Stream::at("plan/probe", 0, &[index]), task.level));
+        let drills = match drills.collect::<Option<Vec<String>>>() {
+            Some(drills) => {
+                Some(drills.iter().map(|drill| Ok(ruler.length(drill)? + 1)).collect::<Result<_, String>>()?)
+            }
+            None => None,
+        };
+        Ok(Self { prompts, completions, drills })
+    }
+
+    /// Completions of `kind`; none where the task has none.
+    pub(super) fn completions(&self, kind: SolutionKind) -> Option<&[usize]> {
+        let index = SolutionKind::ALL.iter().position(|candidate| *candidate == kind)?;
+        self.completions[index].as_deref()
+    }
+}
+
+fn completions_of(
+    task: &Task,
+    problems: &[Problem],
+    kind: SolutionKind,
+    ruler: &Ruler<'_>,
+) -> Result<Option<Vec<usize>>, String> {
+    let mut lengths = Vec::with_capacity(problems.len());
+    for (index, problem) in problems.iter().enumerate() {
+        let mut stream = Stream::at("plan/probe", 0, &[kind as u64, index as u64]);
+        let Some(solution) = task.domain.solve(problem, kind, &mut stream) else { return Ok(None) };
+        lengths.push(ruler.length(&answer::compose(&solution.thinking, &solution.answer))? + 1);
+    }
+    Ok(Some(lengths))
+}
+
+/// The longest of `lengths`.
+pub(super) fn longest(lengths: &[usize]) -> usize {
+    lengths.iter().copied().max().unwrap_or(0)
+}
+
+/// A length that few texts exceed, if any: the longest of those seen, and half of how far they differ.
+pub(super) fn ample(lengths: &[usize]) -> usize {
+    let shortest = lengths.iter().copied().min().unwrap_or(0);
+    longest(lengths) + (longest(lengths) - shortest).div_ceil(2)
+}
+
+/// Measures texts in symbols of a vocabulary, the longest that match first.
+struct Ruler<'a> {
+    /// Longest first.
+    symbols: Vec<&'a str>,
+}
+
+impl<'a> Ruler<'a> {
+    fn new(vocabulary: &'a [String]) -> Self {
+        let mut symbols: Vec<&str> =
+            vocabulary.iter().map(String::as_str).filter(|symbol| !symbol.is_empty()).collect();
+        symbols.sort_by_key(|symbol| std::cmp::Reverse(symbol.len()));
+        Self { symbols }
+    }
+
+    fn length(&self, text: &str) -> Result<usize, String> {
+        let (mut rest, mut length) = (text, 0);
+        while !rest.is_empty() {
+            let Some(after) = self.symbols.iter().find_map(|symbol| rest.strip_prefix(symbol)) else {
+                return Err(format!("its alphabet cannot write `{rest}`, the rest of `{text}`"));
+            };
+            rest = after;
+            length += 1;
+        }
+        Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_symbol_that_matches_is_one_token() {
+        let vocabulary = ["1", "12", "=", "<think>"].map(str::to_owned);
+        let ruler = Ruler::new(&vocabulary);
+        assert_eq!(ruler.length("12=1<think>121"), Ok(6));
+        assert!(ruler.length("12+1").unwrap_err().contains("`+1`"));
+    }
+
+    #[test]
+    fn lengths_are_ample() {
+        assert_eq!(ample(&[10, 10]), 10);
+        assert_eq!(ample(&[10, 13]), 15);
+    }
+}

@@ -1,0 +1,186 @@
+//! What is wrong with a recipe: every mistake at its place, with the remedy.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// A stretch of one of the texts a recipe is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Location {
+    /// 0: the file; n: the n-th `--set`.
+    pub(crate) source: usize,
+    /// First byte.
+    pub(crate) start: usize,
+    /// Byte after the last.
+    pub(crate) end: usize,
+}
+
+/// The texts a recipe is made of: the file, then each `--set`.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    texts: Vec<(String, String)>,
+}
+
+impl Sources {
+    /// Adds a text under the name that mistakes show, and gives its number.
+    pub(crate) fn add(&mut self, name: &str, text: &str) -> usize {
+        self.texts.push((name.to_owned(), text.to_owned()));
+        self.texts.len() - 1
+    }
+
+    /// What stands at `location`.
+    pub(crate) fn slice(&self, location: Location) -> &str {
+        let text = self.texts.get(location.source).map_or("", |(_, text)| text);
+        text.get(location.start..location.end).unwrap_or_default()
+    }
+
+    /// Where `location` is, for a reader.
+    fn place(&self, location: Location) -> Place {
+        let (name, text) = self.texts.get(location.source).map_or(("", ""), |(name, text)| (name, text));
+        let before = text.get(..location.start).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let line = text[line_start..].lines().next().unwrap_or_default();
+        let on_line = location.end.min(line_start + line.len());
+        let width = text.get(location.start..on_line).map_or(0, |marked| marked.chars().count());
+        Place {
+            source: name.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            text: line.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect(),
+            width: width.max(1),
+        }
+    }
+}
+
+/// A mistake as it is found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Where it stands.
+    pub(crate) at: Location,
+    /// What is wrong.
+    pub(crate) message: String,
+    /// What is allowed, and what was probably meant.
+    pub(crate) help: Vec<String>,
+}
+
+/// Where a mistake stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// The file, or `--set` with its argument.
+    pub source: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// The whole line.
+    pub text: String,
+    /// Characters that are meant.
+    pub width: usize,
+}
+
+/// One mistake in a recipe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Mistake {
+    /// Where it stands; none where the file could not be read.
+    pub place: Option<Place>,
+    /// What is wrong: the key, the value.
+    pub message: String,
+    /// What is allowed, and what was probably meant.
+    pub help: Vec<String>,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "error: {}", self.message)?;
+        let margin = self.place.as_ref().map_or(1, |place| place.line.to_string().len());
+        if let Some(place) = &self.place {
+            let Place { source, line, column, text, width } = place;
+            let indent = " ".repeat(column - 1);
+            write!(out, "\n{:margin$}--> {source}:{line}:{column}", "")?;
+            write!(
+                out,
+                "\n{:margin$} |\n{line} | {text}\n{:margin$} | {indent}{}",
+                "",
+                "",
+                "^".repeat(*width)
+            )?;
+        }
+        for help in &self.help {
+            write!(out, "\n{:margin$} = {help}", "")?;
+        }
+        Ok(())
+    }
+}
+
+/// Every mistake in a recipe, in the order of its text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RecipeErrors {
+    /// The mistakes; never empty.
+    pub mistakes: Vec<Mistake>,
+}
+
+impl RecipeErrors {
+    /// The errors of a recipe made of `sources`, in which `found` was found.
+    pub(crate) fn new(sources: &Sources, mut found: Vec<Found>) -> Self {
+        found.sort_by_key(|found| found.at);
+        let told = found.into_iter().map(|Found { at, message, help }| Mistake {
+            place: Some(sources.place(at)),
+            message,
+            help,
+        });
+        let mut mistakes: Vec<Mistake> = told.collect();
+        mistakes.dedup();
+        Self { mistakes }
+    }
+
+    /// A recipe that could not be read at all.
+    pub(crate) fn unreadable(message: String, help: Vec<String>) -> Self {
+        Self { mistakes: vec![Mistake { place: None, message, help }] }
+    }
+}
+
+impl fmt::Display for RecipeErrors {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for mistake in &self.mistakes {
+            write!(out, "{mistake}\n\n")?;
+        }
+        match self.mistakes.len() {
+            1 => write!(out, "1 mistake in the recipe; nothing was started"),
+            count => write!(out, "{count} mistakes in the recipe; nothing was started"),
+        }
+    }
+}
+
+impl std::error::Error for RecipeErrors {}
+
+/// How alike two words must be (Jaro–Winkler) for one to be suggested for the other.
+const ALIKE: f64 = 0.8;
+
+/// The candidate that `word` was probably meant to be.
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let scored = candidates.into_iter().map(|candidate| (strsim::jaro_winkler(word, candidate), candidate));
+    scored
+        .filter(|(alike, _)| *alike >= ALIKE)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// Remedies for an unknown key.
+pub(crate) fn keys(word: &str, valid: &[&str]) -> Vec<String> {
+    remedies(word, valid, "keys")
+}
+
+/// Remedies for an unknown value.
+pub(crate) fn values(word: &str, valid: &[&str]) -> Vec<String> {
+    remedies(word, valid, "values")
+}
+
+fn remedies(word: &str, valid: &[&str], what: &str) -> Vec<String> {
+    let meant = nearest(word, valid.iter().copied()).map(|meant| format!("did you mean `{meant}`?"));
+    let all = if valid.is_empty() {
+        format!("there are no valid {what} here")
+    } else {
+        format!("valid {what}: {}", valid.join(", "))
+    };
+    meant.into_iter().chain([all]).collect()
+}

@@ -1,0 +1,146 @@
+//! The file as written: what a recipe may say, and what stands where it says nothing.
+//!
+//! The doc comments of these structs are the recipe's help; `thinkling schema` prints them. A recipe is read by
+//! [`crate::plan::load`], which makes a complete [`crate::plan::Plan`] of it or lists every mistake.
+
+use schemars::{JsonSchema, Schema, schema_for};
+use serde::{Deserialize, Serialize};
+
+mod conform;
+mod mistake;
+mod model;
+mod stages;
+mod tree;
+
+pub use mistake::{Mistake, RecipeErrors};
+pub use model::{Attention, Model};
+pub use stages::{
+    AdvantageScale, Control, EarlyStop, Eval, Evaluation, FlatGroups, Grpo, LossAggregation, Overlong,
+    Pretrain, Readiness, ReadinessAction, Reward, RewardTerm, Schedule, Shares, Stage, StdKind,
+};
+
+pub(crate) use conform::conform;
+pub(crate) use mistake::{Found, Sources, keys, nearest, values};
+pub(crate) use tree::{Node, apply_override, parse, unique_names};
+
+/// A training run, from a random network to a report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Name of the run: the start of its folder's name. Letters, digits, `.`, `_` and `-`.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// Seed of everything random: weights, questions, samples.
+    #[serde(default = "one")]
+    pub seed: u64,
+    /// Threads to compute with; default all cores. Changes the time a run takes, never its result.
+    #[schemars(range(min = 1, max = 4096))]
+    pub threads: Option<usize>,
+    /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`.
+    #[serde(default = "auto")]
+    pub device: String,
+    /// The task of every stage that names none of its own.
+    pub task: Option<Task>,
+    /// The network, in the words of Hugging Face's `config.json`.
+    #[serde(default)]
+    pub model: Model,
+    /// What the run does, in order.
+    #[schemars(length(min = 1))]
+    pub stage: Vec<Stage>,
+    /// What the run may spend: it stops, resumable, before it spends more.
+    #[serde(default)]
+    pub budget: Budget,
+    /// What things cost.
+    #[serde(default)]
+    pub prices: Prices,
+    /// What is written down while the run goes on.
+    #[serde(default)]
+    pub log: Log,
+}
+
+impl Recipe {
+    /// The JSON Schema of a recipe, described by the doc comments of this module.
+    pub fn schema() -> Schema {
+        schema_for!(Recipe)
+    }
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn auto() -> String {
+    "auto".to_owned()
+}
+
+/// A family of verifiable questions at one level of difficulty.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// Name of the task, as `thinkling list tasks` prints it.
+    pub name: String,
+    /// Difficulty; what it counts and how far it goes is the task's own.
+    pub level: u32,
+    /// The task's own settings.
+    #[serde(default)]
+    pub settings: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Limits on what a run may spend; the first one reached ends it. Absent: no limit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Budget {
+    /// US dollars, at the recipe's prices.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub dollars: Option<f64>,
+    /// Floating-point operations.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub flops: Option<f64>,
+    /// Minutes of wall time.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub minutes: Option<f64>,
+    /// Tokens, trained and generated together.
+    #[schemars(range(min = 1))]
+    pub tokens: Option<u64>,
+    /// Joules of energy.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub joules: Option<f64>,
+}
+
+/// What the ledger charges.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Prices {
+    /// US dollars for an hour of one processor core.
+    #[schemars(range(min = 0.0))]
+    pub usd_per_core_hour: f64,
+    /// US dollars for an hour of one accelerator.
+    #[schemars(range(min = 0.0))]
+    pub usd_per_device_hour: f64,
+    /// Watts the machine draws, for an estimate of energy where no meter can be read; default the processor's rating.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub watts: Option<f64>,
+}
+
+impl Default for Prices {
+    fn default() -> Self {
+        Self { usd_per_core_hour: 0.04, usd_per_device_hour: 2.0, watts: None }
+    }
+}
+
+/// What is written down while the run goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Sampled completions that each step adds to `rollouts.jsonl`.
+    pub rollouts_per_step: usize,
+    /// Seconds between two progress lines where standard error is no terminal.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub every_s: f64,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { rollouts_per_step: 4, every_s: 5.0 }
+    }
+}

@@ -1,0 +1,242 @@
+//! A recipe as a tree in which every key and value knows where it was written, be it the file or a `--set`.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::mistake::{Found, Location, Sources, keys};
+
+/// A value and where it was written.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) at: Location,
+    pub(crate) kind: Kind,
+}
+
+/// A key, where it was written, and its value.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) at: Location,
+    pub(crate) node: Node,
+}
+
+/// What a value is.
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    Table(Vec<Entry>),
+    Array(Vec<Node>),
+    Text(String),
+    Integer(i64),
+    Float(f64),
+    Boolean(bool),
+    /// Nothing a recipe can use; says what it is.
+    Foreign(&'static str),
+}
+
+impl Node {
+    /// The entry under `key`, where this is a table that has it.
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
+        match &self.kind {
+            Kind::Table(entries) => entries.iter().find(|entry| entry.key == key),
+            _ => None,
+        }
+    }
+
+    /// The node under a key or an index.
+    fn child(&self, step: &str) -> Option<&Node> {
+        match &self.kind {
+            Kind::Array(items) => items.get(step.parse::<usize>().ok()?),
+            _ => self.entry(step).map(|entry| &entry.node),
+        }
+    }
+
+    /// The value at a dotted path, if it was written.
+    pub(crate) fn find(&self, path: &str) -> Option<&Node> {
+        path.split('.').try_fold(self, |node, step| node.child(step))
+    }
+
+    /// The value at a dotted path, or the nearest table around it that was written.
+    pub(crate) fn find_around(&self, path: &str) -> &Node {
+        let mut node = self;
+        for step in path.split('.') {
+            match node.child(step) {
+                Some(child) => node = child,
+                None => break,
+            }
+        }
+        node
+    }
+
+    /// The kind of value, with its article.
+    pub(crate) fn describe(&self) -> &'static str {
+        match self.kind {
+            Kind::Table(_) => "a table",
+            Kind::Array(_) => "an array",
+            Kind::Text(_) => "a string",
+            Kind::Integer(_) => "a whole number",
+            Kind::Float(_) => "a number",
+            Kind::Boolean(_) => "a boolean",
+            Kind::Foreign(what) => what,
+        }
+    }
+
+    fn text(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// The tree of the text that is number `source`.
+///
+/// # Errors
+/// The first mistake in its TOML.
+pub(crate) fn parse(source: usize, text: &str) -> Result<Node, Found> {
+    match DeTable::parse(text) {
+        Ok(table) => {
+            let span = table.span();
+            let at = Location { source, start: span.start, end: span.end };
+            Ok(Node { at, kind: table_of(table.get_ref(), source, 0) })
+        }
+        Err(error) => {
+            let span = error.span().unwrap_or_default();
+            let at = Location { source, start: span.start, end: span.end };
+            Err(Found { at, message: format!("this is not TOML: {}", error.message()), help: Vec::new() })
+        }
+    }
+}
+
+/// Converts a parsed table; `shift` is added to every place in it.
+fn table_of(table: &DeTable<'_>, source: usize, shift: usize) -> Kind {
+    let entries = table.iter().map(|(key, value)| {
+        let span = key.span();
+        let at = Location { source, start: span.start + shift, end: span.end + shift };
+        Entry { key: key.get_ref().to_string(), at, node: node_of(value, source, shift) }
+    });
+    Kind::Table(entries.collect())
+}
+
+fn node_of(value: &Spanned<DeValue<'_>>, source: usize, shift: usize) -> Node {
+    let span = value.span();
+    let at = Location { source, start: span.start + shift, end: span.end + shift };
+    let kind = match value.get_ref() {
+        DeValue::String(text) => Kind::Text(text.to_string()),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Kind::Integer(number),
+            Err(_) => Kind::Foreign("a whole number beyond 64 bits"),
+        },
+        DeValue::Float(number) => match number.as_str().parse() {
+            Ok(number) => Kind::Float(number),
+            Err(_) => Kind::Foreign("a number beyond double precision"),
+        },
+        DeValue::Boolean(truth) => Kind::Boolean(*truth),
+        DeValue::Datetime(_) => Kind::Foreign("a date"),
+        DeValue::Array(items) => Kind::Array(items.iter().map(|item| node_of(item, source, shift)).collect()),
+        DeValue::Table(table) => table_of(table, source, shift),
+    };
+    Node { at, kind }
+}
+
+/// Writes the value of a `--set PATH=VALUE` into the tree.
+///
+/// A step of the path is a key, the index of an array (from 0), or the name of a stage.
+///
+/// # Errors
+/// When the argument has no `=`, or its path leads through something that has no parts.
+pub(crate) fn apply_override(root: &mut Node, sources: &mut Sources, argument: &str) -> Result<(), Found> {
+    let source = sources.add(&format!("--set {argument}"), argument);
+    let at = |start: usize, end: usize| Location { source, start, end };
+    let Some((path, value)) = argument.split_once('=') else {
+        let help = vec!["write PATH=VALUE, for example stage.0.steps=100".to_owned()];
+        return Err(Found { at: at(0, argument.len()), message: format!("`{argument}` has no `=`"), help });
+    };
+    let node = value_of(value, source, path.len() + 1);
+    let mut steps = Vec::new();
+    let mut start = 0;
+    for step in path.split('.') {
+        let end = start + step.len();
+        steps.push((step.trim(), at(start, end)));
+        start = end + 1;
+    }
+    if let Some((_, place)) = steps.iter().find(|(step, _)| step.is_empty()) {
+        let help = vec!["write PATH=VALUE, for example model.hidden_size=96".to_owned()];
+        return Err(Found { at: *place, message: format!("`{path}` is no path of keys"), help });
+    }
+    place(root, &steps, node, "")
+}
+
+/// The value of a `--set`: TOML, or else a bare string.
+fn value_of(value: &str, source: usize, start: usize) -> Node {
+    let trimmed = value.trim();
+    let start = start + (value.len() - value.trim_start().len());
+    match DeValue::parse(trimmed) {
+        Ok(parsed) => node_of(&parsed, source, start),
+        Err(_) => {
+            let at = Location { source, start, end: start + trimmed.len() };
+            Node { at, kind: Kind::Text(trimmed.to_owned()) }
+        }
+    }
+}
+
+/// Puts `value` where `steps` lead from `node`, at which `walked` has arrived.
+fn place(node: &mut Node, steps: &[(&str, Location)], value: Node, walked: &str) -> Result<(), Found> {
+    let Some(((step, at), rest)) = steps.split_first() else {
+        *node = value;
+        return Ok(());
+    };
+    let path = if walked.is_empty() { (*step).to_owned() } else { format!("{walked}.{step}") };
+    let described = node.describe();
+    match &mut node.kind {
+        Kind::Table(entries) => {
+            let found = entries.iter().position(|entry| entry.key == *step);
+            let index = found.unwrap_or_else(|| {
+                let empty = Node { at: *at, kind: Kind::Table(Vec::new()) };
+                entries.push(Entry { key: (*step).to_owned(), at: *at, node: empty });
+                entries.len() - 1
+            });
+            place(&mut entries[index].node, rest, value, &path)
+        }
+        Kind::Array(items) => {
+            let names = if walked == "stage" { stage_names(items) } else { Vec::new() };
+            let named = names.iter().position(|name| name == step);
+            let index = named.or_else(|| step.parse().ok().filter(|index| *index < items.len()));
+            match index {
+                Some(index) => place(&mut items[index], rest, value, &path),
+                None => {
+                    let numbers: Vec<String> = (0..items.len()).map(|index| index.to_string()).collect();
+                    let all = numbers.iter().chain(&names).map(String::as_str);
+                    let valid: Vec<&str> = all.filter(|name| !name.is_empty()).collect();
+                    let message = format!("`{walked}` has no part `{step}`");
+                    Err(Found { at: *at, message, help: keys(step, &valid) })
+                }
+            }
+        }
+        _ => {
+            let message = format!("`{walked}` is {described}: it has no part `{step}`");
+            Err(Found { at: *at, message, help: Vec::new() })
+        }
+    }
+}
+
+/// The names of the stages: their own, or else their kind, made unique by `-2`, `-3`, ….
+pub(crate) fn stage_names(stages: &[Node]) -> Vec<String> {
+    let written =
+        |stage: &Node, key: &str| stage.entry(key).and_then(|entry| entry.node.text().map(str::to_owned));
+    unique_names(
+        stages.iter().map(|stage| (written(stage, "name"), written(stage, "kind").unwrap_or_default())),
+    )
+}
+
+/// Names made of (own name, kind): a kind that is already a name gets `-2`, `-3`, ….
+pub(crate) fn unique_names(stages: impl Iterator<Item = (Option<String>, String)> + Clone) -> Vec<String> {
+    let mut taken: Vec<String> = stages.clone().filter_map(|(name, _)| name).collect();
+    let unnamed = |kind: String, taken: &mut Vec<String>| {
+        let numbered = (2..).map(|number| format!("{kind}-{number}"));
+        let name =
+            std::iter::once(kind.clone()).chain(numbered).find(|name| !taken.contains(name)).unwrap_or(kind);
+        taken.push(name.clone());
+        name
+    };
+    stages.map(|(name, kind)| name.unwrap_or_else(|| unnamed(kind, &mut taken))).collect()
+}
