@@ -12,6 +12,8 @@ mod flops;
 mod model;
 mod stages;
 mod task;
+#[cfg(test)]
+mod tests;
 
 use check::Checker;
 pub use flops::{Footprint, footprint};
@@ -67,15 +69,24 @@ pub struct Stage {
     pub measured: Vec<Arc<Task>>,
     /// Its settings.
     pub settings: recipe::Stage,
+    /// Tokens of its longest prompt, those it is measured on included.
+    pub longest_prompt: usize,
     /// Tokens of its longest row. Few documents are longer, if any: a row is never longer than
     /// `max_position_embeddings`.
     pub longest_row: usize,
-    /// Tokens a completion may have where this stage samples.
+    /// Tokens a completion may have where this stage samples, be it to learn or to measure.
     pub max_new_tokens: usize,
     /// Rows of a step: documents, or completions before flat groups are refilled; 0 where nothing is learnt.
     pub rows_per_step: u64,
     /// Updates of a step.
     pub updates_per_step: u64,
+}
+
+impl Stage {
+    /// Positions that its rows and its samples need.
+    fn positions(&self) -> usize {
+        self.longest_row.max(self.longest_prompt + self.max_new_tokens)
+    }
 }
 
 /// Where to compute.
@@ -170,7 +181,7 @@ fn as_toml(recipe: &Recipe) -> String {
 /// The plan that a recipe without mistakes means.
 fn complete(mut written: Recipe, drafts: Drafts, warnings: Vec<String>) -> Plan {
     let Drafts { stages, vocabulary } = drafts;
-    let longest_row = stages.iter().map(|stage| stage.longest_row).max().unwrap_or(1);
+    let longest_row = stages.iter().map(Stage::positions).max().unwrap_or(1);
     let model = Model::new(&written.model, vocabulary.len(), longest_row);
     written.model.max_position_embeddings = Some(model.max_position_embeddings);
     if let Attention::Gqa { num_key_value_heads, head_dim } = model.attention {

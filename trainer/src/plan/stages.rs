@@ -51,12 +51,23 @@ pub(super) fn draft(written: &Recipe, names: &[String], checker: &mut Checker<'_
         }
     }
     let drafter = Drafter { written, measured, taught: taught(written) };
-    let stages: Vec<Option<Stage>> = asks
+    let stages: Vec<Option<(Stage, usize)>> = asks
         .into_iter()
         .enumerate()
         .map(|(index, asks)| drafter.stage(index, &names[index], asks, checker))
         .collect();
-    Some(Drafts { stages: stages.into_iter().collect::<Option<_>>()?, vocabulary })
+    let longest = (0usize..).zip(&stages).filter_map(|(index, stage)| Some((index, stage.as_ref()?)));
+    let longest = longest.max_by_key(|(_, (_, seen))| *seen);
+    if let (Some((index, (stage, seen))), Some(limit)) = (longest, written.model.max_position_embeddings)
+        && limit < *seen
+    {
+        let key = "model.max_position_embeddings";
+        let message = format!("`{key}` is {limit}: stage `{}` has rows of {seen} tokens", stage.name);
+        let help = format!("leave `{key}` out, or make it at least {seen}");
+        checker.mistake(&[key, &format!("stage.{index}.max_new_tokens")], message, [help]);
+    }
+    let stages = stages.into_iter().map(|stage| stage.map(|(stage, _)| stage));
+    Some(Drafts { stages: stages.collect::<Option<_>>()?, vocabulary })
 }
 
 /// Builds every task, in the order of the recipe.
@@ -80,8 +91,11 @@ fn ask(written: &Recipe, names: &[String], checker: &mut Checker<'_>) -> Vec<Ask
         };
         let learnt = own.or_else(|| listed.first().cloned()).or_else(|| common.clone());
         let learnt = learnt.unwrap_or_else(|| {
-            without.push(index);
-            Asked { path: format!("stage.{index}"), task: None }
+            let path = format!("stage.{index}.task");
+            if !checker.is_faulty(&path) {
+                without.push(index);
+            }
+            Asked { path, task: None }
         });
         let measured = if listed.is_empty() { vec![learnt.clone()] } else { listed };
         asks.push(Asks { learnt, measured });
@@ -90,7 +104,7 @@ fn ask(written: &Recipe, names: &[String], checker: &mut Checker<'_>) -> Vec<Ask
         let names: Vec<&str> = without.iter().map(|index| names[*index].as_str()).collect();
         let message = format!("no task for stage {}", names.join(", "));
         let help = "add [task] with `name` and `level` for all stages, or `task` to each".to_owned();
-        checker.mistake(&[&format!("stage.{first}"), "task"], message, [help]);
+        checker.mistake(&[&format!("stage.{first}.task"), "task"], message, [help]);
     }
     asks
 }
@@ -149,7 +163,14 @@ impl Drafter<'_> {
         self.measured.iter().find(|known| known.task == *task).map(|known| &known.lengths)
     }
 
-    fn stage(&self, index: usize, name: &str, asks: Asks, checker: &mut Checker<'_>) -> Option<Stage> {
+    /// The stage as meant, and the tokens of the longest row that was seen.
+    fn stage(
+        &self,
+        index: usize,
+        name: &str,
+        asks: Asks,
+        checker: &mut Checker<'_>,
+    ) -> Option<(Stage, usize)> {
         let path = format!("stage.{index}");
         let lengths = self.lengths(&asks.learnt)?;
         let measured: Vec<&Lengths> =
@@ -179,24 +200,22 @@ impl Drafter<'_> {
             _ => measured.iter().map(|lengths| self.room(lengths)).max()?,
         };
         let limit = self.written.model.max_position_embeddings.unwrap_or(usize::MAX);
-        if limit < rows.seen {
-            let key = "model.max_position_embeddings";
-            let message = format!("`{key}` is {limit}: stage `{name}` has rows of {} tokens", rows.seen);
-            let help = format!("leave `{key}` out, or make it at least {}", rows.seen);
-            checker.mistake(&[key, &path], message, [help]);
-        }
+        let prompts = measured.iter().chain([&lengths]).map(|lengths| ample(&lengths.prompts));
+        let longest_prompt = prompts.max().unwrap_or(0).min(limit);
         let mut settings = self.written.stage[index].clone();
         settings.fill(name);
-        Some(Stage {
+        let stage = Stage {
             name: name.to_owned(),
             task,
             measured: asks.measured.into_iter().map(|asked| asked.task).collect::<Option<_>>()?,
             settings,
+            longest_prompt,
             longest_row: rows.ample.min(limit),
-            max_new_tokens: room.min(limit),
+            max_new_tokens: room.min(limit - longest_prompt),
             rows_per_step,
             updates_per_step,
-        })
+        };
+        Some((stage, rows.seen))
     }
 
     /// Lengths of the solutions that the network was shown, kind by kind.

@@ -53,7 +53,7 @@ impl fmt::Debug for Task {
 /// Builds the task written at `path`; notes every mistake in it.
 pub(super) fn build(written: &recipe::Task, path: &str, checker: &mut Checker<'_>) -> Option<Task> {
     let (name, level) = (format!("{path}.name"), format!("{path}.level"));
-    if checker.is_faulty(path) && checker.is_faulty(&name) {
+    if checker.is_faulty(&name) {
         return None;
     }
     let Some(row) = domains::find(&written.name) else {
@@ -82,8 +82,10 @@ pub(super) fn build(written: &recipe::Task, path: &str, checker: &mut Checker<'_
     (is_sound && !checker.is_faulty(path)).then_some(task)
 }
 
-/// Builds a domain. Its settings are its own, so its complaints are all there is: those that quote a key are placed
-/// there, and the rest is tried again without that key. Answers whether all settings were sound.
+/// Builds a domain, without those of its settings that it refuses. Answers whether all were sound.
+///
+/// The settings are the domain's own and it tells of one mistake at a time: each is placed at the key it is about, and
+/// the rest is tried again without that key.
 fn with_settings(
     row: &'static domains::Row,
     written: &recipe::Task,
@@ -91,19 +93,12 @@ fn with_settings(
     checker: &mut Checker<'_>,
 ) -> Option<(Box<dyn Domain>, bool)> {
     let mut settings = written.settings.clone();
-    let mut is_sound = true;
     loop {
         let message = match (row.build)(&Value::Object(settings.clone())) {
-            Ok(domain) => return Some((domain, is_sound)),
+            Ok(domain) => return Some((domain, settings.len() == written.settings.len())),
             Err(error) => error.message,
         };
-        is_sound = false;
-        let blamed = message
-            .split('`')
-            .skip(1)
-            .step_by(2)
-            .find(|word| settings.contains_key(*word))
-            .map(str::to_owned);
+        let blamed = blamed(row, &settings, &message);
         let at = blamed.as_ref().map_or(path.to_owned(), |key| format!("{path}.{key}"));
         let help = match (&blamed, message.split_once("expected ")) {
             (Some(key), Some((_, expected))) if message.starts_with("unknown field") => {
@@ -115,6 +110,17 @@ fn with_settings(
         checker.mistake(&[&at], format!("settings of task `{}`: {message}", row.name), help);
         settings.remove(&blamed?);
     }
+}
+
+/// The key that a domain's complaint is about: one it quotes, or else one without which it does not complain so.
+fn blamed(row: &domains::Row, settings: &Map<String, Value>, message: &str) -> Option<String> {
+    let quoted = message.split('`').skip(1).step_by(2).find(|word| settings.contains_key(*word));
+    let is_cause = |key: &&String| {
+        let rest: Map<_, _> =
+            settings.iter().filter(|(other, _)| other != key).map(|(k, v)| (k.clone(), v.clone())).collect();
+        (row.build)(&Value::Object(rest)).err().is_none_or(|error| error.message != message)
+    };
+    quoted.map(str::to_owned).or_else(|| settings.keys().find(is_cause).cloned())
 }
 
 /// Lengths of a task's texts in tokens, over [`PROBES`] questions of each split.
@@ -222,6 +228,65 @@ impl<'a> Ruler<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(serde::Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Settings {
+        colours: u32,
+        names: Vec<String>,
+    }
+
+    impl Default for Settings {
+        fn default() -> Self {
+            Self { colours: 3, names: Vec::new() }
+        }
+    }
+
+    const ROW: domains::Row = domains::Row {
+        name: "painting",
+        about: "",
+        answers: "",
+        build: |value| match <Settings as serde::Deserialize>::deserialize(value) {
+            Ok(settings) if settings.colours < settings.names.len() as u32 => Err(domains::SettingsError {
+                domain: "painting",
+                message: "more names than colours".to_owned(),
+            }),
+            Ok(_) => Ok(Box::new(domains::parity::Parity {})),
+            Err(error) => Err(domains::SettingsError { domain: "painting", message: error.to_string() }),
+        },
+    };
+
+    #[test]
+    fn every_wrong_setting_is_told_at_its_key() {
+        static PAINTING: domains::Row = ROW;
+        let text = "[s]\ncolour = 2\nnames = [3]\nsize = 1\ncolours = 9\n";
+        let root = recipe::parse(0, text).unwrap();
+        let settings = serde_json::json!({ "colour": 2, "names": [3], "size": 1, "colours": 9 });
+        let Value::Object(settings) = settings else { panic!("settings are an object") };
+        let written = recipe::Task { name: "painting".to_owned(), level: 5, settings };
+        let mut checker = Checker::new(&root, &[]);
+        let (_, is_sound) = with_settings(&PAINTING, &written, "s", &mut checker).unwrap();
+        assert!(!is_sound);
+        let marked: Vec<&str> =
+            checker.found.iter().map(|found| &text[found.at.start..found.at.end]).collect();
+        assert_eq!(marked, ["2", "[3]", "1"]);
+        assert_eq!(checker.found[0].help, ["did you mean `colours`?", "valid keys: colours, names"]);
+        assert!(checker.found[1].message.ends_with("invalid type: integer `3`, expected a string"));
+    }
+
+    #[test]
+    fn settings_that_do_not_go_together_are_told_once() {
+        static PAINTING: domains::Row = ROW;
+        let root = recipe::parse(0, "[s]\ncolours = 1\nnames = ['a', 'b']\n").unwrap();
+        let Value::Object(settings) = serde_json::json!({ "colours": 1, "names": ["a", "b"] }) else {
+            panic!()
+        };
+        let written = recipe::Task { name: "painting".to_owned(), level: 5, settings };
+        let mut checker = Checker::new(&root, &[]);
+        with_settings(&PAINTING, &written, "s", &mut checker).unwrap();
+        assert_eq!(checker.found.len(), 1);
+        assert!(checker.found[0].message.ends_with("more names than colours"));
+    }
 
     #[test]
     fn the_longest_symbol_that_matches_is_one_token() {

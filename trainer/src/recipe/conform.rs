@@ -44,6 +44,15 @@ impl<'a> Walk<'a> {
         None
     }
 
+    /// Adds what a key is for to the last mistake, where that has no other remedy.
+    fn explain(&mut self, property: &Value) {
+        if let (Some(last), Some(about)) = (self.found.last_mut(), property["description"].as_str())
+            && last.help.is_empty()
+        {
+            last.help.push(about.to_owned());
+        }
+    }
+
     /// Follows references, and the way around `null`, which TOML does not have.
     fn resolve(&self, mut schema: &'a Value) -> &'a Value {
         loop {
@@ -218,13 +227,15 @@ impl<'a> Walk<'a> {
         let Some(properties) = schema["properties"].as_object() else { return self.anything(node, path) };
         let valid: Vec<&str> = properties.keys().map(String::as_str).collect();
         let mut mended = Map::new();
-        let mut meant = Vec::new();
+        // Keys about which something has been said already.
+        let mut told = Vec::new();
         for Entry { key, at, node: value } in entries {
             let key_path = join(path, key);
             let Some(property) = properties.get(key) else {
                 let candidate =
                     nearest(key, valid.iter().copied().filter(|valid| node.entry(valid).is_none()));
-                meant.extend(candidate);
+                told.extend(candidate);
+                self.faulty.extend(candidate.map(|candidate| join(path, candidate)));
                 self.mistake(*at, format!("unknown key `{key_path}`"), keys(key, &valid));
                 continue;
             };
@@ -234,15 +245,17 @@ impl<'a> Walk<'a> {
             }
             match self.value(value, property, &key_path) {
                 Some(value) => drop(mended.insert(key.clone(), value)),
-                None => meant.push(key),
+                None => {
+                    self.explain(property);
+                    told.push(key);
+                }
             }
         }
-        self.faulty.extend(meant.iter().map(|key| join(path, key)));
         for key in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             if mended.contains_key(key) || properties[key]["const"].is_string() {
                 continue;
             }
-            if !meant.contains(&key) {
+            if !told.contains(&key) {
                 let described = properties[key]["description"].as_str().unwrap_or_default();
                 let name = if path.is_empty() { "the recipe".to_owned() } else { format!("`{path}`") };
                 self.mistake(node.at, format!("{name} lacks `{key}`"), vec![format!("{key}: {described}")]);
@@ -350,4 +363,57 @@ fn out_of_range(number: f64, schema: &Value) -> Option<String> {
     }
     let said: Vec<String> = limits.into_iter().map(|(_, said)| said).collect();
     Some(format!("it must be {}", said.join(" and ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::{Recipe, parse};
+
+    /// Every description and every key of an object schema, wherever it stands.
+    fn undescribed(schema: &Value, path: &str, missing: &mut Vec<String>) {
+        for (key, property) in schema["properties"].as_object().into_iter().flatten() {
+            if property["description"].is_null() && property["const"].is_null() {
+                missing.push(join(path, key));
+            }
+        }
+        match schema {
+            Value::Object(parts) => {
+                parts.iter().for_each(|(key, part)| undescribed(part, &join(path, key), missing))
+            }
+            Value::Array(parts) => parts.iter().for_each(|part| undescribed(part, path, missing)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_key_is_described() {
+        let mut missing = Vec::new();
+        undescribed(Recipe::schema().as_value(), "", &mut missing);
+        assert_eq!(missing, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_faulty_is_mended_and_marked() {
+        let text = "name = 3\nthreads = 0\n[[stage]]\nkind = \"pretrain\"\nbatch_size = 8\nstep = 5\n";
+        let mut sources = Sources::default();
+        let source = sources.add("a.toml", text);
+        let root = parse(source, text).unwrap();
+        let conformed = conform(&root, &Recipe::schema(), &sources);
+        assert_eq!(conformed.faulty, ["name", "stage.0.steps", "stage.0.shares", "threads"]);
+        assert_eq!(conformed.found.len(), 4);
+        let recipe: Recipe = serde_json::from_value(conformed.value).unwrap();
+        assert_eq!(recipe.threads, None);
+    }
+
+    #[test]
+    fn ranges_say_what_is_allowed() {
+        let schema = json!({ "exclusiveMinimum": 0.0, "maximum": 1.0 });
+        assert_eq!(out_of_range(1.0, &schema), None);
+        assert_eq!(out_of_range(0.0, &schema).as_deref(), Some("it must be above 0 and at most 1"));
+        assert_eq!(
+            out_of_range(5e9, &json!({ "format": "uint32" })).as_deref(),
+            Some("it must be at most 4294967295")
+        );
+    }
 }

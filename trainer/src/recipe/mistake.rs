@@ -184,3 +184,52 @@ fn remedies(word: &str, valid: &[&str], what: &str) -> Vec<String> {
     };
     meant.into_iter().chain([all]).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_is_shown_at_its_place() {
+        let mut sources = Sources::default();
+        let text = "name = \"ü\"\nsede = 1 # é\n";
+        let source = sources.add("a.toml", text);
+        let start = text.find("sede").unwrap();
+        let found = Found {
+            at: Location { source, start, end: start + 4 },
+            message: "unknown key `sede`".to_owned(),
+            help: keys("sede", &["name", "seed"]),
+        };
+        let expected = "\
+error: unknown key `sede`
+ --> a.toml:2:1
+  |
+2 | sede = 1 # é
+  | ^^^^
+  = did you mean `seed`?
+  = valid keys: name, seed
+
+1 mistake in the recipe; nothing was started";
+        assert_eq!(RecipeErrors::new(&sources, vec![found]).to_string(), expected);
+    }
+
+    #[test]
+    fn columns_count_characters_and_marks_stay_on_their_line() {
+        let mut sources = Sources::default();
+        let text = "a = \"ü\"; b = [1,\n2]";
+        let source = sources.add("a.toml", text);
+        let start = text.find("[1").unwrap();
+        let place = sources.place(Location { source, start, end: text.len() });
+        assert_eq!((place.line, place.column, place.width), (1, 14, 3));
+        let end = sources.place(Location { source, start: text.len(), end: text.len() });
+        assert_eq!((end.line, end.column, end.width), (2, 3, 1));
+    }
+
+    #[test]
+    fn only_what_is_alike_is_suggested() {
+        let keys = ["learning_rate", "hidden_size", "steps"];
+        assert_eq!(nearest("learing_rate", keys), Some("learning_rate"));
+        assert_eq!(nearest("hidden", keys), Some("hidden_size"));
+        assert_eq!(nearest("temperature", keys), None);
+    }
+}

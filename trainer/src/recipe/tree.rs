@@ -240,3 +240,60 @@ pub(crate) fn unique_names(stages: impl Iterator<Item = (Option<String>, String)
     };
     stages.map(|(name, kind)| name.unwrap_or_else(|| unnamed(kind, &mut taken))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(text: &str) -> (Sources, Node) {
+        let mut sources = Sources::default();
+        let source = sources.add("a.toml", text);
+        (sources, parse(source, text).unwrap())
+    }
+
+    #[test]
+    fn every_value_knows_where_it_was_written() {
+        let text = "a = 1\n[b]\nc = [0x1F, 1_000, \"ü\"]\n[[d]]\ne.f = +2.5e-1\n";
+        let (mut sources, mut root) = tree(text);
+        let at = |path: &str, root: &Node, sources: &Sources| {
+            sources.slice(root.find(path).unwrap().at).to_owned()
+        };
+        for (path, written) in [("a", "1"), ("b.c.0", "0x1F"), ("b.c.2", "\"ü\""), ("d.0.e.f", "+2.5e-1")] {
+            assert_eq!(at(path, &root, &sources), written);
+        }
+        assert!(matches!(root.find("b.c.0").unwrap().kind, Kind::Integer(31)));
+        assert!(matches!(root.find("b.c.1").unwrap().kind, Kind::Integer(1000)));
+        assert!(matches!(root.find("d.0.e.f").unwrap().kind, Kind::Float(0.25)));
+        apply_override(&mut root, &mut sources, "d.0.e.f =  [1, {x = 7}] ").unwrap();
+        assert_eq!(at("d.0.e.f.1.x", &root, &sources), "7");
+        apply_override(&mut root, &mut sources, "b.c.2=gqa").unwrap();
+        assert_eq!(at("b.c.2", &root, &sources), "gqa");
+        apply_override(&mut root, &mut sources, "b.new.deep=a=b").unwrap();
+        assert!(matches!(&root.find("b.new.deep").unwrap().kind, Kind::Text(text) if text == "a=b"));
+    }
+
+    #[test]
+    fn stages_are_named_and_numbered() {
+        let text =
+            "[[stage]]\nkind = 'grpo'\n[[stage]]\nkind = 'grpo'\n[[stage]]\nname = 'grpo-2'\nkind = 'grpo'\n";
+        let (mut sources, mut root) = tree(text);
+        let Kind::Array(stages) = &root.find("stage").unwrap().kind else { panic!("stages are an array") };
+        assert_eq!(stage_names(stages), ["grpo", "grpo-3", "grpo-2"]);
+        for (name, index) in [("grpo", 0), ("grpo-3", 1), ("grpo-2", 2), ("1", 1)] {
+            apply_override(&mut root, &mut sources, &format!("stage.{name}.steps=3")).unwrap();
+            assert!(root.find(&format!("stage.{index}.steps")).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_leads_nowhere_is_refused() {
+        let text = "a = 1\n[[stage]]\nkind = 'grpo'\n";
+        let (mut sources, mut root) = tree(text);
+        for (argument, marked) in
+            [("a", "a"), ("a.b=1", "b"), ("stage.3.x=1", "3"), ("stage.grop.x=1", "grop"), ("a..b=1", "")]
+        {
+            let found = apply_override(&mut root, &mut sources, argument).unwrap_err();
+            assert_eq!(sources.slice(found.at), marked, "{argument}");
+        }
+    }
+}
