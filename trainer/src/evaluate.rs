@@ -145,6 +145,45 @@ pub struct Measures {
     pub errors: u64,
 }
 
+impl Measures {
+    /// As fields of a row of `metrics.jsonl`: a number under its name, its interval under the name with `_ci95`.
+    pub fn flat(&self) -> serde_json::Map<String, serde_json::Value> {
+        let mut row = serde_json::Map::new();
+        let serde_json::Value::Object(fields) = serde_json::to_value(self).unwrap_or_default() else { return row };
+        for (name, value) in fields {
+            // Lengths are means; the rest are shares under their own names.
+            let name = if name.ends_with("length") { format!("{name}_mean") } else { name };
+            let (estimate, interval) = split_interval(value);
+            row.insert(name.clone(), estimate);
+            if let Some(interval) = interval {
+                row.insert(format!("{name}_ci95"), interval);
+            }
+        }
+        row
+    }
+}
+
+/// Parts `{value, low, high}`, or an object of such, into the values and the intervals.
+fn split_interval(value: serde_json::Value) -> (serde_json::Value, Option<serde_json::Value>) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            if let (Some(value), Some(low), Some(high)) =
+                (fields.get("value"), fields.get("low"), fields.get("high"))
+            {
+                return (value.clone(), Some(serde_json::json!([low, high])));
+            }
+            let (mut values, mut intervals) = (serde_json::Map::new(), serde_json::Map::new());
+            for (key, value) in fields {
+                let (value, interval) = split_interval(value);
+                values.insert(key.clone(), value);
+                intervals.extend(interval.map(|interval| (key, interval)));
+            }
+            (values.into(), (!intervals.is_empty()).then(|| intervals.into()))
+        }
+        other => (other, None),
+    }
+}
+
 /// Questions with their completions, read.
 pub struct Answers {
     /// The questions.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::kernels::matmul::Packed;
 use crate::recipe::{Budget, Prices};
 
 pub mod clock;
@@ -223,6 +224,25 @@ impl Ledger {
             self.stages.iter().map(|(name, account)| (name.clone(), account.to_json(prices))).collect();
         json!({ "total": self.total().to_json(prices), "stages": stages })
     }
+}
+
+/// The operations a second that one thread's products reach on matrices that fit the cache; takes some milliseconds.
+///
+/// The yardstick of `mfu`: measured, since the rated peak of an unknown processor is not known.
+pub fn measured_peak() -> f64 {
+    let (rows, k, n) = (128, 256, 256);
+    let x = vec![1.0; rows * k];
+    let mut y = vec![0.0; rows * n];
+    let mut packed = Packed::default();
+    packed.pack_transposed(&vec![1.0; n * k], n, k);
+    let rates = (0..8).map(|_| {
+        let started = clock::Moment::now();
+        for _ in 0..4 {
+            packed.product(&x, k, &mut y, n, rows, false);
+        }
+        (4 * 2 * rows * k * n) as f64 / started.elapsed().wall_s
+    });
+    rates.fold(0.0, f64::max)
 }
 
 #[cfg(test)]

@@ -22,3 +22,9 @@ pub mod update;
 
 pub mod evaluate;
 pub mod ledger;
+
+pub mod checkpoint;
+pub mod run;
+pub mod progress;
+pub mod session;
+pub mod stages;

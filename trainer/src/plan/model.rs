@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::policy::{self, Config};
 use crate::recipe;
 
 /// A network of which every size is known. Field names are those of Hugging Face's `config.json`.
@@ -80,6 +81,65 @@ pub struct Experts {
     pub routed_scaling_factor: f64,
     /// Weight of the sequence-wise balance loss.
     pub aux_loss_alpha: f64,
+}
+
+impl From<&Model> for Config {
+    fn from(model: &Model) -> Self {
+        let mut config = Self {
+            vocab_size: model.vocab_size,
+            hidden_size: model.hidden_size,
+            num_hidden_layers: model.num_hidden_layers,
+            num_attention_heads: model.num_attention_heads,
+            attention: policy::Attention::Mla,
+            num_key_value_heads: 0,
+            head_dim: 0,
+            q_lora_rank: None,
+            kv_lora_rank: 0,
+            qk_nope_head_dim: 0,
+            qk_rope_head_dim: 0,
+            v_head_dim: 0,
+            intermediate_size: model.intermediate_size,
+            n_routed_experts: 0,
+            n_shared_experts: 0,
+            num_experts_per_tok: 0,
+            moe_intermediate_size: 0,
+            first_k_dense_replace: 0,
+            norm_topk_prob: true,
+            routed_scaling_factor: 1.0,
+            aux_loss_alpha: 0.0,
+            rms_norm_eps: model.rms_norm_eps as f32,
+            rope_theta: model.rope_theta as f32,
+            tie_word_embeddings: model.tie_word_embeddings,
+            learned_positions: model.learned_positions,
+            max_position_embeddings: model.max_position_embeddings,
+            initializer_range: model.initializer_range as f32,
+        };
+        match model.attention {
+            Attention::Mla { q_lora_rank, kv_lora_rank, qk_nope_head_dim, qk_rope_head_dim, v_head_dim } => {
+                config.q_lora_rank = q_lora_rank;
+                config.kv_lora_rank = kv_lora_rank;
+                config.qk_nope_head_dim = qk_nope_head_dim;
+                config.qk_rope_head_dim = qk_rope_head_dim;
+                config.v_head_dim = v_head_dim;
+            }
+            Attention::Gqa { num_key_value_heads, head_dim } => {
+                config.attention = policy::Attention::Gqa;
+                config.num_key_value_heads = num_key_value_heads;
+                config.head_dim = head_dim;
+            }
+        }
+        if let Some(experts) = model.experts {
+            config.n_routed_experts = experts.n_routed_experts;
+            config.n_shared_experts = experts.n_shared_experts;
+            config.num_experts_per_tok = experts.num_experts_per_tok;
+            config.moe_intermediate_size = experts.moe_intermediate_size;
+            config.first_k_dense_replace = experts.first_k_dense_replace;
+            config.norm_topk_prob = experts.norm_topk_prob;
+            config.routed_scaling_factor = experts.routed_scaling_factor as f32;
+            config.aux_loss_alpha = experts.aux_loss_alpha as f32;
+        }
+        config
+    }
 }
 
 impl recipe::Model {

@@ -1,0 +1,295 @@
+//! Checkpoints: a folder that exists under its name is complete.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, TensorView};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+/// The list of hashes, in the form of `sha256sum -c`.
+const SUMS: &str = "SHA256SUMS";
+/// Begins the name of a folder that is still being written.
+const UNFINISHED: &str = ".unfinished-";
+
+/// A checkpoint cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The file system refused.
+    #[error("{action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A file is not what was written.
+    #[error("the checkpoint {folder} is damaged: {file} {problem}; remove this folder to use the one before it")]
+    Damaged {
+        /// The checkpoint.
+        folder: PathBuf,
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
+    let path = path.to_owned();
+    move |source| CheckpointError::Io { action, path, source }
+}
+
+/// Named float32 tensors.
+pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// `tensors` as a safetensors file; the same tensors give the same bytes.
+pub fn encode_tensors(tensors: &Tensors) -> Vec<u8> {
+    let bytes: Vec<(&str, &[usize], Vec<u8>)> = tensors
+        .iter()
+        .map(|(name, (shape, values))| {
+            (name.as_str(), shape.as_slice(), values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        })
+        .collect();
+    let views = bytes.iter().map(|(name, shape, bytes)| {
+        let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes);
+        (*name, view.expect("a tensor has as many numbers as its shape says"))
+    });
+    safetensors::serialize(views, None).expect("names are unique and shapes fit")
+}
+
+/// Reads a safetensors file of float32 tensors.
+///
+/// # Errors
+/// In words, when it is none.
+pub fn decode_tensors(bytes: &[u8]) -> Result<Tensors, String> {
+    let file = safetensors::SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
+    file.iter()
+        .map(|(name, view)| {
+            if view.dtype() != Dtype::F32 {
+                return Err(format!("holds {name} as {:?}, not as float32", view.dtype()));
+            }
+            let numbers = view.data().chunks_exact(4);
+            let values = numbers.map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect();
+            Ok((name.to_owned(), (view.shape().to_vec(), values)))
+        })
+        .collect()
+}
+
+/// Writes `bytes` to `path` in one piece: the old content or the new one, never a part.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).map_err(io("writing", path))?;
+    file.write_all(bytes).map_err(io("writing", path))?;
+    let file = file.persist(path).map_err(|error| io("writing", path)(error.error))?;
+    readable_by_all(&file).map_err(io("writing", path))
+}
+
+#[cfg(unix)]
+fn readable_by_all(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    // A temporary file is its owner's alone.
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn readable_by_all(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
+fn sync_folder(path: &Path) -> Result<(), CheckpointError> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(io("syncing", path))
+}
+
+/// Writes the checkpoint `name` with these files into `folder`. It appears complete or not at all, whatever happens.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn write(folder: &Path, name: &str, files: &[(&str, Vec<u8>)]) -> Result<PathBuf, CheckpointError> {
+    let unfinished = folder.join(format!("{UNFINISHED}{name}"));
+    let finished = folder.join(name);
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished).map_err(io("removing", &unfinished))?;
+    }
+    fs::create_dir_all(&unfinished).map_err(io("creating", &unfinished))?;
+    let sums: String =
+        files.iter().map(|(name, bytes)| format!("{}  {name}\n", hex(&Sha256::digest(bytes)))).collect();
+    for (name, bytes) in files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).chain([(SUMS, sums.as_bytes())]) {
+        let path = unfinished.join(name);
+        let mut file = File::create(&path).map_err(io("creating", &path))?;
+        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io("writing", &path))?;
+    }
+    sync_folder(&unfinished)?;
+    if finished.exists() {
+        // The same step again, after work that was lost: the old one goes first, its successor is complete already.
+        fs::remove_dir_all(&finished).map_err(io("removing", &finished))?;
+    }
+    fs::rename(&unfinished, &finished).map_err(io("renaming", &unfinished))?;
+    sync_folder(folder)?;
+    Ok(finished)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Removes what an interrupted write has left.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn remove_unfinished(folder: &Path) -> Result<(), CheckpointError> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries {
+        let path = entry.map_err(io("reading", folder))?.path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNFINISHED)) {
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(io("removing", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// A checkpoint whose every file has been found as it was written.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// Its folder.
+    pub folder: PathBuf,
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+impl Checkpoint {
+    /// Reads and checks the checkpoint in `folder`.
+    ///
+    /// # Errors
+    /// When a file is missing, or not what was written.
+    pub fn read(folder: &Path) -> Result<Self, CheckpointError> {
+        let damaged = |file: &str, problem: &str| CheckpointError::Damaged {
+            folder: folder.to_owned(),
+            file: file.to_owned(),
+            problem: problem.to_owned(),
+        };
+        let sums = fs::read_to_string(folder.join(SUMS)).map_err(|error| damaged(SUMS, &error.to_string()))?;
+        let mut files = BTreeMap::new();
+        for line in sums.lines() {
+            let (sum, name) = line.split_once("  ").ok_or_else(|| damaged(SUMS, "is not a list of hashes"))?;
+            let bytes = fs::read(folder.join(name)).map_err(|error| damaged(name, &error.to_string()))?;
+            if hex(&Sha256::digest(&bytes)) != sum {
+                return Err(damaged(name, "is not what was written"));
+            }
+            files.insert(name.to_owned(), bytes);
+        }
+        Ok(Self { folder: folder.to_owned(), files })
+    }
+
+    /// The file `name`.
+    ///
+    /// # Errors
+    /// When the checkpoint has none.
+    pub fn file(&self, name: &str) -> Result<&[u8], CheckpointError> {
+        self.files.get(name).map(Vec::as_slice).ok_or_else(|| self.damaged(name, "is missing"))
+    }
+
+    /// The JSON file `name`.
+    ///
+    /// # Errors
+    /// When it is missing or not of this form.
+    pub fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T, CheckpointError> {
+        serde_json::from_slice(self.file(name)?).map_err(|error| self.damaged(name, &error.to_string()))
+    }
+
+    /// The tensors of the file `name`.
+    ///
+    /// # Errors
+    /// When it is missing or holds none.
+    pub fn tensors(&self, name: &str) -> Result<Tensors, CheckpointError> {
+        decode_tensors(self.file(name)?).map_err(|error| self.damaged(name, &error))
+    }
+
+    /// The error that says that `file` cannot be used.
+    pub fn damaged(&self, file: &str, problem: &str) -> CheckpointError {
+        CheckpointError::Damaged {
+            folder: self.folder.clone(),
+            file: file.to_owned(),
+            problem: problem.to_owned(),
+        }
+    }
+}
+
+/// `value` as an indented JSON file.
+pub fn encode_json<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(value).expect("keys are strings");
+    bytes.push(b'\n');
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensors() -> Tensors {
+        let odd = [f32::NAN, -0.0, f32::INFINITY, f32::from_bits(0x7fc0_1234), 1e-45, 2.5];
+        BTreeMap::from([("b".to_owned(), (vec![2, 3], odd.to_vec())), ("a".to_owned(), (vec![1], vec![1.0]))])
+    }
+
+    #[test]
+    fn tensors_come_back_bit_by_bit() {
+        let bytes = encode_tensors(&tensors());
+        assert_eq!(bytes, encode_tensors(&tensors()));
+        let back = decode_tensors(&bytes).unwrap();
+        let bits = |tensors: &Tensors| -> Vec<u32> { tensors["b"].1.iter().map(|value| value.to_bits()).collect() };
+        assert_eq!((bits(&back), &back["b"].0), (bits(&tensors()), &vec![2, 3]));
+        assert!(decode_tensors(&bytes[..bytes.len() - 1]).is_err());
+        assert!(decode_tensors(b"").is_err());
+    }
+
+    #[test]
+    fn every_kind_of_damage_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = [("model.safetensors", encode_tensors(&tensors())), ("state.json", encode_json(&[1, 2]))];
+        let write = || write(folder.path(), "grpo-3", &files).unwrap();
+        let at = write();
+        assert_eq!(Checkpoint::read(&at).unwrap().json::<Vec<u8>>("state.json").unwrap(), [1, 2]);
+        assert!(Checkpoint::read(&at).unwrap().file("other").is_err());
+
+        let path = at.join("model.safetensors");
+        let whole = fs::read(&path).unwrap();
+        for damage in 0..3 {
+            write();
+            match damage {
+                0 => fs::write(&path, &whole[..whole.len() / 2]).unwrap(),
+                1 => {
+                    let mut flipped = whole.clone();
+                    flipped[whole.len() - 1] ^= 1;
+                    fs::write(&path, flipped).unwrap();
+                }
+                _ => fs::remove_file(&path).unwrap(),
+            }
+            let error = Checkpoint::read(&at).unwrap_err().to_string();
+            assert!(error.contains("model.safetensors") && error.contains("remove this folder"), "{error}");
+        }
+        fs::remove_file(at.join(SUMS)).unwrap();
+        assert!(Checkpoint::read(&at).is_err());
+    }
+
+    #[test]
+    fn a_write_that_was_cut_short_is_no_checkpoint_and_is_cleared_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let half = folder.path().join(format!("{UNFINISHED}grpo-5"));
+        fs::create_dir(&half).unwrap();
+        fs::write(half.join("model.safetensors"), b"half").unwrap();
+        fs::write(folder.path().join(format!("{UNFINISHED}summary")), b"{").unwrap();
+        let at = write(folder.path(), "grpo-5", &[("state.json", encode_json(&1))]).unwrap();
+        assert!(Checkpoint::read(&at).is_ok() && !half.exists());
+        remove_unfinished(folder.path()).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,63 @@
+//! What a person sees while a run goes on: a bar on a terminal, else a plain line now and then.
+#![allow(clippy::print_stderr, reason = "progress is what standard error is for")]
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::ledger::clock::Moment;
+
+/// Shows progress on standard error.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    every_s: f64,
+    last: Option<Moment>,
+}
+
+impl Progress {
+    /// A bar where standard error is a terminal; else a line at most every `every_s` seconds.
+    pub fn new(every_s: f64) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(0);
+            let template = "{prefix:>12} {bar:24} {pos}/{len} {msg} [{elapsed}]";
+            bar.set_style(ProgressStyle::with_template(template).expect("the template is well formed"));
+            bar.enable_steady_tick(Duration::from_millis(250));
+            bar
+        });
+        Self { bar, every_s, last: None }
+    }
+
+    /// Shows step `step` of `steps`; the last one always.
+    pub fn step(&mut self, stage: &str, step: u64, steps: u64, numbers: &[(&str, String)]) {
+        let text: Vec<String> = numbers.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        if let Some(bar) = &self.bar {
+            bar.set_prefix(stage.to_owned());
+            bar.set_length(steps);
+            bar.set_position(step);
+            bar.set_message(text.join("  "));
+            return;
+        }
+        let is_due = self.last.is_none_or(|last| last.elapsed().wall_s >= self.every_s);
+        if is_due || step == steps {
+            self.last = Some(Moment::now());
+            eprintln!("{stage} {step}/{steps}  {}", text.join("  "));
+        }
+    }
+
+    /// Says something that stays on the screen.
+    pub fn note(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            None => eprintln!("{text}"),
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,605 @@
+//! A run while it runs: the policy, what it learnt with, the books, and the folder they are saved to.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::checkpoint::{self, Checkpoint, CheckpointError, Tensors};
+use crate::evaluate::{EvaluateError, Questions, Thinking, ask};
+use crate::ledger::clock::Moment;
+use crate::ledger::{self, Ledger, Spent, Work};
+use crate::optim::{self, AdamW};
+use crate::plan::{self, Plan};
+use crate::policy::{Config, Parameters, Transformer};
+use crate::progress::Progress;
+use crate::recipe::Evaluation;
+use crate::rollout::sampling::Sampling;
+use crate::run::{self, Journal, Run, RunError};
+use crate::tokenizer::Tokenizer;
+use crate::update::{Workspace, balance_biases};
+
+/// Newest checkpoints of a stage that are kept.
+const CHECKPOINTS_KEPT: usize = 2;
+
+/// How a run stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Every stage is done.
+    Done,
+    /// A budget is spent.
+    Budget,
+    /// A signal came; a resumable checkpoint was written.
+    Interrupted,
+    /// Too many updates in a row were not finite.
+    Diverged,
+    /// The base model is not ready, and the recipe says to stop then.
+    NotReady,
+}
+
+impl Status {
+    /// The word in `summary.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Budget => "budget",
+            Self::Interrupted => "interrupted",
+            Self::Diverged => "diverged",
+            Self::NotReady => "not_ready",
+        }
+    }
+}
+
+/// A run cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The run folder cannot be used.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A checkpoint cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The policy cannot be measured.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// The corpus cannot be written.
+    #[error(transparent)]
+    Corpus(#[from] thinkling_datasets::corpus::CorpusError),
+    /// A question cannot be posed.
+    #[error(transparent)]
+    Dataset(#[from] thinkling_datasets::DatasetError),
+    /// A text of the task is not in its alphabet.
+    #[error("task `{task}` writes what is not in its alphabet: {source}")]
+    Alphabet {
+        /// The task.
+        task: String,
+        /// Where.
+        source: crate::tokenizer::TokenizerError,
+    },
+    /// Candle failed.
+    #[error("stage {stage}, step {step}: {source}")]
+    Tensor {
+        /// The stage.
+        stage: String,
+        /// Its step.
+        step: u64,
+        /// Candle's error.
+        source: candle_core::Error,
+    },
+    /// The first promise of the trainer was broken: a fault of the program.
+    #[error("stage {stage}, step {step}: the importance ratio on fresh rollouts lies in [{low}, {high}], not at 1")]
+    RatioNotOne {
+        /// The stage.
+        stage: String,
+        /// Its step.
+        step: u64,
+        /// The least ratio.
+        low: f64,
+        /// The greatest ratio.
+        high: f64,
+    },
+}
+
+/// Weights that were the best so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Best {
+    /// The mean reward they had.
+    pub reward: f64,
+    /// The step that they were measured in.
+    pub step: u64,
+    /// Weights and load biases.
+    pub weights: Snapshot,
+}
+
+/// A copy of weights and load biases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    values: Vec<f32>,
+    expert_biases: Vec<Vec<f32>>,
+}
+
+impl Snapshot {
+    /// A copy of the policy's weights.
+    pub fn of(policy: &Transformer) -> Self {
+        let Parameters { values, expert_biases, .. } = &policy.parameters;
+        Self { values: values.clone(), expert_biases: expert_biases.clone() }
+    }
+
+    /// Puts the weights into `policy`.
+    pub fn restore(&self, policy: &mut Transformer) {
+        policy.parameters.values.clone_from(&self.values);
+        policy.parameters.expert_biases.clone_from(&self.expert_biases);
+        policy.repack();
+    }
+
+    fn save(&self, prefix: &str, tensors: &mut Tensors) {
+        tensors.insert(format!("{prefix}.values"), (vec![self.values.len()], self.values.clone()));
+        let biases: Vec<f32> = self.expert_biases.concat();
+        tensors.insert(format!("{prefix}.expert_biases"), (vec![biases.len()], biases));
+    }
+
+    fn load(prefix: &str, like: &Parameters, tensors: &Tensors) -> Option<Self> {
+        let values = &tensors.get(&format!("{prefix}.values"))?.1;
+        let mut biases = tensors.get(&format!("{prefix}.expert_biases"))?.1.iter().copied();
+        let expert_biases: Vec<Vec<f32>> =
+            like.expert_biases.iter().map(|layer| biases.by_ref().take(layer.len()).collect()).collect();
+        (values.len() == like.values.len()).then(|| Self { values: values.clone(), expert_biases })
+    }
+}
+
+/// What a stage learns with: everything that its next step depends on beside the weights.
+#[derive(Clone, Debug)]
+pub struct Learner {
+    /// Moments of the weights.
+    pub optimizer: AdamW,
+    /// Steps done.
+    pub step: u64,
+    /// Updates in a row that were not applied.
+    pub bad_steps: u64,
+    /// Questions asked so far.
+    pub asked: u64,
+    /// Mean rewards of the last steps.
+    pub recent: VecDeque<f64>,
+    /// The best weights so far.
+    pub best: Option<Best>,
+    /// The reference policy's weights.
+    pub reference: Option<Snapshot>,
+}
+
+/// `state.json`: where a run stands. Tensors lie beside it.
+#[derive(Serialize, Deserialize)]
+struct State {
+    /// Steps of all stages before this checkpoint: the newest has the most.
+    written: u64,
+    /// The stage that is next, from 0.
+    stage: usize,
+    /// Its steps that are done.
+    step: u64,
+    optimizer_updates: u64,
+    bad_steps: u64,
+    asked: u64,
+    recent: VecDeque<f64>,
+    best: Option<(f64, u64)>,
+    metrics_bytes: u64,
+    rollouts_bytes: u64,
+    wall_s: f64,
+    ledger: Ledger,
+    last: Map<String, Value>,
+}
+
+/// A run while it runs.
+pub struct Session {
+    /// What is to be done.
+    pub plan: Arc<Plan>,
+    /// What learns.
+    pub policy: Transformer,
+    /// Its alphabet.
+    pub tokenizer: Tokenizer,
+    /// Buffers of the updates.
+    pub workspace: Workspace,
+    /// The books.
+    pub ledger: Ledger,
+    /// What a person sees.
+    pub progress: Progress,
+    run: Run,
+    metrics: Journal,
+    rollouts: Journal,
+    interrupt: Arc<AtomicBool>,
+    /// The stage that is next or running.
+    stage: usize,
+    /// Steps of all stages so far.
+    written: u64,
+    resumed: Option<Learner>,
+    wall_before_s: f64,
+    started: Moment,
+    peak_flops: f64,
+    saved_at: Option<(usize, u64)>,
+    /// The newest row of each kind, for the summary.
+    last: Map<String, Value>,
+}
+
+impl Session {
+    /// Starts a run in `run`, or goes on after `newest`. `interrupt` is set when a signal comes.
+    ///
+    /// # Errors
+    /// When the checkpoint does not fit the plan, or the folder cannot be written.
+    pub fn open(
+        plan: Plan,
+        run: Run,
+        newest: Option<&Checkpoint>,
+        interrupt: Arc<AtomicBool>,
+    ) -> Result<Self, TrainError> {
+        let tokenizer = Tokenizer::from_alphabets([plan.vocabulary.clone()]);
+        let config = Config::from(&plan.model);
+        let mut parameters = Parameters::new(&config, plan.seed);
+        let state = match newest {
+            Some(newest) => Some(load(newest, &mut parameters)?),
+            None => None,
+        };
+        let (state, learner) = state.map_or((None, None), |(state, learner)| (Some(state), Some(learner)));
+        let offsets = state.as_ref().map_or((0, 0), |state| (state.metrics_bytes, state.rollouts_bytes));
+        let killed = std::fs::read(run.path.join("state-of-books.json")).ok();
+        let mut session = Self {
+            metrics: run.journal(run::METRICS, offsets.0)?,
+            rollouts: run.journal(run::ROLLOUTS, offsets.1)?,
+            policy: Transformer::new(config, parameters),
+            tokenizer,
+            workspace: Workspace::default(),
+            ledger: Ledger::default(),
+            progress: Progress::new(plan.log.every_s),
+            plan: Arc::new(plan),
+            run,
+            interrupt,
+            stage: 0,
+            written: 0,
+            resumed: learner,
+            wall_before_s: 0.0,
+            started: Moment::now(),
+            peak_flops: ledger::measured_peak() * rayon::current_num_threads() as f64,
+            saved_at: None,
+            last: Map::new(),
+        };
+        if let Some(state) = state {
+            session.stage = state.stage;
+            session.written = state.written;
+            session.saved_at = Some((state.stage, state.step));
+            session.wall_before_s = state.wall_s;
+            session.ledger = state.ledger;
+            session.last = state.last;
+        }
+        if let Some(books) = killed.and_then(|text| serde_json::from_slice::<Ledger>(&text).ok()) {
+            session.ledger.charge_lost(&books);
+        }
+        Ok(session)
+    }
+
+    /// The stage that is next, from 0.
+    pub fn next_stage(&self) -> usize {
+        self.stage
+    }
+
+    /// The folder of the run.
+    pub fn path(&self) -> &std::path::Path {
+        &self.run.path
+    }
+
+    /// What the stage learns with: as the checkpoint has it, or fresh.
+    pub fn learner(&mut self) -> Learner {
+        self.resumed.take().unwrap_or_else(|| Learner {
+            optimizer: AdamW::new(self.policy.parameters.layout.len),
+            step: 0,
+            bad_steps: 0,
+            asked: 0,
+            recent: VecDeque::new(),
+            best: None,
+            reference: None,
+        })
+    }
+
+    /// Applies the workspace's gradient, unless it or the loss is not finite. Gives the gradient's norm, and whether it
+    /// was applied.
+    pub fn apply(
+        &mut self,
+        learner: &mut Learner,
+        loss: f64,
+        learning_rate: f64,
+        settings: &optim::Settings,
+        loads: &[Vec<u64>],
+        bias_update_speed: f64,
+    ) -> (f64, bool) {
+        let gradient = self.workspace.gradient();
+        let norm = optim::norm(gradient);
+        if !(loss.is_finite() && norm.is_finite()) {
+            learner.bad_steps += 1;
+            self.progress.note(&format!("step {}: loss {loss}, gradient norm {norm}: not applied", learner.step + 1));
+            return (norm, false);
+        }
+        learner.bad_steps = 0;
+        let parameters = &mut self.policy.parameters;
+        let layout = &parameters.layout;
+        learner.optimizer.update(layout, &mut parameters.values, gradient, norm, learning_rate, settings);
+        balance_biases(&mut parameters.expert_biases, loads, bias_update_speed as f32);
+        self.policy.repack();
+        (norm, true)
+    }
+
+    /// The fields that every row of `metrics.jsonl` has.
+    pub fn row(&self, stage: &str, kind: &str, step: u64) -> Map<String, Value> {
+        let total = self.ledger.total();
+        let mut row = Map::new();
+        row.insert("stage".to_owned(), json!(stage));
+        row.insert("kind".to_owned(), json!(kind));
+        row.insert("step".to_owned(), json!(step));
+        row.insert("wall_s".to_owned(), json!(self.wall_s()));
+        row.insert("tokens_trained".to_owned(), json!(total.tokens_trained));
+        row.insert("tokens_generated".to_owned(), json!(total.tokens_generated));
+        row.insert("flops".to_owned(), json!(self.ledger.flops()));
+        row.insert("cost_usd".to_owned(), json!(self.ledger.cost_usd(&self.plan.prices)));
+        row
+    }
+
+    /// The speed of a step, for its row: tokens a second and the share of the machine's matrix peak.
+    pub fn speed(&self, row: &mut Map<String, Value>, wall_s: f64, tokens: u64, flops: f64) {
+        if wall_s > 0.0 {
+            row.insert("tokens_per_s".to_owned(), json!(tokens as f64 / wall_s));
+            row.insert("mfu".to_owned(), json!(flops / wall_s / self.peak_flops));
+        }
+    }
+
+    fn wall_s(&self) -> f64 {
+        self.wall_before_s + self.started.elapsed().wall_s
+    }
+
+    /// Adds a row to `metrics.jsonl`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn log(&mut self, row: Map<String, Value>) -> Result<(), TrainError> {
+        let kind = row.get("kind").and_then(Value::as_str).unwrap_or_default();
+        let stage = row.get("stage").and_then(Value::as_str).unwrap_or_default();
+        let key = if kind == "eval" { format!("{stage}.eval") } else { stage.to_owned() };
+        let row = Value::Object(row);
+        self.metrics.append(&row)?;
+        self.last.insert(key, row);
+        Ok(())
+    }
+
+    /// Adds a completion to `rollouts.jsonl`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn log_rollout(&mut self, row: &Value) -> Result<(), TrainError> {
+        Ok(self.rollouts.append(row)?)
+    }
+
+    /// Closes a step: the books are written, a checkpoint where one is due, and the reason to stop, if there is one.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn finish_step(
+        &mut self,
+        stage: &plan::Stage,
+        learner: &Learner,
+        save_every: u64,
+        max_bad_steps: u64,
+    ) -> Result<Option<Status>, TrainError> {
+        self.written += 1;
+        self.write_books()?;
+        if learner.bad_steps > max_bad_steps {
+            self.progress.note(&format!("{} updates in a row were not finite: stopped", learner.bad_steps));
+            return Ok(Some(Status::Diverged));
+        }
+        let status = if self.interrupt.load(Ordering::Relaxed) {
+            Some(Status::Interrupted)
+        } else if let Some(why) = self.ledger.exhausted(&self.plan.budget, &self.plan.prices) {
+            self.progress.note(&format!("budget: {why}"));
+            Some(Status::Budget)
+        } else {
+            None
+        };
+        if status.is_some() || (learner.step % save_every == 0 && learner.bad_steps == 0) {
+            self.save(&stage.name, learner.step, Some(learner))?;
+        }
+        Ok(status)
+    }
+
+    /// Closes a stage: the next one starts afresh from these weights.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn finish_stage(&mut self, stage: &plan::Stage, steps: u64) -> Result<(), TrainError> {
+        self.stage += 1;
+        self.written += 1;
+        self.save(&stage.name, steps, None)?;
+        self.write_books()
+    }
+
+    fn write_books(&self) -> Result<(), TrainError> {
+        let books = self.ledger.to_json(&self.plan.prices);
+        self.run.write(run::LEDGER, &checkpoint::encode_json(&books))?;
+        // What a resume compares with its checkpoint, to book what was lost as redone.
+        Ok(self.run.write("state-of-books.json", &checkpoint::encode_json(&self.ledger))?)
+    }
+
+    fn save(&mut self, stage: &str, step: u64, learner: Option<&Learner>) -> Result<(), TrainError> {
+        if self.saved_at == Some((self.stage, step)) {
+            return Ok(());
+        }
+        let started = Moment::now();
+        let state = State {
+            written: self.written,
+            stage: self.stage,
+            step: learner.map_or(0, |learner| learner.step),
+            optimizer_updates: learner.map_or(0, |learner| learner.optimizer.updates),
+            bad_steps: learner.map_or(0, |learner| learner.bad_steps),
+            asked: learner.map_or(0, |learner| learner.asked),
+            recent: learner.map(|learner| learner.recent.clone()).unwrap_or_default(),
+            best: learner.and_then(|learner| Some((learner.best.as_ref()?.reward, learner.best.as_ref()?.step))),
+            metrics_bytes: self.metrics.bytes(),
+            rollouts_bytes: self.rollouts.bytes(),
+            wall_s: self.wall_s(),
+            ledger: self.ledger.clone(),
+            last: self.last.clone(),
+        };
+        let files = [
+            ("config.json", checkpoint::encode_json(&self.policy.config)),
+            ("tokenizer.json", checkpoint::encode_json(&self.tokenizer.to_json())),
+            ("model.safetensors", checkpoint::encode_tensors(&model_tensors(&self.policy))),
+            ("optimizer.safetensors", checkpoint::encode_tensors(&learner_tensors(learner))),
+            ("state.json", checkpoint::encode_json(&state)),
+        ];
+        self.run.save(stage, step, &files, CHECKPOINTS_KEPT)?;
+        self.saved_at = Some((self.stage, step));
+        self.ledger.charge(stage, Work::Checkpoint, Spent::new(started.elapsed(), 0, 0));
+        Ok(())
+    }
+
+    /// Measures the policy on held-out questions, sampled and greedy, and logs a row for each task.
+    ///
+    /// # Errors
+    /// When the policy cannot be asked, or the row cannot be written.
+    pub fn evaluate(
+        &mut self,
+        stage: &plan::Stage,
+        step: u64,
+        evaluation: &Evaluation,
+        samples: usize,
+        temperature: f32,
+    ) -> Result<Vec<Map<String, Value>>, TrainError> {
+        let mut rows = Vec::new();
+        for task in &stage.measured {
+            let started = Moment::now();
+            let questions = Questions {
+                count: evaluation.count,
+                samples,
+                seed: evaluation.seed,
+                sampling: Sampling { temperature, ..Sampling::PLAIN },
+                max_new_tokens: stage.max_new_tokens,
+                thinking: Thinking::Free,
+            };
+            let sampled = ask(&self.policy, &self.tokenizer, task, &questions)?;
+            let greedy = Questions { samples: 1, sampling: Sampling::GREEDY, ..questions };
+            let greedy = ask(&self.policy, &self.tokenizer, task, &greedy)?;
+            let (mut flops, mut tokens) = (0, 0);
+            for rollout in [&sampled.rollout, &greedy.rollout] {
+                flops += rollout.prefill_flops + rollout.decode_flops;
+                tokens += rollout.prefill_tokens + rollout.decode_tokens;
+            }
+            self.ledger.charge(&stage.name, Work::Eval, Spent::new(started.elapsed(), flops, tokens));
+            let mut row = self.row(&stage.name, "eval", step);
+            row.extend(sampled.measures(task, &self.tokenizer).flat());
+            let greedy = greedy.measures(task, &self.tokenizer);
+            row.insert("greedy_accuracy".to_owned(), json!(greedy.accuracy.value));
+            row.insert("greedy_accuracy_ci95".to_owned(), json!([greedy.accuracy.low, greedy.accuracy.high]));
+            row.insert("greedy_length_mean".to_owned(), json!(greedy.length.value));
+            self.progress.note(&format!(
+                "{} {step}: {} level {}: accuracy {} sampled, {} greedy; mean length {:.1}",
+                stage.name,
+                task.row.name,
+                task.level,
+                percent(&row, "accuracy"),
+                percent(&row, "greedy_accuracy"),
+                row.get("length_mean").and_then(Value::as_f64).unwrap_or_default(),
+            ));
+            self.log(row.clone())?;
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    /// Writes `summary.json`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn summarise(&mut self, status: Status) -> Result<(), TrainError> {
+        self.write_books()?;
+        let books = self.ledger.to_json(&self.plan.prices);
+        let summary = run::summary(status.name(), &Value::Object(self.last.clone()), &books["total"]);
+        Ok(self.run.write(run::SUMMARY, &checkpoint::encode_json(&summary))?)
+    }
+}
+
+/// A share with its interval, as `97.3 % [95.1, 98.6]`.
+fn percent(row: &Map<String, Value>, key: &str) -> String {
+    let number = |value: Option<&Value>| 100.0 * value.and_then(Value::as_f64).unwrap_or_default();
+    let interval = row.get(&format!("{key}_ci95"));
+    let end = |at: usize| number(interval.and_then(|interval| interval.get(at)));
+    format!("{:.1} % [{:.1}, {:.1}]", number(row.get(key)), end(0), end(1))
+}
+
+/// The weights of a policy under Hugging Face's names.
+pub fn model_tensors(policy: &Transformer) -> Tensors {
+    let Parameters { layout, expert_biases, .. } = &policy.parameters;
+    let mut tensors: Tensors = layout
+        .slots
+        .iter()
+        .map(|slot| (slot.name.clone(), (slot.shape.clone(), policy.parameters.at(&slot.range).to_vec())))
+        .collect();
+    for (layer, biases) in policy.config.sparse_layers().zip(expert_biases) {
+        tensors.insert(Parameters::expert_bias_name(layer), (vec![biases.len()], biases.clone()));
+    }
+    tensors
+}
+
+/// Fills `parameters` from the tensors that [`model_tensors`] gave.
+///
+/// # Errors
+/// Which tensor is missing or has another shape.
+pub fn load_model(tensors: &Tensors, config: &Config, parameters: &mut Parameters) -> Result<(), String> {
+    let find = |name: &str, shape: &[usize]| match tensors.get(name) {
+        Some((found, values)) if found == shape => Ok(values),
+        Some((found, _)) => Err(format!("has {name} of shape {found:?} instead of {shape:?}")),
+        None => Err(format!("lacks {name}")),
+    };
+    for slot in &parameters.layout.slots {
+        parameters.values[slot.range.clone()].copy_from_slice(find(&slot.name, &slot.shape)?);
+    }
+    for (layer, biases) in config.sparse_layers().zip(&mut parameters.expert_biases) {
+        biases.copy_from_slice(find(&Parameters::expert_bias_name(layer), &[config.n_routed_experts])?);
+    }
+    Ok(())
+}
+
+fn learner_tensors(learner: Option<&Learner>) -> Tensors {
+    let mut tensors = Tensors::new();
+    if let Some(learner) = learner {
+        let AdamW { first, second, .. } = &learner.optimizer;
+        tensors.insert("first".to_owned(), (vec![first.len()], first.clone()));
+        tensors.insert("second".to_owned(), (vec![second.len()], second.clone()));
+        if let Some(best) = &learner.best {
+            best.weights.save("best", &mut tensors);
+        }
+        if let Some(reference) = &learner.reference {
+            reference.save("reference", &mut tensors);
+        }
+    }
+    tensors
+}
+
+/// Reads a checkpoint into `parameters`, and what its stage learnt with.
+fn load(checkpoint: &Checkpoint, parameters: &mut Parameters) -> Result<(State, Learner), TrainError> {
+    let config: Config = checkpoint.json("config.json")?;
+    let state: State = checkpoint.json("state.json")?;
+    load_model(&checkpoint.tensors("model.safetensors")?, &config, parameters)
+        .map_err(|problem| checkpoint.damaged("model.safetensors", &problem))?;
+    let mut tensors = checkpoint.tensors("optimizer.safetensors")?;
+    let length = parameters.layout.len;
+    let best = state.best.and_then(|(reward, step)| {
+        Some(Best { reward, step, weights: Snapshot::load("best", parameters, &tensors)? })
+    });
+    let reference = Snapshot::load("reference", parameters, &tensors);
+    let mut moment = |name| tensors.remove(name).map_or_else(|| vec![0.0; length], |(_, values)| values);
+    let learner = Learner {
+        optimizer: AdamW { first: moment("first"), second: moment("second"), updates: state.optimizer_updates },
+        step: state.step,
+        bad_steps: state.bad_steps,
+        asked: state.asked,
+        recent: state.recent.clone(),
+        best,
+        reference,
+    };
+    Ok((state, learner))
+}

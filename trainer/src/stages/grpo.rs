@@ -1,0 +1,604 @@
+//! Group-relative policy optimisation: learns from verdicts on its own completions.
+//!
+//! Source: DeepSeekMath (arXiv 2402.03300) and DeepSeek-R1 (arXiv 2501.12948). Ratios are per token; the reference's
+//! divergence is in the loss; experts chosen at rollout are taken again in the update.
+
+use candle_core::{Device, Tensor};
+use serde_json::{Value, json};
+use thinkling_datasets::{Split, Task};
+
+use super::{final_share, is_due};
+use crate::advantage::{Spread, group_advantages, is_flat};
+use crate::ledger::clock::Moment;
+use crate::ledger::{Spent, Work};
+use crate::objective::{Aggregation, BatchSize, Measured, Objective, Tokens};
+use crate::optim::{self, learning_rate};
+use crate::plan::Stage;
+use crate::policy::{Parameters, Sequence, Tape, Transformer};
+use crate::recipe::{AdvantageScale, Control, FlatGroups, Grpo, LossAggregation, ReadinessAction, StdKind};
+use crate::rollout::sampling::Sampling;
+use crate::rollout::{Limits, Request, roll_out};
+use crate::score::{Judged, Rule, ScoredGroup};
+use crate::session::{Best, Learner, Session, Snapshot, Status, TrainError};
+use crate::update::{Pass, load_max_over_mean};
+
+/// Steps that the best mean reward is taken over where the recipe has no early stop.
+const WINDOW: usize = 5;
+
+/// A completion as an update sees it.
+struct Sample<'a> {
+    tokens: Vec<u32>,
+    prompt_length: usize,
+    routes: Option<&'a [u16]>,
+    advantage: f64,
+    /// Log-probabilities of the completion's tokens under the policy that sampled; `None`: those of this very pass.
+    old: Option<Vec<f32>>,
+    reference: Option<Vec<f32>>,
+}
+
+impl Sample<'_> {
+    fn sequence(&self) -> Sequence<'_> {
+        Sequence { tokens: &self.tokens, first_target: self.prompt_length, routes: self.routes }
+    }
+
+    fn length(&self) -> usize {
+        self.tokens.len() - self.prompt_length
+    }
+}
+
+/// What the updates of one batch of rollouts show.
+#[derive(Default)]
+struct Updated {
+    measured: Measured,
+    entropy: f64,
+    grad_norm: f64,
+    learning_rate: f64,
+    tokens: u64,
+    loads: Vec<Vec<u64>>,
+    is_applied: bool,
+}
+
+/// Runs the stage: ask, roll out, score, advantages, update, ledger; then, when due, evaluate and save.
+///
+/// # Errors
+/// When questions, the update or the run folder fail.
+pub fn run(session: &mut Session, stage: &Stage, settings: &Grpo) -> Result<Status, TrainError> {
+    let mut learner = session.learner();
+    if learner.step == 0 {
+        if !is_ready(session, stage, settings)? {
+            return Ok(Status::NotReady);
+        }
+        if settings.kl_coefficient > 0.0 {
+            learner.reference = Some(Snapshot::of(&session.policy));
+        }
+    }
+    while learner.step < settings.steps {
+        let is_over = step(session, stage, settings, &mut learner)?;
+        if is_due(learner.step, settings.evaluate_every) && learner.step < settings.steps {
+            session.evaluate(stage, learner.step, &settings.evaluation, 1, 1.0)?;
+        }
+        let save_every = settings.save_every;
+        if let Some(status) = session.finish_step(stage, &learner, save_every, settings.max_bad_steps)? {
+            return Ok(status);
+        }
+        if is_over {
+            break;
+        }
+    }
+    keep_best(session, settings, &learner);
+    session.evaluate(stage, learner.step, &settings.evaluation, 1, 1.0)?;
+    session.finish_stage(stage, learner.step)?;
+    Ok(Status::Done)
+}
+
+/// One batch of rollouts and its updates. Says whether the stage may end early.
+fn step(
+    session: &mut Session,
+    stage: &Stage,
+    settings: &Grpo,
+    learner: &mut Learner,
+) -> Result<bool, TrainError> {
+    let started = Moment::now();
+    let flops_before = session.ledger.flops();
+    let scored = roll_out_and_score(session, stage, settings, learner)?;
+    let advantages: Vec<Vec<Option<f64>>> = scored.iter().map(|group| advantages(settings, group)).collect();
+    let used: Vec<usize> =
+        (0..scored.len()).filter(|at| settings.flat_groups == FlatGroups::Keep || !is_flat(&rewards(&scored[*at]))).collect();
+    let mean_reward = mean(scored.iter().flat_map(rewards));
+    remember(session, settings, learner, mean_reward);
+    let samples: Vec<Vec<Sample<'_>>> =
+        used.iter().map(|at| samples(settings, &scored[*at], &advantages[*at])).collect();
+    let updated = update(session, stage, settings, learner, samples)?;
+    learner.step += 1;
+    if is_due(learner.step, settings.kl_reference_every) && learner.reference.is_some() {
+        learner.reference = Some(Snapshot::of(&session.policy));
+    }
+    log(session, stage, settings, learner, &scored, &advantages, used.len(), &updated, (started, flops_before))?;
+    let stop = settings.early_stop;
+    Ok(stop.is_some_and(|stop| learner.recent.len() >= stop.window && window_mean(learner) >= stop.reward))
+}
+
+/// Asks a batch of questions, samples a group for each and scores it; flat groups are replaced if the recipe says so.
+fn roll_out_and_score(
+    session: &mut Session,
+    stage: &Stage,
+    settings: &Grpo,
+    learner: &mut Learner,
+) -> Result<Vec<ScoredGroup>, TrainError> {
+    let rule =
+        Rule { terms: settings.rewards.clone(), overlong: settings.overlong, control: settings.control };
+    let sampling = Sampling {
+        temperature: settings.temperature as f32,
+        top_k: settings.top_k,
+        top_p: settings.top_p as f32,
+        min_p: settings.min_p as f32,
+    };
+    let limits =
+        Limits { max_new_tokens: settings.max_new_tokens, end: session.tokenizer.end(), thinking: None };
+    let place = [session.next_stage() as u64, learner.step];
+    let mut kept: Vec<ScoredGroup> = Vec::new();
+    let rounds = if settings.flat_groups == FlatGroups::Refill { 1 + settings.refill_rounds } else { 1 };
+    for round in 0..rounds {
+        let missing = settings.prompts - kept.len();
+        if missing == 0 {
+            break;
+        }
+        let tasks = questions(session, stage, learner, missing)?;
+        let prompts: Vec<Vec<u32>> = tasks
+            .iter()
+            .map(|task| session.tokenizer.encode(&task.problem.prompt))
+            .collect::<Result<_, _>>()
+            .map_err(|source| TrainError::Alphabet { task: stage.task.row.name.to_owned(), source })?;
+        let first = learner.asked - missing as u64;
+        let requests: Vec<Request<'_>> = prompts
+            .iter()
+            .zip(first..)
+            .map(|(prompt, index)| Request {
+                prompt,
+                samples: settings.group_size,
+                address: [place[0], place[1], index],
+            })
+            .collect();
+        let rolling = Moment::now();
+        let rollout = roll_out(&session.policy, &requests, &sampling, &limits, session.plan.seed);
+        let (prefill, decode) = (rollout.prefill_flops, rollout.decode_flops);
+        let spent = Spent::new(rolling.elapsed(), prefill + decode, 0);
+        session.ledger.charge(&stage.name, Work::RolloutPrefill, spent.part(prefill, rollout.prefill_tokens));
+        session.ledger.charge(&stage.name, Work::RolloutDecode, spent.part(decode, rollout.decode_tokens));
+
+        let judging = Moment::now();
+        let address = [place[0], (place[1] << 16) + round as u64];
+        let domain = &stage.task.domain;
+        let scored =
+            rule.score(domain, &session.tokenizer, tasks, rollout.groups, session.plan.seed, address);
+        session.ledger.charge(&stage.name, Work::Verifier, Spent::new(judging.elapsed(), 0, 0));
+        let account = session.ledger.account(&stage.name);
+        account.tokens_generated += rollout.decode_tokens;
+        account.verifier_calls += (missing * settings.group_size) as u64;
+        account.correct += scored.iter().flat_map(|group| &group.judged).filter(|one| one.is_correct()).count() as u64;
+
+        if round + 1 < rounds {
+            kept.extend(scored.into_iter().filter(|group| !is_flat(&rewards(group))));
+        } else {
+            // The last round's flat groups stay, so that a batch is never empty of what was sampled.
+            kept.extend(scored);
+        }
+    }
+    Ok(kept)
+}
+
+/// The next `count` questions of the train split.
+fn questions(
+    session: &Session,
+    stage: &Stage,
+    learner: &mut Learner,
+    count: usize,
+) -> Result<Vec<Task>, TrainError> {
+    let dataset = stage.task.dataset(session.plan.seed)?;
+    let first = learner.asked;
+    learner.asked += count as u64;
+    // The corpus of a pretraining counts from 0; half of the numbers lie between the two.
+    let number = |index: u64| (1 << 63) + index;
+    Ok((first..learner.asked).map(|index| dataset.task(Split::Train, number(index))).collect::<Result<_, _>>()?)
+}
+
+/// The rewards of those members of a group that count.
+fn rewards(group: &ScoredGroup) -> Vec<f64> {
+    group.judged.iter().filter_map(|judged| judged.reward).collect()
+}
+
+/// The advantage of each member of a group; `None` for those that are left out.
+fn advantages(settings: &Grpo, group: &ScoredGroup) -> Vec<Option<f64>> {
+    let spread = match (settings.advantage, settings.std_kind) {
+        (AdvantageScale::GroupMean, _) => Spread::One,
+        (AdvantageScale::GroupStd, StdKind::Sample) => Spread::Sample,
+        (AdvantageScale::GroupStd, StdKind::Population) => Spread::Population,
+    };
+    let mut counted = group_advantages(&rewards(group), spread, settings.advantage_epsilon).into_iter();
+    group.judged.iter().map(|judged| judged.reward.and_then(|_| counted.next())).collect()
+}
+
+fn samples<'a>(settings: &Grpo, group: &'a ScoredGroup, advantages: &[Option<f64>]) -> Vec<Sample<'a>> {
+    let prompt = &group.group.prompt;
+    let members = group.group.completions.iter().zip(advantages);
+    members
+        .filter_map(|(completion, advantage)| {
+            Some(Sample {
+                tokens: prompt.iter().chain(&completion.tokens).copied().collect(),
+                prompt_length: prompt.len(),
+                routes: settings.replay_routes.then_some(&completion.routes[..]),
+                advantage: (*advantage)?,
+                old: None,
+                reference: None,
+            })
+        })
+        .collect()
+}
+
+/// Every update that a batch of rollouts is used for.
+fn update(
+    session: &mut Session,
+    stage: &Stage,
+    settings: &Grpo,
+    learner: &mut Learner,
+    groups: Vec<Vec<Sample<'_>>>,
+) -> Result<Updated, TrainError> {
+    let per_batch = groups.len().div_ceil(settings.minibatches).max(1);
+    let mut groups = groups.into_iter();
+    let mut minibatches: Vec<Vec<Sample<'_>>> = Vec::new();
+    while groups.len() > 0 {
+        minibatches.push(groups.by_ref().take(per_batch).flatten().collect());
+    }
+    minibatches.retain(|minibatch| !minibatch.is_empty());
+    let mut updated = Updated { is_applied: true, ..Updated::default() };
+    if settings.control == Control::NoRl || minibatches.is_empty() {
+        return Ok(updated);
+    }
+    if let Some(reference) = &learner.reference {
+        let mut policy = Transformer::new(session.policy.config.clone(), session.policy.parameters.clone());
+        reference.restore(&mut policy);
+        for minibatch in &mut minibatches {
+            let values = evaluate(session, stage, settings, learner, Some(&policy), minibatch)?;
+            minibatch.iter_mut().zip(values).for_each(|(sample, values)| sample.reference = Some(values));
+        }
+    }
+    // With one update a batch the policy that is updated is the one that sampled, and its own pass gives the values.
+    if minibatches.len() * settings.epochs > 1 {
+        for minibatch in &mut minibatches {
+            let values = evaluate(session, stage, settings, learner, None, minibatch)?;
+            minibatch.iter_mut().zip(values).for_each(|(sample, values)| sample.old = Some(values));
+        }
+    }
+    for epoch in 0..settings.epochs {
+        for (number, minibatch) in minibatches.iter().enumerate() {
+            let is_fresh = epoch == 0 && number == 0;
+            one_update(session, stage, settings, learner, minibatch, is_fresh, &mut updated)?;
+        }
+    }
+    Ok(updated)
+}
+
+/// One update on one minibatch.
+fn one_update(
+    session: &mut Session,
+    stage: &Stage,
+    settings: &Grpo,
+    learner: &mut Learner,
+    minibatch: &[Sample<'_>],
+    is_fresh: bool,
+    updated: &mut Updated,
+) -> Result<(), TrainError> {
+    let started = Moment::now();
+    let place = (stage.name.clone(), learner.step + 1);
+    let objective = Objective {
+        clip_low: settings.clip_low,
+        clip_high: settings.clip_high,
+        kl_coefficient: settings.kl_coefficient,
+        aggregation: match settings.loss {
+            LossAggregation::TokenMean => Aggregation::TokenMean,
+            LossAggregation::SequenceMean => Aggregation::SequenceMean,
+            LossAggregation::ConstantLength => {
+                Aggregation::ConstantLength { max_new_tokens: settings.max_new_tokens }
+            }
+        },
+    };
+    let size = BatchSize {
+        sequences: minibatch.len(),
+        tokens: minibatch.iter().map(Sample::length).sum(),
+    };
+    let sequences: Vec<Sequence<'_>> = minibatch.iter().map(Sample::sequence).collect();
+    let rows: u64 = sequences.iter().map(|sequence| sequence.rows() as u64).sum();
+    let balance = session.policy.config.aux_loss_alpha / sequences.len() as f32;
+    let loss = |range: std::ops::Range<usize>, tape: &Tape| {
+        let (gradient, measured) = objective_gradient(&objective, size, &minibatch[range], tape)?;
+        Ok((Some(gradient), (measured, sum(&tape.entropies))))
+    };
+    let temperature = settings.temperature as f32;
+    let pass = session
+        .workspace
+        .run(&session.policy, &sequences, temperature, balance, loss)
+        .map_err(|source| TrainError::Tensor { stage: place.0.clone(), step: place.1, source })?;
+    let Pass { parts, expert_loads, forward_flops, backward_flops } = pass;
+    let spent = Spent::new(started.elapsed(), forward_flops + backward_flops, rows);
+    session.ledger.charge(&stage.name, Work::Forward, spent.part(forward_flops, rows));
+    session.ledger.charge(&stage.name, Work::Backward, spent.part(backward_flops, 0));
+
+    let measured = parts.iter().fold(Measured::default(), |sum, (part, _)| sum.join(*part));
+    let is_one = measured.ratio_min == 1.0 && measured.ratio_max == 1.0;
+    if is_fresh && !is_one && measured.loss.is_finite() {
+        let (low, high) = (measured.ratio_min, measured.ratio_max);
+        return Err(TrainError::RatioNotOne { stage: place.0, step: place.1, low, high });
+    }
+    let updating = Moment::now();
+    let rate = learning_rate(
+        settings.learning_rate,
+        settings.warmup_steps,
+        final_share(settings.schedule, settings.final_learning_rate_share),
+        place.1,
+        settings.steps,
+    );
+    let Grpo { beta1, beta2, epsilon, weight_decay, max_grad_norm, .. } = *settings;
+    let adamw = optim::Settings { beta1, beta2, epsilon, weight_decay, max_grad_norm };
+    let (norm, is_applied) =
+        session.apply(learner, measured.loss, rate, &adamw, &expert_loads, settings.bias_update_speed);
+    session.ledger.charge(&stage.name, Work::Optimizer, Spent::new(updating.elapsed(), 0, 0));
+    session.ledger.account(&stage.name).tokens_trained += size.tokens as u64;
+    updated.measured = updated.measured.join(measured);
+    updated.entropy += parts.iter().map(|(_, entropy)| entropy).sum::<f64>();
+    updated.grad_norm = updated.grad_norm.max(norm);
+    updated.learning_rate = rate;
+    updated.tokens += size.tokens as u64;
+    updated.loads = expert_loads;
+    updated.is_applied &= is_applied;
+    Ok(())
+}
+
+/// The objective on one micro-batch.
+fn objective_gradient(
+    objective: &Objective,
+    size: BatchSize,
+    samples: &[Sample<'_>],
+    tape: &Tape,
+) -> candle_core::Result<(Vec<f32>, Measured)> {
+    let tensor = |values: Vec<f32>| {
+        let length = values.len();
+        Tensor::from_vec(values, length, &Device::Cpu)
+    };
+    let lengths: Vec<usize> = samples.iter().map(Sample::length).collect();
+    let weights = objective.aggregation.weights(&lengths, size);
+    let advantages =
+        samples.iter().flat_map(|sample| std::iter::repeat_n(sample.advantage as f32, sample.length()));
+    let joined = |values: fn(&Sample<'_>) -> Option<&Vec<f32>>| -> Option<Vec<f32>> {
+        Some(samples.iter().map(values).collect::<Option<Vec<_>>>()?.into_iter().flatten().copied().collect())
+    };
+    let old = joined(|sample| sample.old.as_ref()).unwrap_or_else(|| tape.log_probabilities.clone());
+    let reference = joined(|sample| sample.reference.as_ref()).map(tensor).transpose()?;
+    let tokens = Tokens {
+        advantages: &tensor(advantages.collect())?,
+        weights: &tensor(weights.into_iter().map(|weight| weight as f32).collect())?,
+        old: &tensor(old)?,
+        reference: reference.as_ref(),
+    };
+    objective.gradient(&tape.log_probabilities, &tokens)
+}
+
+/// The log-probabilities of each sample of `minibatch` under `policy`, by default the one that learns.
+fn evaluate(
+    session: &mut Session,
+    stage: &Stage,
+    settings: &Grpo,
+    learner: &Learner,
+    policy: Option<&Transformer>,
+    minibatch: &[Sample<'_>],
+) -> Result<Vec<Vec<f32>>, TrainError> {
+    let started = Moment::now();
+    let sequences: Vec<Sequence<'_>> = minibatch
+        .iter()
+        // Another policy chooses its own experts.
+        .map(|sample| Sequence { routes: sample.routes.filter(|_| policy.is_none()), ..sample.sequence() })
+        .collect();
+    let rows: u64 = sequences.iter().map(|sequence| sequence.rows() as u64).sum();
+    let policy = policy.unwrap_or(&session.policy);
+    let values = |_, tape: &Tape| Ok((None, tape.log_probabilities.clone()));
+    let pass = session
+        .workspace
+        .run(policy, &sequences, settings.temperature as f32, 0.0, values)
+        .map_err(|source| TrainError::Tensor { stage: stage.name.clone(), step: learner.step + 1, source })?;
+    let spent = Spent::new(started.elapsed(), pass.forward_flops, rows);
+    session.ledger.charge(&stage.name, Work::Reference, spent);
+    let mut all = pass.parts.into_iter().flatten();
+    Ok(minibatch.iter().map(|sample| all.by_ref().take(sample.length()).collect()).collect())
+}
+
+/// Keeps the last mean rewards, and the weights that had the best mean over the window.
+fn remember(session: &Session, settings: &Grpo, learner: &mut Learner, mean_reward: f64) {
+    let window = settings.early_stop.map_or(WINDOW, |stop| stop.window);
+    learner.recent.push_back(mean_reward);
+    while learner.recent.len() > window {
+        learner.recent.pop_front();
+    }
+    let mean = window_mean(learner);
+    let is_best = learner.best.as_ref().is_none_or(|best| mean >= best.reward);
+    if settings.keep_best && learner.recent.len() == window && is_best {
+        let weights = Snapshot::of(&session.policy);
+        learner.best = Some(Best { reward: mean, step: learner.step + 1, weights });
+    }
+}
+
+fn window_mean(learner: &Learner) -> f64 {
+    mean(learner.recent.iter().copied())
+}
+
+/// Ends with the best weights where the last ones earned less.
+fn keep_best(session: &mut Session, settings: &Grpo, learner: &Learner) {
+    let Some(best) = learner.best.as_ref().filter(|_| settings.keep_best) else { return };
+    if window_mean(learner) < best.reward {
+        session.progress.note(&format!(
+            "the best weights are those of step {} (mean reward {:.3}): they are kept",
+            best.step, best.reward
+        ));
+        best.weights.restore(&mut session.policy);
+    }
+}
+
+/// Measures the base model; says whether the stage may begin.
+fn is_ready(session: &mut Session, stage: &Stage, settings: &Grpo) -> Result<bool, TrainError> {
+    let readiness = settings.readiness;
+    let mut evaluation = settings.evaluation.clone();
+    if readiness.action != ReadinessAction::Off {
+        evaluation.count = evaluation.count.max(readiness.samples);
+    }
+    let rows = session.evaluate(stage, 0, &evaluation, 1, 1.0)?;
+    if readiness.action == ReadinessAction::Off {
+        return Ok(true);
+    }
+    let mut is_ready = true;
+    for row in rows {
+        let number = |key: &str| row.get(key).and_then(Value::as_f64);
+        let direct = number("accuracy_direct").unwrap_or(0.0);
+        let problem = match number("accuracy_thinking") {
+            None => Some("it never thinks: raise the share of long solutions in its corpus".to_owned()),
+            Some(long) if long < readiness.long_accuracy => Some(format!(
+                "it is right in {:.0} % of the completions that think, below {:.0} %: pretrain longer, or lower the level",
+                100.0 * long,
+                100.0 * readiness.long_accuracy
+            )),
+            Some(long) if long < direct + readiness.direct_margin => Some(format!(
+                "thinking ({:.0} % right) does not beat direct answers ({:.0} %): the policy will learn not to think",
+                100.0 * long,
+                100.0 * direct
+            )),
+            Some(_) => None,
+        };
+        if let Some(problem) = problem {
+            is_ready = false;
+            session.progress.note(&format!("the base model is not ready: {problem}"));
+        }
+    }
+    Ok(is_ready || readiness.action != ReadinessAction::Stop)
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (mut sum, mut count) = (0.0, 0);
+    for value in values {
+        sum += value;
+        count += 1;
+    }
+    if count == 0 { 0.0 } else { sum / f64::from(count) }
+}
+
+fn sum(values: &[f32]) -> f64 {
+    values.iter().map(|value| f64::from(*value)).sum()
+}
+
+/// Writes the step's row and its sampled completions.
+#[allow(clippy::too_many_arguments, reason = "everything that a step has produced is reported")]
+fn log(
+    session: &mut Session,
+    stage: &Stage,
+    settings: &Grpo,
+    learner: &Learner,
+    scored: &[ScoredGroup],
+    advantages: &[Vec<Option<f64>>],
+    used: usize,
+    updated: &Updated,
+    (started, flops_before): (Moment, f64),
+) -> Result<(), TrainError> {
+    let judged: Vec<&Judged> = scored.iter().flat_map(|group| &group.judged).collect();
+    let completions: Vec<_> = scored.iter().flat_map(|group| &group.group.completions).collect();
+    let share = |is_so: &dyn Fn(&Judged) -> bool| mean(judged.iter().map(|one| f64::from(is_so(one))));
+    let accuracy_of = |is_thinking: bool| {
+        let mut of_kind = judged.iter().filter(|one| one.is_thinking == is_thinking).peekable();
+        of_kind.peek().is_some().then(|| mean(of_kind.map(|one| f64::from(one.is_correct()))))
+    };
+    let all_rewards: Vec<f64> = scored.iter().flat_map(rewards).collect();
+    let reward = mean(all_rewards.iter().copied());
+    let variance = mean(all_rewards.iter().map(|one| (one - reward).powi(2)));
+    let lengths: Vec<f64> = completions.iter().map(|one| one.tokens.len() as f64).collect();
+    let accuracy = share(&|one| one.is_correct());
+    let steps: u32 = judged.iter().map(|one| one.behaviours.steps).sum();
+    let wall_s = started.elapsed().wall_s;
+    let drawn: f64 = lengths.iter().sum();
+
+    let mut row = session.row(&stage.name, "grpo", learner.step);
+    session.speed(&mut row, wall_s, drawn as u64, session.ledger.flops() - flops_before);
+    let mut set = |name: &str, value: Value| row.insert(name.to_owned(), value);
+    set("reward_mean", json!(reward));
+    set("reward_std", json!(variance.sqrt()));
+    set("accuracy", json!(accuracy));
+    set("length_mean", json!(mean(lengths.iter().copied())));
+    set("length_max", json!(lengths.iter().copied().fold(0.0, f64::max)));
+    set("truncated_share", json!(mean(completions.iter().map(|one| f64::from(!one.is_finished)))));
+    set("format_rate", json!(share(&|one| one.is_well_formed)));
+    set("groups_used_share", json!(scored.iter().filter(|group| !is_flat(&rewards(group))).count() as f64 / scored.len() as f64));
+    set("groups", json!(scored.len()));
+    set("groups_in_update", json!(used));
+    let reflects = |one: &Judged| {
+        one.behaviours.verifications + one.behaviours.backtracks + one.behaviours.restarts > 0
+    };
+    set("reflection_rate", json!(share(&reflects)));
+    set("backtracks", json!(mean(judged.iter().map(|one| f64::from(one.behaviours.backtracks)))));
+    set("thinking_share", json!(share(&|one| one.is_thinking)));
+    set("verifier_errors", json!(judged.iter().filter(|one| one.verdict.outcome == thinkling_verifiers::Outcome::Error).count()));
+    for (name, value) in [("accuracy_thinking", accuracy_of(true)), ("accuracy_direct", accuracy_of(false))] {
+        if let Some(value) = value {
+            set(name, json!(value));
+        }
+    }
+    if steps > 0 {
+        let wrong: u32 = judged.iter().map(|one| one.behaviours.false_steps).sum();
+        set("false_step_share", json!(f64::from(wrong) / f64::from(steps)));
+    }
+    if updated.tokens > 0 {
+        let tokens = updated.tokens as f64;
+        set("lr", json!(updated.learning_rate));
+        set("entropy", json!(updated.entropy / tokens));
+        set("ratio_max", json!(updated.measured.ratio_max));
+        set("clip_low_share", json!(updated.measured.clipped_low as f64 / tokens));
+        set("clip_high_share", json!(updated.measured.clipped_high as f64 / tokens));
+        if learner.reference.is_some() {
+            set("kl", json!(updated.measured.kl / tokens));
+        }
+        if updated.is_applied {
+            set("loss", json!(updated.measured.loss));
+            set("grad_norm", json!(updated.grad_norm));
+        } else {
+            set("skipped", json!(true));
+        }
+        if let Some(load) = load_max_over_mean(&updated.loads) {
+            set("expert_load_max_over_mean", json!(load));
+        }
+    }
+    let length = mean(lengths.iter().copied());
+    let shown = [
+        ("reward", format!("{reward:.3}")),
+        ("accuracy", format!("{accuracy:.3}")),
+        ("length", format!("{length:.1}")),
+        ("tokens/s", format!("{:.0}", drawn / wall_s)),
+        ("cost", format!("${:.6}", session.ledger.cost_usd(&session.plan.prices))),
+    ];
+    session.progress.step(&stage.name, learner.step, settings.steps, &shown);
+    session.log(row)?;
+    let members = scored.iter().zip(advantages).flat_map(|(group, advantages)| {
+        group.judged.iter().zip(&group.group.completions).zip(advantages).map(move |member| (group, member))
+    });
+    // Spread over the batch, so that a reader sees several questions.
+    let every = (judged.len() / session.plan.log.rollouts_per_step.max(1)).max(1);
+    let chosen: Vec<Value> = members
+        .step_by(every)
+        .take(session.plan.log.rollouts_per_step)
+        .map(|(group, ((judged, completion), advantage))| {
+            json!({
+                "stage": stage.name, "step": learner.step, "task": group.task.id,
+                "prompt": group.task.problem.prompt, "answer": group.task.problem.answer,
+                "completion": judged.text, "finished": completion.is_finished, "length": completion.tokens.len(),
+                "verdict": judged.verdict.outcome, "reason": judged.verdict.reason, "score": judged.verdict.score,
+                "reward": judged.reward, "advantage": advantage,
+            })
+        })
+        .collect();
+    for row in &chosen {
+        session.log_rollout(row)?;
+    }
+    Ok(())
+}

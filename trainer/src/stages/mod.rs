@@ -1,0 +1,42 @@
+//! The stages of a run: one file each, each a loop that fits one screen.
+
+use crate::recipe::{Schedule, Stage};
+use crate::session::{Session, Status, TrainError};
+
+pub mod eval;
+pub mod grpo;
+pub mod pretrain;
+
+/// Runs every stage that is left, and writes the summary.
+///
+/// # Errors
+/// When a stage cannot go on.
+pub fn run(session: &mut Session) -> Result<Status, TrainError> {
+    let plan = session.plan.clone();
+    let mut status = Status::Done;
+    for stage in &plan.stages[session.next_stage().min(plan.stages.len())..] {
+        status = match &stage.settings {
+            Stage::Pretrain(settings) => pretrain::run(session, stage, settings)?,
+            Stage::Grpo(settings) => grpo::run(session, stage, settings)?,
+            Stage::Eval(settings) => eval::run(session, stage, settings)?,
+        };
+        if status != Status::Done {
+            break;
+        }
+    }
+    session.summarise(status)?;
+    Ok(status)
+}
+
+/// Where a schedule ends, as a share of its peak; `None` where it stays.
+fn final_share(schedule: Schedule, share: f64) -> Option<f64> {
+    match schedule {
+        Schedule::Cosine => Some(share),
+        Schedule::Constant => None,
+    }
+}
+
+/// Whether something that happens every `every` steps (0: never) happens at `step`.
+fn is_due(step: u64, every: u64) -> bool {
+    every > 0 && step.is_multiple_of(every)
+}

@@ -1,0 +1,137 @@
+//! A base model: learns to continue worked solutions.
+
+use rayon::prelude::*;
+use serde_json::json;
+use thinkling_datasets::SolutionKind;
+use thinkling_datasets::corpus::{Corpus, Shares};
+
+use super::{final_share, is_due};
+use crate::ledger::clock::Moment;
+use crate::ledger::{Spent, Work};
+use crate::optim::{self, learning_rate};
+use crate::plan::Stage;
+use crate::policy::{Sequence, Tape};
+use crate::recipe::{self, Pretrain};
+use crate::session::{Learner, Session, Status, TrainError};
+use crate::tokenizer::Tokenizer;
+use crate::update::load_max_over_mean;
+
+/// Learns `settings.steps` batches of documents by predicting every next token.
+///
+/// # Errors
+/// When the corpus or the run folder fails.
+pub fn run(session: &mut Session, stage: &Stage, settings: &Pretrain) -> Result<Status, TrainError> {
+    let plan = session.plan.clone();
+    let task = &stage.task;
+    let dataset = task.dataset(plan.seed)?;
+    let corpus = Corpus::new(task.domain.as_ref(), dataset, shares(&settings.shares), task.level, plan.seed)?;
+    let mut learner = session.learner();
+    while learner.step < settings.steps {
+        let documents = batch(&corpus, settings, learner.step, &session.tokenizer, task.row.name)?;
+        step(session, stage, settings, &mut learner, &documents)?;
+        if is_due(learner.step, settings.evaluate_every) && learner.step < settings.steps {
+            session.evaluate(stage, learner.step, &settings.evaluation, 1, 1.0)?;
+        }
+        if let Some(status) =
+            session.finish_step(stage, &learner, settings.save_every, settings.max_bad_steps)?
+        {
+            return Ok(status);
+        }
+    }
+    session.evaluate(stage, settings.steps, &settings.evaluation, 1, 1.0)?;
+    session.finish_stage(stage, settings.steps)?;
+    Ok(Status::Done)
+}
+
+fn shares(written: &recipe::Shares) -> Shares {
+    let recipe::Shares { direct, long, search, flawed, drill } = *written;
+    let solutions = SolutionKind::ALL.into_iter().zip([direct, long, search, flawed]).collect();
+    Shares { solutions, drill }
+}
+
+/// The documents of the step after `done` steps, as tokens, each with its end.
+fn batch(
+    corpus: &Corpus<'_>,
+    settings: &Pretrain,
+    done: u64,
+    tokenizer: &Tokenizer,
+    task: &str,
+) -> Result<Vec<Vec<u32>>, TrainError> {
+    let first = done * settings.batch_size as u64;
+    (first..first + settings.batch_size as u64)
+        .into_par_iter()
+        .map(|number| {
+            let document = corpus.document(number % settings.documents())?;
+            let text = document.prompt + &document.completion;
+            let mut tokens = tokenizer
+                .encode(&text)
+                .map_err(|source| TrainError::Alphabet { task: task.to_owned(), source })?;
+            tokens.push(tokenizer.end());
+            Ok(tokens)
+        })
+        .collect()
+}
+
+/// One update on `documents`: the mean over all tokens of the loss of the next one.
+fn step(
+    session: &mut Session,
+    stage: &Stage,
+    settings: &Pretrain,
+    learner: &mut Learner,
+    documents: &[Vec<u32>],
+) -> Result<(), TrainError> {
+    let started = Moment::now();
+    let sequences: Vec<Sequence<'_>> =
+        documents.iter().map(|tokens| Sequence { tokens, first_target: 1, routes: None }).collect();
+    let tokens: usize = sequences.iter().map(Sequence::rows).sum();
+    let balance = session.policy.config.aux_loss_alpha / sequences.len() as f32;
+    let next_token_loss = |_, tape: &Tape| {
+        let sum: f64 = tape.log_probabilities.iter().map(|value| f64::from(*value)).sum();
+        Ok((Some(vec![-1.0 / tokens as f32; tape.log_probabilities.len()]), -sum / tokens as f64))
+    };
+    let pass = session
+        .workspace
+        .run(&session.policy, &sequences, 1.0, balance, next_token_loss)
+        .map_err(|source| TrainError::Tensor { stage: stage.name.clone(), step: learner.step + 1, source })?;
+    let (forward, backward) = (pass.forward_flops, pass.backward_flops);
+    let spent = Spent::new(started.elapsed(), forward + backward, tokens as u64);
+    session.ledger.charge(&stage.name, Work::Forward, spent.part(forward, tokens as u64));
+    session.ledger.charge(&stage.name, Work::Backward, spent.part(backward, 0));
+
+    let updating = Moment::now();
+    let loss: f64 = pass.parts.iter().sum();
+    let rate = learning_rate(
+        settings.learning_rate,
+        settings.warmup_steps,
+        final_share(settings.schedule, settings.final_learning_rate_share),
+        learner.step + 1,
+        settings.steps,
+    );
+    let Pretrain { beta1, beta2, epsilon, weight_decay, max_grad_norm, .. } = *settings;
+    let adamw = optim::Settings { beta1, beta2, epsilon, weight_decay, max_grad_norm };
+    let (norm, is_applied) =
+        session.apply(learner, loss, rate, &adamw, &pass.expert_loads, settings.bias_update_speed);
+    session.ledger.charge(&stage.name, Work::Optimizer, Spent::new(updating.elapsed(), 0, 0));
+    session.ledger.account(&stage.name).tokens_trained += tokens as u64;
+    learner.step += 1;
+
+    let mut row = session.row(&stage.name, "pretrain", learner.step);
+    session.speed(&mut row, started.elapsed().wall_s, tokens as u64, spent.flops);
+    row.insert("lr".to_owned(), json!(rate));
+    if is_applied {
+        row.insert("loss".to_owned(), json!(loss));
+        row.insert("grad_norm".to_owned(), json!(norm));
+    } else {
+        row.insert("skipped".to_owned(), json!(true));
+    }
+    if let Some(load) = load_max_over_mean(&pass.expert_loads) {
+        row.insert("expert_load_max_over_mean".to_owned(), json!(load));
+    }
+    let shown = [
+        ("loss", format!("{loss:.4}")),
+        ("tokens/s", format!("{:.0}", tokens as f64 / started.elapsed().wall_s)),
+        ("cost", format!("${:.6}", session.ledger.cost_usd(&session.plan.prices))),
+    ];
+    session.progress.step(&stage.name, learner.step, settings.steps, &shown);
+    session.log(row)
+}
