@@ -14,7 +14,7 @@ use crate::ledger::{Spent, Work};
 use crate::objective::{Aggregation, BatchSize, Measured, Objective, Tokens};
 use crate::optim::{self, learning_rate};
 use crate::plan::Stage;
-use crate::policy::{Parameters, Sequence, Tape, Transformer};
+use crate::policy::{Sequence, Tape, Transformer};
 use crate::recipe::{AdvantageScale, Control, FlatGroups, Grpo, LossAggregation, ReadinessAction, StdKind};
 use crate::rollout::sampling::Sampling;
 use crate::rollout::{Limits, Request, roll_out};
@@ -368,11 +368,10 @@ fn objective_gradient(
     let weights = objective.aggregation.weights(&lengths, size);
     let advantages =
         samples.iter().flat_map(|sample| std::iter::repeat_n(sample.advantage as f32, sample.length()));
-    let joined = |values: fn(&Sample<'_>) -> Option<&Vec<f32>>| -> Option<Vec<f32>> {
-        Some(samples.iter().map(values).collect::<Option<Vec<_>>>()?.into_iter().flatten().copied().collect())
-    };
-    let old = joined(|sample| sample.old.as_ref()).unwrap_or_else(|| tape.log_probabilities.clone());
-    let reference = joined(|sample| sample.reference.as_ref()).map(tensor).transpose()?;
+    let old: Option<Vec<&[f32]>> = samples.iter().map(|sample| sample.old.as_deref()).collect();
+    let old = old.map_or_else(|| tape.log_probabilities.clone(), |old| old.concat());
+    let reference: Option<Vec<&[f32]>> = samples.iter().map(|sample| sample.reference.as_deref()).collect();
+    let reference = reference.map(|reference| tensor(reference.concat())).transpose()?;
     let tokens = Tokens {
         advantages: &tensor(advantages.collect())?,
         weights: &tensor(weights.into_iter().map(|weight| weight as f32).collect())?,

@@ -27,7 +27,8 @@ pub fn run(session: &mut Session, stage: &Stage, settings: &Pretrain) -> Result<
     let corpus = Corpus::new(task.domain.as_ref(), dataset, shares(&settings.shares), task.level, plan.seed)?;
     let mut learner = session.learner();
     while learner.step < settings.steps {
-        let documents = batch(&corpus, settings, learner.step, &session.tokenizer, task.row.name)?;
+        let longest = session.policy.config.max_position_embeddings;
+        let documents = batch(&corpus, settings, learner.step, &session.tokenizer, longest, task.row.name)?;
         step(session, stage, settings, &mut learner, &documents)?;
         if is_due(learner.step, settings.evaluate_every) && learner.step < settings.steps {
             session.evaluate(stage, learner.step, &settings.evaluation, 1, 1.0)?;
@@ -55,10 +56,11 @@ fn batch(
     settings: &Pretrain,
     done: u64,
     tokenizer: &Tokenizer,
+    longest: usize,
     task: &str,
 ) -> Result<Vec<Vec<u32>>, TrainError> {
     let first = done * settings.batch_size as u64;
-    (first..first + settings.batch_size as u64)
+    let documents: Vec<Vec<u32>> = (first..first + settings.batch_size as u64)
         .into_par_iter()
         .map(|number| {
             let document = corpus.document(number % settings.documents())?;
@@ -69,7 +71,9 @@ fn batch(
             tokens.push(tokenizer.end());
             Ok(tokens)
         })
-        .collect()
+        .collect::<Result<_, TrainError>>()?;
+    // The table of positions has room for the longest of many documents; a rare longer one is passed over.
+    Ok(documents.into_iter().filter(|tokens| tokens.len() <= longest + 1).collect())
 }
 
 /// One update on `documents`: the mean over all tokens of the loss of the next one.

@@ -1,0 +1,131 @@
+//! The commands: one file each.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+mod check;
+mod eval;
+mod generate;
+mod list;
+mod model;
+mod sample;
+mod score;
+mod train;
+mod verify;
+
+/// Done.
+const DONE: u8 = 0;
+/// Failed at run time, or some input lines were bad.
+const FAILED: u8 = 1;
+/// The command line, recipe or configuration is wrong; nothing was started.
+const USAGE: u8 = 2;
+/// Stopped by a signal; a resumable checkpoint was written.
+const INTERRUPTED: u8 = 130;
+
+/// Trains a small mixture-of-experts language model to reason, from nothing, with GRPO.
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every stage of a recipe.
+    Train(train::Arguments),
+    /// Check a recipe and say what it would do and cost; start nothing.
+    Check(check::Arguments),
+    /// Measure a model on held-out questions.
+    Eval(eval::Arguments),
+    /// Print completions of a prompt or of a task's questions.
+    Sample(sample::Arguments),
+    /// Log-probabilities of given completions: JSON lines in, JSON lines out.
+    Score(score::Arguments),
+    /// Judge completions: JSON lines in, verdicts out.
+    Verify(verify::Arguments),
+    /// Write questions of a task as JSON lines.
+    Generate(generate::Arguments),
+    /// List what there is.
+    List(list::Arguments),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the JSON Schema of recipes.
+    Schema,
+}
+
+/// What a command ends with: its exit code, or an error for standard error.
+type Outcome = Result<u8, Failure>;
+
+/// An error and the exit code it calls for.
+struct Failure {
+    code: u8,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    /// The command line or a recipe is wrong.
+    fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: USAGE, error: error.into() }
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { code: FAILED, error: error.into() }
+    }
+}
+
+/// Writes results to standard output; a reader that has gone away ends the program in silence.
+fn print(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// As [`print`], with a line's end.
+fn print_line(text: impl std::fmt::Display) -> std::io::Result<()> {
+    print(&format!("{text}\n"))
+}
+
+/// Runs the command line.
+pub(crate) fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        Command::Train(arguments) => train::run(arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
+        Command::Sample(arguments) => sample::run(&arguments),
+        Command::Score(arguments) => score::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Generate(arguments) => generate::run(&arguments),
+        Command::List(arguments) => list::run(&arguments),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "thinkling", &mut script);
+            print(&String::from_utf8_lossy(&script)).map(|()| DONE).map_err(Failure::from)
+        }
+        Command::Schema => serde_json::to_string_pretty(&thinkling::recipe::Recipe::schema())
+            .map_err(Failure::from)
+            .and_then(|schema| Ok(print_line(schema)?))
+            .map(|()| DONE),
+    };
+    ExitCode::from(outcome.unwrap_or_else(|failure| {
+        let is_broken_pipe = failure
+            .error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
+        if !is_broken_pipe {
+            #[allow(clippy::print_stderr, reason = "this is where errors go")]
+            {
+                eprintln!("error: {:#}", failure.error);
+            }
+        }
+        failure.code
+    }))
+}

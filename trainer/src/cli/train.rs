@@ -1,0 +1,77 @@
+//! `thinkling train`: runs every stage of a recipe.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use thinkling::plan::{self, Device, Plan};
+use thinkling::run::{self, Run};
+use thinkling::session::{Session, Status};
+use thinkling::stages;
+
+use super::{DONE, FAILED, Failure, INTERRUPTED, Outcome, print_line};
+
+/// Arguments of `train`.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The recipe's file.
+    recipe: PathBuf,
+    /// Folder of the run [default: runs/<recipe name>-<n>].
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Override a key of the recipe, such as `stage.grpo.steps=5`; may be repeated.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    overrides: Vec<String>,
+    /// Go on with the run in --out after its newest checkpoint.
+    #[arg(long, requires = "out")]
+    resume: bool,
+    /// Threads to compute with; never changes a result [default: the recipe's, else all cores].
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Where to compute: auto, cpu or cuda:N.
+    #[arg(long)]
+    device: Option<String>,
+}
+
+/// Reads a recipe with its overrides; every mistake is one of the command line's.
+pub(super) fn load(recipe: &std::path::Path, overrides: &[String]) -> Result<Plan, Failure> {
+    plan::load(recipe, overrides).map_err(Failure::usage)
+}
+
+pub(super) fn run(arguments: Arguments) -> Outcome {
+    let mut overrides = arguments.overrides;
+    overrides.extend(arguments.threads.map(|threads| format!("threads={threads}")));
+    overrides.extend(arguments.device.map(|device| format!("device={device}")));
+    let plan = load(&arguments.recipe, &overrides)?;
+    if let Device::Cuda(_) = plan.device {
+        return Err(Failure::usage(anyhow::anyhow!("this build has no CUDA: use --device cpu")));
+    }
+    let threads = plan.threads;
+    let interrupt = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // The first one asks for a checkpoint, a second one does not wait for it.
+        signal_hook::flag::register_conditional_shutdown(signal, i32::from(INTERRUPTED), interrupt.clone())?;
+        signal_hook::flag::register(signal, interrupt.clone())?;
+    }
+    let path = arguments.out.unwrap_or_else(|| run::fresh_path(&plan.name));
+    let (folder, newest) = if arguments.resume {
+        Run::resume(&path, &plan).map_err(Failure::usage)?
+    } else {
+        (Run::create(&path, &plan).map_err(Failure::usage)?, None)
+    };
+    let warnings = plan.warnings.clone();
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    let mut session = Session::open(plan, folder, newest.as_ref(), interrupt)?;
+    session.progress.note(&format!("run folder: {}", session.path().display()));
+    for warning in warnings {
+        session.progress.note(&format!("warning: {warning}"));
+    }
+    let status = stages::run(&mut session)?;
+    session.progress.note(&format!("{}: {}", status.name(), session.path().display()));
+    print_line(session.path().display())?;
+    Ok(match status {
+        Status::Done | Status::Budget => DONE,
+        Status::Diverged | Status::NotReady => FAILED,
+        Status::Interrupted => INTERRUPTED,
+    })
+}
