@@ -1,5 +1,154 @@
-//! Placeholder.
-use super::Outcome;
+//! `thinkling eval`: measures a model on held-out questions.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use thinkling::evaluate::{Questions, Thinking, ask};
+use thinkling::rollout::sampling::Sampling;
+
+use super::model::Model;
+use super::{DONE, Failure, Outcome, print_line};
+
+/// Arguments of `eval`.
 #[derive(clap::Args)]
-pub(super) struct Arguments {}
-pub(super) fn run(_: &Arguments) -> Outcome { Ok(0) }
+pub(super) struct Arguments {
+    /// A run folder or a checkpoint folder.
+    model: PathBuf,
+    /// Tasks, separated by commas.
+    #[arg(long, value_delimiter = ',', required = true)]
+    task: Vec<String>,
+    /// Levels, A..B (both included) or one [default: the level that the model was trained at].
+    #[arg(long, value_parser = levels)]
+    level: Option<(u32, u32)>,
+    /// Questions of the test split, a task and level.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
+    /// Completions a question.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    samples: u64,
+    /// Temperature of sampling; 0 takes the most likely token.
+    #[arg(long, default_value_t = 1.0, value_parser = temperature)]
+    temperature: f32,
+    /// free, none, or budget=N tokens of thinking.
+    #[arg(long, default_value = "free", value_parser = thinking)]
+    think: Thinking,
+    /// Seed of questions and samples.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Most tokens of a completion [default: what the run trained with].
+    #[arg(long)]
+    max_new_tokens: Option<usize>,
+    /// Threads to compute with [default: all cores].
+    #[arg(long)]
+    threads: Option<usize>,
+    /// One JSON object a task and level.
+    #[arg(long)]
+    json: bool,
+}
+
+fn levels(text: &str) -> Result<(u32, u32), String> {
+    let number = |text: &str| text.trim().parse::<u32>().map_err(|_| format!("`{text}` is no level: write A..B or N"));
+    let (low, high) = match text.split_once("..") {
+        Some((low, high)) => (number(low)?, number(high.trim_start_matches('='))?),
+        None => (number(text)?, number(text)?),
+    };
+    if low > high { Err(format!("{low}..{high} holds no level")) } else { Ok((low, high)) }
+}
+
+/// Reads a temperature.
+pub(super) fn temperature(text: &str) -> Result<f32, String> {
+    let value: f32 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
+    if value.is_finite() && value >= 0.0 { Ok(value) } else { Err("a finite number from 0 on".to_owned()) }
+}
+
+fn thinking(text: &str) -> Result<Thinking, String> {
+    match text {
+        "free" => Ok(Thinking::Free),
+        "none" => Ok(Thinking::None),
+        _ => text
+            .strip_prefix("budget=")
+            .and_then(|tokens| tokens.parse().ok())
+            .map(Thinking::Budget)
+            .ok_or_else(|| "free, none or budget=N".to_owned()),
+    }
+}
+
+/// Sets the number of threads that everything computes with.
+pub(super) fn use_threads(threads: Option<usize>) -> anyhow::Result<()> {
+    if let Some(threads) = threads {
+        rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build_global()?;
+    }
+    Ok(())
+}
+
+pub(super) fn run(arguments: &Arguments) -> Outcome {
+    use_threads(arguments.threads)?;
+    let model = Model::load(&arguments.model)?;
+    for name in &arguments.task {
+        let (low, high) = match (arguments.level, model.trained_level(name)) {
+            (Some(levels), _) => levels,
+            (None, Some(level)) => (level, level),
+            (None, None) => {
+                super::generate::find_task(name)?;
+                let message = format!("the model was not trained on task `{name}`: say --level");
+                return Err(Failure::usage(anyhow::anyhow!(message)));
+            }
+        };
+        for level in low..=high {
+            let task = model.task(name, level)?;
+            let room = model.room(&task, arguments.seed, arguments.count)?;
+            let questions = Questions {
+                count: arguments.count,
+                samples: arguments.samples as usize,
+                seed: arguments.seed,
+                sampling: Sampling { temperature: arguments.temperature, ..Sampling::PLAIN },
+                max_new_tokens: arguments.max_new_tokens.map_or(room, |limit| limit.clamp(1, room)),
+                thinking: arguments.think,
+            };
+            let answers = ask(&model.policy, &model.tokenizer, &task, &questions)?;
+            let mut row = answers.measures(&task, &model.tokenizer).flat();
+            row.insert("temperature".to_owned(), json!(arguments.temperature));
+            row.insert("max_new_tokens".to_owned(), json!(questions.max_new_tokens));
+            if arguments.json {
+                print_line(Value::Object(row))?;
+            } else {
+                print_line(describe(&row))?;
+            }
+        }
+    }
+    Ok(DONE)
+}
+
+/// The measures as lines for a reader.
+fn describe(row: &serde_json::Map<String, Value>) -> String {
+    let mut text = format!(
+        "{} level {}, {} questions × {} samples",
+        row["task"].as_str().unwrap_or_default(),
+        row["level"],
+        row["count"],
+        row["samples"]
+    );
+    let mut line = |name: &str, value: &Value, interval: Option<&Value>| {
+        let Some(value) = value.as_f64() else { return };
+        let interval = interval.and_then(Value::as_array).map_or(String::new(), |ends| {
+            format!("   95 % [{:.4}, {:.4}]", ends[0].as_f64().unwrap_or(0.0), ends[1].as_f64().unwrap_or(0.0))
+        });
+        text += &format!("\n  {name:20} {value:.4}{interval}");
+    };
+    for (name, value) in row {
+        let interval = row.get(&format!("{name}_ci95"));
+        match value {
+            Value::Object(by_k) if !name.ends_with("_ci95") => {
+                for (k, value) in by_k {
+                    line(&format!("{}{k}", name.trim_end_matches('k').replace("_at_", "@")), value, interval.and_then(|it| it.get(k)));
+                }
+            }
+            _ if interval.is_some() => line(name, value, interval),
+            Value::Number(_) if name.ends_with("share") || name == "backtracks" || name == "verifications" => {
+                line(name, value, None);
+            }
+            _ => {}
+        }
+    }
+    text
+}

@@ -1,5 +1,57 @@
-//! Placeholder.
-use super::Outcome;
+//! `thinkling generate`: questions of a task as JSON lines.
+
+use serde_json::Value;
+use thinkling_datasets::{Dataset, Split, domains};
+
+use super::{DONE, Failure, Outcome, print_line};
+
+/// Arguments of `generate`.
 #[derive(clap::Args)]
-pub(super) struct Arguments {}
-pub(super) fn run(_: &Arguments) -> Outcome { Ok(0) }
+pub(super) struct Arguments {
+    /// The task, as `thinkling list tasks` names it.
+    task: String,
+    /// Number of questions.
+    #[arg(long)]
+    count: u64,
+    /// Seed of the questions.
+    #[arg(long)]
+    seed: u64,
+    /// Difficulty [default: the task's lowest].
+    #[arg(long)]
+    level: Option<u32>,
+    /// train or test.
+    #[arg(long, default_value = "train", value_parser = split)]
+    split: Split,
+    /// The task's settings as JSON.
+    #[arg(long, value_parser = json, default_value = "{}")]
+    settings: Value,
+}
+
+fn split(text: &str) -> Result<Split, String> {
+    [Split::Train, Split::Test].into_iter().find(|split| split.name() == text).ok_or("train or test".to_owned())
+}
+
+/// Reads a JSON value of the command line.
+pub(super) fn json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))
+}
+
+/// The row of the task `name`; the error names those that are alike.
+pub(super) fn find_task(name: &str) -> Result<&'static domains::Row, Failure> {
+    domains::find(name).ok_or_else(|| {
+        let names: Vec<&str> = domains::DOMAINS.iter().map(|row| row.name).collect();
+        Failure::usage(anyhow::anyhow!("there is no task `{name}`; there are {}", names.join(", ")))
+    })
+}
+
+pub(super) fn run(arguments: &Arguments) -> Outcome {
+    let row = find_task(&arguments.task)?;
+    let domain = (row.build)(&arguments.settings).map_err(Failure::usage)?;
+    let level = arguments.level.unwrap_or(*domain.levels().start());
+    let dataset = Dataset::new(row, domain.as_ref(), level, arguments.seed).map_err(Failure::usage)?;
+    for index in 0..arguments.count {
+        let task = dataset.task(arguments.split, index).map_err(Failure::usage)?;
+        print_line(serde_json::to_string(&task)?)?;
+    }
+    Ok(DONE)
+}

@@ -1,5 +1,101 @@
-//! Placeholder.
-use super::Outcome;
-#[derive(clap::Args)]
-pub(super) struct Arguments {}
-pub(super) fn run(_: &Arguments) -> Outcome { Ok(0) }
+//! What `MODEL` on the command line means: a run folder or a checkpoint folder.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+use thinkling::checkpoint::Checkpoint;
+use thinkling::plan::{self, Plan};
+use thinkling::policy::{Config, Parameters, Transformer};
+use thinkling::run;
+use thinkling::session::load_model;
+use thinkling::tokenizer::Tokenizer;
+use thinkling_datasets::domains;
+
+use super::Failure;
+
+/// A model that can be asked.
+pub(super) struct Model {
+    /// The policy.
+    pub(super) policy: Transformer,
+    /// Its alphabet.
+    pub(super) tokenizer: Tokenizer,
+    /// The run it came from, where there is one.
+    plan: Option<Plan>,
+}
+
+impl Model {
+    /// Loads the newest checkpoint of a run folder, or a checkpoint folder.
+    pub(super) fn load(path: &Path) -> Result<Self, Failure> {
+        let folder = if path.join("state.json").exists() {
+            path.to_owned()
+        } else {
+            run::newest_checkpoint(path).ok_or_else(|| {
+                let message = "neither a run folder with a checkpoint nor a checkpoint folder";
+                Failure::usage(anyhow::anyhow!("{}: {message}", path.display()))
+            })?
+        };
+        let checkpoint = Checkpoint::read(&folder)?;
+        let config: Config = checkpoint.json("config.json")?;
+        let tokenizer = Tokenizer::from_json(&checkpoint.json::<Value>("tokenizer.json")?)?;
+        let mut parameters = Parameters::new(&config, 0);
+        load_model(&checkpoint.tensors("model.safetensors")?, &config, &mut parameters)
+            .map_err(|problem| checkpoint.damaged("model.safetensors", &problem))?;
+        // <run>/checkpoints/<stage>-<step>
+        let recipe: PathBuf = folder.join("../..").join(run::RECIPE);
+        let plan = recipe.exists().then(|| plan::load(&recipe, &[])).and_then(Result::ok);
+        Ok(Self { policy: Transformer::new(config, parameters), tokenizer, plan })
+    }
+
+    /// The task `name` at `level`, with the settings that the run had for it.
+    pub(super) fn task(&self, name: &str, level: u32) -> Result<plan::Task, Failure> {
+        let row = super::generate::find_task(name)?;
+        let trained = self.plan.iter().flat_map(|plan| &plan.stages).find(|stage| stage.task.row.name == name);
+        let settings: Map<String, Value> =
+            trained.map(|stage| stage.task.settings.clone()).unwrap_or_default();
+        build_task(row, level, settings)
+    }
+
+    /// The level that the run trained the task `name` at.
+    pub(super) fn trained_level(&self, name: &str) -> Option<u32> {
+        let mut stages = self.plan.iter().flat_map(|plan| &plan.stages);
+        Some(stages.find(|stage| stage.task.row.name == name)?.task.level)
+    }
+
+    /// The new tokens that the policy's positions leave after the task's prompts.
+    pub(super) fn room(&self, task: &plan::Task, seed: u64, count: u64) -> Result<usize, Failure> {
+        let dataset = task.dataset(seed).map_err(Failure::usage)?;
+        let mut longest = 0;
+        for index in 0..count {
+            let question = dataset.task(thinkling_datasets::Split::Test, index)?;
+            longest = longest.max(self.tokenizer.encode(&question.problem.prompt).map_err(|error| {
+                Failure::usage(anyhow::anyhow!(
+                    "the model cannot read task `{}`: {error}; it was trained on another alphabet",
+                    task.row.name
+                ))
+            })?.len());
+        }
+        // Two more for thinking tags that may be given.
+        let room = (self.policy.config.max_position_embeddings + 1).saturating_sub(longest + 2);
+        if room == 0 {
+            return Err(Failure::usage(anyhow::anyhow!(
+                "prompts of task `{}` at level {} take all {} positions of the model: use a lower level",
+                task.row.name,
+                task.level,
+                self.policy.config.max_position_embeddings
+            )));
+        }
+        let limit = self.plan.iter().flat_map(|plan| &plan.stages).map(|stage| stage.max_new_tokens).max();
+        Ok(limit.map_or(room, |limit| room.min(limit)))
+    }
+}
+
+fn build_task(
+    row: &'static domains::Row,
+    level: u32,
+    settings: Map<String, Value>,
+) -> Result<plan::Task, Failure> {
+    let domain = (row.build)(&Value::Object(settings.clone())).map_err(Failure::usage)?;
+    let task = plan::Task { row, level, settings, domain: domain.into() };
+    task.dataset(0).map_err(Failure::usage)?;
+    Ok(task)
+}

@@ -1,5 +1,72 @@
-//! Placeholder.
-use super::Outcome;
+//! `thinkling score`: log-probabilities of given completions.
+
+use std::io::BufRead;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use thinkling::policy::{Sequence, Tape};
+
+use super::model::Model;
+use super::{DONE, FAILED, Outcome, print_line};
+
+/// Arguments of `score`.
 #[derive(clap::Args)]
-pub(super) struct Arguments {}
-pub(super) fn run(_: &Arguments) -> Outcome { Ok(0) }
+pub(super) struct Arguments {
+    /// A run folder or a checkpoint folder.
+    model: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    id: Value,
+    prompt: String,
+    completion: String,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Outcome {
+    let model = Model::load(&arguments.model)?;
+    let mut tape = Tape::default();
+    let mut code = DONE;
+    for (number, line) in std::io::stdin().lock().split(b'\n').enumerate() {
+        let line = line?;
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let (id, outcome) = match serde_json::from_slice::<Line>(&line) {
+            Ok(line) => (line.id.clone(), score(&model, &line, &mut tape)),
+            Err(error) => (Value::Null, Err(format!("not {{\"id\", \"prompt\", \"completion\"}}: {error}"))),
+        };
+        match outcome {
+            Ok(mut scored) => {
+                scored["id"] = id;
+                print_line(scored)?;
+            }
+            Err(error) => {
+                code = FAILED;
+                print_line(json!({ "id": id, "line": number + 1, "error": error }))?;
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn score(model: &Model, line: &Line, tape: &mut Tape) -> Result<Value, String> {
+    let prompt = model.tokenizer.encode(&line.prompt).map_err(|error| format!("prompt: {error}"))?;
+    let completion = model.tokenizer.encode(&line.completion).map_err(|error| format!("completion: {error}"))?;
+    if prompt.is_empty() {
+        return Err("prompt: empty; the first token needs one before it".to_owned());
+    }
+    let positions = model.policy.config.max_position_embeddings;
+    let tokens = [prompt.as_slice(), completion.as_slice()].concat();
+    if tokens.len() > positions + 1 {
+        return Err(format!("{} tokens, and the model has {positions} positions", tokens.len()));
+    }
+    let names: Vec<&str> = completion.iter().map(|id| model.tokenizer.symbols()[*id as usize].as_str()).collect();
+    if completion.is_empty() {
+        return Ok(json!({ "id": null, "tokens": [], "logprobs": [], "entropies": [] }));
+    }
+    let sequence = Sequence { tokens: &tokens, first_target: prompt.len(), routes: None };
+    model.policy.forward(&[sequence], 1.0, tape);
+    Ok(json!({ "id": null, "tokens": names, "logprobs": tape.log_probabilities, "entropies": tape.entropies }))
+}
