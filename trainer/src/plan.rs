@@ -3,13 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use thinkling_verifiers::answer::{ANSWER_CLOSE, ANSWER_OPEN, THINK_CLOSE, THINK_OPEN};
-
+use crate::policy::{Attention, Config};
 use crate::recipe::{self, Budget, Log, Prices, Recipe, RecipeErrors, Sources};
+use crate::tokenizer::Tokenizer;
 
 mod check;
 mod flops;
-mod model;
 mod stages;
 mod task;
 #[cfg(test)]
@@ -17,16 +16,8 @@ mod tests;
 
 use check::Checker;
 pub use flops::{Footprint, footprint};
-pub use model::{Attention, Experts, Model};
 use stages::Drafts;
 pub use task::Task;
-
-/// Symbol that fills rows up; id 0.
-pub const PAD: &str = "<pad>";
-/// Symbol that ends a document.
-pub const END: &str = "<end>";
-/// The symbols that no alphabet has, in the order of their ids.
-pub const SPECIALS: [&str; 6] = [PAD, THINK_OPEN, THINK_CLOSE, ANSWER_OPEN, ANSWER_CLOSE, END];
 
 /// A run as meant. Everything in it follows from the resolved recipe.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,9 +31,9 @@ pub struct Plan {
     /// Where to compute.
     pub device: Device,
     /// The network.
-    pub model: Model,
-    /// Every symbol in the order of its id: [`SPECIALS`], then the tasks' alphabets by first appearance.
-    pub vocabulary: Vec<String>,
+    pub model: Config,
+    /// The special symbols, then the tasks' alphabets by first appearance.
+    pub tokenizer: Tokenizer,
     /// Parameters of the network and the work of a token.
     pub footprint: Footprint,
     /// What the run does, in order.
@@ -180,13 +171,13 @@ fn as_toml(recipe: &Recipe) -> String {
 
 /// The plan that a recipe without mistakes means.
 fn complete(mut written: Recipe, drafts: Drafts, warnings: Vec<String>) -> Plan {
-    let Drafts { stages, vocabulary } = drafts;
+    let Drafts { stages, tokenizer } = drafts;
     let longest_row = stages.iter().map(Stage::positions).max().unwrap_or(1);
-    let model = Model::new(&written.model, vocabulary.len(), longest_row);
+    let model = Config::new(&written.model, tokenizer.size(), longest_row);
     written.model.max_position_embeddings = Some(model.max_position_embeddings);
-    if let Attention::Gqa { num_key_value_heads, head_dim } = model.attention {
-        written.model.num_key_value_heads = Some(num_key_value_heads);
-        written.model.head_dim = Some(head_dim);
+    if model.attention == Attention::Gqa {
+        written.model.num_key_value_heads = Some(model.num_key_value_heads);
+        written.model.head_dim = Some(model.head_dim);
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = *written.threads.get_or_insert(cores);
@@ -198,7 +189,7 @@ fn complete(mut written: Recipe, drafts: Drafts, warnings: Vec<String>) -> Plan 
         device: Device::parse(&written.device).unwrap_or(Device::Auto),
         footprint: footprint(&model),
         model,
-        vocabulary,
+        tokenizer,
         stages,
         budget: written.budget.clone(),
         prices: written.prices.clone(),

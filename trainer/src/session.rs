@@ -232,8 +232,8 @@ impl Session {
         newest: Option<&Checkpoint>,
         interrupt: Arc<AtomicBool>,
     ) -> Result<Self, TrainError> {
-        let tokenizer = Tokenizer::from_alphabets([plan.vocabulary.clone()]);
-        let config = Config::from(&plan.model);
+        let tokenizer = plan.tokenizer.clone();
+        let config = plan.model.clone();
         let mut parameters = Parameters::new(&config, plan.seed);
         let state = match newest {
             Some(newest) => Some(load(newest, &mut parameters)?),

@@ -34,7 +34,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         "name": plan.name,
         "parameters_total": plan.footprint.parameters_total,
         "parameters_active": plan.footprint.parameters_active,
-        "vocabulary": plan.vocabulary.len(),
+        "vocabulary": plan.tokenizer.size(),
         "stages": stages,
         "flops": sum("flops"),
         "tokens": sum("tokens"),
@@ -55,7 +55,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         "\n# {} parameters, {} active a token; vocabulary {}",
         plan.footprint.parameters_total,
         plan.footprint.parameters_active,
-        plan.vocabulary.len()
+        plan.tokenizer.size()
     ))?;
     for stage in &stages {
         print_line(format!(

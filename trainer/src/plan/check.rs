@@ -120,7 +120,7 @@ fn model(model: &Model, checker: &mut Checker<'_>) {
         }
         Attention::Gqa => {
             has_no_effect(&[("q_lora_rank", model.q_lora_rank)], "gqa", checker);
-            let answering = model.key_value_heads();
+            let answering = model.num_key_value_heads.unwrap_or(model.num_attention_heads);
             if !heads.is_multiple_of(answering) {
                 let message = format!("{answering} key-value heads do not divide {heads} attention heads");
                 let divisors: Vec<String> = (1..=heads)
@@ -137,7 +137,7 @@ fn model(model: &Model, checker: &mut Checker<'_>) {
                 checker.mistake(&["model.hidden_size", "model.num_attention_heads"], message, [help]);
             } else {
                 even(
-                    model.head_width(),
+                    model.head_dim.unwrap_or(model.hidden_size / model.num_attention_heads.max(1)),
                     &["model.head_dim", "model.hidden_size", "model.num_attention_heads"],
                     checker,
                 );

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::model::{Attention, Model};
+use crate::policy::{Attention, Config};
 use crate::units::Flops;
 
 /// Parameters of a network and the floating-point operations they take.
@@ -22,22 +22,16 @@ pub struct Footprint {
 ///
 /// *Source*: PaLM, appendix B (6 operations a parameter and trained token), with attention counted causally and
 /// latent attention by its two widths of heads.
-pub fn footprint(model: &Model) -> Footprint {
+pub fn footprint(model: &Config) -> Footprint {
     let (hidden, heads, layers) =
         (model.hidden_size as u64, model.num_attention_heads as u64, model.num_hidden_layers as u64);
     let attention = attention(model);
     let dense = gated(hidden, model.intermediate_size as u64);
-    let expert_layers = (0..model.num_hidden_layers).filter(|layer| model.has_experts(*layer)).count() as u64;
-    let (every_expert, used_experts) = match model.experts {
-        Some(experts) => {
-            let router = hidden * experts.n_routed_experts as u64;
-            let expert = gated(hidden, experts.moe_intermediate_size as u64);
-            let visited = experts.n_shared_experts + experts.num_experts_per_tok;
-            let present = experts.n_shared_experts + experts.n_routed_experts;
-            (router + expert * present as u64, router + expert * visited as u64)
-        }
-        None => (0, 0),
-    };
+    let expert_layers = model.sparse_layers().count() as u64;
+    let router = hidden * model.n_routed_experts as u64;
+    let expert = gated(hidden, model.moe_intermediate_size as u64);
+    let every_expert = router + expert * (model.n_shared_experts + model.n_routed_experts) as u64;
+    let used_experts = router + expert * (model.n_shared_experts + model.num_experts_per_tok) as u64;
     let head = hidden * model.vocab_size as u64;
     let embeddings = if model.tie_word_embeddings { 0 } else { head };
     let positions = if model.learned_positions { hidden * model.max_position_embeddings as u64 } else { 0 };
@@ -84,14 +78,14 @@ struct AttentionCount {
     score_and_value_width: u64,
 }
 
-fn attention(model: &Model) -> AttentionCount {
+fn attention(model: &Config) -> AttentionCount {
     let (hidden, heads) = (model.hidden_size as u64, model.num_attention_heads as u64);
     match model.attention {
-        Attention::Mla { q_lora_rank, kv_lora_rank, qk_nope_head_dim, qk_rope_head_dim, v_head_dim } => {
-            let (rank, nope, rope, value) =
-                (kv_lora_rank as u64, qk_nope_head_dim as u64, qk_rope_head_dim as u64, v_head_dim as u64);
+        Attention::Mla => {
+            let (rank, nope) = (model.kv_lora_rank as u64, model.qk_nope_head_dim as u64);
+            let (rope, value) = (model.qk_rope_head_dim as u64, model.v_head_dim as u64);
             let queries = heads * (nope + rope);
-            let (asking, query_norm) = match q_lora_rank {
+            let (asking, query_norm) = match model.q_lora_rank {
                 Some(rank) => (rank as u64 * (hidden + queries), rank as u64),
                 None => (hidden * queries, 0),
             };
@@ -102,8 +96,8 @@ fn attention(model: &Model) -> AttentionCount {
                 score_and_value_width: nope + rope + value,
             }
         }
-        Attention::Gqa { num_key_value_heads, head_dim } => {
-            let (answering, width) = (num_key_value_heads as u64, head_dim as u64);
+        Attention::Gqa => {
+            let (answering, width) = (model.num_key_value_heads as u64, model.head_dim as u64);
             AttentionCount {
                 matrices: hidden * width * (2 * heads + 2 * answering),
                 norms: 0,
@@ -120,33 +114,31 @@ fn gated(hidden: u64, inside: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::Experts;
     use super::*;
 
-    fn deepseek_v3() -> Model {
-        Model {
+    fn deepseek_v3() -> Config {
+        Config {
             vocab_size: 129_280,
             hidden_size: 7168,
             num_hidden_layers: 61,
             num_attention_heads: 128,
-            attention: Attention::Mla {
-                q_lora_rank: Some(1536),
-                kv_lora_rank: 512,
-                qk_nope_head_dim: 128,
-                qk_rope_head_dim: 64,
-                v_head_dim: 128,
-            },
+            attention: Attention::Mla,
+            num_key_value_heads: 128,
+            head_dim: 56,
+            q_lora_rank: Some(1536),
+            kv_lora_rank: 512,
+            qk_nope_head_dim: 128,
+            qk_rope_head_dim: 64,
+            v_head_dim: 128,
             intermediate_size: 18_432,
-            experts: Some(Experts {
-                n_routed_experts: 256,
-                n_shared_experts: 1,
-                num_experts_per_tok: 8,
-                moe_intermediate_size: 2048,
-                first_k_dense_replace: 3,
-                norm_topk_prob: true,
-                routed_scaling_factor: 2.5,
-                aux_loss_alpha: 1e-4,
-            }),
+            n_routed_experts: 256,
+            n_shared_experts: 1,
+            num_experts_per_tok: 8,
+            moe_intermediate_size: 2048,
+            first_k_dense_replace: 3,
+            norm_topk_prob: true,
+            routed_scaling_factor: 2.5,
+            aux_loss_alpha: 1e-4,
             rms_norm_eps: 1e-6,
             rope_theta: 10_000.0,
             tie_word_embeddings: false,
@@ -173,8 +165,7 @@ mod tests {
     fn more_experts_cost_a_token_only_their_router() {
         let mut model = deepseek_v3();
         let before = footprint(&model);
-        let experts = model.experts.as_mut().unwrap();
-        experts.n_routed_experts *= 2;
+        model.n_routed_experts *= 2;
         let after = footprint(&model);
         assert_eq!(after.parameters_active - before.parameters_active, 58 * 7168 * 256);
         assert!(after.parameters_total > 19 * before.parameters_total / 10);
@@ -182,14 +173,16 @@ mod tests {
 
     #[test]
     fn a_dense_network_is_counted_by_hand() {
-        let model = Model {
+        let model = Config {
             vocab_size: 10,
             hidden_size: 8,
             num_hidden_layers: 1,
             num_attention_heads: 2,
-            attention: Attention::Gqa { num_key_value_heads: 1, head_dim: 4 },
+            attention: Attention::Gqa,
+            num_key_value_heads: 1,
+            head_dim: 4,
             intermediate_size: 5,
-            experts: None,
+            n_routed_experts: 0,
             learned_positions: true,
             max_position_embeddings: 7,
             tie_word_embeddings: true,

@@ -6,13 +6,14 @@ use thinkling_datasets::SolutionKind;
 
 use super::check::Checker;
 use super::task::{self, Lengths, Task, ample, longest};
-use super::{SPECIALS, Stage};
+use super::Stage;
+use crate::tokenizer::Tokenizer;
 use crate::recipe::{self, Eval, Grpo, Pretrain, Recipe, Shares};
 
 /// The stages as meant, and the symbols that their texts are written in.
 pub(super) struct Drafts {
     pub(super) stages: Vec<Stage>,
-    pub(super) vocabulary: Vec<String>,
+    pub(super) tokenizer: Tokenizer,
 }
 
 /// A task that a stage asks, and where the recipe says so; none where it was wrong.
@@ -38,14 +39,15 @@ struct Measured {
 pub(super) fn draft(written: &Recipe, names: &[String], checker: &mut Checker<'_>) -> Option<Drafts> {
     let asks = ask(written, names, checker);
     let all = || asks.iter().flat_map(|asks| std::iter::once(&asks.learnt).chain(&asks.measured));
-    let vocabulary = vocabulary(all().filter_map(|asked| asked.task.as_deref()));
+    let alphabets = all().filter_map(|asked| Some(asked.task.as_deref()?.domain.alphabet()));
+    let tokenizer = Tokenizer::from_alphabets(alphabets);
     let mut measured: Vec<Measured> = Vec::new();
     for Asked { path, task } in all() {
         let Some(task) = task else { continue };
         if measured.iter().any(|known| known.task == *task) {
             continue;
         }
-        match Lengths::measure(task, &vocabulary) {
+        match Lengths::measure(task, &tokenizer) {
             Ok(lengths) => measured.push(Measured { task: task.clone(), lengths }),
             Err(message) => checker.mistake(&[path], format!("task `{}`: {message}", task.row.name), []),
         }
@@ -67,7 +69,7 @@ pub(super) fn draft(written: &Recipe, names: &[String], checker: &mut Checker<'_
         checker.mistake(&[key, &format!("stage.{index}.max_new_tokens")], message, [help]);
     }
     let stages = stages.into_iter().map(|stage| stage.map(|(stage, _)| stage));
-    Some(Drafts { stages: stages.collect::<Option<_>>()?, vocabulary })
+    Some(Drafts { stages: stages.collect::<Option<_>>()?, tokenizer })
 }
 
 /// Builds every task, in the order of the recipe.
@@ -107,17 +109,6 @@ fn ask(written: &Recipe, names: &[String], checker: &mut Checker<'_>) -> Vec<Ask
         checker.mistake(&[&format!("stage.{first}.task"), "task"], message, [help]);
     }
     asks
-}
-
-/// The special symbols, then the alphabets by first appearance.
-fn vocabulary<'a>(tasks: impl Iterator<Item = &'a Task>) -> Vec<String> {
-    let mut vocabulary: Vec<String> = SPECIALS.map(str::to_owned).to_vec();
-    for symbol in tasks.flat_map(|task| task.domain.alphabet()) {
-        if !vocabulary.contains(&symbol) {
-            vocabulary.push(symbol);
-        }
-    }
-    vocabulary
 }
 
 /// The share of each kind of worked solution.

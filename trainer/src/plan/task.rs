@@ -11,6 +11,7 @@ use thinkling_verifiers::answer;
 
 use super::check::Checker;
 use crate::recipe::{self, keys, values};
+use crate::tokenizer::Tokenizer;
 
 /// Questions that are posed to measure a task.
 const PROBES: u64 = 256;
@@ -138,8 +139,8 @@ impl Lengths {
     /// Poses questions and measures them.
     ///
     /// # Errors
-    /// The first text that `vocabulary` cannot write, or a split without questions.
-    pub(super) fn measure(task: &Task, vocabulary: &[String]) -> Result<Self, String> {
+    /// The first text that `tokenizer` cannot write, or a split without questions.
+    pub(super) fn measure(task: &Task, tokenizer: &Tokenizer) -> Result<Self, String> {
         let mut problems = Vec::new();
         let dataset = task.dataset(0).map_err(|error| error.to_string())?;
         for split in [Split::Train, Split::Test] {
@@ -147,18 +148,17 @@ impl Lengths {
                 problems.push(dataset.task(split, index).map_err(|error| error.to_string())?.problem);
             }
         }
-        let ruler = Ruler::new(vocabulary);
         let prompts =
-            problems.iter().map(|problem| ruler.length(&problem.prompt)).collect::<Result<_, _>>()?;
+            problems.iter().map(|problem| length(&problem.prompt, tokenizer)).collect::<Result<_, _>>()?;
         let mut completions = [None, None, None, None];
         for (slot, kind) in completions.iter_mut().zip(SolutionKind::ALL) {
-            *slot = completions_of(task, &problems, kind, &ruler)?;
+            *slot = completions_of(task, &problems, kind, tokenizer)?;
         }
         let drills = (0..PROBES)
             .map(|index| task.domain.drill(&mut Stream::at("plan/probe", 0, &[index]), task.level));
         let drills = match drills.collect::<Option<Vec<String>>>() {
             Some(drills) => {
-                Some(drills.iter().map(|drill| Ok(ruler.length(drill)? + 1)).collect::<Result<_, String>>()?)
+                Some(drills.iter().map(|drill| Ok(length(drill, tokenizer)? + 1)).collect::<Result<_, String>>()?)
             }
             None => None,
         };
@@ -176,13 +176,13 @@ fn completions_of(
     task: &Task,
     problems: &[Problem],
     kind: SolutionKind,
-    ruler: &Ruler<'_>,
+    tokenizer: &Tokenizer,
 ) -> Result<Option<Vec<usize>>, String> {
     let mut lengths = Vec::with_capacity(problems.len());
     for (index, problem) in problems.iter().enumerate() {
         let mut stream = Stream::at("plan/probe", 0, &[kind as u64, index as u64]);
         let Some(solution) = task.domain.solve(problem, kind, &mut stream) else { return Ok(None) };
-        lengths.push(ruler.length(&answer::compose(&solution.thinking, &solution.answer))? + 1);
+        lengths.push(length(&answer::compose(&solution.thinking, &solution.answer), tokenizer)? + 1);
     }
     Ok(Some(lengths))
 }
@@ -198,31 +198,10 @@ pub(super) fn ample(lengths: &[usize]) -> usize {
     longest(lengths) + (longest(lengths) - shortest).div_ceil(2)
 }
 
-/// Measures texts in symbols of a vocabulary, the longest that match first.
-struct Ruler<'a> {
-    /// Longest first.
-    symbols: Vec<&'a str>,
-}
-
-impl<'a> Ruler<'a> {
-    fn new(vocabulary: &'a [String]) -> Self {
-        let mut symbols: Vec<&str> =
-            vocabulary.iter().map(String::as_str).filter(|symbol| !symbol.is_empty()).collect();
-        symbols.sort_by_key(|symbol| std::cmp::Reverse(symbol.len()));
-        Self { symbols }
-    }
-
-    fn length(&self, text: &str) -> Result<usize, String> {
-        let (mut rest, mut length) = (text, 0);
-        while !rest.is_empty() {
-            let Some(after) = self.symbols.iter().find_map(|symbol| rest.strip_prefix(symbol)) else {
-                return Err(format!("its alphabet cannot write `{rest}`, the rest of `{text}`"));
-            };
-            rest = after;
-            length += 1;
-        }
-        Ok(length)
-    }
+/// Tokens of `text`.
+fn length(text: &str, tokenizer: &Tokenizer) -> Result<usize, String> {
+    let tokens = tokenizer.encode(text).map_err(|error| format!("its alphabet cannot write `{text}`: {error}"))?;
+    Ok(tokens.len())
 }
 
 #[cfg(test)]
@@ -286,14 +265,6 @@ mod tests {
         with_settings(&PAINTING, &written, "s", &mut checker).unwrap();
         assert_eq!(checker.found.len(), 1);
         assert!(checker.found[0].message.ends_with("more names than colours"));
-    }
-
-    #[test]
-    fn the_longest_symbol_that_matches_is_one_token() {
-        let vocabulary = ["1", "12", "=", "<think>"].map(str::to_owned);
-        let ruler = Ruler::new(&vocabulary);
-        assert_eq!(ruler.length("12=1<think>121"), Ok(6));
-        assert!(ruler.length("12+1").unwrap_err().contains("`+1`"));
     }
 
     #[test]

@@ -470,8 +470,8 @@ fn rows_are_as_long_as_the_texts() {
 fn the_vocabulary_is_the_special_symbols_and_the_alphabets_in_order() {
     let plan = right(LEAST, &["stage.2.tasks=[{ name = \"addition\", level = 3 }]"]);
     let expected = "<pad> <think> </think> <answer> </answer> <end> 0 1 = 2 3 4 5 6 7 8 9 + ,";
-    assert_eq!(plan.vocabulary.join(" "), expected);
-    assert_eq!(plan.model.vocab_size, plan.vocabulary.len());
+    assert_eq!(plan.tokenizer.symbols().join(" "), expected);
+    assert_eq!(plan.model.vocab_size, plan.tokenizer.size());
     assert_eq!(plan.stages[2].measured[0].row.name, "addition");
     assert_eq!(plan.stages[1].task.row.name, "parity");
     // Three digits: `abc+def=` and three steps of eight tokens with two commas, four digits, four tags and the end.
