@@ -27,7 +27,7 @@ impl Split {
         let hash = blake3::hash(prompt.as_bytes());
         let mut bits = [0; 8];
         bits.copy_from_slice(&hash.as_bytes()[..8]);
-        if u64::from_le_bytes(bits) % TEST_ONE_IN == 0 { Self::Test } else { Self::Train }
+        if u64::from_le_bytes(bits).is_multiple_of(TEST_ONE_IN) { Self::Test } else { Self::Train }
     }
 
     /// The name in files and recipes.
@@ -83,10 +83,20 @@ impl<'a> Dataset<'a> {
     ///
     /// # Errors
     /// When the domain has no such level.
-    pub fn new(row: &'static Row, domain: &'a dyn Domain, level: u32, seed: u64) -> Result<Self, DatasetError> {
+    pub fn new(
+        row: &'static Row,
+        domain: &'a dyn Domain,
+        level: u32,
+        seed: u64,
+    ) -> Result<Self, DatasetError> {
         let levels = domain.levels();
         if !levels.contains(&level) {
-            return Err(DatasetError::Level { domain: row.name, level, low: *levels.start(), high: *levels.end() });
+            return Err(DatasetError::Level {
+                domain: row.name,
+                level,
+                low: *levels.start(),
+                high: *levels.end(),
+            });
         }
         Ok(Self { row, domain, level, seed })
     }

@@ -30,7 +30,9 @@ pub enum CheckpointError {
         source: io::Error,
     },
     /// A file is not what was written.
-    #[error("the checkpoint {folder} is damaged: {file} {problem}; remove this folder to use the one before it")]
+    #[error(
+        "the checkpoint {folder} is damaged: {file} {problem}; remove this folder to use the one before it"
+    )]
     Damaged {
         /// The checkpoint.
         folder: PathBuf,
@@ -76,7 +78,8 @@ pub fn decode_tensors(bytes: &[u8]) -> Result<Tensors, String> {
                 return Err(format!("holds {name} as {:?}, not as float32", view.dtype()));
             }
             let numbers = view.data().chunks_exact(4);
-            let values = numbers.map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect();
+            let values =
+                numbers.map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect();
             Ok((name.to_owned(), (view.shape().to_vec(), values)))
         })
         .collect()
@@ -88,7 +91,8 @@ pub fn decode_tensors(bytes: &[u8]) -> Result<Tensors, String> {
 /// When the file system refuses.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).map_err(io("writing", path))?;
+    let mut file =
+        tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).map_err(io("writing", path))?;
     file.write_all(bytes).map_err(io("writing", path))?;
     let file = file.persist(path).map_err(|error| io("writing", path)(error.error))?;
     readable_by_all(&file).map_err(io("writing", path))
@@ -123,7 +127,9 @@ pub fn write(folder: &Path, name: &str, files: &[(&str, Vec<u8>)]) -> Result<Pat
     fs::create_dir_all(&unfinished).map_err(io("creating", &unfinished))?;
     let sums: String =
         files.iter().map(|(name, bytes)| format!("{}  {name}\n", hex(&Sha256::digest(bytes)))).collect();
-    for (name, bytes) in files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).chain([(SUMS, sums.as_bytes())]) {
+    for (name, bytes) in
+        files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).chain([(SUMS, sums.as_bytes())])
+    {
         let path = unfinished.join(name);
         let mut file = File::create(&path).map_err(io("creating", &path))?;
         file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io("writing", &path))?;
@@ -177,10 +183,12 @@ impl Checkpoint {
             file: file.to_owned(),
             problem: problem.to_owned(),
         };
-        let sums = fs::read_to_string(folder.join(SUMS)).map_err(|error| damaged(SUMS, &error.to_string()))?;
+        let sums =
+            fs::read_to_string(folder.join(SUMS)).map_err(|error| damaged(SUMS, &error.to_string()))?;
         let mut files = BTreeMap::new();
         for line in sums.lines() {
-            let (sum, name) = line.split_once("  ").ok_or_else(|| damaged(SUMS, "is not a list of hashes"))?;
+            let (sum, name) =
+                line.split_once("  ").ok_or_else(|| damaged(SUMS, "is not a list of hashes"))?;
             let bytes = fs::read(folder.join(name)).map_err(|error| damaged(name, &error.to_string()))?;
             if hex(&Sha256::digest(&bytes)) != sum {
                 return Err(damaged(name, "is not what was written"));
@@ -245,7 +253,8 @@ mod tests {
         let bytes = encode_tensors(&tensors());
         assert_eq!(bytes, encode_tensors(&tensors()));
         let back = decode_tensors(&bytes).unwrap();
-        let bits = |tensors: &Tensors| -> Vec<u32> { tensors["b"].1.iter().map(|value| value.to_bits()).collect() };
+        let bits =
+            |tensors: &Tensors| -> Vec<u32> { tensors["b"].1.iter().map(|value| value.to_bits()).collect() };
         assert_eq!((bits(&back), &back["b"].0), (bits(&tensors()), &vec![2, 3]));
         assert!(decode_tensors(&bytes[..bytes.len() - 1]).is_err());
         assert!(decode_tensors(b"").is_err());

@@ -149,7 +149,9 @@ impl Measures {
     /// As fields of a row of `metrics.jsonl`: a number under its name, its interval under the name with `_ci95`.
     pub fn flat(&self) -> serde_json::Map<String, serde_json::Value> {
         let mut row = serde_json::Map::new();
-        let serde_json::Value::Object(fields) = serde_json::to_value(self).unwrap_or_default() else { return row };
+        let serde_json::Value::Object(fields) = serde_json::to_value(self).unwrap_or_default() else {
+            return row;
+        };
         for (name, value) in fields {
             // Lengths are means; the rest are shares under their own names.
             let name = if name.ends_with("length") { format!("{name}_mean") } else { name };
@@ -242,24 +244,30 @@ pub fn ask(
         prompt.extend_from_slice(given);
         let longest = policy.config.max_position_embeddings;
         if prompt.len() + questions.max_new_tokens > longest + 1 {
-            return Err(EvaluateError::TooLong { prompt: prompt.len(), new: questions.max_new_tokens, longest });
+            return Err(EvaluateError::TooLong {
+                prompt: prompt.len(),
+                new: questions.max_new_tokens,
+                longest,
+            });
         }
         prompts.push(prompt);
     }
     let requests: Vec<Request<'_>> = prompts
         .iter()
         .enumerate()
-        .map(|(index, prompt)| Request { prompt, samples: questions.samples, address: [u64::MAX, 0, index as u64] })
+        .map(|(index, prompt)| Request {
+            prompt,
+            samples: questions.samples,
+            address: [u64::MAX, 0, index as u64],
+        })
         .collect();
     let limits = Limits {
         max_new_tokens: questions.max_new_tokens,
         end: tokenizer.end(),
         thinking: match questions.thinking {
-            Thinking::Budget(tokens) => Some(ThinkingBudget {
-                tokens,
-                open: tokenizer.think_open(),
-                close: tokenizer.think_close(),
-            }),
+            Thinking::Budget(tokens) => {
+                Some(ThinkingBudget { tokens, open: tokenizer.think_open(), close: tokenizer.think_close() })
+            }
             Thinking::Free | Thinking::None => None,
         },
     };
@@ -288,7 +296,9 @@ impl Answers {
         let draws = samples * self.judged.len();
         let per_question = |number: &dyn Fn(usize, usize) -> f64| -> Vec<f64> {
             (0..self.judged.len())
-                .map(|question| (0..samples).map(|sample| number(question, sample)).sum::<f64>() / samples as f64)
+                .map(|question| {
+                    (0..samples).map(|sample| number(question, sample)).sum::<f64>() / samples as f64
+                })
                 .collect()
         };
         let share = |is_so: &dyn Fn(&Judged) -> bool| {
@@ -307,7 +317,8 @@ impl Answers {
             let count = of_kind.len() as f64;
             (count > 0.0).then(|| Share::wilson(right / count, count))
         };
-        let sum = |number: &dyn Fn(&Judged) -> u32| all().map(|judged| f64::from(number(judged))).sum::<f64>();
+        let sum =
+            |number: &dyn Fn(&Judged) -> u32| all().map(|judged| f64::from(number(judged))).sum::<f64>();
         let steps = sum(&|judged| judged.behaviours.steps);
         Measures {
             task: task.row.name.to_owned(),
@@ -338,7 +349,8 @@ impl Answers {
             verifications: sum(&|judged| judged.behaviours.verifications) / draws as f64,
             backtracks: sum(&|judged| judged.behaviours.backtracks) / draws as f64,
             false_step_share: (steps > 0.0).then(|| sum(&|judged| judged.behaviours.false_steps) / steps),
-            errors: all().filter(|one| one.verdict.outcome == thinkling_verifiers::Outcome::Error).count() as u64,
+            errors: all().filter(|one| one.verdict.outcome == thinkling_verifiers::Outcome::Error).count()
+                as u64,
         }
     }
 

@@ -7,24 +7,35 @@ pub mod units;
 pub mod recipe;
 
 pub mod kernels;
+
 pub mod policy;
+
 pub mod tokenizer;
 
 pub mod plan;
 
 pub mod rollout;
+
 pub mod score;
 
 pub mod advantage;
+
 pub mod objective;
+
 pub mod optim;
+
 pub mod update;
 
 pub mod evaluate;
+
 pub mod ledger;
 
 pub mod checkpoint;
+
 pub mod run;
+
 pub mod progress;
+
 pub mod session;
+
 pub mod stages;

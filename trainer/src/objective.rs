@@ -133,7 +133,9 @@ impl Objective {
         let policy = Var::from_slice(log_probabilities, log_probabilities.len(), tokens.old.device())?;
         let loss = self.loss(&policy, tokens)?;
         let store = loss.backward()?;
-        let Some(gradient) = store.get(&policy) else { candle_core::bail!("the loss does not see the policy") };
+        let Some(gradient) = store.get(&policy) else {
+            candle_core::bail!("the loss does not see the policy")
+        };
         let ratios = (policy.as_tensor() - tokens.old)?.exp()?.to_vec1::<f32>()?;
         let advantages = tokens.advantages.to_vec1::<f32>()?;
         let mut measured = Measured {
@@ -173,8 +175,12 @@ mod tests {
         Tensor::new(values, &Device::Cpu).unwrap()
     }
 
-    const PLAIN: Objective =
-        Objective { clip_low: 0.2, clip_high: 0.28, kl_coefficient: 0.0, aggregation: Aggregation::TokenMean };
+    const PLAIN: Objective = Objective {
+        clip_low: 0.2,
+        clip_high: 0.28,
+        kl_coefficient: 0.0,
+        aggregation: Aggregation::TokenMean,
+    };
 
     /// The gradient of one token with advantage `advantage` whose ratio is `ratio`.
     fn token_gradient(objective: &Objective, ratio: f64, advantage: f64, reference: Option<f64>) -> f64 {
@@ -207,7 +213,9 @@ mod tests {
 
     #[test]
     fn the_divergence_has_the_published_values_and_gradient() {
-        for (log_x, value) in [(-1.0, 0.367879), (-0.1, 0.004837), (0.0, 0.0), (0.1, 0.005171), (1.0, 0.718282)] {
+        for (log_x, value) in
+            [(-1.0, 0.367879), (-0.1, 0.004837), (0.0, 0.0), (0.1, 0.005171), (1.0, 0.718282)]
+        {
             let k3 = k3(&tensor(&[0.0]), &tensor(&[log_x])).unwrap().to_vec1::<f64>().unwrap()[0];
             assert!((k3 - value).abs() < 1e-6, "{log_x}: {k3}");
             // d k3 / d log policy = 1 - x.
@@ -229,9 +237,11 @@ mod tests {
     #[test]
     fn a_batch_may_be_cut_anywhere() {
         let lengths = [3, 1, 4];
-        for aggregation in
-            [Aggregation::TokenMean, Aggregation::SequenceMean, Aggregation::ConstantLength { max_new_tokens: 7 }]
-        {
+        for aggregation in [
+            Aggregation::TokenMean,
+            Aggregation::SequenceMean,
+            Aggregation::ConstantLength { max_new_tokens: 7 },
+        ] {
             let batch = BatchSize { sequences: 3, tokens: 8 };
             let whole = aggregation.weights(&lengths, batch);
             let parts: Vec<f64> =

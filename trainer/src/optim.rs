@@ -140,12 +140,14 @@ mod tests {
             let gradient: Vec<f32> = weights.iter().map(|_| stream.normal() as f32).collect();
             let size = norm(&gradient);
             state.update(&parameters.layout, &mut weights, &gradient, size, 1e-2, &settings);
-            for (((weight, first, second), gradient), decays) in exact.iter_mut().zip(&gradient).zip(&decays) {
+            for (((weight, first, second), gradient), decays) in exact.iter_mut().zip(&gradient).zip(&decays)
+            {
                 let gradient = f64::from(*gradient) / size;
                 *first = 0.9 * *first + 0.1 * gradient;
                 *second = 0.95 * *second + 0.05 * gradient * gradient;
                 let decay = if *decays { 0.1 } else { 0.0 };
-                let step = *first / (1.0 - 0.9f64.powi(update))
+                let step = *first
+                    / (1.0 - 0.9f64.powi(update))
                     / ((*second / (1.0 - 0.95f64.powi(update))).sqrt() + 1e-8);
                 *weight -= 1e-2 * (step + decay * *weight);
             }

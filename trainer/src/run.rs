@@ -152,7 +152,10 @@ impl Run {
         let newest = newest_checkpoint(path).map(|folder| Checkpoint::read(&folder)).transpose()?;
         manifest.resumes.push(Resume {
             at: clock::timestamp(),
-            from: newest.as_ref().and_then(|newest| newest.folder.file_name()).map(|name| name.to_string_lossy().into()),
+            from: newest
+                .as_ref()
+                .and_then(|newest| newest.folder.file_name())
+                .map(|name| name.to_string_lossy().into()),
             threads: plan.threads,
             cpu: cpu_name(),
             instruction_set: InstructionSet::detected().name().to_owned(),
@@ -173,7 +176,13 @@ impl Run {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn save(&self, stage: &str, step: u64, files: &[(&str, Vec<u8>)], keep: usize) -> Result<PathBuf, RunError> {
+    pub fn save(
+        &self,
+        stage: &str,
+        step: u64,
+        files: &[(&str, Vec<u8>)],
+        keep: usize,
+    ) -> Result<PathBuf, RunError> {
         let folder = self.path.join(CHECKPOINTS);
         let written = checkpoint::write(&folder, &format!("{stage}-{step}"), files)?;
         let mut steps: Vec<u64> = checkpoint_names(&self.path)
@@ -268,7 +277,8 @@ pub fn newest_checkpoint(run: &Path) -> Option<PathBuf> {
     }
     let folders = checkpoint_names(run).into_iter().map(|(stage, step)| {
         let folder = run.join(CHECKPOINTS).join(format!("{stage}-{step}"));
-        let place = fs::read(folder.join("state.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let place =
+            fs::read(folder.join("state.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
         // One that cannot be read counts as the newest, so that its damage is told and not passed over.
         (place.map_or(u64::MAX, |place: Place| place.written), folder)
     });
@@ -293,7 +303,8 @@ fn differences(before: &str, after: &str) -> String {
         .chain(after.keys().filter(|key| !before.contains_key(*key)))
         .filter(|key| before.get(*key) != after.get(*key))
         .map(|key| {
-            let of = |keys: &std::collections::BTreeMap<String, String>| keys.get(key).unwrap_or(&absent).clone();
+            let of =
+                |keys: &std::collections::BTreeMap<String, String>| keys.get(key).unwrap_or(&absent).clone();
             format!("{key} was {} and is {}", of(&before), of(&after))
         })
         .collect();
@@ -305,7 +316,10 @@ fn flatten(prefix: &str, value: &toml::Value, keys: &mut std::collections::BTree
     match value {
         toml::Value::Table(table) => table.iter().for_each(|(key, value)| flatten(&place(key), value, keys)),
         toml::Value::Array(array) if array.iter().any(toml::Value::is_table) => {
-            array.iter().enumerate().for_each(|(at, value)| flatten(&place(&(at + 1).to_string()), value, keys));
+            array
+                .iter()
+                .enumerate()
+                .for_each(|(at, value)| flatten(&place(&(at + 1).to_string()), value, keys));
         }
         other => {
             keys.insert(prefix.to_owned(), other.to_string());
@@ -369,12 +383,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run");
         let run = Run::create(&path, &plan(5)).unwrap();
-        for (stage, step, written) in [("pretrain", 10, 1), ("pretrain", 20, 2), ("pretrain", 30, 3), ("a-b", 5, 4)] {
+        for (stage, step, written) in
+            [("pretrain", 10, 1), ("pretrain", 20, 2), ("pretrain", 30, 3), ("a-b", 5, 4)]
+        {
             checkpoint(&run, stage, step, written);
         }
         let mut names = checkpoint_names(&path);
         names.sort();
-        let expected = [("a-b", 5), ("pretrain", 20), ("pretrain", 30)].map(|(name, step)| (name.to_owned(), step));
+        let expected =
+            [("a-b", 5), ("pretrain", 20), ("pretrain", 30)].map(|(name, step)| (name.to_owned(), step));
         assert_eq!(names, expected);
         drop(run);
         let (_, newest) = Run::resume(&path, &plan(5)).unwrap();

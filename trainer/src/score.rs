@@ -61,8 +61,7 @@ pub struct ScoredGroup {
 pub fn judge(domain: &dyn Domain, tokenizer: &Tokenizer, task: &Task, completion: &Completion) -> Judged {
     let end = usize::from(completion.is_finished);
     let text = tokenizer.decode(&completion.tokens[..completion.tokens.len() - end]);
-    let item =
-        Item { completion: &text, answer: Some(&task.problem.answer), spec: Some(&task.problem.spec) };
+    let item = Item { completion: &text, answer: Some(&task.problem.answer), spec: Some(&task.problem.spec) };
     let verdict = if completion.is_finished {
         domain.judge(&item)
     } else {

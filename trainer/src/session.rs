@@ -90,7 +90,9 @@ pub enum TrainError {
         source: candle_core::Error,
     },
     /// The first promise of the trainer was broken: a fault of the program.
-    #[error("stage {stage}, step {step}: the importance ratio on fresh rollouts lies in [{low}, {high}], not at 1")]
+    #[error(
+        "stage {stage}, step {step}: the importance ratio on fresh rollouts lies in [{low}, {high}], not at 1"
+    )]
     RatioNotOne {
         /// The stage.
         stage: String,
@@ -314,7 +316,8 @@ impl Session {
         let norm = optim::norm(gradient);
         if !(loss.is_finite() && norm.is_finite()) {
             learner.bad_steps += 1;
-            self.progress.note(&format!("step {}: loss {loss}, gradient norm {norm}: not applied", learner.step + 1));
+            self.progress
+                .note(&format!("step {}: loss {loss}, gradient norm {norm}: not applied", learner.step + 1));
             return (norm, false);
         }
         learner.bad_steps = 0;
@@ -400,7 +403,7 @@ impl Session {
         } else {
             None
         };
-        if status.is_some() || (learner.step % save_every == 0 && learner.bad_steps == 0) {
+        if status.is_some() || (learner.step.is_multiple_of(save_every) && learner.bad_steps == 0) {
             self.save(&stage.name, learner.step, Some(learner))?;
         }
         Ok(status)
@@ -437,7 +440,8 @@ impl Session {
             bad_steps: learner.map_or(0, |learner| learner.bad_steps),
             asked: learner.map_or(0, |learner| learner.asked),
             recent: learner.map(|learner| learner.recent.clone()).unwrap_or_default(),
-            best: learner.and_then(|learner| Some((learner.best.as_ref()?.reward, learner.best.as_ref()?.step))),
+            best: learner
+                .and_then(|learner| Some((learner.best.as_ref()?.reward, learner.best.as_ref()?.step))),
             metrics_bytes: self.metrics.bytes(),
             rollouts_bytes: self.rollouts.bytes(),
             wall_s: self.wall_s(),
@@ -593,7 +597,11 @@ fn load(checkpoint: &Checkpoint, parameters: &mut Parameters) -> Result<(State, 
     let reference = Snapshot::load("reference", parameters, &tensors);
     let mut moment = |name| tensors.remove(name).map_or_else(|| vec![0.0; length], |(_, values)| values);
     let learner = Learner {
-        optimizer: AdamW { first: moment("first"), second: moment("second"), updates: state.optimizer_updates },
+        optimizer: AdamW {
+            first: moment("first"),
+            second: moment("second"),
+            updates: state.optimizer_updates,
+        },
         step: state.step,
         bad_steps: state.bad_steps,
         asked: state.asked,

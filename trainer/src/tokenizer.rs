@@ -165,7 +165,9 @@ impl Tokenizer {
             let place = id.as_u64().and_then(|id| symbols.get_mut(id as usize));
             *place.ok_or_else(|| foreign("its ids are not 0, 1, 2, …"))? = symbol.clone();
         }
-        if !symbols.iter().zip(SPECIALS).all(|(symbol, special)| symbol == special) || symbols.len() < SPECIALS.len() {
+        if !symbols.iter().zip(SPECIALS).all(|(symbol, special)| symbol == special)
+            || symbols.len() < SPECIALS.len()
+        {
             return Err(foreign("its first tokens are not thinkling's"));
         }
         let count = symbols.len();
@@ -197,7 +199,10 @@ mod tests {
     use super::*;
 
     fn numbers() -> Tokenizer {
-        Tokenizer::from_alphabets([["1", "2", "12", "+", "é"].map(String::from).to_vec(), vec!["2".to_owned()]])
+        Tokenizer::from_alphabets([
+            ["1", "2", "12", "+", "é"].map(String::from).to_vec(),
+            vec!["2".to_owned()],
+        ])
     }
 
     #[test]
@@ -227,6 +232,9 @@ mod tests {
     #[test]
     fn the_ids_of_the_specials_are_theirs() {
         let tokenizer = numbers();
-        assert_eq!(tokenizer.decode(&[tokenizer.think_open(), tokenizer.think_close(), tokenizer.end()]), "<think></think><end>");
+        assert_eq!(
+            tokenizer.decode(&[tokenizer.think_open(), tokenizer.think_close(), tokenizer.end()]),
+            "<think></think><end>"
+        );
     }
 }

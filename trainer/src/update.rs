@@ -216,7 +216,8 @@ mod tests {
             .map(|threads| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let mut workspace = Workspace::default();
-                let loss = |_: Range<usize>, tape: &Tape| Ok((Some(vec![-0.01; tape.log_probabilities.len()]), ()));
+                let loss =
+                    |_: Range<usize>, tape: &Tape| Ok((Some(vec![-0.01; tape.log_probabilities.len()]), ()));
                 // Twice, so that buffers that are used again show.
                 for _ in 0..2 {
                     pool.install(|| workspace.run(&policy, &sequences, 1.0, 0.1, loss)).unwrap();

@@ -98,7 +98,11 @@ fn estimate(plan: &Plan, stage: &Stage, peak: f64) -> Value {
     let cpu_s = flops / (peak * EXPECTED_MFU);
     // Weights packed for both directions, moments, gradients of eight shards; activations of a micro-batch a thread.
     let parameters = plan.footprint.parameters_total as f64;
-    let activations = plan.threads as f64 * 1024.0 * plan.model.num_hidden_layers as f64 * plan.model.hidden_size as f64 * 40.0;
+    let activations = plan.threads as f64
+        * 1024.0
+        * plan.model.num_hidden_layers as f64
+        * plan.model.hidden_size as f64
+        * 40.0;
     json!({
         "name": stage.name,
         "kind": stage.settings.kind(),

@@ -47,7 +47,8 @@ pub(super) struct Arguments {
 }
 
 fn levels(text: &str) -> Result<(u32, u32), String> {
-    let number = |text: &str| text.trim().parse::<u32>().map_err(|_| format!("`{text}` is no level: write A..B or N"));
+    let number =
+        |text: &str| text.trim().parse::<u32>().map_err(|_| format!("`{text}` is no level: write A..B or N"));
     let (low, high) = match text.split_once("..") {
         Some((low, high)) => (number(low)?, number(high.trim_start_matches('='))?),
         None => (number(text)?, number(text)?),
@@ -131,7 +132,11 @@ fn describe(row: &serde_json::Map<String, Value>) -> String {
     let mut line = |name: &str, value: &Value, interval: Option<&Value>| {
         let Some(value) = value.as_f64() else { return };
         let interval = interval.and_then(Value::as_array).map_or(String::new(), |ends| {
-            format!("   95 % [{:.4}, {:.4}]", ends[0].as_f64().unwrap_or(0.0), ends[1].as_f64().unwrap_or(0.0))
+            format!(
+                "   95 % [{:.4}, {:.4}]",
+                ends[0].as_f64().unwrap_or(0.0),
+                ends[1].as_f64().unwrap_or(0.0)
+            )
         });
         text += &format!("\n  {name:20} {value:.4}{interval}");
     };
@@ -140,11 +145,17 @@ fn describe(row: &serde_json::Map<String, Value>) -> String {
         match value {
             Value::Object(by_k) if !name.ends_with("_ci95") => {
                 for (k, value) in by_k {
-                    line(&format!("{}{k}", name.trim_end_matches('k').replace("_at_", "@")), value, interval.and_then(|it| it.get(k)));
+                    line(
+                        &format!("{}{k}", name.trim_end_matches('k').replace("_at_", "@")),
+                        value,
+                        interval.and_then(|it| it.get(k)),
+                    );
                 }
             }
             _ if interval.is_some() => line(name, value, interval),
-            Value::Number(_) if name.ends_with("share") || name == "backtracks" || name == "verifications" => {
+            Value::Number(_)
+                if name.ends_with("share") || name == "backtracks" || name == "verifications" =>
+            {
                 line(name, value, None);
             }
             _ => {}

@@ -28,7 +28,10 @@ pub(super) struct Arguments {
 }
 
 fn split(text: &str) -> Result<Split, String> {
-    [Split::Train, Split::Test].into_iter().find(|split| split.name() == text).ok_or("train or test".to_owned())
+    [Split::Train, Split::Test]
+        .into_iter()
+        .find(|split| split.name() == text)
+        .ok_or("train or test".to_owned())
 }
 
 /// Reads a JSON value of the command line.

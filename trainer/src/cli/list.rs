@@ -42,8 +42,11 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             print_line(&row)?;
         } else {
             let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
-            let levels = row["levels"].as_array().map_or(String::new(), |ends| format!("  levels {}..{}", ends[0], ends[1]));
-            let example = row["example"].as_str().map_or(String::new(), |example| format!("  e.g. {example}"));
+            let levels = row["levels"]
+                .as_array()
+                .map_or(String::new(), |ends| format!("  levels {}..{}", ends[0], ends[1]));
+            let example =
+                row["example"].as_str().map_or(String::new(), |example| format!("  e.g. {example}"));
             print_line(format!("{:22} {}{levels}{example}", text("name"), text("about")))?;
         }
     }
@@ -81,7 +84,8 @@ fn recipes() -> anyhow::Result<Vec<Value>> {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "toml") {
             let text = std::fs::read_to_string(&path)?;
-            let about = text.lines().next().and_then(|line| line.strip_prefix('#')).unwrap_or_default().trim();
+            let about =
+                text.lines().next().and_then(|line| line.strip_prefix('#')).unwrap_or_default().trim();
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
             rows.push(json!({ "name": name, "path": path, "about": about }));
         }

@@ -49,7 +49,8 @@ impl Model {
     /// The task `name` at `level`, with the settings that the run had for it.
     pub(super) fn task(&self, name: &str, level: u32) -> Result<plan::Task, Failure> {
         let row = super::generate::find_task(name)?;
-        let trained = self.plan.iter().flat_map(|plan| &plan.stages).find(|stage| stage.task.row.name == name);
+        let trained =
+            self.plan.iter().flat_map(|plan| &plan.stages).find(|stage| stage.task.row.name == name);
         let settings: Map<String, Value> =
             trained.map(|stage| stage.task.settings.clone()).unwrap_or_default();
         build_task(row, level, settings)
@@ -67,12 +68,17 @@ impl Model {
         let mut longest = 0;
         for index in 0..count {
             let question = dataset.task(thinkling_datasets::Split::Test, index)?;
-            longest = longest.max(self.tokenizer.encode(&question.problem.prompt).map_err(|error| {
-                Failure::usage(anyhow::anyhow!(
-                    "the model cannot read task `{}`: {error}; it was trained on another alphabet",
-                    task.row.name
-                ))
-            })?.len());
+            longest = longest.max(
+                self.tokenizer
+                    .encode(&question.problem.prompt)
+                    .map_err(|error| {
+                        Failure::usage(anyhow::anyhow!(
+                            "the model cannot read task `{}`: {error}; it was trained on another alphabet",
+                            task.row.name
+                        ))
+                    })?
+                    .len(),
+            );
         }
         // Two more for thinking tags that may be given.
         let room = (self.policy.config.max_position_embeddings + 1).saturating_sub(longest + 2);

@@ -48,8 +48,11 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             let message = format!("a prompt has 1 to {positions} tokens, this one has {}", tokens.len());
             return Err(Failure::usage(anyhow::anyhow!(message)));
         }
-        let limits =
-            Limits { max_new_tokens: positions + 1 - tokens.len(), end: model.tokenizer.end(), thinking: None };
+        let limits = Limits {
+            max_new_tokens: positions + 1 - tokens.len(),
+            end: model.tokenizer.end(),
+            thinking: None,
+        };
         let request = Request { prompt: &tokens, samples: 1, address: [u64::MAX, 1, index] };
         let rollout = roll_out(&model.policy, &[request], &sampling, &limits, arguments.seed);
         Ok(rollout.groups.into_iter().flat_map(|group| group.completions).next())

@@ -53,7 +53,8 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
 
 fn score(model: &Model, line: &Line, tape: &mut Tape) -> Result<Value, String> {
     let prompt = model.tokenizer.encode(&line.prompt).map_err(|error| format!("prompt: {error}"))?;
-    let completion = model.tokenizer.encode(&line.completion).map_err(|error| format!("completion: {error}"))?;
+    let completion =
+        model.tokenizer.encode(&line.completion).map_err(|error| format!("completion: {error}"))?;
     if prompt.is_empty() {
         return Err("prompt: empty; the first token needs one before it".to_owned());
     }
@@ -62,11 +63,14 @@ fn score(model: &Model, line: &Line, tape: &mut Tape) -> Result<Value, String> {
     if tokens.len() > positions + 1 {
         return Err(format!("{} tokens, and the model has {positions} positions", tokens.len()));
     }
-    let names: Vec<&str> = completion.iter().map(|id| model.tokenizer.symbols()[*id as usize].as_str()).collect();
+    let names: Vec<&str> =
+        completion.iter().map(|id| model.tokenizer.symbols()[*id as usize].as_str()).collect();
     if completion.is_empty() {
         return Ok(json!({ "id": null, "tokens": [], "logprobs": [], "entropies": [] }));
     }
     let sequence = Sequence { tokens: &tokens, first_target: prompt.len(), routes: None };
     model.policy.forward(&[sequence], 1.0, tape);
-    Ok(json!({ "id": null, "tokens": names, "logprobs": tape.log_probabilities, "entropies": tape.entropies }))
+    Ok(
+        json!({ "id": null, "tokens": names, "logprobs": tape.log_probabilities, "entropies": tape.entropies }),
+    )
 }

@@ -1,6 +1,5 @@
 //! AdamW's step on one stretch of weights.
 
-
 /// The numbers of one step.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {

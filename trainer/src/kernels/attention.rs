@@ -175,7 +175,16 @@ pub fn forward(
                 let seen = start + rows;
                 scratch.weigh(shape, query, head, start, rows);
                 let out_rows = &mut out.data[start * out.row + head * out.head..];
-                scratch.values.part(seen, shape.value_dim, &scratch.weights, seen, out_rows, out.row, rows, false);
+                scratch.values.part(
+                    seen,
+                    shape.value_dim,
+                    &scratch.weights,
+                    seen,
+                    out_rows,
+                    out.row,
+                    rows,
+                    false,
+                );
             }
         }
     }
@@ -213,18 +222,46 @@ pub fn backward(
                 scratch.weigh(shape, query, head, start, rows);
                 let dout_rows = &dout.data[start * dout.row + head * dout.head..];
                 let outer = (rows, seen, value_dim);
-                add_outer(&scratch.weights, seen, dout_rows, dout.row, &mut scratch.dvalues[..seen * value_dim], outer);
+                add_outer(
+                    &scratch.weights,
+                    seen,
+                    dout_rows,
+                    dout.row,
+                    &mut scratch.dvalues[..seen * value_dim],
+                    outer,
+                );
                 scratch.dweights.resize(rows * seen, 0.0);
                 scratch.values_transposed.part(
-                    value_dim, seen, dout_rows, dout.row, &mut scratch.dweights, seen, rows, false,
+                    value_dim,
+                    seen,
+                    dout_rows,
+                    dout.row,
+                    &mut scratch.dweights,
+                    seen,
+                    rows,
+                    false,
                 );
                 softmax_backward(&scratch.weights, &mut scratch.dweights, seen, shape.scale());
                 let query_rows = &query.data[start * query.row + head * query.head..];
                 let outer = (rows, seen, query_dim);
-                add_outer(&scratch.dweights, seen, query_rows, query.row, &mut scratch.dkeys[..seen * query_dim], outer);
+                add_outer(
+                    &scratch.dweights,
+                    seen,
+                    query_rows,
+                    query.row,
+                    &mut scratch.dkeys[..seen * query_dim],
+                    outer,
+                );
                 let dquery_rows = &mut dquery.data[start * dquery.row + head * dquery.head..];
                 scratch.keys_straight.part(
-                    seen, query_dim, &scratch.dweights, seen, dquery_rows, dquery.row, rows, false,
+                    seen,
+                    query_dim,
+                    &scratch.dweights,
+                    seen,
+                    dquery_rows,
+                    dquery.row,
+                    rows,
+                    false,
                 );
             }
         }
@@ -232,7 +269,8 @@ pub fn backward(
             let at = t * dkey.row + key_head * dkey.head;
             dkey.data[at..at + query_dim].copy_from_slice(&scratch.dkeys[t * query_dim..(t + 1) * query_dim]);
             let at = t * dvalue.row + key_head * dvalue.head;
-            dvalue.data[at..at + value_dim].copy_from_slice(&scratch.dvalues[t * value_dim..(t + 1) * value_dim]);
+            dvalue.data[at..at + value_dim]
+                .copy_from_slice(&scratch.dvalues[t * value_dim..(t + 1) * value_dim]);
         }
     }
 }

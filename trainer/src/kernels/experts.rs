@@ -36,7 +36,8 @@ impl Rule {
     ///
     /// Shapes: `affinities` `[rows, experts]`, `bias` `[experts]`, `choices` `[rows, chosen]`.
     pub fn choose(&self, affinities: &[f32], bias: &[f32], choices: &mut [u16]) {
-        for (row, choices) in affinities.chunks_exact(self.experts).zip(choices.chunks_exact_mut(self.chosen)) {
+        for (row, choices) in affinities.chunks_exact(self.experts).zip(choices.chunks_exact_mut(self.chosen))
+        {
             for place in 0..self.chosen {
                 let mut best: Option<(usize, f32)> = None;
                 for (expert, (affinity, bias)) in row.iter().zip(bias).enumerate() {
@@ -69,7 +70,13 @@ impl Rule {
     }
 
     /// Adds to `daffinities` (`[rows, experts]`) what flows back through the gates.
-    pub fn gates_backward(&self, affinities: &[f32], choices: &[u16], dgates: &[f32], daffinities: &mut [f32]) {
+    pub fn gates_backward(
+        &self,
+        affinities: &[f32],
+        choices: &[u16],
+        dgates: &[f32],
+        daffinities: &mut [f32],
+    ) {
         let rows = affinities.chunks_exact(self.experts).zip(choices.chunks_exact(self.chosen));
         let gradients = dgates.chunks_exact(self.chosen).zip(daffinities.chunks_exact_mut(self.experts));
         for ((row, choices), (dgates, daffinities)) in rows.zip(gradients) {
@@ -79,8 +86,11 @@ impl Rule {
                 along += row[usize::from(*choice)] * dgate;
             }
             for (choice, dgate) in choices.iter().zip(dgates) {
-                let gradient =
-                    if self.normalise { self.scale / sum * (dgate - along / sum) } else { self.scale * dgate };
+                let gradient = if self.normalise {
+                    self.scale / sum * (dgate - along / sum)
+                } else {
+                    self.scale * dgate
+                };
                 daffinities[usize::from(*choice)] += gradient;
             }
         }
@@ -89,7 +99,13 @@ impl Rule {
     /// Adds the gradient of the sequence-wise balance loss `weight · Σ f P` of the rows of one sequence.
     ///
     /// Source: DeepSeek-V3 eq. 17–20; `f` counts choices and has no gradient.
-    pub fn balance_backward(&self, affinities: &[f32], choices: &[u16], weight: f32, daffinities: &mut [f32]) {
+    pub fn balance_backward(
+        &self,
+        affinities: &[f32],
+        choices: &[u16],
+        weight: f32,
+        daffinities: &mut [f32],
+    ) {
         let rows = affinities.len() / self.experts;
         let mut share = vec![0.0f32; self.experts];
         for choice in choices {
@@ -273,7 +289,14 @@ pub fn backward(
         let gate_up = &mut saved.gate_up[start * 2 * width..end * 2 * width];
         swiglu::backward(&dactivation, width, gate_up);
         let inputs = &mut saved.inputs[start * hidden..end * hidden];
-        add_outer(gate_up, 2 * width, inputs, hidden, &mut gradient[gate_up_place], (rows, 2 * width, hidden));
+        add_outer(
+            gate_up,
+            2 * width,
+            inputs,
+            hidden,
+            &mut gradient[gate_up_place],
+            (rows, 2 * width, hidden),
+        );
         expert.gate_up_backward.product(gate_up, 2 * width, inputs, hidden, rows, false);
         for (slot, dinput) in dispatch.slots[start..end].iter().zip(inputs.chunks_exact(hidden)) {
             let row = *slot as usize / chosen;

@@ -66,7 +66,13 @@ dispatch! {
 }
 
 impl Head<'_> {
-    fn probabilities(&self, hidden: &[f32], targets: &[u32], logits: &mut Vec<f32>, out: (&mut [f32], &mut [f32])) {
+    fn probabilities(
+        &self,
+        hidden: &[f32],
+        targets: &[u32],
+        logits: &mut Vec<f32>,
+        out: (&mut [f32], &mut [f32]),
+    ) {
         logits.resize(targets.len() * self.vocabulary, 0.0);
         self.forward.product(hidden, self.hidden, logits, self.vocabulary, targets.len(), false);
         log_probabilities(logits, self.vocabulary, self.inverse_temperature, targets, out.0, out.1);
@@ -117,7 +123,14 @@ impl Head<'_> {
             }
             let dhidden = &mut dhidden[start * self.hidden..end * self.hidden];
             self.backward.product(logits, self.vocabulary, dhidden, self.hidden, targets.len(), false);
-            add_outer(logits, self.vocabulary, rows, self.hidden, dhead, (targets.len(), self.vocabulary, self.hidden));
+            add_outer(
+                logits,
+                self.vocabulary,
+                rows,
+                self.hidden,
+                dhead,
+                (targets.len(), self.vocabulary, self.hidden),
+            );
         }
     }
 }

@@ -78,7 +78,15 @@ impl Packed {
     /// `y = x · self`, or `y += x · self`.
     ///
     /// Shapes: `x` is `[rows, k]` with rows `x_stride` apart, `y` is `[rows, n]` with rows `y_stride` apart.
-    pub fn product(&self, x: &[f32], x_stride: usize, y: &mut [f32], y_stride: usize, rows: usize, add: bool) {
+    pub fn product(
+        &self,
+        x: &[f32],
+        x_stride: usize,
+        y: &mut [f32],
+        y_stride: usize,
+        rows: usize,
+        add: bool,
+    ) {
         self.part(self.k, self.n, x, x_stride, y, y_stride, rows, add);
     }
 
@@ -203,11 +211,24 @@ pub fn add_outer(
     // SAFETY: the bounds are asserted above, and `out` is borrowed mutably, so it overlaps neither operand.
     unsafe {
         gemm::gemm(
-            m, n, rows,
-            out.as_mut_ptr(), 1, n as isize, true,
-            left.as_ptr(), left_stride as isize, 1,
-            right.as_ptr(), 1, right_stride as isize,
-            1.0f32, 1.0f32, false, false, false,
+            m,
+            n,
+            rows,
+            out.as_mut_ptr(),
+            1,
+            n as isize,
+            true,
+            left.as_ptr(),
+            left_stride as isize,
+            1,
+            right.as_ptr(),
+            1,
+            right_stride as isize,
+            1.0f32,
+            1.0f32,
+            false,
+            false,
+            false,
             gemm::Parallelism::None,
         );
     }
@@ -225,7 +246,8 @@ mod tests {
     #[test]
     fn products_agree_with_float64() {
         let mut stream = Stream::at("matmul", 0, &[]);
-        for (rows, k, n) in [(1, 1, 1), (3, 7, 33), (12, 64, 32), (13, 65, 31), (50, 96, 130), (128, 40, 64)] {
+        for (rows, k, n) in [(1, 1, 1), (3, 7, 33), (12, 64, 32), (13, 65, 31), (50, 96, 130), (128, 40, 64)]
+        {
             let (x, w) = (random(rows * k, &mut stream), random(n * k, &mut stream));
             let mut transposed = Packed::default();
             transposed.pack_transposed(&w, n, k);

@@ -1,6 +1,5 @@
 //! RMSNorm: `y = x / rms(x) · w`.
 
-
 /// Sum of `f(i)` over `0..length` in sixteen lanes, so that it vectorises; the order is fixed.
 #[inline(always)]
 fn lane_sum(length: usize, f: impl Fn(usize) -> f32) -> f32 {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use thinkling_datasets::SolutionKind;
 
+use super::Stage;
 use super::check::Checker;
 use super::task::{self, Lengths, Task, ample, longest};
-use super::Stage;
-use crate::tokenizer::Tokenizer;
 use crate::recipe::{self, Eval, Grpo, Pretrain, Recipe, Shares};
+use crate::tokenizer::Tokenizer;
 
 /// The stages as meant, and the symbols that their texts are written in.
 pub(super) struct Drafts {

@@ -157,9 +157,12 @@ impl Lengths {
         let drills = (0..PROBES)
             .map(|index| task.domain.drill(&mut Stream::at("plan/probe", 0, &[index]), task.level));
         let drills = match drills.collect::<Option<Vec<String>>>() {
-            Some(drills) => {
-                Some(drills.iter().map(|drill| Ok(length(drill, tokenizer)? + 1)).collect::<Result<_, String>>()?)
-            }
+            Some(drills) => Some(
+                drills
+                    .iter()
+                    .map(|drill| Ok(length(drill, tokenizer)? + 1))
+                    .collect::<Result<_, String>>()?,
+            ),
             None => None,
         };
         Ok(Self { prompts, completions, drills })
@@ -200,7 +203,8 @@ pub(super) fn ample(lengths: &[usize]) -> usize {
 
 /// Tokens of `text`.
 fn length(text: &str, tokenizer: &Tokenizer) -> Result<usize, String> {
-    let tokens = tokenizer.encode(text).map_err(|error| format!("its alphabet cannot write `{text}`: {error}"))?;
+    let tokens =
+        tokenizer.encode(text).map_err(|error| format!("its alphabet cannot write `{text}`: {error}"))?;
     Ok(tokens.len())
 }
 

@@ -230,7 +230,8 @@ impl<'a> Decoder<'a> {
                 } else {
                     query_up.apply(normed, full, count, false);
                 }
-                let (rank, rope, nope) = (config.kv_lora_rank, config.qk_rope_head_dim, config.qk_nope_head_dim);
+                let (rank, rope, nope) =
+                    (config.kv_lora_rank, config.qk_rope_head_dim, config.qk_nope_head_dim);
                 for (head, absorbed) in absorbed.iter().enumerate() {
                     let from = &full[head * (nope + rope)..];
                     let to = &mut query[head * shape.key..];
@@ -256,7 +257,8 @@ impl<'a> Decoder<'a> {
                         place.copy_from_slice(turned);
                         policy.rotary.turn(place, row.position);
                     }
-                    let (cache, index) = cache_of(&mut self.prompts, &mut self.samples, &self.prompt_lengths, number, row);
+                    let (cache, index) =
+                        cache_of(&mut self.prompts, &mut self.samples, &self.prompt_lengths, number, row);
                     cache.keys[0].set_column(index, latent);
                     cache.values[0].set_row(index, &latent[..rank]);
                 }
@@ -271,7 +273,8 @@ impl<'a> Decoder<'a> {
                     }
                     let width = shape.heads * dim;
                     query[at * width..(at + 1) * width].copy_from_slice(&joint[..width]);
-                    let (cache, index) = cache_of(&mut self.prompts, &mut self.samples, &self.prompt_lengths, number, row);
+                    let (cache, index) =
+                        cache_of(&mut self.prompts, &mut self.samples, &self.prompt_lengths, number, row);
                     for head in 0..shape.key_heads {
                         let key_at = (shape.heads + head) * dim;
                         let value_at = key_at + shape.key_heads * dim;

@@ -224,7 +224,8 @@ impl Builder {
                     hidden,
                     config.num_attention_heads * config.value_dim(),
                 );
-                let feed_forward_norm = self.norm(format!("{prefix}.post_attention_layernorm.weight"), hidden);
+                let feed_forward_norm =
+                    self.norm(format!("{prefix}.post_attention_layernorm.weight"), hidden);
                 let feed_forward =
                     self.feed_forward(&format!("{prefix}.mlp"), config, config.is_sparse(layer));
                 LayerPlaces { attention_norm, attention, feed_forward_norm, feed_forward, output }

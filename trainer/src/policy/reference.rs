@@ -69,7 +69,8 @@ impl Reference {
         let half = dim / 2;
         let angles: Vec<f64> = (0..time * half)
             .map(|at| {
-                let frequency = f64::from(self.config.rope_theta).powf(-2.0 * (at % half) as f64 / dim as f64);
+                let frequency =
+                    f64::from(self.config.rope_theta).powf(-2.0 * (at % half) as f64 / dim as f64);
                 (at / half) as f64 * frequency
             })
             .collect();
@@ -96,10 +97,14 @@ impl Reference {
         let (time, heads) = (x.dim(0)?, config.num_attention_heads);
         match config.attention {
             Attention::Mla => {
-                let (nope, rope, rank) = (config.qk_nope_head_dim, config.qk_rope_head_dim, config.kv_lora_rank);
+                let (nope, rope, rank) =
+                    (config.qk_nope_head_dim, config.qk_rope_head_dim, config.kv_lora_rank);
                 let query = if config.q_lora_rank.is_some() {
                     let low = self.linear(x, &format!("{prefix}.q_a_proj"))?;
-                    self.linear(&self.norm(&low, &format!("{prefix}.q_a_layernorm"))?, &format!("{prefix}.q_b_proj"))?
+                    self.linear(
+                        &self.norm(&low, &format!("{prefix}.q_a_layernorm"))?,
+                        &format!("{prefix}.q_b_proj"),
+                    )?
                 } else {
                     self.linear(x, &format!("{prefix}.q_proj"))?
                 };
@@ -110,7 +115,8 @@ impl Reference {
                 let latent = self.norm(&down.narrow(1, 0, rank)?, &format!("{prefix}.kv_a_layernorm"))?;
                 let up = self.linear(&latent, &format!("{prefix}.kv_b_proj"))?;
                 let up = up.reshape((time, heads, nope + config.v_head_dim))?;
-                let shared = self.rotate(&down.narrow(1, rank, rope)?.contiguous()?.reshape((time, 1, rope))?)?;
+                let shared =
+                    self.rotate(&down.narrow(1, rank, rope)?.contiguous()?.reshape((time, 1, rope))?)?;
                 let shared = shared.broadcast_as((time, heads, rope))?.contiguous()?;
                 let key = Tensor::cat(&[up.narrow(2, 0, nope)?, shared], 2)?;
                 Ok([query, key, up.narrow(2, nope, config.v_head_dim)?])
@@ -159,7 +165,8 @@ impl Reference {
                     routes[at..at + chosen].iter().map(|choice| usize::from(*choice)).collect()
                 }
                 None => {
-                    let score = |expert: &usize| affinities[*expert] + f64::from(self.expert_biases[sparse][*expert]);
+                    let score =
+                        |expert: &usize| affinities[*expert] + f64::from(self.expert_biases[sparse][*expert]);
                     let mut order: Vec<usize> = (0..config.n_routed_experts).collect();
                     order.sort_by(|a, b| score(b).total_cmp(&score(a)));
                     order[..chosen].to_vec()
@@ -169,7 +176,8 @@ impl Reference {
                 mask[row * config.n_routed_experts + choice] = 1.0;
             }
         }
-        let mask = Tensor::from_vec(mask, (rows, config.n_routed_experts), x.device())?.to_dtype(x.dtype())?;
+        let mask =
+            Tensor::from_vec(mask, (rows, config.n_routed_experts), x.device())?.to_dtype(x.dtype())?;
         let mut gates = (affinities * mask)?;
         if config.norm_topk_prob {
             gates = gates.broadcast_div(&gates.sum_keepdim(1)?)?;

@@ -114,6 +114,7 @@ impl SwigluTape {
     }
 
     /// Adds to `dx` and to the weights' gradients.
+    #[allow(clippy::too_many_arguments, reason = "the forward's operands and the gradients of each")]
     fn backward(
         &mut self,
         swiglu: &Swiglu,
@@ -234,14 +235,20 @@ impl Transformer {
             layer_tape.feed_forward_norm.forward(&tape.stream, norm, config.rms_norm_eps);
             match &layer.feed_forward {
                 FeedForward::Dense(swiglu) => {
-                    layer_tape.dense.forward(swiglu, &layer_tape.feed_forward_norm.output, &mut tape.stream, rows);
+                    layer_tape.dense.forward(
+                        swiglu,
+                        &layer_tape.feed_forward_norm.output,
+                        &mut tape.stream,
+                        rows,
+                    );
                 }
                 FeedForward::Experts { router, .. } => {
                     self.choose(router, sparse, batch, &mut layer_tape, rows);
                     self.apply_experts(layer, &mut layer_tape, &mut tape.stream, rows);
                     let loads = &mut tape.expert_loads[sparse];
                     loads.clear();
-                    loads.extend((0..config.n_routed_experts).map(|e| layer_tape.dispatch.of(e).len() as u64));
+                    loads
+                        .extend((0..config.n_routed_experts).map(|e| layer_tape.dispatch.of(e).len() as u64));
                     sparse += 1;
                 }
             }
@@ -295,7 +302,8 @@ impl Transformer {
                 } else {
                     query_up.apply(normed, query, rows, false);
                 }
-                let (rank, rope, nope) = (config.kv_lora_rank, config.qk_rope_head_dim, config.qk_nope_head_dim);
+                let (rank, rope, nope) =
+                    (config.kv_lora_rank, config.qk_rope_head_dim, config.qk_nope_head_dim);
                 let latent = sized(latent, rows * key_value_down.out);
                 key_value_down.apply(normed, latent, rows, false);
                 let latent_normed = sized(latent_normed, rows * rank);
@@ -340,8 +348,7 @@ impl Transformer {
         for span in &tape.spans {
             let operands = (&layer_tape.query[..], &layer_tape.key[..], &layer_tape.key_value[..]);
             let (query, key, value) = self.heads(operands, span.start);
-            let out =
-                HeadsMut::packed(&mut layer_tape.attended, span.start, shape.heads, shape.value_dim);
+            let out = HeadsMut::packed(&mut layer_tape.attended, span.start, shape.heads, shape.value_dim);
             attention::forward(shape, span.len(), query, key, value, out, &mut tape.scratch.attention);
         }
         layer.output.apply(&layer_tape.attended, &mut tape.stream, rows, true);
@@ -363,7 +370,8 @@ impl Transformer {
         match self.config.attention {
             Attention::Mla => {
                 let width = shape.heads * shape.query_dim;
-                let (nope, up_head) = (self.config.qk_nope_head_dim, self.config.qk_nope_head_dim + shape.value_dim);
+                let (nope, up_head) =
+                    (self.config.qk_nope_head_dim, self.config.qk_nope_head_dim + shape.value_dim);
                 (
                     at(query, width, 0, shape.query_dim),
                     at(key, width, 0, shape.query_dim),
@@ -383,7 +391,14 @@ impl Transformer {
     }
 
     /// Fills the affinities and choices of every row; takes the recorded choices where the batch has them.
-    fn choose(&self, router: &Linear, sparse: usize, batch: &[Sequence<'_>], tape: &mut LayerTape, rows: usize) {
+    fn choose(
+        &self,
+        router: &Linear,
+        sparse: usize,
+        batch: &[Sequence<'_>],
+        tape: &mut LayerTape,
+        rows: usize,
+    ) {
         let rule = self.rule();
         self.score_experts(router, tape, rows);
         let bias = &self.parameters.expert_biases[sparse];
@@ -399,7 +414,9 @@ impl Transformer {
                         choices.copy_from_slice(&routes[at..at + rule.chosen]);
                     }
                 }
-                None => rule.choose(&tape.affinities[start * rule.experts..end * rule.experts], bias, choices),
+                None => {
+                    rule.choose(&tape.affinities[start * rule.experts..end * rule.experts], bias, choices)
+                }
             }
             start = end;
         }
@@ -431,7 +448,13 @@ impl Transformer {
     /// Adds to `gradient` (of the parameters' layout), given the gradient of the log-probabilities of the last forward.
     ///
     /// `balance_weight` is the weight of each sequence's balance loss; 0 leaves it out.
-    pub fn backward(&self, dlog_probabilities: &[f32], balance_weight: f32, tape: &mut Tape, gradient: &mut [f32]) {
+    pub fn backward(
+        &self,
+        dlog_probabilities: &[f32],
+        balance_weight: f32,
+        tape: &mut Tape,
+        gradient: &mut [f32],
+    ) {
         let hidden = self.config.hidden_size;
         let layout = &self.parameters.layout;
         let rows = tape.rows();
@@ -457,7 +480,15 @@ impl Transformer {
         }
         for (number, (layer, places)) in self.layers.iter().zip(&layout.layers).enumerate().rev() {
             let mut layer_tape = std::mem::take(&mut tape.layers[number]);
-            self.feed_forward_backward(layer, places, balance_weight, tape, &mut layer_tape, &mut scratch, gradient);
+            self.feed_forward_backward(
+                layer,
+                places,
+                balance_weight,
+                tape,
+                &mut layer_tape,
+                &mut scratch,
+                gradient,
+            );
             self.attend_backward(layer, places, tape, &mut layer_tape, &mut scratch, gradient);
             tape.layers[number] = layer_tape;
         }
@@ -488,7 +519,10 @@ impl Transformer {
             (FeedForward::Dense(swiglu), _) => {
                 layer_tape.dense.backward(swiglu, dstream, x, dnormed, rows, dinner, gradient);
             }
-            (FeedForward::Experts { router, routed, shared }, FeedForwardPlaces::Experts { routed: places, .. }) => {
+            (
+                FeedForward::Experts { router, routed, shared },
+                FeedForwardPlaces::Experts { routed: places, .. },
+            ) => {
                 if let Some(shared) = shared {
                     layer_tape.dense.backward(shared, dstream, x, dnormed, rows, dinner, gradient);
                 }
@@ -548,7 +582,9 @@ impl Transformer {
         let shape = self.attention_shape();
         let (heads, query_dim, value_dim) = (shape.heads, shape.query_dim, shape.value_dim);
         let rows = tape.rows();
-        let Scratch { attention, gathered, dstream, dnormed, dinner, dlatent, dquery, dkey, dkey_value, .. } = scratch;
+        let Scratch {
+            attention, gathered, dstream, dnormed, dinner, dlatent, dquery, dkey, dkey_value, ..
+        } = scratch;
         let dattended = sized(dinner, rows * heads * value_dim);
         layer.output.backward(dstream, &layer_tape.attended, dattended, rows, false, gradient);
         let dquery = sized(dquery, rows * heads * query_dim);
@@ -578,7 +614,8 @@ impl Transformer {
                 Projections::Mla { query_down, query_up, key_value_down, key_value_up, .. },
                 AttentionPlaces::Mla { query_down: query_places, key_value_norm, .. },
             ) => {
-                let (rank, rope, nope) = (config.kv_lora_rank, config.qk_rope_head_dim, config.qk_nope_head_dim);
+                let (rank, rope, nope) =
+                    (config.kv_lora_rank, config.qk_rope_head_dim, config.qk_nope_head_dim);
                 let dlatent = zeroed(dlatent, rows * (rank + rope));
                 // The forward's buffers are read no more, so the gradients of key and value take their place.
                 let dup = &mut layer_tape.key_value;
@@ -629,7 +666,8 @@ impl Transformer {
                     joint[..query_width].copy_from_slice(&dquery[row * query_width..(row + 1) * query_width]);
                     joint[query_width..query_width + key_width]
                         .copy_from_slice(&dkey[row * key_width..(row + 1) * key_width]);
-                    joint[query_width + key_width..].copy_from_slice(&dvalue[row * key_width..(row + 1) * key_width]);
+                    joint[query_width + key_width..]
+                        .copy_from_slice(&dvalue[row * key_width..(row + 1) * key_width]);
                     for head in joint.chunks_exact_mut(query_dim).take(heads + shape.key_heads) {
                         self.rotary.turn_back(head, tape.positions[row] as usize);
                     }
@@ -639,7 +677,12 @@ impl Transformer {
             _ => unreachable!("layers are built from the same places"),
         }
         let place = &places.attention_norm;
-        layer_tape.attention_norm.backward(dnormed, self.parameters.at(place), dstream, &mut gradient[place.clone()]);
+        layer_tape.attention_norm.backward(
+            dnormed,
+            self.parameters.at(place),
+            dstream,
+            &mut gradient[place.clone()],
+        );
     }
 }
 

@@ -159,7 +159,8 @@ fn recorded_routes_are_taken_again_and_still_teach_the_router() {
     close(&tape.log_probabilities, &expected.to_vec1::<f32>().unwrap(), 2e-5, "log-probabilities");
     let mut gradient = vec![0.0; policy.parameters.layout.len];
     policy.backward(&[1.0; 10], 0.0, &mut tape, &mut gradient);
-    let router = policy.parameters.layout.slots.iter().find(|slot| slot.name.ends_with("mlp.gate.weight")).unwrap();
+    let router =
+        policy.parameters.layout.slots.iter().find(|slot| slot.name.ends_with("mlp.gate.weight")).unwrap();
     assert!(gradient[router.range.clone()].iter().any(|value| *value != 0.0));
 }
 
@@ -212,7 +213,11 @@ fn the_decoder_agrees_with_the_training_forward_for_every_setting() {
         for (layer, choices) in tape.choices().enumerate() {
             for (row, choices) in choices.chunks_exact(config.num_experts_per_tok).enumerate() {
                 let at = (row * sparse + layer) * config.num_experts_per_tok;
-                assert_eq!(choices, &routes[at..at + config.num_experts_per_tok], "{name}: routes of row {row}");
+                assert_eq!(
+                    choices,
+                    &routes[at..at + config.num_experts_per_tok],
+                    "{name}: routes of row {row}"
+                );
             }
         }
     }

@@ -71,6 +71,7 @@ pub(super) struct Absorbed {
     pub(super) value: Packed,
 }
 
+#[allow(clippy::large_enum_variant, reason = "a handful exist, one a layer")]
 pub(super) enum Projections {
     Mla {
         query_down: Option<Linear>,
@@ -82,6 +83,7 @@ pub(super) enum Projections {
     Gqa(Linear),
 }
 
+#[allow(clippy::large_enum_variant, reason = "a handful exist, one a layer")]
 pub(super) enum FeedForward {
     Dense(Swiglu),
     Experts { router: Linear, routed: Vec<Expert>, shared: Option<Swiglu> },
@@ -108,8 +110,12 @@ impl Transformer {
     /// A policy with these weights.
     pub fn new(config: Config, parameters: Parameters) -> Self {
         let is_interleaved = config.attention == Attention::Mla;
-        let rotary =
-            Rotary::new(config.rotary_dim(), config.rope_theta, config.max_position_embeddings, is_interleaved);
+        let rotary = Rotary::new(
+            config.rotary_dim(),
+            config.rope_theta,
+            config.max_position_embeddings,
+            is_interleaved,
+        );
         let layers = parameters.layout.layers.iter().map(Layer::unpacked).collect();
         let mut transformer = Self { config, parameters, layers, head: Linear::default(), rotary };
         transformer.repack();
@@ -163,7 +169,11 @@ impl Transformer {
                 }
                 (
                     FeedForward::Experts { router, routed, shared },
-                    FeedForwardPlaces::Experts { router: place, routed: routed_places, shared: shared_places },
+                    FeedForwardPlaces::Experts {
+                        router: place,
+                        routed: routed_places,
+                        shared: shared_places,
+                    },
                 ) => {
                     router.pack(parameters, place, config.n_routed_experts, hidden);
                     let width = config.moe_intermediate_size;

@@ -102,8 +102,9 @@ fn step(
     let flops_before = session.ledger.flops();
     let scored = roll_out_and_score(session, stage, settings, learner)?;
     let advantages: Vec<Vec<Option<f64>>> = scored.iter().map(|group| advantages(settings, group)).collect();
-    let used: Vec<usize> =
-        (0..scored.len()).filter(|at| settings.flat_groups == FlatGroups::Keep || !is_flat(&rewards(&scored[*at]))).collect();
+    let used: Vec<usize> = (0..scored.len())
+        .filter(|at| settings.flat_groups == FlatGroups::Keep || !is_flat(&rewards(&scored[*at])))
+        .collect();
     let mean_reward = mean(scored.iter().flat_map(rewards));
     remember(session, settings, learner, mean_reward);
     let samples: Vec<Vec<Sample<'_>>> =
@@ -113,7 +114,17 @@ fn step(
     if is_due(learner.step, settings.kl_reference_every) && learner.reference.is_some() {
         learner.reference = Some(Snapshot::of(&session.policy));
     }
-    log(session, stage, settings, learner, &scored, &advantages, used.len(), &updated, (started, flops_before))?;
+    log(
+        session,
+        stage,
+        settings,
+        learner,
+        &scored,
+        &advantages,
+        used.len(),
+        &updated,
+        (started, flops_before),
+    )?;
     let stop = settings.early_stop;
     Ok(stop.is_some_and(|stop| learner.recent.len() >= stop.window && window_mean(learner) >= stop.reward))
 }
@@ -175,7 +186,8 @@ fn roll_out_and_score(
         let account = session.ledger.account(&stage.name);
         account.tokens_generated += rollout.decode_tokens;
         account.verifier_calls += (missing * settings.group_size) as u64;
-        account.correct += scored.iter().flat_map(|group| &group.judged).filter(|one| one.is_correct()).count() as u64;
+        account.correct +=
+            scored.iter().flat_map(|group| &group.judged).filter(|one| one.is_correct()).count() as u64;
 
         if round + 1 < rounds {
             kept.extend(scored.into_iter().filter(|group| !is_flat(&rewards(group))));
@@ -199,7 +211,9 @@ fn questions(
     learner.asked += count as u64;
     // The corpus of a pretraining counts from 0; half of the numbers lie between the two.
     let number = |index: u64| (1 << 63) + index;
-    Ok((first..learner.asked).map(|index| dataset.task(Split::Train, number(index))).collect::<Result<_, _>>()?)
+    Ok((first..learner.asked)
+        .map(|index| dataset.task(Split::Train, number(index)))
+        .collect::<Result<_, _>>()?)
 }
 
 /// The rewards of those members of a group that count.
@@ -302,10 +316,7 @@ fn one_update(
             }
         },
     };
-    let size = BatchSize {
-        sequences: minibatch.len(),
-        tokens: minibatch.iter().map(Sample::length).sum(),
-    };
+    let size = BatchSize { sequences: minibatch.len(), tokens: minibatch.iter().map(Sample::length).sum() };
     let sequences: Vec<Sequence<'_>> = minibatch.iter().map(Sample::sequence).collect();
     let rows: u64 = sequences.iter().map(|sequence| sequence.rows() as u64).sum();
     let balance = session.policy.config.aux_loss_alpha / sequences.len() as f32;
@@ -529,16 +540,21 @@ fn log(
     set("length_max", json!(lengths.iter().copied().fold(0.0, f64::max)));
     set("truncated_share", json!(mean(completions.iter().map(|one| f64::from(!one.is_finished)))));
     set("format_rate", json!(share(&|one| one.is_well_formed)));
-    set("groups_used_share", json!(scored.iter().filter(|group| !is_flat(&rewards(group))).count() as f64 / scored.len() as f64));
+    set(
+        "groups_used_share",
+        json!(scored.iter().filter(|group| !is_flat(&rewards(group))).count() as f64 / scored.len() as f64),
+    );
     set("groups", json!(scored.len()));
     set("groups_in_update", json!(used));
-    let reflects = |one: &Judged| {
-        one.behaviours.verifications + one.behaviours.backtracks + one.behaviours.restarts > 0
-    };
+    let reflects =
+        |one: &Judged| one.behaviours.verifications + one.behaviours.backtracks + one.behaviours.restarts > 0;
     set("reflection_rate", json!(share(&reflects)));
     set("backtracks", json!(mean(judged.iter().map(|one| f64::from(one.behaviours.backtracks)))));
     set("thinking_share", json!(share(&|one| one.is_thinking)));
-    set("verifier_errors", json!(judged.iter().filter(|one| one.verdict.outcome == thinkling_verifiers::Outcome::Error).count()));
+    set(
+        "verifier_errors",
+        json!(judged.iter().filter(|one| one.verdict.outcome == thinkling_verifiers::Outcome::Error).count()),
+    );
     for (name, value) in [("accuracy_thinking", accuracy_of(true)), ("accuracy_direct", accuracy_of(false))] {
         if let Some(value) = value {
             set(name, json!(value));
