@@ -187,6 +187,7 @@ pub fn load_max_over_mean(loads: &[Vec<u64>]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::experts::Rule;
     use crate::policy::tests::{policy, random_tokens, small};
 
     #[test]
@@ -239,5 +240,30 @@ mod tests {
         assert_eq!(biases, [[0.375, 0.5, 0.5, 0.625]]);
         assert_eq!(load_max_over_mean(&[vec![4, 2, 2, 0], vec![1, 1, 1, 1]]), Some(2.0));
         assert_eq!(load_max_over_mean(&[]), None);
+    }
+
+    #[test]
+    fn a_skewed_router_comes_to_balance_by_bias_alone() {
+        let rule = Rule { experts: 16, chosen: 2, normalise: true, scale: 1.0 };
+        let mut biases = vec![vec![0.0; 16]];
+        let mut stream = thinkling_datasets::seed::Stream::at("skewed router", 0, &[]);
+        let mut last = Vec::new();
+        for step in 0..3000 {
+            // Expert 0 is liked best, expert 15 least, by more than chance.
+            let affinities: Vec<f32> = (0..256 * 16)
+                .map(|at| (0.5 + 0.02 * (8.0 - (at % 16) as f64) + 0.05 * stream.normal()) as f32)
+                .collect();
+            let mut choices = vec![0; 256 * 2];
+            rule.choose(&affinities, &biases[0], &mut choices);
+            let mut loads = vec![vec![0; 16]];
+            choices.iter().for_each(|choice| loads[0][usize::from(*choice)] += 1);
+            if step >= 2900 {
+                last.push(loads[0].clone());
+            }
+            balance_biases(&mut biases, &loads, 0.001);
+        }
+        let sums: Vec<u64> = (0..16).map(|expert| last.iter().map(|loads| loads[expert]).sum()).collect();
+        let violation = load_max_over_mean(&[sums]).unwrap() - 1.0;
+        assert!(violation < 0.1, "{violation}");
     }
 }

@@ -274,3 +274,81 @@ pub fn backward(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::twin::{assert_near, gradient, random, single};
+    use super::*;
+
+    /// The twin: query, key and value, each `[time, heads, width]`, one behind the other.
+    fn plain(x: &[f64], shape: Shape, time: usize) -> Vec<f64> {
+        let Shape { heads, key_heads, query_dim, value_dim } = shape;
+        let (query, rest) = x.split_at(time * heads * query_dim);
+        let (key, value) = rest.split_at(time * key_heads * query_dim);
+        let mut out = vec![0.0; time * heads * value_dim];
+        for t in 0..time {
+            for head in 0..heads {
+                let key_head = head * key_heads / heads;
+                let scores: Vec<f64> = (0..=t)
+                    .map(|s| {
+                        let product = |i| {
+                            query[(t * heads + head) * query_dim + i]
+                                * key[(s * key_heads + key_head) * query_dim + i]
+                        };
+                        (0..query_dim).map(product).sum::<f64>() / (query_dim as f64).sqrt()
+                    })
+                    .collect();
+                let total: f64 = scores.iter().map(|score| score.exp()).sum();
+                for (s, score) in scores.iter().enumerate() {
+                    for i in 0..value_dim {
+                        out[(t * heads + head) * value_dim + i] +=
+                            score.exp() / total * value[(s * key_heads + key_head) * value_dim + i];
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn value_and_gradient_agree_with_the_twin() {
+        for (heads, key_heads, query_dim, value_dim, time) in
+            [(2, 2, 6, 3, 5), (4, 1, 4, 5, 33), (4, 2, 8, 8, 9)]
+        {
+            let shape = Shape { heads, key_heads, query_dim, value_dim };
+            let widths = [heads * query_dim, key_heads * query_dim, key_heads * value_dim];
+            let x = random(time * widths.iter().sum::<usize>(), time as u64);
+            let dy = random(time * heads * value_dim, 97);
+            let numbers = single(&x);
+            let (query, rest) = numbers.split_at(time * widths[0]);
+            let (key, value) = rest.split_at(time * widths[1]);
+            let packed = |data, head: usize, row: usize| Heads { data, row, head };
+            let query = packed(query, query_dim, widths[0]);
+            let key = packed(key, query_dim, widths[1]);
+            let value = packed(value, value_dim, widths[2]);
+            let mut scratch = Scratch::default();
+            let mut out = vec![0.0; time * heads * value_dim];
+            let place = HeadsMut::packed(&mut out, 0, heads, value_dim);
+            forward(shape, time, query, key, value, place, &mut scratch);
+            assert_near(&out, &plain(&x, shape, time), 2e-6, "value");
+            let dout = single(&dy);
+            let dout = packed(&dout, value_dim, heads * value_dim);
+            let (mut dquery, mut dkey, mut dvalue) =
+                (vec![0.0; time * widths[0]], vec![0.0; time * widths[1]], vec![0.0; time * widths[2]]);
+            backward(
+                shape,
+                time,
+                query,
+                key,
+                value,
+                dout,
+                HeadsMut::packed(&mut dquery, 0, heads, query_dim),
+                HeadsMut::packed(&mut dkey, 0, key_heads, query_dim),
+                HeadsMut::packed(&mut dvalue, 0, key_heads, value_dim),
+                &mut scratch,
+            );
+            let exact = gradient(&x, &dy, |x| plain(x, shape, time));
+            assert_near(&[dquery, dkey, dvalue].concat(), &exact, 1e-5, "gradient");
+        }
+    }
+}

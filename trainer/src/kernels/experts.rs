@@ -363,6 +363,9 @@ mod tests {
     fn the_balance_loss_is_one_at_balance_and_its_gradient_is_the_difference_quotient() {
         let even = [0.5; 8];
         assert!((balance(&even, &[0, 1, 2, 3]) - 1.0).abs() < 1e-9);
+        // All on two experts, evenly: experts over chosen, which is the worst there is.
+        let collapsed = [0.5, 0.5, 0.0, 0.0, 0.5, 0.5, 0.0, 0.0];
+        assert!((balance(&collapsed, &[0, 1, 1, 0]) - 2.0).abs() < 1e-9);
         let affinities = [0.2, 0.7, 0.4, 0.9, 0.6, 0.1, 0.8, 0.3];
         let choices = [3, 1, 2, 0];
         let mut gradient = [0.0; 8];

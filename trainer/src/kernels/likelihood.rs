@@ -134,3 +134,64 @@ impl Head<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::twin::{assert_near, gradient, random, single};
+    use super::*;
+
+    /// The twin: the rows of `hidden`, then the head.
+    fn plain(x: &[f64], targets: &[u32], hidden: usize, vocabulary: usize, temperature: f64) -> Vec<f64> {
+        let (rows, head) = x.split_at(x.len() - vocabulary * hidden);
+        rows.chunks(hidden)
+            .zip(targets)
+            .map(|(row, target)| {
+                let logits: Vec<f64> = head
+                    .chunks(hidden)
+                    .map(|column| row.iter().zip(column).map(|(x, w)| x * w).sum::<f64>() / temperature)
+                    .collect();
+                logits[*target as usize] - logits.iter().map(|logit| logit.exp()).sum::<f64>().ln()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn value_and_gradient_agree_with_the_twin() {
+        let (rows, hidden, vocabulary, temperature) = (BLOCK + 3, 6, 11, 0.7);
+        let x = random((rows + vocabulary) * hidden, 1);
+        let targets: Vec<u32> = (0..rows as u32).map(|row| row * 7 % vocabulary as u32).collect();
+        let numbers = single(&x);
+        let (input, weight) = numbers.split_at(rows * hidden);
+        let (mut forward, mut backward) = (Packed::default(), Packed::default());
+        forward.pack_transposed(weight, vocabulary, hidden);
+        backward.pack_straight(weight, vocabulary, hidden);
+        let head = Head {
+            forward: &forward,
+            backward: &backward,
+            vocabulary,
+            hidden,
+            inverse_temperature: 1.0 / temperature as f32,
+        };
+        let (mut chosen, mut entropies, mut logits) = (vec![0.0; rows], vec![0.0; rows], Vec::new());
+        head.forward(input, &targets, &mut chosen, &mut entropies, &mut logits);
+        let twin = |x: &[f64]| plain(x, &targets, hidden, vocabulary, temperature);
+        assert_near(&chosen, &twin(&x), 2e-6, "value");
+        // The entropy is the mean surprise, over all tokens as targets.
+        let surprise = |target: u32| plain(&x, &vec![target; rows], hidden, vocabulary, temperature);
+        let all: Vec<Vec<f64>> = (0..vocabulary as u32).map(surprise).collect();
+        let exact: Vec<f64> =
+            (0..rows).map(|row| all.iter().map(|of| -of[row].exp() * of[row]).sum()).collect();
+        assert_near(&entropies, &exact, 2e-6, "entropy");
+        let dchosen = random(rows, 2);
+        let (mut dhidden, mut dhead) = (vec![0.0; rows * hidden], vec![0.0; vocabulary * hidden]);
+        head.backward(input, &targets, &single(&dchosen), &mut dhidden, &mut dhead, &mut logits);
+        assert_near(&[dhidden, dhead].concat(), &gradient(&x, &dchosen, twin), 1e-5, "gradient");
+    }
+
+    #[test]
+    fn an_impossible_token_has_no_entropy_and_no_nan() {
+        let mut row = [0.0, f32::NEG_INFINITY, 0.0];
+        assert!((probabilities(&mut row, 1.0) - 2f32.ln()).abs() < 1e-6);
+        assert_eq!(row, [0.5, 0.0, 0.5]);
+    }
+}

@@ -118,3 +118,46 @@ fn count_flops(flops: usize) {
 pub fn flops_executed() -> u64 {
     FLOPS.with(Cell::get)
 }
+
+/// The twins' common ground: gradients by central differences in float64.
+#[cfg(test)]
+mod twin {
+    use thinkling_datasets::seed::Stream;
+
+    /// `length` normal numbers.
+    pub(super) fn random(length: usize, seed: u64) -> Vec<f64> {
+        let mut stream = Stream::at("kernel test", seed, &[]);
+        (0..length).map(|_| stream.normal()).collect()
+    }
+
+    /// As float32.
+    pub(super) fn single(values: &[f64]) -> Vec<f32> {
+        values.iter().map(|value| *value as f32).collect()
+    }
+
+    /// Asserts that `ours` is near `exact`, relative to the greatest of it.
+    pub(super) fn assert_near(ours: &[f32], exact: &[f64], tolerance: f64, what: &str) {
+        assert_eq!(ours.len(), exact.len(), "{what}");
+        let scale = exact.iter().fold(1.0f64, |top, value| top.max(value.abs()));
+        for (at, (ours, exact)) in ours.iter().zip(exact).enumerate() {
+            assert!(
+                (f64::from(*ours) - exact).abs() <= tolerance * scale,
+                "{what}[{at}]: {ours} against {exact}"
+            );
+        }
+    }
+
+    /// The gradient of `Σ weight · f(x)` by central differences.
+    pub(super) fn gradient(x: &[f64], weights: &[f64], f: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
+        let value = |x: &[f64]| f(x).iter().zip(weights).map(|(y, weight)| y * weight).sum::<f64>();
+        (0..x.len())
+            .map(|at| {
+                let step = 1e-5 * x[at].abs().max(1.0);
+                let (mut up, mut down) = (x.to_vec(), x.to_vec());
+                up[at] += step;
+                down[at] -= step;
+                (value(&up) - value(&down)) / (2.0 * step)
+            })
+            .collect()
+    }
+}

@@ -54,3 +54,38 @@ dispatch! {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::twin::{assert_near, gradient, random, single};
+
+    const EPSILON: f64 = 1e-3;
+
+    /// The twin: `weight` follows the rows in `x`.
+    fn plain(x: &[f64], width: usize) -> Vec<f64> {
+        let (rows, weight) = x.split_at(x.len() - width);
+        rows.chunks(width)
+            .flat_map(|row| {
+                let root = (row.iter().map(|x| x * x).sum::<f64>() / width as f64 + EPSILON).sqrt();
+                row.iter().zip(weight).map(move |(x, weight)| x / root * weight).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn value_and_gradient_agree_with_the_twin() {
+        for width in [1, 5, 16, 37, 64] {
+            let rows = 3;
+            let x = random((rows + 1) * width, width as u64);
+            let dy = random(rows * width, 99);
+            let (input, weight) = (single(&x[..rows * width]), single(&x[rows * width..]));
+            let (mut y, mut inverse) = (vec![0.0; rows * width], vec![0.0; rows]);
+            super::forward(&input, width, &weight, EPSILON as f32, &mut y, &mut inverse);
+            assert_near(&y, &plain(&x, width), 1e-6, "value");
+            let (mut dx, mut dweight) = (vec![0.0; rows * width], vec![0.0; width]);
+            super::backward(&single(&dy), &input, width, &weight, &inverse, &mut dx, &mut dweight);
+            let exact = gradient(&x, &dy, |x| plain(x, width));
+            assert_near(&[dx, dweight].concat(), &exact, 1e-5, "gradient");
+        }
+    }
+}

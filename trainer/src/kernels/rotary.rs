@@ -47,3 +47,29 @@ impl Rotary {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_depend_on_the_distance_alone_and_turning_back_undoes() {
+        for is_interleaved in [true, false] {
+            let rotary = Rotary::new(6, 100.0, 20, is_interleaved);
+            let (query, key) = ([0.3, -1.0, 0.7, 2.0, 0.1, 0.5], [1.0, 0.2, -0.4, 0.9, 1.5, -2.0]);
+            let score = |q: usize, k: usize| {
+                let (mut query, mut key) = (query, key);
+                rotary.turn(&mut query, q);
+                rotary.turn(&mut key, k);
+                query.iter().zip(key).map(|(q, k)| q * k).sum::<f32>()
+            };
+            assert!((score(3, 1) - score(17, 15)).abs() < 1e-5);
+            assert!((score(3, 1) - score(4, 1)).abs() > 1e-3);
+            let mut turned = query;
+            rotary.turn(&mut turned, 7);
+            assert_ne!(turned, query);
+            rotary.turn_back(&mut turned, 7);
+            assert!(turned.iter().zip(query).all(|(a, b)| (a - b).abs() < 1e-6));
+        }
+    }
+}

@@ -28,3 +28,38 @@ dispatch! {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::twin::{assert_near, gradient, random, single};
+
+    fn plain(gate_up: &[f64], width: usize) -> Vec<f64> {
+        gate_up
+            .chunks(2 * width)
+            .flat_map(|row| {
+                (0..width).map(|i| row[i] / (1.0 + (-row[i]).exp()) * row[width + i]).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn value_and_gradient_agree_with_the_twin() {
+        for width in [1, 7, 16, 33] {
+            let x = random(3 * 2 * width, width as u64);
+            let dy = random(3 * width, 98);
+            let mut gate_up = single(&x);
+            let mut y = vec![0.0; 3 * width];
+            super::forward(&gate_up, width, &mut y);
+            assert_near(&y, &plain(&x, width), 1e-6, "value");
+            super::backward(&single(&dy), width, &mut gate_up);
+            assert_near(&gate_up, &gradient(&x, &dy, |x| plain(x, width)), 1e-5, "gradient");
+        }
+    }
+
+    #[test]
+    fn large_gates_do_not_overflow() {
+        let mut y = [0.0; 2];
+        super::forward(&[200.0, -200.0, 3.0, 3.0], 2, &mut y);
+        assert!((y[0] - 600.0).abs() < 1e-3 && y[1].abs() < 1e-30, "{y:?}");
+    }
+}

@@ -1,7 +1,8 @@
 //! One token at a time, with a cache: the policy as rollouts use it.
 //!
 //! A group of samples shares the cache of its prompt, which is computed and stored once. Latent attention keeps only
-//! the latent and the rotary key of a token, and attends to latents with absorbed projections. No row's result depends
+//! the latent and the rotary key of a token (the latent twice, once for each of the two products that read it), and
+//! attends to latents with absorbed projections. No row's result depends
 //! on the rows that are decoded beside it, so sequences may leave a batch, and batches may be cut, at will.
 
 use super::config::Attention;
