@@ -123,7 +123,12 @@ pub(crate) fn main() -> ExitCode {
         if !is_broken_pipe {
             #[allow(clippy::print_stderr, reason = "this is where errors go")]
             {
-                eprintln!("error: {:#}", failure.error);
+                if failure.error.is::<thinkling::recipe::RecipeErrors>() {
+                    // Each mistake in it begins with this word already.
+                    eprintln!("{}", failure.error);
+                } else {
+                    eprintln!("error: {:#}", failure.error);
+                }
             }
         }
         failure.code

@@ -122,7 +122,7 @@ impl Default for Model {
             tie_word_embeddings: false,
             learned_positions: true,
             max_position_embeddings: None,
-            initializer_range: 0.02,
+            initializer_range: 0.05,
         }
     }
 }
