@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub mod answer;
+pub mod code;
 pub mod exact;
 pub mod format;
+pub mod lines;
 
 /// One completion to be judged, with what is known of the task it answers.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +119,7 @@ pub struct Row {
 }
 
 /// The table of verifiers: one row each.
-pub const VERIFIERS: &[Row] = &[exact::ROW, format::ROW];
+pub const VERIFIERS: &[Row] = &[exact::ROW, format::ROW, code::ROW];
 
 /// The row named `name`.
 pub fn find(name: &str) -> Option<&'static Row> {

@@ -1,0 +1,112 @@
+//! A program as the answer: judged by running it on tests, behind a wall.
+//!
+//! The expected values never leave this process. The program runs in an interpreter of a worker process (see
+//! [`worker`]), gets one input at a time and answers with plain data, which is compared here. A program can thus
+//! forge nothing but a value that it could have returned anyway. A worker that is lost is replaced and the item is
+//! tried once more; what then still fails is an `error`, never a wrong answer.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{Row, SettingsError, settings};
+
+pub mod worker;
+
+#[cfg(target_os = "linux")]
+mod client;
+#[cfg(target_os = "linux")]
+mod data;
+#[cfg(target_os = "linux")]
+mod frames;
+#[cfg(target_os = "linux")]
+mod judge;
+#[cfg(target_os = "linux")]
+mod protocol;
+#[cfg(target_os = "linux")]
+mod run;
+#[cfg(target_os = "linux")]
+mod sandbox;
+#[cfg(target_os = "linux")]
+mod seccomp;
+#[cfg(target_os = "linux")]
+mod source;
+#[cfg(target_os = "linux")]
+mod spec;
+#[cfg(target_os = "linux")]
+mod zygote;
+
+#[cfg(target_os = "linux")]
+pub use judge::Code;
+#[cfg(target_os = "linux")]
+pub use protocol::{Probe, Tier};
+
+/// The row of the table.
+pub const ROW: Row = Row {
+    name: "code",
+    about: "a Python program passes the tests of the item's spec, run in a sandbox",
+    build: |value| build(settings::<Settings>("code", value)?),
+};
+
+#[cfg(target_os = "linux")]
+fn build(settings: Settings) -> Result<Box<dyn crate::Verifier>, SettingsError> {
+    Ok(Box::new(Code::new(settings)?))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn build(_: Settings) -> Result<Box<dyn crate::Verifier>, SettingsError> {
+    Err(refusal("programs are judged on Linux only: this system has neither Landlock nor seccomp"))
+}
+
+fn refusal(message: impl Into<String>) -> SettingsError {
+    SettingsError { verifier: "code", message: message.into() }
+}
+
+/// How passed tests become a score.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Credit {
+    /// 1 where every test passes, else 0.
+    #[default]
+    All,
+    /// The share of the tests that pass.
+    Fraction,
+    /// The share of the tests that pass before the first that fails.
+    FirstFailure,
+}
+
+/// How programs are run; the limits and the credit hold where the item's spec gives none.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The interpreter; empty for the first on the path that works.
+    pub python: String,
+    /// How passed tests become a score.
+    pub partial: Credit,
+    /// Wall-clock seconds for all tests of an item together.
+    pub time_limit_s: f64,
+    /// Address space of a program, in MiB.
+    pub memory_mb: u64,
+    /// Bytes of one returned value, or of what one run prints.
+    pub output_limit_bytes: usize,
+    /// Whether to run programs behind resource limits alone where the machine offers no isolation.
+    #[serde(rename = "unsafe")]
+    pub unsafe_allowed: bool,
+    /// The program to start as worker, whose `main` begins with [`worker::main_if_worker`]; by default this one.
+    pub worker: Option<PathBuf>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            python: String::new(),
+            partial: Credit::All,
+            time_limit_s: 5.0,
+            memory_mb: 512,
+            output_limit_bytes: 1 << 20,
+            unsafe_allowed: false,
+            worker: None,
+        }
+    }
+}
