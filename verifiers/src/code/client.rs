@@ -28,7 +28,9 @@ pub(super) enum ClientError {
     Io(#[from] io::Error),
     #[error("{0}")]
     Refused(String),
-    #[error("the worker process sent no message of ours; does its main function begin with main_if_worker()?")]
+    #[error(
+        "the worker process sent no message of ours; does its main function begin with main_if_worker()?"
+    )]
     Stranger,
 }
 
@@ -63,7 +65,8 @@ impl Client {
         }
         client.send(&serde_json::to_vec(hello).map_err(io::Error::from)?)?;
         let answer = client.receive()?;
-        let probe: Result<Probe, String> = serde_json::from_slice(&answer).map_err(|_| ClientError::Stranger)?;
+        let probe: Result<Probe, String> =
+            serde_json::from_slice(&answer).map_err(|_| ClientError::Stranger)?;
         Ok((client, probe.map_err(ClientError::Refused)?))
     }
 

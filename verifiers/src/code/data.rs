@@ -367,8 +367,16 @@ mod tests {
 
     #[test]
     fn forged_bytes_are_refused() {
-        for bad in [&b""[..], b"x", b"i\x02\0\0\0-0", b"i\x03\0\0\0007", b"l\xff\xff\xff\xff", b"NN", b"f\0", b"s\x01\0\0\0\xff"]
-        {
+        for bad in [
+            &b""[..],
+            b"x",
+            b"i\x02\0\0\0-0",
+            b"i\x03\0\0\x00007",
+            b"l\xff\xff\xff\xff",
+            b"NN",
+            b"f\0",
+            b"s\x01\0\0\0\xff",
+        ] {
             assert_eq!(Data::decode(bad), Err(DecodeError), "{bad:?}");
         }
         let deep = b"l\x01\0\0\0".repeat(MAX_DEPTH + 2);

@@ -27,11 +27,6 @@ impl Deadline {
     pub(crate) fn has_passed(&self) -> bool {
         self.left().is_zero()
     }
-
-    /// The earlier of both.
-    pub(crate) fn min(self, other: Self) -> Self {
-        Self(self.0.min(other.0))
-    }
 }
 
 /// Waits until one of `fds` is ready or the deadline passes; the events of each, empty where nothing happened.

@@ -8,7 +8,7 @@ use super::protocol::{Hello, Probe};
 use super::run::{Tally, Trouble, run};
 use super::source::{MAX_SOURCE_BYTES, program};
 use super::spec::Spec;
-use super::{Settings, refusal};
+use super::{Settings, Tier, refusal};
 use crate::{Item, Outcome, SettingsError, Verdict, Verifier};
 
 /// Judges programs by running them; any number of threads may ask at once, each gets a worker of its own.
@@ -30,8 +30,9 @@ impl Code {
             // Not its name on the disk, which a new build may have taken meanwhile.
             None => PathBuf::from("/proc/self/exe"),
         };
-        let pythons = if settings.python.is_empty() { pythons_on_path() } else { vec![settings.python.clone()] };
-        let mut hello = Hello { pythons, unsafe_allowed: settings.unsafe_allowed };
+        let pythons =
+            if settings.python.is_empty() { pythons_on_path() } else { vec![settings.python.clone()] };
+        let mut hello = Hello { pythons, tiers: tiers(&settings)? };
         let (client, probe) = Client::start(&worker, &hello).map_err(|error| match error {
             ClientError::Refused(why) => refusal(format!(
                 "no isolated interpreter: {why}. Install python3 (3.9 or later) and run on Linux 5.13 or later \
@@ -40,6 +41,7 @@ impl Code {
             other => refusal(other.to_string()),
         })?;
         hello.pythons = vec![probe.python.clone()];
+        hello.tiers = vec![probe.tier];
         Ok(Self { settings, worker, hello, probe, idle: Mutex::new(vec![client]) })
     }
 
@@ -117,6 +119,18 @@ fn verdict(tally: &Tally, spec: &Spec, program: &str) -> Verdict {
     let verdict = Verdict::partial(score, program, tally.reason());
     debug_assert_eq!(verdict.outcome, Outcome::Wrong);
     verdict
+}
+
+/// The isolations that the settings allow, strongest first.
+fn tiers(settings: &Settings) -> Result<Vec<Tier>, SettingsError> {
+    match (settings.isolation, settings.unsafe_allowed) {
+        (Some(Tier::Limits), false) => {
+            Err(refusal("`isolation = \"limits\"` is none; it needs `unsafe = true`"))
+        }
+        (Some(tier), _) => Ok(vec![tier]),
+        (None, false) => Ok(vec![Tier::Namespaces, Tier::Landlock]),
+        (None, true) => Ok(vec![Tier::Namespaces, Tier::Landlock, Tier::Limits]),
+    }
 }
 
 /// Every `python3` on the path, then the usual places.

@@ -7,8 +7,7 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
 use crate::{Row, SettingsError, settings};
 
@@ -40,7 +39,7 @@ mod zygote;
 #[cfg(target_os = "linux")]
 pub use judge::Code;
 #[cfg(target_os = "linux")]
-pub use protocol::{Probe, Tier};
+pub use protocol::Probe;
 
 /// The row of the table.
 pub const ROW: Row = Row {
@@ -61,6 +60,18 @@ fn build(_: Settings) -> Result<Box<dyn crate::Verifier>, SettingsError> {
 
 fn refusal(message: impl Into<String>) -> SettingsError {
     SettingsError { verifier: "code", message: message.into() }
+}
+
+/// How a worker isolates what it runs, strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// User, process, network, mount and IPC namespaces, Landlock, seccomp and resource limits.
+    Namespaces,
+    /// Landlock, seccomp and resource limits.
+    Landlock,
+    /// Resource limits only: a program can read and change the files of its user. Needs `unsafe`.
+    Limits,
 }
 
 /// How passed tests become a score.
@@ -90,6 +101,8 @@ pub struct Settings {
     pub memory_mb: u64,
     /// Bytes of one returned value, or of what one run prints.
     pub output_limit_bytes: usize,
+    /// The only isolation to accept; by default the strongest that the machine offers.
+    pub isolation: Option<Tier>,
     /// Whether to run programs behind resource limits alone where the machine offers no isolation.
     #[serde(rename = "unsafe")]
     pub unsafe_allowed: bool,
@@ -105,6 +118,7 @@ impl Default for Settings {
             time_limit_s: 5.0,
             memory_mb: 512,
             output_limit_bytes: 1 << 20,
+            isolation: None,
             unsafe_allowed: false,
             worker: None,
         }

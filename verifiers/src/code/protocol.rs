@@ -2,25 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Tier;
+
 /// The first message to a worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Hello {
     /// Interpreters to try, best first.
     pub(crate) pythons: Vec<String>,
-    /// Whether to run programs without isolation where the machine offers none.
-    pub(crate) unsafe_allowed: bool,
-}
-
-/// How a worker isolates what it runs, strongest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Tier {
-    /// User, process, network, mount and IPC namespaces, Landlock, seccomp and resource limits.
-    Namespaces,
-    /// Landlock, seccomp and resource limits.
-    Landlock,
-    /// Resource limits only: a program can read and change the files of its user. Needs `unsafe`.
-    Limits,
+    /// Isolations to try, best first.
+    pub(crate) tiers: Vec<Tier>,
 }
 
 /// What a worker found on the machine.

@@ -1,18 +1,15 @@
 //! Runs the tests of an item on a worker and counts what passed.
 
+use super::Credit;
 use super::client::{Client, ClientError};
 use super::data::Data;
 use super::frames::Deadline;
 use super::protocol::Reply;
-use super::Credit;
 use super::spec::{Call, Limits, Run, Spec, Test, Tests};
 
 /// How long the assertions of an item may take to be taken apart or weighed, without the program.
-const JUDGING: Limits = Limits {
-    time: std::time::Duration::from_secs(10),
-    memory_bytes: 1 << 30,
-    output_bytes: 16 << 20,
-};
+const JUDGING: Limits =
+    Limits { time: std::time::Duration::from_secs(10), memory_bytes: 1 << 30, output_bytes: 16 << 20 };
 
 /// Why an item has no verdict yet.
 #[derive(Debug)]
@@ -125,9 +122,7 @@ pub(super) fn run(client: &mut Client, spec: &Spec, program: &str) -> Result<Tal
             run_programs(client, session("stdio", ""), spec, runs, equal)
         }
         Tests::Asserts(asserts) => run_asserts(client, session("expressions", ""), spec, asserts),
-        Tests::UntrustedAsserts(asserts) => {
-            run_statements(client, session("statements", ""), spec, asserts)
-        }
+        Tests::UntrustedAsserts(asserts) => run_statements(client, session("statements", ""), spec, asserts),
     }
 }
 
@@ -273,7 +268,8 @@ fn split(client: &mut Client, spec: &Spec, asserts: &[Test<String>]) -> Result<V
     for (at, test) in asserts.iter().enumerate() {
         let request = Data::List(vec![Data::text("split"), Data::text(&test.body)]);
         let answer = judge.ask(client, &request)?;
-        let broken = |why: &str| Trouble::Item(format!("assertion {} of the spec cannot be judged: {why}", at + 1));
+        let broken =
+            |why: &str| Trouble::Item(format!("assertion {} of the spec cannot be judged: {why}", at + 1));
         let parts = answer.map_err(|failure| broken(&failure.why))?;
         assertions.push(assertion(parts).ok_or_else(|| broken("it was taken apart wrongly"))?);
     }

@@ -15,7 +15,7 @@ use landlock::{
 use rustix::mount::{MountFlags, MountPropagationFlags};
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 
-use super::protocol::Tier;
+use super::Tier;
 use super::seccomp;
 
 const DRIVER: &str = include_str!("driver.py");

@@ -108,7 +108,10 @@ pub(super) fn filters(own_processes: bool) -> Result<[BpfProgram; 2], seccompile
     Ok([absent.try_into()?, allow_list.try_into()?])
 }
 
-fn one_of(argument: u8, values: impl IntoIterator<Item = u64>) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+fn one_of(
+    argument: u8,
+    values: impl IntoIterator<Item = u64>,
+) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
     values
         .into_iter()
         .map(|value| {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Credit, Settings};
 use super::data::{Comparison, Data};
+use super::{Credit, Settings};
 
 /// What a program may use.
 #[derive(Clone, Copy, Debug)]
@@ -55,8 +55,14 @@ pub(super) struct Run {
 /// The tests, by their kind.
 #[derive(Clone, Debug)]
 pub(super) enum Tests {
-    Function { entry: String, calls: Vec<Test<Call>> },
-    Stdio { runs: Vec<Test<Run>>, printed: Printed },
+    Function {
+        entry: String,
+        calls: Vec<Test<Call>>,
+    },
+    Stdio {
+        runs: Vec<Test<Run>>,
+        printed: Printed,
+    },
     Asserts(Vec<Test<String>>),
     /// Evaluated beside the program, which can forge them.
     UntrustedAsserts(Vec<Test<String>>),
@@ -104,7 +110,10 @@ impl Spec {
         }
         let tests = match common.kind.as_str() {
             "function" => Tests::Function {
-                entry: common.entry.clone().ok_or("a spec of kind `function` needs `entry`, the function's name")?,
+                entry: common
+                    .entry
+                    .clone()
+                    .ok_or("a spec of kind `function` needs `entry`, the function's name")?,
                 calls: read_all(&common.tests, call)?,
             },
             "stdio" => Tests::Stdio { runs: read_all(&common.tests, run)?, printed: common.printed },
@@ -156,7 +165,9 @@ fn read_all<V, T>(tests: &[V], read: fn(&V) -> Result<Test<T>, String>) -> Resul
         .map(|(at, test)| read(test).map_err(|why| format!("test {} of the spec: {why}", at + 1)))
         .collect::<Result<_, _>>()?;
     if tests.iter().all(|test| test.public) {
-        return Err("every test of the spec is public: a program can hold their answers; add a hidden one".into());
+        return Err(
+            "every test of the spec is public: a program can hold their answers; add a hidden one".into()
+        );
     }
     Ok(tests)
 }
@@ -181,8 +192,7 @@ fn call(test: &Map<String, Value>) -> Result<Test<Call>, String> {
         Some(_) => return Err("`kwargs` must be an object".into()),
     };
     let expected = test.get("expect").ok_or("`expect`, the expected value, is missing")?;
-    let body =
-        Call { arguments: Data::Tuple(vec![arguments, named]), expected: Data::from_json(expected) };
+    let body = Call { arguments: Data::Tuple(vec![arguments, named]), expected: Data::from_json(expected) };
     Ok(Test { body, public: is_public(test)? })
 }
 
@@ -212,7 +222,8 @@ impl Printed {
                 loop {
                     match (left.next(), right.next()) {
                         (None, None) => return true,
-                        (Some(a), Some(b)) if a == b || decimal(a).is_some_and(|a| Some(a) == decimal(b)) => {}
+                        (Some(a), Some(b)) if a == b || decimal(a).is_some_and(|a| Some(a) == decimal(b)) => {
+                        }
                         _ => return false,
                     }
                 }

@@ -44,8 +44,9 @@ mod linux {
 
     use rustix::event::PollFlags;
 
+    use super::super::Tier;
     use super::super::frames::{Deadline, framed, read_some, take_frame, wait};
-    use super::super::protocol::{Hello, Probe, Reply, Request, Tier};
+    use super::super::protocol::{Hello, Probe, Reply, Request};
     use super::super::sandbox::{self, Interpreter};
     use super::super::zygote::Zygote;
 
@@ -158,10 +159,9 @@ mod linux {
 
     /// The first interpreter that starts, behind the strongest tier that any starts behind.
     fn find(hello: &Hello) -> Result<(Probe, Interpreter, Zygote), String> {
-        let unsafe_tier = hello.unsafe_allowed.then_some(Tier::Limits);
         let mut resolved: Vec<Option<Interpreter>> = Vec::new();
         let mut passed_over = Vec::new();
-        for tier in [Tier::Namespaces, Tier::Landlock].into_iter().chain(unsafe_tier) {
+        for tier in hello.tiers.iter().copied() {
             for (at, python) in hello.pythons.iter().enumerate() {
                 if at == resolved.len() {
                     let found = resolve(python).map_err(|why| passed_over.push(format!("{python}: {why}")));
@@ -199,7 +199,9 @@ mod linux {
         if let Some(stdout) = &child.stdout {
             while !deadline.has_passed() && output.len() < 64 * 1024 {
                 let ready = wait([(stdout.as_fd(), PollFlags::IN)], deadline).map_err(|e| e.to_string())?;
-                if !ready[0].is_empty() && read_some(stdout, &mut output).map_err(|e| e.to_string())?.is_none() {
+                if !ready[0].is_empty()
+                    && read_some(stdout, &mut output).map_err(|e| e.to_string())?.is_none()
+                {
                     break;
                 }
             }

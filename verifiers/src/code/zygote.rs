@@ -8,8 +8,9 @@ use rustix::event::PollFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
+use super::Tier;
 use super::frames::{Deadline, declared, framed, read_some, take_frame, wait, write_some};
-use super::protocol::{Reply, Tier};
+use super::protocol::Reply;
 use super::sandbox::{self, Ends, Interpreter};
 
 /// How long the interpreter itself may take to start, fork or bury.
@@ -62,7 +63,8 @@ impl Zygote {
             rustix::io::ioctl_fionbio(ours, true).map_err(text)?;
         }
         let unread = rustix::io::fcntl_dupfd_cloexec(&input_end, 0).map_err(text)?;
-        let ends = Ends { input: input_end, output: output_end, requests: requests_end, notices: notices_end };
+        let ends =
+            Ends { input: input_end, output: output_end, requests: requests_end, notices: notices_end };
         let pid = sandbox::spawn(tier, interpreter, ends).map_err(|error| error.to_string())?;
         let mut zygote = Self {
             pid,
@@ -154,8 +156,11 @@ impl Zygote {
                 return Ok(Reply::Answer(frame));
             }
             if let Some(status) = attempt.ended {
-                let reply =
-                    if attempt.raw { Reply::Answer(std::mem::take(&mut attempt.buffer)) } else { Reply::Died(status) };
+                let reply = if attempt.raw {
+                    Reply::Answer(std::mem::take(&mut attempt.buffer))
+                } else {
+                    Reply::Died(status)
+                };
                 return Ok(reply);
             }
             if attempt.deadline.has_passed() {
