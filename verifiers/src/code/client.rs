@@ -64,7 +64,11 @@ impl Client {
             rustix::io::ioctl_fionbio(input, true).map_err(io::Error::from)?;
         }
         client.send(&serde_json::to_vec(hello).map_err(io::Error::from)?)?;
-        let answer = client.receive()?;
+        let answer = client.receive().map_err(|error| match error {
+            // What is no worker may also just end.
+            ClientError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => ClientError::Stranger,
+            other => other,
+        })?;
         let probe: Result<Probe, String> =
             serde_json::from_slice(&answer).map_err(|_| ClientError::Stranger)?;
         Ok((client, probe.map_err(ClientError::Refused)?))

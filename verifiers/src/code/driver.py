@@ -382,6 +382,23 @@ def sweep():
             shutil.rmtree(name)
 
 
+def oversee(child):
+    # A function of its own: nothing of one attempt stays in a frame that the next could read.
+    notice(b"P", child)
+    watch = os.pidfd_open(child)
+    waiting = select.poll()
+    waiting.register(5, select.POLLIN)
+    waiting.register(watch, select.POLLIN)
+    for ready, _ in waiting.poll():
+        if ready == 5 and not os.read(5, 1):
+            os._exit(0)
+    status = bury(child)
+    os.close(watch)
+    if has_scratch:
+        sweep()
+    notice(b"D", status)
+
+
 def main():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.clear()
@@ -389,24 +406,16 @@ def main():
     gc.freeze()
     notice(b"R", sys.version_info[0] << 16 | sys.version_info[1])
     while True:
-        if not os.read(5, 1):
+        request = os.read(5, 1)
+        if not request:
             os._exit(0)
+        if request != b"F":
+            # A request to kill that crossed with the notice that the attempt had ended by itself.
+            continue
         child = os.fork()
         if child == 0:
             return attempt()
-        notice(b"P", child)
-        watch = os.pidfd_open(child)
-        waiting = select.poll()
-        waiting.register(5, select.POLLIN)
-        waiting.register(watch, select.POLLIN)
-        for ready, _ in waiting.poll():
-            if ready == 5 and not os.read(5, 1):
-                os._exit(0)
-        status = bury(child)
-        os.close(watch)
-        if has_scratch:
-            sweep()
-        notice(b"D", status)
+        oversee(child)
 
 
 own_processes, has_scratch = sys.argv[1] == "1", sys.argv[2] == "1"
