@@ -9,8 +9,11 @@ use serde_json::Value;
 pub mod answer;
 pub mod code;
 pub mod exact;
+pub mod external;
 pub mod format;
 pub mod lines;
+#[cfg(unix)]
+mod pipes;
 
 /// One completion to be judged, with what is known of the task it answers.
 #[derive(Clone, Copy, Debug)]
@@ -124,7 +127,7 @@ pub struct Row {
 }
 
 /// The table of verifiers: one row each.
-pub const VERIFIERS: &[Row] = &[exact::ROW, format::ROW, code::ROW];
+pub const VERIFIERS: &[Row] = &[exact::ROW, format::ROW, code::ROW, external::ROW];
 
 /// The row named `name`.
 pub fn find(name: &str) -> Option<&'static Row> {

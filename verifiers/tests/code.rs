@@ -254,7 +254,7 @@ fn batch(input: &[Value]) -> (Child, Vec<u8>) {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .expect("the binary was built for this test");
     let lines = input.iter().map(|item| format!("{item}\n")).collect::<String>();
     (child, lines.into_bytes())
 }
@@ -307,6 +307,8 @@ fn a_killed_worker_costs_at_most_its_item() {
         };
         read(&mut verdicts);
         read(&mut verdicts);
+        // The second item's attempt goes, the third's comes and sleeps for 0.8 s.
+        std::thread::sleep(Duration::from_millis(200));
         wait_until("the third item's processes", || below(child.id()).len() == 3);
         let processes = below(child.id());
         assert!(Command::new("kill").args(["-9", &processes[depth].to_string()]).status().unwrap().success());

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use rustix::event::PollFlags;
 
-use super::frames::{Deadline, declared, framed, read_some, take_frame, wait, write_some};
+use super::frames::{declared, framed, take_frame};
 use super::protocol::{Hello, Probe, Reply, Request};
 use super::worker::ARGUMENT;
+use crate::pipes::{Deadline, read_some, wait, write_some};
 
 /// How long a worker may take to find an interpreter and start it.
 const GREETING: Duration = Duration::from_secs(60);

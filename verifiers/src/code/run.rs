@@ -3,9 +3,9 @@
 use super::Credit;
 use super::client::{Client, ClientError};
 use super::data::Data;
-use super::frames::Deadline;
 use super::protocol::Reply;
 use super::spec::{Call, Limits, Run, Spec, Test, Tests};
+use crate::pipes::Deadline;
 
 /// How long the assertions of an item may take to be taken apart or weighed, without the program.
 const JUDGING: Limits =

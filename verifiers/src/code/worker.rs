@@ -45,10 +45,11 @@ mod linux {
     use rustix::event::PollFlags;
 
     use super::super::Tier;
-    use super::super::frames::{Deadline, framed, read_some, take_frame, wait};
+    use super::super::frames::{framed, take_frame};
     use super::super::protocol::{Hello, Probe, Reply, Request};
     use super::super::sandbox::{self, Interpreter};
     use super::super::zygote::Zygote;
+    use crate::pipes::{Deadline, read_some, wait};
 
     /// Prints the interpreter's file and the folders of its library, a line each.
     const WHERE: &str = "import os, sys, sysconfig\n\

@@ -9,9 +9,10 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
 use super::Tier;
-use super::frames::{Deadline, declared, framed, read_some, take_frame, wait, write_some};
+use super::frames::{declared, framed, take_frame};
 use super::protocol::Reply;
 use super::sandbox::{self, Ends, Interpreter};
+use crate::pipes::{Deadline, read_some, wait, write_some};
 
 /// How long the interpreter itself may take to start, fork or bury.
 const PATIENCE: Duration = Duration::from_secs(10);
