@@ -8,7 +8,7 @@ use super::protocol::{Hello, Probe};
 use super::run::{Tally, Trouble, run};
 use super::source::{MAX_SOURCE_BYTES, program};
 use super::spec::Spec;
-use super::{Settings, Tier, refusal};
+use super::{Executor, Settings, Tier, refusal};
 use crate::{Item, Outcome, SettingsError, Verdict, Verifier};
 
 /// Judges programs by running them; any number of threads may ask at once, each gets a worker of its own.
@@ -30,9 +30,7 @@ impl Code {
             // Not its name on the disk, which a new build may have taken meanwhile.
             None => PathBuf::from("/proc/self/exe"),
         };
-        let pythons =
-            if settings.python.is_empty() { pythons_on_path() } else { vec![settings.python.clone()] };
-        let mut hello = Hello { pythons, tiers: tiers(&settings)? };
+        let mut hello = hello(&settings)?;
         let (client, probe) = Client::start(&worker, &hello).map_err(|error| match error {
             ClientError::Refused(why) => refusal(format!(
                 "no isolated interpreter: {why}. Install python3 (3.9 or later) and run on Linux 5.13 or later \
@@ -40,7 +38,9 @@ impl Code {
             )),
             other => refusal(other.to_string()),
         })?;
-        hello.pythons = vec![probe.python.clone()];
+        hello.pythons.clear();
+        hello.pythons.extend((!probe.embedded).then(|| probe.python.clone()));
+        hello.embedded = probe.embedded;
         hello.tiers = vec![probe.tier];
         Ok(Self { settings, worker, hello, probe, idle: Mutex::new(vec![client]) })
     }
@@ -67,7 +67,7 @@ impl Code {
         let mut first = true;
         loop {
             let result = self.take().map_err(Trouble::Worker).and_then(|mut client| {
-                let tally = run(&mut client, spec, program)?;
+                let tally = run(&mut client, spec, program, self.probe.embedded)?;
                 self.give_back(client);
                 Ok(tally)
             });
@@ -98,6 +98,7 @@ impl Verifier for Code {
         match self.tally(&spec, program) {
             Ok(tally) => verdict(&tally, &spec, program),
             Err(Trouble::Item(why)) => Verdict::error(why),
+            Err(Trouble::Unsupported(why)) => Verdict::error(format!("unsupported: {why}")),
             Err(Trouble::Worker(error)) => Verdict::error(format!("the sandbox failed twice: {error}")),
             // Twice, on two workers: it is the program that does this.
             Err(Trouble::Interpreter(why)) => {
@@ -119,6 +120,21 @@ fn verdict(tally: &Tally, spec: &Spec, program: &str) -> Verdict {
     let verdict = Verdict::partial(score, program, tally.reason());
     debug_assert_eq!(verdict.outcome, Outcome::Wrong);
     verdict
+}
+
+/// What a worker is to try, from the settings.
+fn hello(settings: &Settings) -> Result<Hello, SettingsError> {
+    let built_in = cfg!(feature = "embedded");
+    if settings.executor == Executor::Embedded && !built_in {
+        return Err(refusal("this build has no embedded interpreter; build with the feature `embedded`"));
+    }
+    let pythons = match settings.executor {
+        Executor::Embedded => Vec::new(),
+        _ if settings.python.is_empty() => pythons_on_path(),
+        _ => vec![settings.python.clone()],
+    };
+    let embedded = built_in && settings.executor != Executor::Cpython;
+    Ok(Hello { pythons, embedded, tiers: tiers(settings)? })
 }
 
 /// The isolations that the settings allow, strongest first.

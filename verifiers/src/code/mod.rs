@@ -17,6 +17,8 @@ pub mod worker;
 mod client;
 #[cfg(target_os = "linux")]
 mod data;
+#[cfg(all(target_os = "linux", feature = "embedded"))]
+mod embedded;
 #[cfg(target_os = "linux")]
 mod frames;
 #[cfg(target_os = "linux")]
@@ -74,6 +76,19 @@ pub enum Tier {
     Limits,
 }
 
+/// Which interpreter runs programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Executor {
+    /// CPython where one works, else the embedded interpreter where this build has it.
+    #[default]
+    Auto,
+    /// CPython, as installed on the machine.
+    Cpython,
+    /// The interpreter built in with the feature `embedded`: part of Python, tests of kind `function` only.
+    Embedded,
+}
+
 /// How passed tests become a score.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -91,7 +106,9 @@ pub enum Credit {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The interpreter; empty for the first on the path that works.
+    /// Which interpreter runs programs.
+    pub executor: Executor,
+    /// CPython's file; empty for the first on the path that works.
     pub python: String,
     /// How passed tests become a score.
     pub partial: Credit,
@@ -113,6 +130,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            executor: Executor::Auto,
             python: String::new(),
             partial: Credit::All,
             time_limit_s: 5.0,

@@ -9,6 +9,8 @@ use super::Tier;
 pub(crate) struct Hello {
     /// Interpreters to try, best first.
     pub(crate) pythons: Vec<String>,
+    /// Whether to fall back on the interpreter that is built in.
+    pub(crate) embedded: bool,
     /// Isolations to try, best first.
     pub(crate) tiers: Vec<Tier>,
 }
@@ -18,9 +20,11 @@ pub(crate) struct Hello {
 pub struct Probe {
     /// The isolation in force.
     pub tier: Tier,
-    /// The interpreter, resolved to the file that runs.
+    /// Whether the interpreter is the one built in, which knows part of the language.
+    pub embedded: bool,
+    /// CPython, resolved to the file that runs; empty where the interpreter is built in.
     pub python: String,
-    /// Its version, such as `3.11`.
+    /// The interpreter and its version, such as `CPython 3.11`.
     pub version: String,
     /// Why a stronger tier or an earlier interpreter was passed over; empty where none was.
     pub passed_over: Vec<String>,
@@ -33,7 +37,11 @@ impl std::fmt::Display for Probe {
             Tier::Landlock => "Landlock, seccomp and resource limits, without namespaces",
             Tier::Limits => "resource limits only (unsafe)",
         };
-        write!(f, "CPython {} ({}) behind {tier}", self.version, self.python)?;
+        write!(f, "{}", self.version)?;
+        if !self.embedded {
+            write!(f, " ({})", self.python)?;
+        }
+        write!(f, " behind {tier}")?;
         self.passed_over.iter().try_for_each(|reason| write!(f, "; passed over: {reason}"))
     }
 }

@@ -18,6 +18,8 @@ pub(super) enum Trouble {
     Worker(ClientError),
     /// The interpreter was lost under the program.
     Interpreter(String),
+    /// The embedded interpreter lacks what the program uses; never said by CPython.
+    Unsupported(String),
     /// The tests themselves cannot be evaluated.
     Item(String),
 }
@@ -113,8 +115,11 @@ fn failed(why: impl Into<String>) -> Failure {
 }
 
 /// Runs all tests of `spec` on `program`.
-pub(super) fn run(client: &mut Client, spec: &Spec, program: &str) -> Result<Tally, Trouble> {
-    let session = |mode, entry| Session::new(mode, entry, program, spec);
+pub(super) fn run(client: &mut Client, spec: &Spec, program: &str, embedded: bool) -> Result<Tally, Trouble> {
+    if embedded && !matches!(spec.tests, Tests::Function { .. }) {
+        return Err(Trouble::Unsupported("without CPython only tests of kind `function` are judged".into()));
+    }
+    let session = |mode, entry| Session { embedded, ..Session::new(mode, entry, program, spec) };
     match &spec.tests {
         Tests::Function { entry, calls } => run_calls(client, session("function", entry), spec, calls),
         Tests::Stdio { runs, printed } => {
@@ -299,6 +304,8 @@ struct Session {
     deadline: Option<Deadline>,
     alive: bool,
     unloadable: Option<String>,
+    /// Whether the interpreter is the one that may lack something.
+    embedded: bool,
 }
 
 impl Session {
@@ -323,7 +330,7 @@ impl Session {
             ("output", Data::int(limits.output_bytes as i128)),
         ];
         let task = Data::Dict(entries.map(|(key, value)| (Data::text(key), value)).into()).encode();
-        Self { task, limits, deadline: None, alive: false, unloadable: None }
+        Self { task, limits, deadline: None, alive: false, unloadable: None, embedded: false }
     }
 
     fn start(&mut self, client: &mut Client, raw: bool) -> Result<Option<Reply>, Trouble> {
@@ -381,6 +388,9 @@ impl Session {
 
     fn heard(&mut self, reply: Reply) -> Result<Result<Vec<u8>, Failure>, Trouble> {
         let failure = match reply {
+            Reply::Answer(answer) if self.embedded && answer.first() == Some(&b'S') => {
+                return Err(Trouble::Unsupported(String::from_utf8_lossy(&answer[1..]).into_owned()));
+            }
             Reply::Answer(answer) => return Ok(Ok(answer)),
             Reply::Died(status) => failed(death(status)),
             Reply::Timeout => {

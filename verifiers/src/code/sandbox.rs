@@ -46,12 +46,28 @@ const READABLE: &[&str] = &[
     "/dev/zero",
 ];
 
-/// A Python interpreter, resolved to the file that runs.
+/// What runs programs.
 #[derive(Clone, Debug)]
-pub(super) struct Interpreter {
-    pub(super) path: PathBuf,
-    /// Its library folders.
-    pub(super) library: Vec<PathBuf>,
+pub(super) enum Interpreter {
+    /// CPython, resolved to the file that runs, and its library folders.
+    Cpython { path: PathBuf, library: Vec<PathBuf> },
+    /// The one built in.
+    #[cfg(feature = "embedded")]
+    Embedded,
+}
+
+impl Interpreter {
+    /// What it must be able to read beneath.
+    fn readable(&self) -> Vec<&Path> {
+        match self {
+            Self::Cpython { path, library } => {
+                let own = library.iter().map(PathBuf::as_path).chain([path.as_path()]);
+                READABLE.iter().map(Path::new).chain(own).collect()
+            }
+            #[cfg(feature = "embedded")]
+            Self::Embedded => Vec::new(),
+        }
+    }
 }
 
 /// The ends of the pipes that the interpreter gets.
@@ -140,24 +156,39 @@ fn become_interpreter(
     step("change the folder", std::env::set_current_dir(scratch.unwrap_or("/")))?;
     limit_resources()?;
     step("place the pipes", place(ends))?;
+    #[cfg(feature = "embedded")]
+    if matches!(interpreter, Interpreter::Embedded) {
+        // There is no new program whose start would close the rest.
+        step("close the worker's pipes", close_all_else())?;
+    }
     if tier != Tier::Limits {
         restrict_paths(interpreter, scratch)?;
         for filter in &step("compile the seccomp filter", seccomp::filters(tier == Tier::Namespaces))? {
             step("apply the seccomp filter", seccompiler::apply_filter(filter))?;
         }
     }
-    let flag = |set: bool| if set { "1" } else { "0" };
-    let error = Command::new(&interpreter.path)
-        .args(["-s", "-S", "-B", "-X", "utf8", "-c", DRIVER])
-        .args([flag(tier == Tier::Namespaces), flag(scratch.is_some())])
-        .env_clear()
-        // The order of a set of strings must not decide a verdict.
-        .env("PYTHONHASHSEED", "0")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .exec();
-    step("start the interpreter", Err(error))
+    match interpreter {
+        Interpreter::Cpython { path, .. } => {
+            let flag = |set: bool| if set { "1" } else { "0" };
+            let error = Command::new(path)
+                .args(["-s", "-S", "-B", "-X", "utf8", "-c", DRIVER])
+                .args([flag(tier == Tier::Namespaces), flag(scratch.is_some())])
+                .env_clear()
+                // The order of a set of strings must not decide a verdict.
+                .env("PYTHONHASHSEED", "0")
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .exec();
+            step("start the interpreter", Err(error))
+        }
+        #[cfg(feature = "embedded")]
+        Interpreter::Embedded => {
+            let served = super::embedded::serve();
+            // SAFETY: leaves without running the parent's exit functions, which this copy must not run.
+            unsafe { libc::_exit(i32::from(served.is_err())) }
+        }
+    }
 }
 
 /// The user keeps its number inside: no program is root, not even of its own namespace.
@@ -168,9 +199,8 @@ fn map_user(uid: u32, gid: u32) -> io::Result<()> {
 }
 
 fn mount_scratch(interpreter: &Interpreter) -> rustix::io::Result<Option<&'static str>> {
-    let needed = |folder: &str| {
-        interpreter.library.iter().chain([&interpreter.path]).any(|path| path.starts_with(folder))
-    };
+    let readable = interpreter.readable();
+    let needed = |folder: &str| readable.iter().any(|path| path.starts_with(folder));
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     let tmpfs = |target: &str, options: &str| {
@@ -216,8 +246,41 @@ fn place(ends: &Ends) -> io::Result<()> {
     Ok(())
 }
 
+#[cfg(feature = "embedded")]
+fn close_all_else() -> io::Result<()> {
+    let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty())?;
+    for place in 0..FIRST_FD {
+        // SAFETY: the standard descriptors of this copy of the worker are used no more.
+        if unsafe { libc::dup2(null.as_raw_fd(), place) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    // Not closed a second time at the end of the scope.
+    std::mem::forget(null);
+    // SAFETY: beyond the four pipes nothing in this copy of the worker is used any more.
+    unsafe { libc::syscall(libc::SYS_close_range, FIRST_FD + 4, libc::c_uint::MAX, 0) };
+    Ok(())
+}
+
+/// Forks the built-in interpreter: `None` in the child.
+#[cfg(feature = "embedded")]
+pub(super) fn fork() -> io::Result<Option<Pid>> {
+    // SAFETY: the process has one thread, so the child may run any code.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        child => Ok(Pid::from_raw(child)),
+    }
+}
+
+/// A descriptor that the built-in interpreter was given.
+#[cfg(feature = "embedded")]
+pub(super) fn inherited(place: RawFd) -> BorrowedFd<'static> {
+    // SAFETY: `place` put the pipes there, and nothing closes them.
+    unsafe { BorrowedFd::borrow_raw(place) }
+}
+
 fn restrict_paths(interpreter: &Interpreter, scratch: Option<&str>) -> Result<(), SetupError> {
-    let readable = READABLE.iter().map(Path::new).chain(interpreter.library.iter().map(PathBuf::as_path));
+    let readable = interpreter.readable();
     let restricted = || {
         Ruleset::default()
             .set_compatibility(CompatLevel::HardRequirement)
@@ -228,7 +291,6 @@ fn restrict_paths(interpreter: &Interpreter, scratch: Option<&str>) -> Result<()
             .scope(Scope::from_all(ABI::V6))?
             .create()?
             .add_rules(path_beneath_rules(readable, AccessFs::from_read(ABI::V1)))?
-            .add_rules(path_beneath_rules([&interpreter.path], AccessFs::from_read(ABI::V1)))?
             .add_rules(path_beneath_rules(["/dev/null"], AccessFs::ReadFile | AccessFs::WriteFile))?
             .add_rules(path_beneath_rules(scratch, AccessFs::from_all(ABI::V5)))?
             .restrict_self()

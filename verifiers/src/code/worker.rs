@@ -160,8 +160,8 @@ mod linux {
 
     /// The first interpreter that starts, behind the strongest tier that any starts behind.
     fn find(hello: &Hello) -> Result<(Probe, Interpreter, Zygote), String> {
-        let mut resolved: Vec<Option<Interpreter>> = Vec::new();
         let mut passed_over = Vec::new();
+        let mut resolved: Vec<Option<Interpreter>> = Vec::new();
         for tier in hello.tiers.iter().copied() {
             for (at, python) in hello.pythons.iter().enumerate() {
                 if at == resolved.len() {
@@ -170,20 +170,45 @@ mod linux {
                 }
                 let Some(interpreter) = &resolved[at] else { continue };
                 match Zygote::start(tier, interpreter) {
-                    Ok((zygote, (major, minor))) => {
-                        let python = interpreter.path.display().to_string();
-                        let version = format!("{major}.{minor}");
-                        let probe = Probe { tier, python, version, passed_over };
-                        return Ok((probe, interpreter.clone(), zygote));
+                    Ok((zygote, version)) => {
+                        return Ok((
+                            probe(tier, interpreter, version, passed_over),
+                            interpreter.clone(),
+                            zygote,
+                        ));
                     }
                     Err(why) => passed_over.push(format!("{tier:?} with {python}: {why}")),
                 }
+            }
+        }
+        #[cfg(feature = "embedded")]
+        for tier in hello.tiers.iter().copied().filter(|_| hello.embedded) {
+            match Zygote::start(tier, &Interpreter::Embedded) {
+                Ok((zygote, version)) => {
+                    let interpreter = Interpreter::Embedded;
+                    return Ok((probe(tier, &interpreter, version, passed_over), interpreter, zygote));
+                }
+                Err(why) => passed_over.push(format!("{tier:?} with the embedded interpreter: {why}")),
             }
         }
         if hello.pythons.is_empty() {
             passed_over.push("no python3 on the path".into());
         }
         Err(passed_over.join("; "))
+    }
+
+    fn probe(tier: Tier, interpreter: &Interpreter, version: (u32, u32), passed_over: Vec<String>) -> Probe {
+        match interpreter {
+            Interpreter::Cpython { path, .. } => {
+                let version = format!("CPython {}.{}", version.0, version.1);
+                Probe { tier, embedded: false, python: path.display().to_string(), version, passed_over }
+            }
+            #[cfg(feature = "embedded")]
+            Interpreter::Embedded => {
+                let version = super::super::embedded::VERSION.to_owned();
+                Probe { tier, embedded: true, python: String::new(), version, passed_over }
+            }
+        }
     }
 
     /// Asks an interpreter where it really is: the name on the path may be a script that looks for it each time.
@@ -212,7 +237,7 @@ mod linux {
         let text = String::from_utf8(output).map_err(|error| error.to_string())?;
         let mut lines = text.lines().map(PathBuf::from);
         let path = lines.next().ok_or("not CPython 3.9 or later, or not to be run by this user")?;
-        Ok(Interpreter { path, library: lines.collect() })
+        Ok(Interpreter::Cpython { path, library: lines.collect() })
     }
 
     fn receive(received: &mut Vec<u8>) -> io::Result<Vec<u8>> {
