@@ -104,6 +104,11 @@ impl Verdict {
 pub trait Verifier: Send + Sync {
     /// The verdict on one completion; the same item always gets the same verdict.
     fn verify(&self, item: &Item<'_>) -> Verdict;
+
+    /// What it found on this machine when it was built, for a reader; `None` where no machine matters.
+    fn notice(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A verifier's settings could not be read.

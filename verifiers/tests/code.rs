@@ -363,3 +363,67 @@ fn no_attack_is_rewarded_and_every_control_passes() {
         }
     }
 }
+
+#[cfg(feature = "embedded")]
+mod embedded {
+    use thinkling_verifiers::code::Executor;
+
+    use super::*;
+
+    fn judge() -> Code {
+        super::judge(Settings { executor: Executor::Embedded, ..settings() })
+    }
+
+    #[test]
+    fn functions_are_judged_without_python() {
+        let code = judge();
+        assert!(code.probe().embedded);
+        let found = verdict(&code, HONEST, &add());
+        assert!(found.is_correct(), "{}", found.reason);
+        assert_eq!(verdict(&code, "def add(a, b):\n    return 3", &add()).score, 0.25);
+        let large = json!({"kind": "function", "entry": "f", "tests": [
+            {"args": [[1, 2.5, "x", null, true, {"k": [9_000_000_000_000_000_000_i64]}]],
+             "expect": [1, 2.5, "x", null, true, {"k": [9_000_000_000_000_000_000_i64]}]}
+        ]});
+        assert!(verdict(&code, "def f(x):\n    return x", &large).is_correct());
+        assert!(!verdict(&code, "def f(x):\n    return x[:-1]", &large).is_correct());
+    }
+
+    #[test]
+    fn what_it_lacks_is_an_error_and_what_is_wrong_is_wrong() {
+        let code = judge();
+        for lacking in [
+            "def add(a, b):\n    yield a",
+            "class A(int): pass\ndef add(a, b):\n    return a + b",
+            "def add(a, b):\n    return a + b\nif __name__ == '__main__':\n    raise SystemExit(3)",
+            "import heapq\ndef add(a, b):\n    return a + b",
+            "def add(a, b):\n    return int('%d' % (a + b))",
+            "def add(a, b):\n    return int(input())",
+            "def add(a, b):\n    x = [a, b]\n    del x[0]\n    return sum(x) + a",
+        ] {
+            let found = verdict(&code, lacking, &add());
+            assert_eq!(found.outcome, Outcome::Error, "{lacking}: {}", found.reason);
+            assert!(found.reason.starts_with("unsupported: "), "{}", found.reason);
+        }
+        for wrong in
+            ["def add(a, b):\n    return 1 // 0", "def add(a, b:", "def sub(a, b): return 0", "x = ["]
+        {
+            assert_eq!(verdict(&code, wrong, &add()).outcome, Outcome::Wrong, "{wrong}");
+        }
+        let spec = json!({"kind": "asserts", "asserts": ["assert f(1) == 1"]});
+        assert_eq!(verdict(&code, "def f(x): return x", &spec).outcome, Outcome::Error);
+    }
+
+    #[test]
+    fn it_is_bounded_from_outside() {
+        let code = judge();
+        let endless = verdict(&code, "def add(a, b):\n    while True: pass", &add());
+        assert_eq!(endless.outcome, Outcome::Timeout);
+        let huge = verdict(&code, "def add(a, b):\n    x = 3\n    while True: x = x * x", &add());
+        assert!(matches!(huge.outcome, Outcome::Timeout | Outcome::Wrong), "{}", huge.reason);
+        let memory = verdict(&code, "def add(a, b):\n    x = [1]\n    while True: x = x + x", &add());
+        assert!(matches!(memory.outcome, Outcome::Timeout | Outcome::Wrong), "{}", memory.reason);
+        assert_eq!(memory.score, 0.0);
+        assert!(verdict(&code, HONEST, &add()).is_correct());
+    }
+}

@@ -29,6 +29,9 @@ fn main() -> ExitCode {
         Ok(verifier) => verifier,
         Err(error) => return fail(2, &error.to_string()),
     };
+    if let Some(notice) = verifier.notice() {
+        let _ = writeln!(io::stderr(), "{name}: {notice}");
+    }
     match lines::run(verifier.as_ref(), BufReader::new(io::stdin()), io::stdout().lock()) {
         Ok(summary) if summary.bad == 0 => ExitCode::SUCCESS,
         Ok(summary) => fail(1, &format!("{} lines were no such object", summary.bad)),

@@ -130,6 +130,10 @@ fn load(repl: &mut MontyRepl, task: &Task) -> Result<(), Vec<u8>> {
     if task.mode != "function" {
         return Err(tagged(b'S', "this interpreter judges tests of kind `function` only"));
     }
+    // It calls every module `__main__` and takes no other name: what is meant for a script alone would run.
+    if task.source.contains("__name__") {
+        return Err(tagged(b'S', "a program that asks for `__name__`"));
+    }
     for source in [&task.setup, &task.source] {
         repl.feed_run(source, Vec::new(), PrintWriter::Disabled).map_err(|error| complaint(&error))?;
     }

@@ -80,6 +80,10 @@ impl Code {
 }
 
 impl Verifier for Code {
+    fn notice(&self) -> Option<String> {
+        Some(format!("programs run on {}", self.probe))
+    }
+
     fn verify(&self, item: &Item<'_>) -> Verdict {
         let Some(spec) = item.spec else {
             return Verdict::error("the item has no spec with tests");
@@ -133,7 +137,12 @@ fn hello(settings: &Settings) -> Result<Hello, SettingsError> {
         _ if settings.python.is_empty() => pythons_on_path(),
         _ => vec![settings.python.clone()],
     };
-    let embedded = built_in && settings.executor != Executor::Cpython;
+    let embedded = match settings.executor {
+        Executor::Embedded => true,
+        Executor::Cpython => false,
+        // Who names an interpreter wants no other.
+        Executor::Auto => built_in && settings.python.is_empty(),
+    };
     Ok(Hello { pythons, embedded, tiers: tiers(settings)? })
 }
 

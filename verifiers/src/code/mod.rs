@@ -4,6 +4,26 @@
 //! [`worker`]), gets one input at a time and answers with plain data, which is compared here. A program can thus
 //! forge nothing but a value that it could have returned anyway. A worker that is lost is replaced and the item is
 //! tried once more; what then still fails is an `error`, never a wrong answer.
+//!
+//! The program is the last closed block of Python in the answer. The item's spec says how it is tested:
+//!
+//! | key | meaning |
+//! | --- | --- |
+//! | `kind` | `function`, `stdio`, `asserts` or `asserts_untrusted` |
+//! | `entry` | `function`: its name, or `Class.method` of a class that is made without arguments |
+//! | `tests` | `function`: objects with `args`, `kwargs`, `expect`; `stdio`: with `stdin`, `stdout` |
+//! | `asserts` | a Python `assert` each, as a string or as `{"assert": …}` |
+//! | `public` | in a test: the prompt shows it (default false); at least one test must be hidden |
+//! | `setup` | source that runs before the program and beside the assertions: imports, constants |
+//! | `partial` | `all` (default), `fraction`, `first_failure` |
+//! | `time_limit_s`, `memory_mb`, `output_limit_bytes` | limits; the time is that of all tests together |
+//! | `tolerance` | where a float is expected, relative to the larger of 1 and that float (default 1e-9) |
+//! | `printed` | `stdio`: `lines` (default; spaces at line ends do not count) or `tokens` (numbers by value) |
+//!
+//! Types are exact: a truth value is no number, nan equals nothing, a subclass is no value. In `function` tests, whose
+//! expected values are JSON, a tuple equals a list and an integer key the string of its digits. An assertion is taken
+//! apart: the calls of the program are evaluated beside it, the rest without it. One that cannot be taken apart is an
+//! `error`, unless the kind is `asserts_untrusted`, where the program could forge the result.
 
 use std::path::PathBuf;
 
