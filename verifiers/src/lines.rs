@@ -81,6 +81,10 @@ fn parse(bytes: &[u8], length: usize) -> Result<Line, String> {
         return Err(format!("a line of more than {MAX_LINE_BYTES} bytes"));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| format!("not UTF-8: {error}"))?;
+    // A list of the same values in the same order would be read as well.
+    if !text.trim_start().starts_with('{') {
+        return Err("not a JSON object".into());
+    }
     serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
@@ -124,7 +128,7 @@ mod tests {
     #[test]
     fn bad_lines_are_named_and_the_rest_goes_on_in_order() {
         let input = b"{\"id\": [1], \"completion\": \"<answer>a</answer>\", \"answer\": \"a\"}\n\
-            nonsense\n\xff\xfe\n\n[]\n{\"id\": 2}\n\
+            nonsense\n\xff\xfe\n\n[1, \"a\"]\n{\"id\": 2}\n\
             {\"id\": \"x\", \"completion\": \"\\u0000\", \"answer\": null, \"spec\": null, \"prompt\": 1}";
         let (summary, lines) = judge(input);
         assert_eq!(summary, Summary { judged: 2, bad: 4 });

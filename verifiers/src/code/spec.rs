@@ -102,6 +102,9 @@ struct Common {
 impl Spec {
     /// Reads a spec; what is wrong with it otherwise.
     pub(super) fn read(value: &Value, settings: &Settings) -> Result<Self, String> {
+        if !value.is_object() {
+            return Err("the spec is no object".into());
+        }
         let common = Common::deserialize(value).map_err(|error| format!("the spec: {error}"))?;
         if let Some(language) = &common.language
             && !language.eq_ignore_ascii_case("python")
@@ -282,7 +285,7 @@ mod tests {
             (json!({"kind": "asserts", "asserts": ["assert f()"], "time_limit_s": 0}), "time_limit_s"),
             (json!({"kind": "asserts", "asserts": ["assert f()"], "memory_mb": 1}), "memory_mb"),
             (json!({"kind": "pytest"}), "kind"),
-            (json!([]), "spec"),
+            (json!(["stdio", "python"]), "no object"),
         ];
         for (value, part) in cases {
             let error = Spec::read(&value, &Settings::default()).unwrap_err();
