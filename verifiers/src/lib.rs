@@ -7,8 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub mod answer;
+pub mod code;
 pub mod exact;
+pub mod external;
 pub mod format;
+pub mod lines;
+#[cfg(unix)]
+mod pipes;
 
 /// One completion to be judged, with what is known of the task it answers.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +104,11 @@ impl Verdict {
 pub trait Verifier: Send + Sync {
     /// The verdict on one completion; the same item always gets the same verdict.
     fn verify(&self, item: &Item<'_>) -> Verdict;
+
+    /// What it found on this machine when it was built, for a reader; `None` where no machine matters.
+    fn notice(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A verifier's settings could not be read.
@@ -122,7 +132,7 @@ pub struct Row {
 }
 
 /// The table of verifiers: one row each.
-pub const VERIFIERS: &[Row] = &[exact::ROW, format::ROW];
+pub const VERIFIERS: &[Row] = &[exact::ROW, format::ROW, code::ROW, external::ROW];
 
 /// The row named `name`.
 pub fn find(name: &str) -> Option<&'static Row> {

@@ -1,0 +1,161 @@
+//! The verifier's end of a worker process.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use rustix::event::PollFlags;
+
+use super::frames::{declared, framed, take_frame};
+use super::protocol::{Hello, Probe, Reply, Request};
+use super::worker::ARGUMENT;
+use crate::pipes::{Deadline, read_some, wait, write_some};
+
+/// How long a worker may take to find an interpreter and start it.
+const GREETING: Duration = Duration::from_secs(60);
+
+/// How much longer than its attempt a worker may take to answer before it is given up.
+const GRACE: Duration = Duration::from_secs(25);
+
+/// The longest message that a worker sends beside the answers of an attempt.
+const MAX_MESSAGE: usize = 1 << 20;
+
+/// A worker process that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ClientError {
+    #[error("the worker process failed: {0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Refused(String),
+    #[error(
+        "the worker process sent no message of ours; does its main function begin with main_if_worker()?"
+    )]
+    Stranger,
+}
+
+/// A worker process.
+pub(super) struct Client {
+    child: Child,
+    /// `None` once it has been told to end.
+    input: Option<ChildStdin>,
+    output: ChildStdout,
+    received: Vec<u8>,
+    deadline: Deadline,
+    longest: usize,
+}
+
+impl Client {
+    /// Starts a worker; what it found on the machine.
+    pub(super) fn start(program: &Path, hello: &Hello) -> Result<(Self, Probe), ClientError> {
+        let mut child = Command::new(program)
+            .arg(ARGUMENT)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(io::Error::other("its pipes are missing").into());
+        };
+        let deadline = Deadline::after(GREETING);
+        let input = Some(input);
+        let mut client = Self { child, input, output, received: Vec::new(), deadline, longest: MAX_MESSAGE };
+        if let Some(input) = &client.input {
+            rustix::io::ioctl_fionbio(input, true).map_err(io::Error::from)?;
+        }
+        client.send(&serde_json::to_vec(hello).map_err(io::Error::from)?)?;
+        let answer = client.receive().map_err(|error| match error {
+            // What is no worker may also just end.
+            ClientError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => ClientError::Stranger,
+            other => other,
+        })?;
+        let probe: Result<Probe, String> =
+            serde_json::from_slice(&answer).map_err(|_| ClientError::Stranger)?;
+        Ok((client, probe.map_err(ClientError::Refused)?))
+    }
+
+    /// Starts an attempt; its answer to the task, which a `raw` attempt gives only after its input.
+    pub(super) fn begin(
+        &mut self,
+        task: &[u8],
+        time: Duration,
+        output_limit: usize,
+        raw: bool,
+    ) -> Result<Option<Reply>, ClientError> {
+        self.deadline = Deadline::after(time + GRACE);
+        self.longest = output_limit.saturating_add(MAX_MESSAGE);
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.request(&Request::Start { milliseconds, output_limit, raw }, Some(task))?;
+        if raw { Ok(None) } else { self.reply().map(Some) }
+    }
+
+    /// Passes an input to the attempt; its answer.
+    pub(super) fn ask(&mut self, input: &[u8]) -> Result<Reply, ClientError> {
+        self.request(&Request::Input, Some(input))?;
+        self.reply()
+    }
+
+    /// Ends the attempt.
+    pub(super) fn end(&mut self) -> Result<(), ClientError> {
+        self.request(&Request::End, None)
+    }
+
+    fn request(&mut self, request: &Request, body: Option<&[u8]>) -> Result<(), ClientError> {
+        self.send(&serde_json::to_vec(request).map_err(io::Error::from)?)?;
+        body.map_or(Ok(()), |body| self.send(body))
+    }
+
+    fn reply(&mut self) -> Result<Reply, ClientError> {
+        Reply::decode(&self.receive()?).ok_or(ClientError::Stranger)
+    }
+
+    fn send(&mut self, body: &[u8]) -> Result<(), ClientError> {
+        let bytes = framed(body)?;
+        let mut rest = bytes.as_slice();
+        while let Some(input) = self.input.as_ref().filter(|_| !rest.is_empty()) {
+            if self.deadline.has_passed() {
+                return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+            }
+            wait([(input.as_fd(), PollFlags::OUT)], self.deadline)?;
+            rest = &rest[write_some(input, rest)?..];
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self) -> Result<Vec<u8>, ClientError> {
+        loop {
+            if declared(&self.received).is_some_and(|length| length > self.longest) {
+                return Err(ClientError::Stranger);
+            }
+            if let Some(frame) = take_frame(&mut self.received) {
+                return Ok(frame);
+            }
+            if self.deadline.has_passed() {
+                return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+            }
+            let [ready] = wait([(self.output.as_fd(), PollFlags::IN)], self.deadline)?;
+            if !ready.is_empty() && read_some(&self.output, &mut self.received)?.is_none() {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended").into());
+            }
+        }
+    }
+}
+
+impl Drop for Client {
+    /// Lets the worker kill and reap what is below it, and reaps the worker.
+    fn drop(&mut self) {
+        drop(self.input.take());
+        let deadline = Deadline::after(Duration::from_secs(5));
+        let mut rest = Vec::new();
+        while !deadline.has_passed() {
+            let waited = wait([(self.output.as_fd(), PollFlags::IN)], deadline);
+            if waited.is_err() || !matches!(read_some(&self.output, &mut rest), Ok(Some(_))) {
+                break;
+            }
+            rest.clear();
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,422 @@
+# Runs inside the sandbox as a warmed interpreter: forks once an attempt, on request of the supervisor outside.
+#
+# Descriptors: 3 bytes for the attempt, 4 bytes from the attempt, 5 requests, 6 notices. What an attempt is asked and
+# what it answers never passes through this process, so an attempt finds nothing of its predecessors here. Nothing in
+# here can vouch for an answer: the expected values stay outside, and so does the comparison.
+import sys
+
+sys.path[:] = [entry for entry in sys.path if entry]
+
+import ast, builtins, gc, os, random, resource, select, shutil, signal, struct, types
+
+WARMED = (
+    "math", "re", "json", "itertools", "functools", "collections", "heapq", "bisect", "random", "string", "typing",
+    "dataclasses", "operator", "fractions", "decimal", "datetime", "copy", "statistics", "time", "io", "abc", "enum",
+    "array", "cmath", "numbers", "textwrap", "contextlib", "threading", "queue", "calendar", "collections.abc",
+)
+for name in WARMED:
+    try:
+        __import__(name)
+    except ImportError:
+        pass
+
+
+class Refused(Exception):
+    pass
+
+
+def make_codec():
+    # Local names, so that a program that replaces built-ins does not break its own attempt.
+    kind, size, whole, number, text, raw = type, len, int, float, str, bytes
+    pack, unpack = struct.pack, struct.unpack_from
+    refuse = Refused
+
+    def encode(value, limit):
+        parts = []
+        state = [0, 0]
+
+        def put(part):
+            parts.append(part)
+            state[0] += size(part)
+            if state[0] > limit:
+                raise refuse("a value over the output limit")
+
+        def walk(value, depth):
+            if depth > 100:
+                raise refuse("a value that nests too deeply")
+            of = kind(value)
+            if value is None:
+                put(b"N")
+            elif of is bool_type:
+                put(b"T" if value else b"F")
+            elif of is whole:
+                put_sized(b"i", (b"%x" % value))
+            elif of is number:
+                put(b"f" + pack("<d", value))
+            elif of is text:
+                try:
+                    put_sized(b"s", value.encode("utf-8"))
+                except UnicodeEncodeError:
+                    raise refuse("a str with lone surrogates") from None
+            elif of is raw:
+                put_sized(b"b", value)
+            elif of is list_type or of is tuple_type or of is set_type or of is frozenset_type:
+                put((b"l" if of is list_type else b"t" if of is tuple_type else b"e") + pack("<I", size(value)))
+                for item in value:
+                    walk(item, depth + 1)
+            elif of is dict_type:
+                put(b"d" + pack("<I", size(value)))
+                for key, item in value.items():
+                    walk(key, depth + 1)
+                    walk(item, depth + 1)
+            else:
+                raise refuse("a value of type " + type_name(value))
+
+        def put_sized(tag, body):
+            put(tag + pack("<I", size(body)))
+            put(body)
+
+        walk(value, 0)
+        return b"".join(parts)
+
+    bool_type, list_type, tuple_type, dict_type = bool, list, tuple, dict
+    set_type, frozenset_type = set, frozenset
+    name_of = type.__dict__["__name__"].__get__
+
+    def type_name(value):
+        return name_of(kind(value))[:60]
+
+    def decode(data):
+        def walk(at):
+            tag = data[at:at + 1]
+            at += 1
+            if tag == b"N":
+                return None, at
+            if tag == b"T":
+                return True, at
+            if tag == b"F":
+                return False, at
+            if tag == b"f":
+                return unpack("<d", data, at)[0], at + 8
+            length = unpack("<I", data, at)[0]
+            at += 4
+            if tag == b"i":
+                return whole(data[at:at + length], 16), at + length
+            if tag == b"s":
+                return data[at:at + length].decode("utf-8"), at + length
+            if tag == b"b":
+                return data[at:at + length], at + length
+            items = []
+            for _ in range_type(2 * length if tag == b"d" else length):
+                item, at = walk(at)
+                items.append(item)
+            if tag == b"t":
+                return tuple_type(items), at
+            if tag == b"e":
+                return set_type(items), at
+            if tag == b"d":
+                return dict_type(zip_type(items[::2], items[1::2])), at
+            return items, at
+
+        return walk(0)[0]
+
+    range_type, zip_type = range, zip
+    return encode, decode, type_name
+
+
+encode, decode, type_name = make_codec()
+
+
+def make_channel(os_read=os.read, os_write=os.write, size=len, pack=struct.pack, unpack=struct.unpack):
+    def exactly(count):
+        parts = []
+        while count:
+            part = os_read(3, count if count < 65536 else 65536)
+            if not part:
+                os._exit(0)
+            parts.append(part)
+            count -= size(part)
+        return b"".join(parts)
+
+    def receive():
+        return exactly(unpack("<I", exactly(4))[0])
+
+    def send(body):
+        body = pack("<I", size(body)) + body
+        while body:
+            body = body[os_write(4, body):]
+
+    return receive, send
+
+
+receive, send = make_channel()
+
+
+def load(name, source, setup):
+    module = types.ModuleType(name)
+    sys.modules[name] = module
+    if setup:
+        exec(compile(setup, "<setup>", "exec", dont_inherit=True), module.__dict__)
+    exec(compile(source, "<solution>", "exec", dont_inherit=True), module.__dict__)
+    return module.__dict__
+
+
+def find_function(scope, entry):
+    found = None
+    for at, part in enumerate(entry.split(".")):
+        if at == 0 and part not in scope:
+            raise NameError
+        found = scope[part] if at == 0 else getattr(found, part)
+        if isinstance(found, type) and at + 1 < len(entry.split(".")):
+            found = found()
+    return found
+
+
+def serve(prepare, answer, limit, encode=encode, decode=decode, receive=receive, send=send, name=type_name,
+          refused=Refused, failure=BaseException):
+    # Answers one input at a time; whatever is raised is said by the name of its type only.
+    def reply(work):
+        try:
+            try:
+                send(work())
+            except refused as error:
+                send(b"U" + str(error).encode("utf-8", "replace"))
+            except failure as error:
+                send(b"X" + name(error).encode("utf-8", "replace"))
+        except failure:
+            os._exit(1)
+
+    scope = []
+
+    def begin():
+        scope.append(prepare())
+        return b"R"
+
+    reply(begin)
+    while scope:
+        body = receive()
+        reply(lambda: b"V" + encode(answer(scope[0], decode(body)), limit))
+
+
+def function_attempt(task):
+    def prepare():
+        return find_function(load("solution", task["source"], task["setup"]), task["entry"])
+
+    serve(prepare, lambda function, call: function(*call[0], **call[1]), task["output"])
+
+
+def expression_attempt(task):
+    def prepare():
+        return load("solution", task["source"], task["setup"])
+
+    serve(prepare, lambda scope, text: eval(compile(text, "<test>", "eval"), scope), task["output"])
+
+
+def statement_attempt(task):
+    def prepare():
+        return load("solution", task["source"], task["setup"])
+
+    def answer(scope, text):
+        exec(compile(text, "<test>", "exec"), scope)
+        return True
+
+    serve(prepare, answer, task["output"])
+
+
+def judge_attempt(task):
+    # No program of a completion is loaded here: takes assertions apart, and weighs them again with the values that
+    # the program returned in another process.
+    def prepare():
+        scope = {name: sys.modules[name] for name in WARMED if name in sys.modules and "." not in name}
+        if task["setup"]:
+            exec(compile(task["setup"], "<setup>", "exec"), scope)
+        return scope
+
+    def answer(scope, request):
+        if request[0] == "split":
+            return split_assertion(scope, request[1])
+        names = {"hole_%d" % at: value for at, value in enumerate(request[2])}
+        return bool(eval(compile(request[1], "<test>", "eval"), dict(scope, **names)))
+
+    serve(prepare, answer, task["output"])
+
+
+class Holes(ast.NodeTransformer):
+    # Cuts out each expression whose head is a name that the tests themselves do not know.
+    def __init__(self, known):
+        self.known = known
+        self.found = []
+        self.bound = set()
+
+    def visit(self, node):
+        head = node
+        while isinstance(head, (ast.Call, ast.Attribute, ast.Subscript)):
+            head = head.func if isinstance(head, ast.Call) else head.value
+        if isinstance(head, ast.Name) and head.id not in self.known and head.id not in self.bound:
+            if any(isinstance(part, ast.Name) and part.id in self.bound for part in ast.walk(node)):
+                raise Refused("a call of the program inside a comprehension or lambda")
+            self.found.append(ast.unparse(node))
+            return ast.copy_location(ast.Name("hole_%d" % (len(self.found) - 1), ast.Load()), node)
+        return super().visit(node)
+
+    def scoped(self, node):
+        before = set(self.bound)
+        for part in ast.walk(node):
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                self.bound.add(part.id)
+            elif isinstance(part, ast.arg):
+                self.bound.add(part.arg)
+        node = self.generic_visit(node)
+        self.bound = before
+        return node
+
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_Lambda = scoped
+
+
+def split_assertion(scope, text):
+    # ["equal", hole, expected value] | ["weigh", holes, rest]; anything else is refused.
+    body = ast.parse(text.strip()).body
+    if len(body) != 1 or not isinstance(body[0], ast.Assert):
+        raise Refused("not a single assert statement")
+    holes = Holes(set(scope) | set(dir(builtins)))
+    rest = ast.fix_missing_locations(holes.visit(body[0].test))
+    if not holes.found:
+        raise Refused("it never uses the program")
+    if (isinstance(rest, ast.Compare) and len(rest.ops) == 1 and isinstance(rest.ops[0], ast.Eq)
+            and len(holes.found) == 1):
+        sides = [rest.left, rest.comparators[0]]
+        for hole, other in (sides, sides[::-1]):
+            if isinstance(hole, ast.Name) and hole.id == "hole_0":
+                return ["equal", holes.found, eval(compile(ast.Expression(other), "<test>", "eval"), dict(scope))]
+    return ["weigh", holes.found, ast.unparse(rest)]
+
+
+def feed(data, descriptor, os_write=os.write, os_close=os.close):
+    try:
+        while data:
+            data = data[os_write(descriptor, data[:65536]):]
+    except OSError:
+        pass
+    os_close(descriptor)
+
+
+def stdio_attempt(task):
+    import _thread
+    source = task["source"]
+    data = receive()
+    reader, writer = os.pipe()
+    os.dup2(reader, 0)
+    os.close(reader)
+    os.dup2(4, 1)
+    os.close(3)
+    os.close(4)
+    if len(data) <= 65536:
+        feed(data, writer)
+    else:
+        _thread.start_new_thread(feed, (data, writer))
+    confine(task)
+    sys.stdin = open(0, "r", encoding="utf-8", errors="surrogateescape", closefd=False)
+    sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
+    sys.argv[:] = ["solution.py"]
+    module = types.ModuleType("__main__")
+    sys.modules["__main__"] = module
+    exec(compile(source, "<solution>", "exec", dont_inherit=True), module.__dict__)
+
+
+def confine(task):
+    for limit, value in (
+        (resource.RLIMIT_AS, task["memory"]), (resource.RLIMIT_CPU, task["cpu"]),
+        (resource.RLIMIT_NPROC, 10 if own_processes else 0),
+    ):
+        hard = resource.getrlimit(limit)[1]
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(limit, (value, value))
+
+
+def attempt():
+    os.close(5)
+    os.close(6)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    random.seed(0)
+    task = decode(receive())
+    kinds = {
+        "function": function_attempt, "expressions": expression_attempt, "statements": statement_attempt,
+        "judge": judge_attempt,
+    }
+    if task["mode"] == "stdio":
+        # Returns, and the interpreter ends as it does after any script: exit functions, threads, buffers.
+        return stdio_attempt(task)
+    confine(task)
+    try:
+        kinds[task["mode"]](task)
+    finally:
+        os._exit(0)
+
+
+def notice(tag, value):
+    os.write(6, tag + struct.pack("<I", value & 0xFFFFFFFF))
+
+
+def bury(child):
+    # In a process namespace of its own everything that the attempt left behind goes with it.
+    status = 0
+    if own_processes:
+        try:
+            os.kill(-1, signal.SIGKILL)
+        except OSError:
+            pass
+    try:
+        while True:
+            pid, ended = os.waitpid(-1, 0)
+            status = ended if pid == child else status
+    except ChildProcessError:
+        pass
+    return status
+
+
+def sweep():
+    for name in os.listdir("."):
+        try:
+            os.unlink(name)
+        except IsADirectoryError:
+            shutil.rmtree(name)
+
+
+def oversee(child):
+    # A function of its own: nothing of one attempt stays in a frame that the next could read.
+    notice(b"P", child)
+    watch = os.pidfd_open(child)
+    waiting = select.poll()
+    waiting.register(5, select.POLLIN)
+    waiting.register(watch, select.POLLIN)
+    for ready, _ in waiting.poll():
+        if ready == 5 and not os.read(5, 1):
+            os._exit(0)
+    status = bury(child)
+    os.close(watch)
+    if has_scratch:
+        sweep()
+    notice(b"D", status)
+
+
+def main():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.clear()
+    gc.collect()
+    gc.freeze()
+    notice(b"R", sys.version_info[0] << 16 | sys.version_info[1])
+    while True:
+        request = os.read(5, 1)
+        if not request:
+            os._exit(0)
+        if request != b"F":
+            # A request to kill that crossed with the notice that the attempt had ended by itself.
+            continue
+        child = os.fork()
+        if child == 0:
+            return attempt()
+        oversee(child)
+
+
+own_processes, has_scratch = sys.argv[1] == "1", sys.argv[2] == "1"
+main()

@@ -1,0 +1,28 @@
+//! Frames with their length before them.
+
+use std::io;
+
+/// `body` with its length before it.
+pub(crate) fn framed(body: &[u8]) -> io::Result<Vec<u8>> {
+    let length = u32::try_from(body.len())
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a message of 4 GiB or more"))?;
+    let mut bytes = length.to_le_bytes().to_vec();
+    bytes.extend_from_slice(body);
+    Ok(bytes)
+}
+
+/// The length that the first frame in `buffer` declares, once it is there.
+pub(crate) fn declared(buffer: &[u8]) -> Option<usize> {
+    buffer.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes) as usize)
+}
+
+/// Takes the first frame out of `buffer`, once it is whole.
+pub(crate) fn take_frame(buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let end = 4 + declared(buffer)?;
+    if buffer.len() < end {
+        return None;
+    }
+    let rest = buffer.split_off(end);
+    let frame = std::mem::replace(buffer, rest);
+    Some(frame[4..].to_vec())
+}

@@ -1,0 +1,177 @@
+//! The verifier: finds the program, has its tests run, and says what came of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::client::{Client, ClientError};
+use super::protocol::{Hello, Probe};
+use super::run::{Tally, Trouble, run};
+use super::source::{MAX_SOURCE_BYTES, program};
+use super::spec::Spec;
+use super::{Executor, Settings, Tier, refusal};
+use crate::{Item, Outcome, SettingsError, Verdict, Verifier};
+
+/// Judges programs by running them; any number of threads may ask at once, each gets a worker of its own.
+pub struct Code {
+    settings: Settings,
+    worker: PathBuf,
+    hello: Hello,
+    probe: Probe,
+    idle: Mutex<Vec<Client>>,
+}
+
+impl Code {
+    /// Probes the machine and keeps the first worker warm.
+    ///
+    /// Errors where no interpreter works or the machine offers no isolation and `unsafe` is not set.
+    pub fn new(settings: Settings) -> Result<Self, SettingsError> {
+        let worker = match &settings.worker {
+            Some(program) => program.clone(),
+            // Not its name on the disk, which a new build may have taken meanwhile.
+            None => PathBuf::from("/proc/self/exe"),
+        };
+        let mut hello = hello(&settings)?;
+        let (client, probe) = Client::start(&worker, &hello).map_err(|error| match error {
+            ClientError::Refused(why) => refusal(format!(
+                "no isolated interpreter: {why}. Install python3 (3.9 or later) and run on Linux 5.13 or later \
+                 with Landlock and seccomp, or set `unsafe = true` to run programs with resource limits alone"
+            )),
+            other => refusal(other.to_string()),
+        })?;
+        hello.pythons.clear();
+        hello.pythons.extend((!probe.embedded).then(|| probe.python.clone()));
+        hello.embedded = probe.embedded;
+        hello.tiers = vec![probe.tier];
+        Ok(Self { settings, worker, hello, probe, idle: Mutex::new(vec![client]) })
+    }
+
+    /// What the machine offers, and which isolation is in force.
+    pub fn probe(&self) -> &Probe {
+        &self.probe
+    }
+
+    fn take(&self) -> Result<Client, ClientError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle {
+            Some(client) => Ok(client),
+            None => Client::start(&self.worker, &self.hello).map(|(client, _)| client),
+        }
+    }
+
+    fn give_back(&self, client: Client) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(client);
+    }
+
+    /// Runs the tests, once more on a new worker where the first is lost.
+    fn tally(&self, spec: &Spec, program: &str) -> Result<Tally, Trouble> {
+        let mut first = true;
+        loop {
+            let result = self.take().map_err(Trouble::Worker).and_then(|mut client| {
+                let tally = run(&mut client, spec, program, self.probe.embedded)?;
+                self.give_back(client);
+                Ok(tally)
+            });
+            match result {
+                Err(Trouble::Worker(_) | Trouble::Interpreter(_)) if first => first = false,
+                other => return other,
+            }
+        }
+    }
+}
+
+impl Verifier for Code {
+    fn notice(&self) -> Option<String> {
+        Some(format!("programs run on {}", self.probe))
+    }
+
+    fn verify(&self, item: &Item<'_>) -> Verdict {
+        let Some(spec) = item.spec else {
+            return Verdict::error("the item has no spec with tests");
+        };
+        let spec = match Spec::read(spec, &self.settings) {
+            Ok(spec) => spec,
+            Err(why) => return Verdict::error(why),
+        };
+        let Some(program) = program(item.completion) else {
+            return Verdict::malformed("no closed block of Python in the answer");
+        };
+        if program.len() > MAX_SOURCE_BYTES {
+            let start = program.chars().take(1000).collect::<String>();
+            return Verdict::wrong(start, format!("a program of more than {MAX_SOURCE_BYTES} bytes"));
+        }
+        match self.tally(&spec, program) {
+            Ok(tally) => verdict(&tally, &spec, program),
+            Err(Trouble::Item(why)) => Verdict::error(why),
+            Err(Trouble::Unsupported(why)) => Verdict::error(format!("unsupported: {why}")),
+            Err(Trouble::Worker(error)) => Verdict::error(format!("the sandbox failed twice: {error}")),
+            // Twice, on two workers: it is the program that does this.
+            Err(Trouble::Interpreter(why)) => {
+                Verdict::wrong(program, format!("the program brought its interpreter down: {why}"))
+            }
+        }
+    }
+}
+
+fn verdict(tally: &Tally, spec: &Spec, program: &str) -> Verdict {
+    let score = tally.score(spec.credit);
+    if tally.late {
+        let late = Verdict::timeout(Some(program.to_owned()), tally.reason());
+        return Verdict { score, ..late };
+    }
+    if score >= 1.0 {
+        return Verdict::correct(program, tally.reason());
+    }
+    let verdict = Verdict::partial(score, program, tally.reason());
+    debug_assert_eq!(verdict.outcome, Outcome::Wrong);
+    verdict
+}
+
+/// What a worker is to try, from the settings.
+fn hello(settings: &Settings) -> Result<Hello, SettingsError> {
+    let built_in = cfg!(feature = "embedded");
+    if settings.executor == Executor::Embedded && !built_in {
+        return Err(refusal("this build has no embedded interpreter; build with the feature `embedded`"));
+    }
+    let pythons = match settings.executor {
+        Executor::Embedded => Vec::new(),
+        _ if settings.python.is_empty() => pythons_on_path(),
+        _ => vec![settings.python.clone()],
+    };
+    let embedded = match settings.executor {
+        Executor::Embedded => true,
+        Executor::Cpython => false,
+        // Who names an interpreter wants no other.
+        Executor::Auto => built_in && settings.python.is_empty(),
+    };
+    Ok(Hello { pythons, embedded, tiers: tiers(settings)? })
+}
+
+/// The isolations that the settings allow, strongest first.
+fn tiers(settings: &Settings) -> Result<Vec<Tier>, SettingsError> {
+    match (settings.isolation, settings.unsafe_allowed) {
+        (Some(Tier::Limits), false) => {
+            Err(refusal("`isolation = \"limits\"` is none; it needs `unsafe = true`"))
+        }
+        (Some(tier), _) => Ok(vec![tier]),
+        (None, false) => Ok(vec![Tier::Namespaces, Tier::Landlock]),
+        (None, true) => Ok(vec![Tier::Namespaces, Tier::Landlock, Tier::Limits]),
+    }
+}
+
+/// Every `python3` on the path, then the usual places.
+fn pythons_on_path() -> Vec<String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let usual = ["/usr/bin", "/usr/local/bin", "/bin"].map(PathBuf::from);
+    let mut pythons: Vec<String> = Vec::new();
+    for folder in std::env::split_paths(&path).chain(usual) {
+        let python = folder.join("python3");
+        // A relative entry would make the interpreter depend on the folder the trainer happens to run in.
+        if folder.is_absolute() && Path::is_file(&python) {
+            let python = python.display().to_string();
+            if !pythons.contains(&python) {
+                pythons.push(python);
+            }
+        }
+    }
+    pythons
+}

@@ -1,0 +1,316 @@
+//! What stands between a program and the machine. Runs in the worker process only.
+#![allow(unsafe_code)]
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetStatus, Scope, path_beneath_rules,
+};
+use rustix::mount::{MountFlags, MountPropagationFlags};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
+
+use super::Tier;
+use super::seccomp;
+
+const DRIVER: &str = include_str!("driver.py");
+
+/// Where the four pipes stand in the interpreter.
+const FIRST_FD: RawFd = 3;
+
+/// The user that programs run as where the worker was started by root: one that systemd's table of users leaves free.
+const OTHER_USER: u32 = 65_533;
+
+/// Where a program may write, in a mount namespace of its own; the first that hides nothing the interpreter needs.
+const SCRATCH: &[&str] = &["/tmp", "/var/tmp", "/mnt", "/srv", "/media"];
+
+/// What an interpreter reads besides its own library.
+const READABLE: &[&str] = &[
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/nix/store",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.preload",
+    "/etc/localtime",
+    "/usr/share/zoneinfo",
+    "/dev/urandom",
+    "/dev/random",
+    "/dev/zero",
+];
+
+/// What runs programs.
+#[derive(Clone, Debug)]
+pub(super) enum Interpreter {
+    /// CPython, resolved to the file that runs, and its library folders.
+    Cpython { path: PathBuf, library: Vec<PathBuf> },
+    /// The one built in.
+    #[cfg(feature = "embedded")]
+    Embedded,
+}
+
+impl Interpreter {
+    /// What it must be able to read beneath.
+    fn readable(&self) -> Vec<&Path> {
+        match self {
+            Self::Cpython { path, library } => {
+                let own = library.iter().map(PathBuf::as_path).chain([path.as_path()]);
+                READABLE.iter().map(Path::new).chain(own).collect()
+            }
+            #[cfg(feature = "embedded")]
+            Self::Embedded => Vec::new(),
+        }
+    }
+}
+
+/// The ends of the pipes that the interpreter gets.
+pub(super) struct Ends {
+    pub(super) input: OwnedFd,
+    pub(super) output: OwnedFd,
+    pub(super) requests: OwnedFd,
+    pub(super) notices: OwnedFd,
+}
+
+/// A step of the isolation that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{step}: {message}")]
+pub(super) struct SetupError {
+    step: &'static str,
+    message: String,
+}
+
+fn step<T, E: std::fmt::Display>(step: &'static str, result: Result<T, E>) -> Result<T, SetupError> {
+    result.map_err(|error| SetupError { step, message: error.to_string() })
+}
+
+/// Makes the worker fit to start programs: no descriptors of its parent, no root, parent of all orphans below it.
+pub(super) fn prepare_worker() -> Result<(), SetupError> {
+    // SAFETY: only descriptors above the standard three are closed, and this process has opened none yet.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+    if rustix::process::geteuid().is_root() {
+        step("change from root to another user", leave_root())?;
+    }
+    step("adopt orphans", rustix::process::set_child_subreaper(Some(rustix::process::getpid())))
+}
+
+fn leave_root() -> rustix::io::Result<()> {
+    let (uid, gid) = (rustix::process::Uid::from_raw(OTHER_USER), rustix::process::Gid::from_raw(OTHER_USER));
+    rustix::thread::set_thread_groups(&[])?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)?;
+    // The change of user took this process's own files in /proc away from it, where the user map is written.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)
+}
+
+/// Starts an interpreter behind `tier`; it says on its notices whether that worked.
+pub(super) fn spawn(tier: Tier, interpreter: &Interpreter, ends: Ends) -> io::Result<Pid> {
+    let namespaces = libc::CLONE_NEWUSER
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNET
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWNS;
+    let flags = libc::SIGCHLD | if tier == Tier::Namespaces { namespaces } else { 0 };
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    // SAFETY: without a stack argument this is a fork; the worker has one thread, so the child may run any code.
+    let child = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
+    if child < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if child == 0 {
+        let Err(error) = become_interpreter(tier, interpreter, &ends, uid, gid);
+        let mut notice = vec![b'F'];
+        let text = error.to_string();
+        notice.extend_from_slice(&u32::try_from(text.len()).unwrap_or(0).to_le_bytes());
+        notice.extend_from_slice(text.as_bytes());
+        let _ = rustix::io::write(&ends.notices, &notice);
+        // SAFETY: leaves without running the parent's exit functions, which this copy must not run.
+        unsafe { libc::_exit(1) };
+    }
+    i32::try_from(child)
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or_else(|| io::Error::other("the kernel gave a process id that is none"))
+}
+
+fn become_interpreter(
+    tier: Tier,
+    interpreter: &Interpreter,
+    ends: &Ends,
+    uid: u32,
+    gid: u32,
+) -> Result<std::convert::Infallible, SetupError> {
+    let mut scratch = None;
+    if tier == Tier::Namespaces {
+        step("map the user", map_user(uid, gid))?;
+        scratch = step("mount a scratch folder", mount_scratch(interpreter))?;
+    }
+    step("die with the worker", rustix::process::set_parent_process_death_signal(Some(Signal::KILL)))?;
+    step("change the folder", std::env::set_current_dir(scratch.unwrap_or("/")))?;
+    limit_resources()?;
+    step("place the pipes", place(ends))?;
+    #[cfg(feature = "embedded")]
+    if matches!(interpreter, Interpreter::Embedded) {
+        // There is no new program whose start would close the rest.
+        step("close the worker's pipes", close_all_else())?;
+    }
+    if tier != Tier::Limits {
+        restrict_paths(interpreter, scratch)?;
+        for filter in &step("compile the seccomp filter", seccomp::filters(tier == Tier::Namespaces))? {
+            step("apply the seccomp filter", seccompiler::apply_filter(filter))?;
+        }
+    }
+    match interpreter {
+        Interpreter::Cpython { path, .. } => {
+            let flag = |set: bool| if set { "1" } else { "0" };
+            let error = Command::new(path)
+                .args(["-s", "-S", "-B", "-X", "utf8", "-c", DRIVER])
+                .args([flag(tier == Tier::Namespaces), flag(scratch.is_some())])
+                .env_clear()
+                // The order of a set of strings must not decide a verdict.
+                .env("PYTHONHASHSEED", "0")
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .exec();
+            step("start the interpreter", Err(error))
+        }
+        #[cfg(feature = "embedded")]
+        Interpreter::Embedded => {
+            let served = super::embedded::serve();
+            // SAFETY: leaves without running the parent's exit functions, which this copy must not run.
+            unsafe { libc::_exit(i32::from(served.is_err())) }
+        }
+    }
+}
+
+/// The user keeps its number inside: no program is root, not even of its own namespace.
+fn map_user(uid: u32, gid: u32) -> io::Result<()> {
+    std::fs::write("/proc/self/setgroups", "deny")?;
+    std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
+    std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))
+}
+
+fn mount_scratch(interpreter: &Interpreter) -> rustix::io::Result<Option<&'static str>> {
+    let readable = interpreter.readable();
+    let needed = |folder: &str| readable.iter().any(|path| path.starts_with(folder));
+    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    let tmpfs = |target: &str, options: &str| {
+        let options = CString::new(options).map_err(|_| rustix::io::Errno::INVAL)?;
+        rustix::mount::mount("tmpfs", target, "tmpfs", flags, options.as_c_str())
+    };
+    let scratch = SCRATCH.iter().copied().find(|folder| Path::new(folder).is_dir() && !needed(folder));
+    if let Some(folder) = scratch {
+        tmpfs(folder, "size=16m,nr_inodes=1024,mode=0700")?;
+    }
+    tmpfs("/proc", "size=4k,nr_inodes=2,mode=0500")?;
+    Ok(scratch)
+}
+
+fn limit_resources() -> Result<(), SetupError> {
+    const LIMITS: &[(Resource, u64)] = &[
+        (Resource::Core, 0),
+        (Resource::Nofile, 64),
+        (Resource::Fsize, 16 << 20),
+        (Resource::Memlock, 0),
+        (Resource::Msgqueue, 0),
+        (Resource::Stack, 8 << 20),
+    ];
+    for (resource, wanted) in LIMITS {
+        let maximum = rustix::process::getrlimit(*resource).maximum.map_or(*wanted, |hard| hard.min(*wanted));
+        let limit = Rlimit { current: Some(maximum), maximum: Some(maximum) };
+        step("set a resource limit", rustix::process::setrlimit(*resource, limit))?;
+    }
+    Ok(())
+}
+
+fn place(ends: &Ends) -> io::Result<()> {
+    let ends = [&ends.input, &ends.output, &ends.requests, &ends.notices];
+    // First out of the way of each other's places.
+    let aside: Vec<OwnedFd> =
+        ends.iter().map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, 16)).collect::<Result<_, _>>()?;
+    for (place, fd) in (FIRST_FD..).zip(&aside) {
+        // SAFETY: whatever stood at `place` belongs to the worker's copy of its pipes, which this process never uses.
+        if unsafe { libc::dup2(fd.as_raw_fd(), place) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(feature = "embedded")]
+fn close_all_else() -> io::Result<()> {
+    let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty())?;
+    for place in 0..FIRST_FD {
+        // SAFETY: the standard descriptors of this copy of the worker are used no more.
+        if unsafe { libc::dup2(null.as_raw_fd(), place) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    // Not closed a second time at the end of the scope.
+    std::mem::forget(null);
+    // SAFETY: beyond the four pipes nothing in this copy of the worker is used any more.
+    unsafe { libc::syscall(libc::SYS_close_range, FIRST_FD + 4, libc::c_uint::MAX, 0) };
+    Ok(())
+}
+
+/// Forks the built-in interpreter: `None` in the child.
+#[cfg(feature = "embedded")]
+pub(super) fn fork() -> io::Result<Option<Pid>> {
+    // SAFETY: the process has one thread, so the child may run any code.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        child => Ok(Pid::from_raw(child)),
+    }
+}
+
+/// A descriptor that the built-in interpreter was given.
+#[cfg(feature = "embedded")]
+pub(super) fn inherited(place: RawFd) -> BorrowedFd<'static> {
+    // SAFETY: `place` put the pipes there, and nothing closes them.
+    unsafe { BorrowedFd::borrow_raw(place) }
+}
+
+fn restrict_paths(interpreter: &Interpreter, scratch: Option<&str>) -> Result<(), SetupError> {
+    let readable = interpreter.readable();
+    let restricted = || {
+        Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::from_all(ABI::V1))?
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(AccessFs::from_all(ABI::V5))?
+            .handle_access(AccessNet::from_all(ABI::V5))?
+            .scope(Scope::from_all(ABI::V6))?
+            .create()?
+            .add_rules(path_beneath_rules(readable, AccessFs::from_read(ABI::V1)))?
+            .add_rules(path_beneath_rules(["/dev/null"], AccessFs::ReadFile | AccessFs::WriteFile))?
+            .add_rules(path_beneath_rules(scratch, AccessFs::from_all(ABI::V5)))?
+            .restrict_self()
+    };
+    let status = step("restrict paths with Landlock", restricted())?;
+    match status.ruleset {
+        RulesetStatus::NotEnforced => {
+            step("restrict paths with Landlock", Err("the kernel has no Landlock (Linux 5.13 and later)"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Kills a process of the worker; one that is gone already is none.
+pub(super) fn kill(pid: Pid) {
+    let _ = rustix::process::kill_process(pid, Signal::KILL);
+}
+
+/// The worker's standard input and output.
+pub(super) fn parent() -> (BorrowedFd<'static>, BorrowedFd<'static>) {
+    // SAFETY: descriptors 0 and 1 stay open for as long as the worker runs.
+    unsafe { (BorrowedFd::borrow_raw(0), BorrowedFd::borrow_raw(1)) }
+}

@@ -1,0 +1,127 @@
+//! The system calls an interpreter may make; all others fail with `EPERM`.
+
+use std::collections::BTreeMap;
+
+use libc::c_long;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
+};
+
+/// Calls that are harmless whatever their arguments: Landlock guards the paths, limits guard the amounts.
+///
+/// Not here, on purpose: what changes a file's metadata (Landlock does not cover it), opens or addresses a socket,
+/// makes namespaces, mounts, keys or rings, touches another process, or holds memory that no limit counts
+/// (`memfd_create`, System V shared memory).
+#[rustfmt::skip]
+const ALLOWED: &[c_long] = &[
+    // files and descriptors
+    libc::SYS_read, libc::SYS_readv, libc::SYS_pread64, libc::SYS_preadv, libc::SYS_write, libc::SYS_writev,
+    libc::SYS_pwrite64, libc::SYS_pwritev, libc::SYS_close, libc::SYS_close_range, libc::SYS_openat,
+    libc::SYS_newfstatat, libc::SYS_fstat, libc::SYS_statx, libc::SYS_statfs, libc::SYS_fstatfs, libc::SYS_lseek,
+    libc::SYS_faccessat, libc::SYS_faccessat2, libc::SYS_pipe2, libc::SYS_dup, libc::SYS_dup3, libc::SYS_flock,
+    libc::SYS_fsync, libc::SYS_fdatasync, libc::SYS_ftruncate, libc::SYS_fallocate, libc::SYS_fadvise64,
+    libc::SYS_getdents64, libc::SYS_getcwd, libc::SYS_chdir, libc::SYS_fchdir, libc::SYS_renameat,
+    libc::SYS_renameat2, libc::SYS_mkdirat, libc::SYS_unlinkat, libc::SYS_readlinkat, libc::SYS_symlinkat,
+    libc::SYS_linkat, libc::SYS_umask, libc::SYS_sendfile, libc::SYS_copy_file_range, libc::SYS_pselect6,
+    libc::SYS_ppoll, libc::SYS_epoll_create1, libc::SYS_epoll_ctl, libc::SYS_epoll_pwait, libc::SYS_eventfd2,
+    // memory
+    libc::SYS_mmap, libc::SYS_munmap, libc::SYS_mprotect, libc::SYS_mremap, libc::SYS_madvise, libc::SYS_msync,
+    libc::SYS_mincore, libc::SYS_brk, libc::SYS_membarrier,
+    // signals, threads, time
+    libc::SYS_rt_sigaction, libc::SYS_rt_sigprocmask, libc::SYS_rt_sigreturn, libc::SYS_rt_sigsuspend,
+    libc::SYS_rt_sigpending, libc::SYS_rt_sigtimedwait, libc::SYS_sigaltstack, libc::SYS_restart_syscall,
+    libc::SYS_futex, libc::SYS_set_robust_list, libc::SYS_get_robust_list, libc::SYS_rseq,
+    libc::SYS_set_tid_address, libc::SYS_sched_yield, libc::SYS_sched_getaffinity, libc::SYS_getcpu,
+    libc::SYS_nanosleep, libc::SYS_clock_nanosleep, libc::SYS_clock_gettime, libc::SYS_clock_getres,
+    libc::SYS_gettimeofday, libc::SYS_times, libc::SYS_setitimer, libc::SYS_getitimer,
+    // the process and its children
+    libc::SYS_getpid, libc::SYS_gettid, libc::SYS_getppid, libc::SYS_getuid, libc::SYS_geteuid, libc::SYS_getgid,
+    libc::SYS_getegid, libc::SYS_getgroups, libc::SYS_getresuid, libc::SYS_getresgid, libc::SYS_getpgid,
+    libc::SYS_getsid, libc::SYS_getrusage, libc::SYS_sysinfo, libc::SYS_uname, libc::SYS_getrandom,
+    libc::SYS_exit, libc::SYS_exit_group, libc::SYS_wait4, libc::SYS_waitid, libc::SYS_execve,
+    libc::SYS_pidfd_open, libc::SYS_setsid,
+    // a connected pair, as event loops use one to wake themselves
+    libc::SYS_sendto, libc::SYS_recvfrom, libc::SYS_shutdown, libc::SYS_getsockname, libc::SYS_getpeername,
+    libc::SYS_getsockopt,
+    // refused by the second filter, so that libc falls back to `clone`
+    libc::SYS_clone3,
+];
+
+/// The same calls under the names that only this architecture still has.
+#[rustfmt::skip]
+#[cfg(target_arch = "x86_64")]
+const ALLOWED_HERE: &[c_long] = &[
+    libc::SYS_open, libc::SYS_stat, libc::SYS_lstat, libc::SYS_access, libc::SYS_pipe, libc::SYS_dup2,
+    libc::SYS_getdents, libc::SYS_rename, libc::SYS_mkdir, libc::SYS_rmdir, libc::SYS_unlink, libc::SYS_readlink,
+    libc::SYS_symlink, libc::SYS_link, libc::SYS_select, libc::SYS_poll, libc::SYS_epoll_create,
+    libc::SYS_epoll_wait, libc::SYS_eventfd, libc::SYS_time, libc::SYS_alarm, libc::SYS_pause,
+    libc::SYS_getpgrp, libc::SYS_fork, libc::SYS_vfork, libc::SYS_arch_prctl, libc::SYS_getrlimit,
+];
+#[cfg(target_arch = "aarch64")]
+const ALLOWED_HERE: &[c_long] = &[];
+
+/// Signals reach only the own process namespace, where there is one; elsewhere they are refused.
+const SIGNALS: &[c_long] = &[libc::SYS_kill, libc::SYS_tkill, libc::SYS_tgkill];
+
+#[rustfmt::skip]
+const IOCTLS: &[u64] = &[libc::TCGETS, libc::TIOCGWINSZ, libc::FIONREAD, libc::FIONBIO, libc::FIOCLEX, libc::FIONCLEX];
+
+/// Without the commands that make a descriptor send signals.
+#[rustfmt::skip]
+const FCNTLS: &[i32] = &[
+    libc::F_DUPFD, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL, libc::F_GETLK, libc::F_SETLK,
+    libc::F_SETLKW, libc::F_DUPFD_CLOEXEC, libc::F_SETPIPE_SZ, libc::F_GETPIPE_SZ, libc::F_OFD_GETLK,
+    libc::F_OFD_SETLK, libc::F_OFD_SETLKW,
+];
+
+const PRCTLS: &[i32] = &[libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_GET_DUMPABLE, libc::PR_SET_VMA];
+
+const NAMESPACES: i32 = libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP;
+
+/// The filters, to be applied in order.
+pub(super) fn filters(own_processes: bool) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
+    let arch = TargetArch::try_from(std::env::consts::ARCH)?;
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+    let signals = if own_processes { SIGNALS } else { &[] };
+    rules.extend([ALLOWED, ALLOWED_HERE, signals].concat().into_iter().map(|call| (call, Vec::new())));
+    rules.insert(libc::SYS_ioctl, one_of(1, IOCTLS.iter().copied())?);
+    rules.insert(libc::SYS_fcntl, one_of(1, FCNTLS.iter().map(|command| *command as u64))?);
+    rules.insert(libc::SYS_prctl, one_of(0, PRCTLS.iter().map(|option| *option as u64))?);
+    // Limits of the caller only.
+    rules.insert(libc::SYS_prlimit64, one_of(0, [0])?);
+    rules.insert(libc::SYS_clone, vec![masked(0, NAMESPACES as u64, 0)?]);
+    // A datagram socket of a pair could still address others; a stream cannot.
+    let stream = masked(1, 0xf, libc::SOCK_STREAM as u64)?;
+    rules.insert(libc::SYS_socketpair, vec![stream]);
+    let refuse = SeccompAction::Errno(libc::EPERM as u32);
+    let allow_list = SeccompFilter::new(rules, refuse, SeccompAction::Allow, arch)?;
+    let absent = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
+    let absent =
+        SeccompFilter::new(absent, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32), arch)?;
+    Ok([absent.try_into()?, allow_list.try_into()?])
+}
+
+fn one_of(
+    argument: u8,
+    values: impl IntoIterator<Item = u64>,
+) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    values
+        .into_iter()
+        .map(|value| {
+            let equal = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)?;
+            SeccompRule::new(vec![equal])
+        })
+        .collect()
+}
+
+fn masked(argument: u8, mask: u64, value: u64) -> Result<SeccompRule, seccompiler::BackendError> {
+    let equal = SeccompCmpOp::MaskedEq(mask);
+    SeccompRule::new(vec![SeccompCondition::new(argument, SeccompCmpArgLen::Qword, equal, value)?])
+}

@@ -1,0 +1,202 @@
+//! Any program that speaks JSON lines, as a judge or as the poser and judge of a whole domain.
+//!
+//! The program is kept alive and answers a line with a line. As a judge it is asked
+//! `{"id", "completion", "answer", "spec"}` and answers `{"id", "score"}` with `verdict`, `extracted` and `reason`
+//! where it likes: what `verify` reads and writes, so that one `verify` can serve another. As a poser it is asked
+//! `{"id", "pose": {"seed", "level"}}` and answers `{"id", "prompt", "answer", "spec"}`, the same for the same seed
+//! and level. A program that answers something else, too much, too late or not at all is started anew, and the item
+//! is an `error`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{Item, Outcome, Row, SettingsError, Verdict, Verifier, settings};
+
+#[cfg(unix)]
+mod program;
+#[cfg(not(unix))]
+mod program {
+    //! Where pipes cannot be waited for, no program is started.
+
+    use super::{Failure, Settings};
+
+    pub(super) enum Program {}
+
+    impl Program {
+        pub(super) fn start(_: &Settings) -> Result<Self, Failure> {
+            Err(Failure::Start("external programs need a Unix system".into()))
+        }
+
+        pub(super) fn is_alive(&mut self) -> bool {
+            match *self {}
+        }
+
+        pub(super) fn ask(&mut self, _: &str, _: &Settings) -> Result<String, Failure> {
+            match *self {}
+        }
+    }
+}
+
+use program::Program;
+
+/// The row of the table.
+pub const ROW: Row = Row {
+    name: "external",
+    about: "a program of yours judges, over JSON lines on its standard input and output",
+    build: |value| Ok(Box::new(External::new(settings::<Settings>("external", value)?)?)),
+};
+
+/// Which program judges, and its limits.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Wall-clock seconds an item; the first one includes the program's start.
+    pub time_limit_s: f64,
+    /// Most bytes in one answer.
+    pub output_limit_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { command: Vec::new(), time_limit_s: 30.0, output_limit_bytes: 1 << 20 }
+    }
+}
+
+/// What an external program did instead of answering.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// It could not be started.
+    #[error("cannot start the external program: {0}")]
+    Start(String),
+    /// It ended, or closed its output.
+    #[error("the external program ended before it answered")]
+    Ended,
+    /// Its time ran out.
+    #[error("the external program did not answer within {0} s")]
+    Late(f64),
+    /// Its answer is too long.
+    #[error("the external program answered more than {0} bytes")]
+    TooLong(usize),
+    /// Its pipes failed.
+    #[error("the external program's pipes failed: {0}")]
+    Pipe(#[from] std::io::Error),
+    /// Its answer is no answer to the question.
+    #[error("the external program's answer is not to be used: {0}")]
+    Answer(String),
+}
+
+/// A question that an external program posed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Posed {
+    /// The question.
+    pub prompt: String,
+    /// The right answer, where there is a single one.
+    #[serde(default)]
+    pub answer: Option<String>,
+    /// What else the judge needs.
+    #[serde(default)]
+    pub spec: Option<Value>,
+}
+
+/// What a judge answers.
+#[derive(Deserialize)]
+struct Judged {
+    score: f64,
+    verdict: Option<Outcome>,
+    extracted: Option<String>,
+    #[serde(default)]
+    reason: String,
+}
+
+/// Asks an external program; any number of threads may ask at once, each gets a process of its own.
+pub struct External {
+    settings: Settings,
+    idle: Mutex<Vec<Program>>,
+    asked: AtomicU64,
+}
+
+impl External {
+    /// Starts the program once, so that a mistyped name is seen at once.
+    ///
+    /// Errors where the settings name no program or one that does not start.
+    pub fn new(settings: Settings) -> Result<Self, SettingsError> {
+        let refusal = |message: String| SettingsError { verifier: "external", message };
+        if settings.command.is_empty() {
+            return Err(refusal("`command` is missing: the program and its arguments, as a list".into()));
+        }
+        if !(settings.time_limit_s > 0.0 && settings.time_limit_s <= 86_400.0) {
+            return Err(refusal("`time_limit_s` must be above 0 and at most 86400".into()));
+        }
+        if !(64..=1 << 30).contains(&settings.output_limit_bytes) {
+            return Err(refusal("`output_limit_bytes` must be 64 to 1073741824".into()));
+        }
+        let program = Program::start(&settings).map_err(|error| refusal(error.to_string()))?;
+        Ok(Self { settings, idle: Mutex::new(vec![program]), asked: AtomicU64::new(0) })
+    }
+
+    /// Has the program pose a question: the same for the same seed and level.
+    pub fn pose(&self, seed: u64, level: u32) -> Result<Posed, Failure> {
+        let answer = self.ask(json!({"pose": {"seed": seed, "level": level}}))?;
+        Posed::deserialize(answer).map_err(|error| Failure::Answer(error.to_string()))
+    }
+
+    /// Asks a question and gets the answer to it.
+    fn ask(&self, mut question: Value) -> Result<Value, Failure> {
+        let id = self.asked.fetch_add(1, Ordering::Relaxed);
+        question["id"] = json!(id);
+        let mut program = self.take()?;
+        let line = program.ask(&question.to_string(), &self.settings)?;
+        let answer: Value =
+            serde_json::from_str(&line).map_err(|error| Failure::Answer(error.to_string()))?;
+        // A line too many would shift every later answer by one; the program is given up with it.
+        if answer["id"] != json!(id) {
+            return Err(Failure::Answer(format!("its id is {}, asked was {id}", answer["id"])));
+        }
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(program);
+        match answer.get("error") {
+            Some(error) => Err(Failure::Answer(error.to_string())),
+            None => Ok(answer),
+        }
+    }
+
+    /// An idle program that still lives, or a new one.
+    fn take(&self) -> Result<Program, Failure> {
+        loop {
+            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(mut program) = idle else { return Program::start(&self.settings) };
+            if program.is_alive() {
+                return Ok(program);
+            }
+        }
+    }
+}
+
+impl Verifier for External {
+    fn verify(&self, item: &Item<'_>) -> Verdict {
+        let question = json!({"completion": item.completion, "answer": item.answer, "spec": item.spec});
+        match self.ask(question).and_then(judged) {
+            Ok(verdict) => verdict,
+            Err(failure) => Verdict::error(failure.to_string()),
+        }
+    }
+}
+
+fn judged(answer: Value) -> Result<Verdict, Failure> {
+    let refuse = |why: String| Err(Failure::Answer(why));
+    let Judged { score, verdict, extracted, reason } =
+        Judged::deserialize(answer).map_err(|error| Failure::Answer(error.to_string()))?;
+    if !(0.0..=1.0).contains(&score) {
+        return refuse(format!("its score is {score}; it must be 0 to 1"));
+    }
+    let outcome = verdict.unwrap_or(if score == 1.0 { Outcome::Correct } else { Outcome::Wrong });
+    if (outcome == Outcome::Correct) != (score == 1.0) {
+        return refuse(format!("its verdict is {outcome:?} with a score of {score}"));
+    }
+    Ok(Verdict { score, outcome, extracted, reason })
+}

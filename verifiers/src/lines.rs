@@ -1,0 +1,154 @@
+//! Verdicts for JSON lines: the loop behind `thinkling verify`.
+
+use std::io::{self, BufRead, Write};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Item, Verdict, Verifier};
+
+/// The longest line that is read; a longer one is a bad line.
+pub const MAX_LINE_BYTES: usize = 1 << 30;
+
+/// What a run over lines came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Lines that got a verdict.
+    pub judged: u64,
+    /// Lines that were no such object; where there are any, the exit code is 1.
+    pub bad: u64,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    #[serde(default)]
+    id: Value,
+    completion: String,
+    #[serde(default)]
+    answer: Option<String>,
+    #[serde(default)]
+    spec: Option<Value>,
+}
+
+#[derive(Serialize)]
+struct Judged<'a> {
+    id: &'a Value,
+    #[serde(flatten)]
+    verdict: Verdict,
+}
+
+#[derive(Serialize)]
+struct Bad {
+    id: Value,
+    line: u64,
+    error: String,
+}
+
+/// Reads an object a line, writes a verdict a line in the same order, flushed; an empty line is passed over.
+///
+/// A line that is no such object gives `{"id": null, "line": N, "error": …}` with `N` counted from 1, and the rest
+/// goes on. Errors only where reading or writing fails.
+pub fn run(verifier: &dyn Verifier, mut reader: impl BufRead, mut writer: impl Write) -> io::Result<Summary> {
+    let mut summary = Summary::default();
+    let mut bytes = Vec::new();
+    for number in 1.. {
+        let length = read_line(&mut reader, &mut bytes)?;
+        if length == 0 {
+            break;
+        }
+        if length <= MAX_LINE_BYTES && bytes.trim_ascii().is_empty() {
+            continue;
+        }
+        match parse(&bytes, length) {
+            Ok(Line { id, completion, answer, spec }) => {
+                let item = Item { completion: &completion, answer: answer.as_deref(), spec: spec.as_ref() };
+                serde_json::to_writer(&mut writer, &Judged { id: &id, verdict: verifier.verify(&item) })?;
+                summary.judged += 1;
+            }
+            Err(error) => {
+                serde_json::to_writer(&mut writer, &Bad { id: Value::Null, line: number, error })?;
+                summary.bad += 1;
+            }
+        }
+        writer.write_all(b"\n")?;
+        writer.flush()?;
+    }
+    Ok(summary)
+}
+
+fn parse(bytes: &[u8], length: usize) -> Result<Line, String> {
+    if length > MAX_LINE_BYTES {
+        return Err(format!("a line of more than {MAX_LINE_BYTES} bytes"));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| format!("not UTF-8: {error}"))?;
+    // A list of the same values in the same order would be read as well.
+    if !text.trim_start().starts_with('{') {
+        return Err("not a JSON object".into());
+    }
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+/// Reads up to the end of the line and keeps at most one byte more than is allowed; the line's length.
+fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
+    line.clear();
+    let mut length = 0;
+    loop {
+        let available = match reader.fill_buf() {
+            Ok(available) => available,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if available.is_empty() {
+            return Ok(length);
+        }
+        let end = available.iter().position(|byte| *byte == b'\n');
+        let taken = end.map_or(available.len(), |at| at + 1);
+        let kept = taken.min((MAX_LINE_BYTES + 1).saturating_sub(line.len()));
+        line.extend_from_slice(&available[..kept]);
+        length += taken;
+        reader.consume(taken);
+        if end.is_some() {
+            return Ok(length);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exact::Exact;
+
+    fn judge(input: &[u8]) -> (Summary, Vec<Value>) {
+        let mut output = Vec::new();
+        let summary = run(&Exact::default(), input, &mut output).unwrap();
+        let text = String::from_utf8(output).unwrap();
+        (summary, text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+    }
+
+    #[test]
+    fn bad_lines_are_named_and_the_rest_goes_on_in_order() {
+        let input = b"{\"id\": [1], \"completion\": \"<answer>a</answer>\", \"answer\": \"a\"}\n\
+            nonsense\n\xff\xfe\n\n[1, \"a\"]\n{\"id\": 2}\n\
+            {\"id\": \"x\", \"completion\": \"\\u0000\", \"answer\": null, \"spec\": null, \"prompt\": 1}";
+        let (summary, lines) = judge(input);
+        assert_eq!(summary, Summary { judged: 2, bad: 4 });
+        assert_eq!(lines[0]["id"], serde_json::json!([1]));
+        assert_eq!(lines[0]["verdict"], "correct");
+        let numbers: Vec<_> = lines[1..5].iter().map(|line| line["line"].as_u64().unwrap()).collect();
+        assert_eq!(numbers, [2, 3, 5, 6]);
+        assert!(lines[1..5].iter().all(|line| line["id"].is_null() && line["error"].is_string()));
+        assert_eq!(lines[5]["id"], "x");
+        assert_eq!(lines[5]["verdict"], "error");
+    }
+
+    #[test]
+    fn deep_and_long_lines_are_survived() {
+        let deep = format!("{{\"completion\": \"\", \"spec\": {}", "[".repeat(1_000_000));
+        let (summary, _) = judge(deep.as_bytes());
+        assert_eq!(summary, Summary { judged: 0, bad: 1 });
+        let long = format!("{{\"completion\": \"{}\", \"answer\": \"a\"}}\n", "x".repeat(10_000_000));
+        let (summary, lines) = judge(long.as_bytes());
+        assert_eq!(summary, Summary { judged: 1, bad: 0 });
+        assert_eq!(lines[0]["verdict"], "malformed");
+    }
+}

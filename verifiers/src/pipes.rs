@@ -1,0 +1,71 @@
+//! Reading and writing pipes of another process, with a deadline.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// A point in time after which waiting is given up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Instant);
+
+impl Deadline {
+    /// `duration` from now.
+    #[expect(clippy::disallowed_methods, reason = "a program that never ends can only be stopped by a clock")]
+    pub(crate) fn after(duration: Duration) -> Self {
+        Self(Instant::now() + duration)
+    }
+
+    /// What is left; zero when it has passed.
+    #[expect(clippy::disallowed_methods, reason = "a program that never ends can only be stopped by a clock")]
+    pub(crate) fn left(&self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// Whether nothing is left.
+    pub(crate) fn has_passed(&self) -> bool {
+        self.left().is_zero()
+    }
+}
+
+/// Waits until one of `fds` is ready or the deadline passes; the events of each, empty where nothing happened.
+pub(crate) fn wait<const N: usize>(
+    fds: [(BorrowedFd<'_>, PollFlags); N],
+    deadline: Deadline,
+) -> io::Result<[PollFlags; N]> {
+    let mut polled = fds.map(|(fd, events)| PollFd::from_borrowed_fd(fd, events));
+    let left = deadline.left();
+    let timeout = Timespec {
+        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: left.subsec_nanos().into(),
+    };
+    match poll(&mut polled, Some(&timeout)) {
+        Ok(_) => Ok(polled.map(|fd| fd.revents())),
+        Err(rustix::io::Errno::INTR) => Ok([PollFlags::empty(); N]),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// One read of what is there, `None` at the end of the stream; an empty slice is appended where nothing is.
+pub(crate) fn read_some(fd: impl AsFd, buffer: &mut Vec<u8>) -> io::Result<Option<usize>> {
+    let mut chunk = [0; 16 * 1024];
+    match rustix::io::read(fd, &mut chunk) {
+        Ok(0) => Ok(None),
+        Ok(count) => {
+            buffer.extend_from_slice(&chunk[..count]);
+            Ok(Some(count))
+        }
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(Some(0)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes as much of `bytes` as fits at once; how much that was.
+pub(crate) fn write_some(fd: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    match rustix::io::write(fd, bytes) {
+        Ok(count) => Ok(count),
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(0),
+        Err(error) => Err(error.into()),
+    }
+}
