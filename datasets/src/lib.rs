@@ -45,7 +45,9 @@ pub struct Task {
 }
 
 /// How a worked solution goes about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum SolutionKind {
     /// No thinking: the answer at once.
@@ -111,8 +113,19 @@ pub trait Domain: Send + Sync {
     /// The levels it can pose.
     fn levels(&self) -> RangeInclusive<u32>;
 
+    /// Why `level` cannot be posed under these settings, in a sentence with the remedy: a puzzle without a solution.
+    fn refusal(&self, _level: u32) -> Option<String> {
+        None
+    }
+
     /// Poses a question; everything random comes from `stream`.
     fn pose(&self, stream: &mut Stream, level: u32) -> Problem;
+
+    /// The split that a question belongs to, whatever the settings, level and seed. A domain with one famous instance
+    /// a level keeps that instance for the test split.
+    fn split(&self, problem: &Problem) -> Split {
+        Split::of(&problem.prompt)
+    }
 
     /// Judges a completion from the item alone. Total: no completion makes it panic, hang or answer `Error`.
     fn judge(&self, item: &Item<'_>) -> Verdict;

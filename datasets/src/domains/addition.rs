@@ -82,7 +82,8 @@ impl Domain for Addition {
         }
         let truth = chain(a, b);
         let steps = thinking.split(',').count();
-        let right = thinking.split(',').zip(truth.split(',')).filter(|(written, truth)| written == truth).count();
+        let right =
+            thinking.split(',').zip(truth.split(',')).filter(|(written, truth)| written == truth).count();
         Behaviours { steps: steps as u32, false_steps: (steps - right) as u32, ..Behaviours::default() }
     }
 }

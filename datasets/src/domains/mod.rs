@@ -6,6 +6,8 @@ use serde_json::Value;
 use crate::Domain;
 
 pub mod addition;
+pub mod hanoi;
+mod moves;
 pub mod parity;
 
 /// One row of the table of domains.
@@ -21,7 +23,7 @@ pub struct Row {
 }
 
 /// The table of domains: one row each.
-pub const DOMAINS: &[Row] = &[addition::ROW, parity::ROW];
+pub const DOMAINS: &[Row] = &[addition::ROW, hanoi::ROW, parity::ROW];
 
 /// The row named `name`.
 pub fn find(name: &str) -> Option<&'static Row> {

@@ -71,7 +71,8 @@ impl Domain for Parity {
         let truth = chain(bits_of(problem));
         let written = thinking.as_bytes().chunks(2);
         let steps = written.len();
-        let right = written.zip(truth.as_bytes().chunks(2)).filter(|(written, truth)| written == truth).count();
+        let right =
+            written.zip(truth.as_bytes().chunks(2)).filter(|(written, truth)| written == truth).count();
         Behaviours { steps: steps as u32, false_steps: (steps - right) as u32, ..Behaviours::default() }
     }
 }
