@@ -188,7 +188,7 @@ fn instance(spec: Option<&Value>) -> Result<Instance<Rules>, String> {
     if start.len() != goal.len() {
         return Err("the spec's `start` and `goal` differ in their disks".to_owned());
     }
-    Ok(Instance { rules: Rules, start, goal, minimum: spec.minimum })
+    Ok(Instance { rules: Rules, start, goal, minimum: spec.minimum, is_strict: false })
 }
 
 impl Hanoi {

@@ -24,6 +24,8 @@ pub(super) trait Puzzle {
     type State: Clone + Ord;
     /// A move, whose JSON form is that of an answer's list.
     type Move: Clone + PartialEq + Serialize + DeserializeOwned;
+    /// What stands between the moves of a short answer; where nothing does, a move is one letter.
+    const SEPARATOR: &'static str = " ";
 
     /// Makes the move, or says why it is illegal and leaves the state alone.
     fn play(&self, state: &mut Self::State, step: &Self::Move) -> Result<(), String>;
@@ -47,6 +49,8 @@ pub(super) struct Instance<P: Puzzle> {
     pub(super) goal: P::State,
     /// The fewest moves, where it is known.
     pub(super) minimum: Option<u64>,
+    /// Whether only an answer with the fewest moves is right.
+    pub(super) is_strict: bool,
 }
 
 /// How an answer's moves are written. Judges read both.
@@ -78,9 +82,19 @@ impl Notation {
     pub(super) fn write<P: Puzzle>(self, rules: &P, moves: &[P::Move]) -> String {
         match self {
             Self::Json => serde_json::to_string(moves).unwrap_or_default(),
-            Self::Compact => moves.iter().map(|step| rules.write(step)).collect::<Vec<_>>().join(" "),
+            Self::Compact => {
+                moves.iter().map(|step| rules.write(step)).collect::<Vec<_>>().join(P::SEPARATOR)
+            }
         }
     }
+}
+
+/// The moves of a short answer.
+fn words<P: Puzzle>(text: &str) -> Box<dyn Iterator<Item = &str> + '_> {
+    if P::SEPARATOR.is_empty() {
+        return Box::new(text.char_indices().map(|(at, letter)| &text[at..at + letter.len_utf8()]));
+    }
+    Box::new(text.split_whitespace())
 }
 
 /// A position and what has been played to reach it.
@@ -108,7 +122,7 @@ impl<P: Puzzle> Game<'_, P> {
             let read = Moves(self).deserialize(&mut json).and_then(|()| json.end());
             return if self.illegal.is_some() { Ok(()) } else { read.map_err(|error| error.to_string()) };
         }
-        for word in text.split_whitespace() {
+        for word in words::<P>(text) {
             let Some(step) = self.rules.read(word) else {
                 return Err(format!("move {} is not in the notation", self.played + 1));
             };
@@ -169,6 +183,9 @@ pub(super) fn judge<P: Puzzle>(instance: Result<Instance<P>, String>, item: &Ite
         return Verdict::wrong(text, format!("all {played} moves are legal, but the goal is not reached"));
     }
     match instance.minimum {
+        Some(minimum) if instance.is_strict && played > minimum => {
+            Verdict::wrong(text, format!("solved in {played} moves, where {minimum} are enough"))
+        }
         Some(minimum) if minimum > 0 => {
             let ratio = played as f64 / minimum as f64;
             Verdict::correct(
@@ -185,7 +202,7 @@ pub(super) fn read_moves<P: Puzzle>(rules: &P, text: &str) -> Option<Vec<P::Move
     if text.starts_with('[') {
         return serde_json::from_str(text).ok();
     }
-    text.split_whitespace().map(|word| rules.read(word)).collect()
+    words::<P>(text).map(|word| rules.read(word)).collect()
 }
 
 /// The fewest moves from `start` to `goal`, by breadth-first search among at most `most_states` positions.
