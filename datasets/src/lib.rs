@@ -10,7 +10,11 @@ use serde_json::Value;
 use thinkling_verifiers::{Item, Verdict};
 
 pub mod corpus;
+pub mod curriculum;
+pub mod decontaminate;
 pub mod domains;
+pub mod jsonl;
+pub mod mixture;
 pub mod seed;
 pub mod split;
 

@@ -291,7 +291,7 @@ pub(super) fn behaviours(puzzle: Result<impl Constraints, String>, thinking: &st
         if text == "ok" {
             seen.verifications += 1;
             let all = values.iter().copied().collect::<Option<Vec<u8>>>();
-            seen.false_steps += u32::from(!all.is_some_and(|all| check(&puzzle, &all).is_ok()));
+            seen.false_steps += u32::from(all.is_none_or(|all| check(&puzzle, &all).is_err()));
             continue;
         }
         let claim = text
@@ -306,8 +306,8 @@ pub(super) fn behaviours(puzzle: Result<impl Constraints, String>, thinking: &st
         };
         // A value that is set anew gives up the old one and all that was built on it.
         seen.backtracks += u32::from(values[variable].is_some());
-        for later in variable..values.len() {
-            values[later] = puzzle.given(later);
+        for (later, value) in values.iter_mut().enumerate().skip(variable) {
+            *value = puzzle.given(later);
         }
         values[variable] = Some(value);
         let is_given = puzzle.given(variable).is_some();
