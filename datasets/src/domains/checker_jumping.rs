@@ -268,7 +268,7 @@ mod tests {
             assert_eq!(problem.spec["minimum"], (checkers + 1).pow(2) - 1);
             if checkers <= 7 {
                 let (start, goal) = (sides(checkers, b'R', b'B'), sides(checkers, b'B', b'R'));
-                let plan = shortest_plan(&Rules, &start, &goal, usize::MAX).unwrap();
+                let plan = shortest_plan(&Rules, &start, &goal).unwrap();
                 assert_eq!(plan.len(), (checkers + 1).pow(2) - 1);
             }
         }
@@ -279,7 +279,7 @@ mod tests {
         let settings = json!({ "instance": "random" });
         for task in checks::tasks(&ROW, &settings, 4, Split::Train, 60) {
             let Instance { start, goal, minimum, .. } = instance(Some(&task.problem.spec)).unwrap();
-            let plan = shortest_plan(&Rules, &start, &goal, usize::MAX).unwrap();
+            let plan = shortest_plan(&Rules, &start, &goal).unwrap();
             assert_eq!(Some(plan.len() as u64), minimum, "{}", task.problem.prompt);
         }
     }

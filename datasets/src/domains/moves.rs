@@ -3,7 +3,8 @@
 //! A worked solution is written as `move=state` joined by `;`, where `no` takes the last step back and `ok` says that
 //! the goal is reached, so that every statement in it can be decided.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt;
 
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
@@ -31,6 +32,10 @@ pub(super) trait Puzzle {
     fn play(&self, state: &mut Self::State, step: &Self::Move) -> Result<(), String>;
     /// Every legal move.
     fn moves(&self, state: &Self::State) -> Vec<Self::Move>;
+    /// A number of moves that no way from `state` to `goal` goes below, and that a move lowers by one at most.
+    fn at_least(&self, _state: &Self::State, _goal: &Self::State) -> usize {
+        0
+    }
     /// A position in writing, without `;` or `=`.
     fn show(&self, state: &Self::State) -> String;
     /// A move in short notation, without a space, `;` or `=`.
@@ -205,34 +210,43 @@ pub(super) fn read_moves<P: Puzzle>(rules: &P, text: &str) -> Option<Vec<P::Move
     words::<P>(text).map(|word| rules.read(word)).collect()
 }
 
-/// The fewest moves from `start` to `goal`, by breadth-first search among at most `most_states` positions.
-pub(super) fn shortest_plan<P: Puzzle>(
-    rules: &P,
-    start: &P::State,
-    goal: &P::State,
-    most_states: usize,
-) -> Option<Vec<P::Move>> {
-    let mut seen = BTreeMap::from([(start.clone(), None::<(usize, P::Move)>)]);
-    let mut queue = vec![start.clone()];
-    let mut next = 0;
-    while next < queue.len() && !seen.contains_key(goal) && queue.len() <= most_states {
-        for step in rules.moves(&queue[next]) {
-            let mut state = queue[next].clone();
-            if rules.play(&mut state, &step).is_ok() && !seen.contains_key(&state) {
-                seen.insert(state.clone(), Some((next, step)));
-                queue.push(state);
+/// The fewest moves from `start` to `goal`, by A* search; none where the goal cannot be reached.
+pub(super) fn shortest_plan<P: Puzzle>(rules: &P, start: &P::State, goal: &P::State) -> Option<Vec<P::Move>> {
+    // A node is a position, the moves made so far, and the node and the move that led to it.
+    let mut nodes = vec![(start.clone(), 0, None::<(usize, P::Move)>)];
+    let mut fewest = BTreeMap::from([(start.clone(), 0)]);
+    let mut open = BinaryHeap::from([Reverse((rules.at_least(start, goal), 0))]);
+    while let Some(Reverse((_, node))) = open.pop() {
+        let (state, made, _) = nodes[node].clone();
+        if state == *goal {
+            return Some(way_to(&nodes, node));
+        }
+        if fewest.get(&state).is_some_and(|known| *known < made) {
+            continue;
+        }
+        for step in rules.moves(&state) {
+            let mut next = state.clone();
+            let is_new = rules.play(&mut next, &step).is_ok()
+                && fewest.get(&next).is_none_or(|known| made + 1 < *known);
+            if is_new {
+                fewest.insert(next.clone(), made + 1);
+                open.push(Reverse((made + 1 + rules.at_least(&next, goal), nodes.len())));
+                nodes.push((next, made + 1, Some((node, step))));
             }
         }
-        next += 1;
     }
+    None
+}
+
+/// The moves that led to a node of a search.
+fn way_to<S, M: Clone>(nodes: &[(S, usize, Option<(usize, M)>)], mut node: usize) -> Vec<M> {
     let mut plan = Vec::new();
-    let mut at = goal;
-    while let Some((before, step)) = seen.get(at)? {
+    while let Some((before, step)) = &nodes[node].2 {
         plan.push(step.clone());
-        at = &queue[*before];
+        node = *before;
     }
     plan.reverse();
-    Some(plan)
+    plan
 }
 
 /// A worked solution that ends in `answer`, a right list of moves.

@@ -316,8 +316,7 @@ impl RiverCrossing {
     fn problem(&self, rules: &Rules, start: &Banks, goal: &Banks) -> Option<Problem> {
         let pairs = rules.everyone.count_ones() / 2;
         let is_searched = pairs <= MOST_SEARCHED;
-        let plan =
-            if is_searched { shortest_plan(rules, start, goal, usize::MAX)? } else { ferry(start, rules) };
+        let plan = if is_searched { shortest_plan(rules, start, goal)? } else { ferry(start, rules) };
         if plan.is_empty() {
             return None;
         }
