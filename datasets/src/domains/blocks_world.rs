@@ -293,12 +293,24 @@ mod tests {
                 assert_eq!(problem.spec["minimum"], fewest);
                 assert!(checks::verdict(&domain, &problem, &problem.answer).is_correct());
                 assert!(is_famous(&problem.prompt));
-                // Eight blocks on stack 0 are 1.8 million positions: the table holds them, the search stops at seven.
-                if blocks <= 7 {
-                    let (start, goal) = famous(&LETTERS[..blocks], stack);
-                    let plan = shortest_plan(&Rules, &start, &goal).unwrap();
-                    assert_eq!(plan.len(), fewest);
-                }
+                let (start, goal) = famous(&LETTERS[..blocks], stack);
+                let plan = shortest_plan(&Rules, &start, &goal).unwrap();
+                assert_eq!(plan.len(), fewest);
+            }
+        }
+    }
+
+    #[test]
+    fn no_move_lowers_the_bound_by_more_than_one() {
+        let mut stream = Stream::at("bound", 0, &[]);
+        for _ in 0..300 {
+            let (goal, state) =
+                (random_stacks(b"ABCDEF", &mut stream), random_stacks(b"ABCDEF", &mut stream));
+            assert_eq!(Rules.at_least(&goal, &goal), 0);
+            for step in Rules.moves(&state) {
+                let mut next = state.clone();
+                Rules.play(&mut next, &step).unwrap();
+                assert!(Rules.at_least(&next, &goal) + 1 >= Rules.at_least(&state, &goal));
             }
         }
     }
