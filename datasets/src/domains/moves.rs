@@ -210,16 +210,18 @@ pub(super) fn read_moves<P: Puzzle>(rules: &P, text: &str) -> Option<Vec<P::Move
     words::<P>(text).map(|word| rules.read(word)).collect()
 }
 
+/// A position in a search, the moves made so far, and the node and the move that led to it.
+type Node<P> = (<P as Puzzle>::State, usize, Option<(usize, <P as Puzzle>::Move)>);
+
 /// The fewest moves from `start` to `goal`, by A* search; none where the goal cannot be reached.
 pub(super) fn shortest_plan<P: Puzzle>(rules: &P, start: &P::State, goal: &P::State) -> Option<Vec<P::Move>> {
-    // A node is a position, the moves made so far, and the node and the move that led to it.
-    let mut nodes = vec![(start.clone(), 0, None::<(usize, P::Move)>)];
+    let mut nodes: Vec<Node<P>> = vec![(start.clone(), 0, None)];
     let mut fewest = BTreeMap::from([(start.clone(), 0)]);
     let mut open = BinaryHeap::from([Reverse((rules.at_least(start, goal), 0))]);
     while let Some(Reverse((_, node))) = open.pop() {
         let (state, made, _) = nodes[node].clone();
         if state == *goal {
-            return Some(way_to(&nodes, node));
+            return Some(way_to::<P>(&nodes, node));
         }
         if fewest.get(&state).is_some_and(|known| *known < made) {
             continue;
@@ -239,7 +241,7 @@ pub(super) fn shortest_plan<P: Puzzle>(rules: &P, start: &P::State, goal: &P::St
 }
 
 /// The moves that led to a node of a search.
-fn way_to<S, M: Clone>(nodes: &[(S, usize, Option<(usize, M)>)], mut node: usize) -> Vec<M> {
+fn way_to<P: Puzzle>(nodes: &[Node<P>], mut node: usize) -> Vec<P::Move> {
     let mut plan = Vec::new();
     while let Some((before, step)) = &nodes[node].2 {
         plan.push(step.clone());
