@@ -6,7 +6,21 @@ use serde_json::Value;
 use crate::Domain;
 
 pub mod addition;
+mod assignment;
+pub mod blocks_world;
+pub mod checker_jumping;
+mod formula;
+pub mod hanoi;
+pub mod knights_knaves;
+pub mod maze;
+pub mod mini_sudoku;
+mod moves;
+pub mod n_queens;
 pub mod parity;
+pub mod propositional_logic;
+pub mod river_crossing;
+pub mod shortest_path;
+pub mod zebra_puzzles;
 
 /// One row of the table of domains.
 pub struct Row {
@@ -21,7 +35,22 @@ pub struct Row {
 }
 
 /// The table of domains: one row each.
-pub const DOMAINS: &[Row] = &[addition::ROW, parity::ROW];
+#[rustfmt::skip]
+pub const DOMAINS: &[Row] = &[
+    addition::ROW,
+    blocks_world::ROW,
+    checker_jumping::ROW,
+    hanoi::ROW,
+    knights_knaves::ROW,
+    maze::ROW,
+    mini_sudoku::ROW,
+    n_queens::ROW,
+    parity::ROW,
+    propositional_logic::ROW,
+    river_crossing::ROW,
+    shortest_path::ROW,
+    zebra_puzzles::ROW,
+];
 
 /// The row named `name`.
 pub fn find(name: &str) -> Option<&'static Row> {
