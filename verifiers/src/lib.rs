@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub mod answer;
+pub mod choice;
 pub mod exact;
 pub mod format;
+pub mod math;
 
 /// One completion to be judged, with what is known of the task it answers.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +119,7 @@ pub struct Row {
 }
 
 /// The table of verifiers: one row each.
-pub const VERIFIERS: &[Row] = &[exact::ROW, format::ROW];
+pub const VERIFIERS: &[Row] = &[math::ROW, choice::ROW, exact::ROW, format::ROW];
 
 /// The row named `name`.
 pub fn find(name: &str) -> Option<&'static Row> {
