@@ -11,6 +11,7 @@ pub mod choice;
 pub mod exact;
 pub mod format;
 pub mod math;
+pub mod terms;
 
 /// One completion to be judged, with what is known of the task it answers.
 #[derive(Clone, Copy, Debug)]

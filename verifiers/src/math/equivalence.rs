@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::ball::Ball;
 use super::complex::Complex;
 use super::evaluate::{Budget, Points, exact, modulo_prime, numeric};
-use super::expression::{Arena, Binary, Constant, Function, Id, Node, Relation, Unary};
+use super::expression::{Arena, Binary, Constant, Function, Id, Node, Relation, Unary, holds};
 use super::number::Rational;
 use super::parser::Parsed;
 use super::region::{self, End, Span};
@@ -22,6 +22,11 @@ const POINTS: [Points; 5] = [
     Points::Negative(0),
     Points::Negative(1),
 ];
+
+/// Names of more parts are none.
+const NAME_DEPTH: usize = 12;
+/// Sets of more parts, or deeper in one another, are not compared.
+const SET_DEPTH: usize = 100;
 
 /// An expression with a choice of sign for its `±`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +55,8 @@ pub(super) struct Judge {
     arena: Arena,
     settings: Math,
     budget: Budget,
+    /// How deep the comparison is in sets of sets.
+    depth: usize,
     exact: BTreeMap<Part, Result<Rational, Stop>>,
 }
 
@@ -58,7 +65,7 @@ type Answer = Result<bool, Stop>;
 impl Judge {
     /// A judge over the expressions of `arena`.
     pub(super) fn new(arena: Arena, settings: Math) -> Self {
-        Self { arena, settings, budget: Budget::new(STEPS), exact: BTreeMap::new() }
+        Self { arena, settings, budget: Budget::new(STEPS), depth: 0, exact: BTreeMap::new() }
     }
 
     /// Whether the answer is the right one, units included.
@@ -118,12 +125,7 @@ impl Judge {
     }
 
     fn has_both_signs(&self, id: Id) -> bool {
-        self.arena.below(id).into_iter().any(|at| {
-            matches!(
-                self.arena.node(at),
-                Node::Unary(Unary::PlusMinus(_), _) | Node::Binary(Binary::PlusMinus(_), ..)
-            )
-        })
+        self.arena.holds(id, holds::BOTH_SIGNS)
     }
 
     /// The members of a list or set, each `±` as two of them.
@@ -150,6 +152,20 @@ impl Judge {
 
     fn compare(&mut self, gold: Part, answer: Part) -> Answer {
         self.budget.spend(4)?;
+        self.deeper(|judge| judge.compare_shapes(gold, answer))
+    }
+
+    fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Result<T, Stop>) -> Result<T, Stop> {
+        if self.depth >= SET_DEPTH {
+            return Err(Stop::Budget);
+        }
+        self.depth += 1;
+        let result = inner(self);
+        self.depth -= 1;
+        result
+    }
+
+    fn compare_shapes(&mut self, gold: Part, answer: Part) -> Answer {
         match (self.shape(gold), self.shape(answer)) {
             (Shape::Text(gold), Shape::Text(answer)) => Ok(gold.trim().eq_ignore_ascii_case(answer.trim())),
             (Shape::Chain(members, relations), other) => self.chain(gold, &members, &relations, answer, other),
@@ -287,15 +303,20 @@ impl Judge {
 
     /// The name that an expression is, where it is one: `x`, `f(x)`, `AB`, `|AB|`, `(p, q)`, `S_1 : S_2`.
     fn name_of(&self, id: Id) -> Option<String> {
+        self.name_within(id, NAME_DEPTH)
+    }
+
+    fn name_within(&self, id: Id, depth: usize) -> Option<String> {
+        let depth = depth.checked_sub(1)?;
         let id = self.arena.peel(id);
-        let upper = |id: Id| self.name_of(id).filter(|name| name.starts_with(|first: char| first.is_uppercase()));
+        let upper = |id: Id| self.name_within(id, depth).filter(|name| name.starts_with(|first: char| first.is_uppercase()));
         match self.arena.node(id) {
             Node::Symbol(name) => Some(self.arena.spelling(*name).to_owned()),
             Node::Constant(Constant::E) => Some("e".to_owned()),
             Node::Constant(Constant::I) => Some("i".to_owned()),
             Node::Text(text) => Some(text.trim().to_lowercase()),
             Node::Apply(name, _) => Some(format!("{}(", self.arena.spelling(*name))),
-            Node::Binary(Binary::Index, name, _) => self.name_of(*name).map(|name| format!("{name}_")),
+            Node::Binary(Binary::Index, name, _) => self.name_within(*name, depth).map(|name| format!("{name}_")),
             Node::Binary(Binary::Multiply, left, right) => match self.arena.node(*right) {
                 Node::Group('(', ')', _) => match self.arena.node(*left) {
                     Node::Symbol(name) => Some(format!("{}(", self.arena.spelling(*name))),
@@ -308,7 +329,7 @@ impl Judge {
             Node::Call(Function::Abs, items) => items.first().and_then(|item| upper(*item)),
             Node::Group('(', ')', Some(item)) => match self.arena.node(*item) {
                 Node::List(items) => {
-                    let names: Option<Vec<String>> = items.iter().map(|id| self.name_of(*id)).collect();
+                    let names: Option<Vec<String>> = items.iter().map(|id| self.name_within(*id, depth)).collect();
                     names.map(|names| format!("({})", names.join(",")))
                 }
                 _ => None,
@@ -415,7 +436,7 @@ impl Judge {
     /// The constant that the second expression is of the first, if it is one and not 0.
     fn proportional(&mut self, gold: Part, answer: Part) -> Result<Option<f64>, Stop> {
         let names = self.names(gold);
-        if names.is_empty() || names != self.names(answer) || self.matrices_inside(gold, answer) {
+        if names.is_empty() || names != self.names(answer) || self.arena.holds(gold.id, holds::MATRIX) || self.arena.holds(answer.id, holds::MATRIX) {
             return Ok(None);
         }
         let mut ratio: Option<Complex> = None;
@@ -444,13 +465,6 @@ impl Judge {
             count += 1;
         }
         Ok(ratio.filter(|ratio| count >= 3 && ratio.may_be_real()).map(|ratio| ratio.re.to_f64()))
-    }
-
-    fn matrices_inside(&self, a: Part, b: Part) -> bool {
-        let inside = |part: Part| {
-            self.arena.below(part.id).into_iter().any(|at| matches!(self.arena.node(at), Node::Matrix(_)))
-        };
-        inside(a) || inside(b)
     }
 
     /// Whether two chains of inequalities say the same, member by member or as differences.
@@ -557,6 +571,10 @@ impl Judge {
 
     /// The set of numbers that an interval, a set or a combination of them is.
     fn region(&mut self, part: Part) -> Result<Option<Vec<Span>>, Stop> {
+        self.deeper(|judge| judge.region_of_shape(part))
+    }
+
+    fn region_of_shape(&mut self, part: Part) -> Result<Option<Vec<Span>>, Stop> {
         match self.shape(part) {
             Shape::Tuple(open, close, items) => {
                 let &[low, high] = items.as_slice() else { return Ok(None) };
@@ -648,7 +666,10 @@ impl Judge {
 
     /// The names in an expression that a value must be given to.
     fn names(&self, part: Part) -> Vec<&str> {
-        let below = self.arena.below(part.id);
+        if !self.arena.holds(part.id, holds::NAME) {
+            return Vec::new();
+        }
+        let below = self.arena.below(part.id, |_| None);
         let bound: Vec<&str> = below
             .iter()
             .filter_map(|id| match self.arena.node(*id) {
@@ -762,16 +783,9 @@ impl Judge {
         }
     }
 
-    fn has_decimal(&self, part: Part) -> bool {
-        self.arena
-            .below(part.id)
-            .into_iter()
-            .any(|id| matches!(self.arena.node(id), Node::Number { places: Some(_), .. }))
-    }
-
     /// Whether a decimal is near enough to what it is a decimal of.
     fn within_tolerance(&mut self, gold: Part, a: &Ball, answer: Part, b: &Ball) -> bool {
-        let (gold_decimal, answer_decimal) = (self.decimal(gold), self.has_decimal(answer));
+        let (gold_decimal, answer_decimal) = (self.decimal(gold), self.arena.holds(answer.id, holds::DECIMAL));
         let whole = self.exact(gold).ok().and_then(|value| value.to_integer());
         if whole.is_some() && gold_decimal.is_none() {
             return false;
@@ -813,22 +827,8 @@ impl Judge {
     }
 
     fn at_points(&mut self, gold: Part, answer: Part) -> Answer {
-        let discrete = |judge: &Self, part: Part| {
-            judge.arena.below(part.id).into_iter().any(|id| {
-                matches!(
-                    judge.arena.node(id),
-                    Node::Unary(Unary::Factorial, _)
-                        | Node::Binary(Binary::Modulo, ..)
-                        | Node::Big(..)
-                        | Node::Call(Function::Binomial | Function::Gcd | Function::Lcm, _)
-                )
-            })
-        };
-        let points = if discrete(self, gold) || discrete(self, answer) {
-            [0, 1, 2, 3, 4].map(Points::Whole)
-        } else {
-            POINTS
-        };
+        let discrete = [gold, answer].into_iter().any(|part| self.arena.holds(part.id, holds::DISCRETE));
+        let points = if discrete { [0, 1, 2, 3, 4].map(Points::Whole) } else { POINTS };
         let mut agreed = 0;
         for points in points {
             let [a, b] = [gold, answer].map(|part| {

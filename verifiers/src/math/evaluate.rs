@@ -86,9 +86,11 @@ pub(super) fn exact(arena: &Arena, id: Id, sign: i64, budget: &mut Budget) -> Re
     if let Node::Number { value, .. } = arena.node(id) {
         return Ok(value.clone());
     }
-    let mut values: Vec<Option<Rational>> = vec![None; id + 1];
-    for at in arena.below(id) {
-        let value = |child: Id| values[child].clone().ok_or(Stop::Undecided);
+    let first = arena.first(id);
+    budget.spend((id - first) as u64 / 8)?;
+    let mut values: Vec<Option<Rational>> = vec![None; id - first + 1];
+    for at in arena.below(id, |_| None) {
+        let value = |child: Id| values[child - first].clone().ok_or(Stop::Undecided);
         let result = match arena.node(at) {
             Node::Number { value, .. } => value.clone(),
             Node::Group(_, _, Some(item)) => value(*item)?,
@@ -96,7 +98,7 @@ pub(super) fn exact(arena: &Arena, id: Id, sign: i64, budget: &mut Budget) -> Re
                 let item = value(*item)?;
                 match unary {
                     Unary::Negative => item.neg(),
-                    Unary::PlusMinus(first) => item.mul(&Rational::from(if *first { sign } else { -sign }))?,
+                    Unary::PlusMinus(plus) => item.mul(&Rational::from(if *plus { sign } else { -sign }))?,
                     Unary::Factorial => {
                         budget.spend(item.to_integer().and_then(|n| n.to_u64()).unwrap_or(0).min(5000))?;
                         item.factorial()?
@@ -113,16 +115,16 @@ pub(super) fn exact(arena: &Arena, id: Id, sign: i64, budget: &mut Budget) -> Re
             _ => return Err(Stop::Undecided),
         };
         budget.spend(2 + (result.numerator().bits() + result.denominator().bits()) / 64)?;
-        values[at] = Some(result);
+        values[at - first] = Some(result);
     }
-    values[id].take().ok_or(Stop::Undecided)
+    values[id - first].take().ok_or(Stop::Undecided)
 }
 
 fn exact_binary(binary: Binary, left: &Rational, right: &Rational, sign: i64) -> Result<Rational, Stop> {
     match binary {
         Binary::Add => left.add(right),
         Binary::Subtract => left.sub(right),
-        Binary::PlusMinus(first) => left.add(&right.mul(&Rational::from(if first { sign } else { -sign }))?),
+        Binary::PlusMinus(plus) => left.add(&right.mul(&Rational::from(if plus { sign } else { -sign }))?),
         Binary::Multiply => left.mul(right),
         Binary::Divide => left.div(right),
         Binary::Power => left.pow(right)?.ok_or(Stop::Undecided),
@@ -208,25 +210,27 @@ fn inverse(value: u64) -> Option<u64> {
 ///
 /// `Stop::Undecided` for anything else, `Stop::Undefined` where a denominator is 0 at that point.
 pub(super) fn modulo_prime(arena: &Arena, id: Id, sign: i64, point: u64, budget: &mut Budget) -> Result<u64, Stop> {
-    let mut values: Vec<u64> = vec![0; id + 1];
+    let first = arena.first(id);
+    budget.spend((id - first) as u64 / 8)?;
+    let mut values: Vec<u64> = vec![0; id - first + 1];
     let signed = |value: u64, plus: bool| if plus == (sign > 0) { value } else { (PRIME - value) % PRIME };
-    for at in arena.below(id) {
+    for at in arena.below(id, |_| None) {
         budget.spend(2)?;
-        values[at] = match arena.node(at) {
+        values[at - first] = match arena.node(at) {
             Node::Number { value, .. } => modular(value).ok_or(Stop::Undecided)?,
             Node::Symbol(name) => mix(hash(arena.spelling(*name)) ^ mix(point + 0x9d)) % PRIME,
-            Node::Group('(' | '{' | '[', _, Some(item)) => values[*item],
-            Node::Unary(Unary::Negative, item) => (PRIME - values[*item]) % PRIME,
-            Node::Unary(Unary::PlusMinus(first), item) => signed(values[*item], *first),
+            Node::Group('(' | '{' | '[', _, Some(item)) => values[*item - first],
+            Node::Unary(Unary::Negative, item) => (PRIME - values[*item - first]) % PRIME,
+            Node::Unary(Unary::PlusMinus(plus), item) => signed(values[*item - first], *plus),
             Node::Unary(Unary::Percent, item) => {
-                multiply(values[*item], inverse(100).ok_or(Stop::Undefined)?)
+                multiply(values[*item - first], inverse(100).ok_or(Stop::Undefined)?)
             }
             Node::Binary(binary, left, right) => {
-                let (a, b) = (values[*left], values[*right]);
+                let (a, b) = (values[*left - first], values[*right - first]);
                 match binary {
                     Binary::Add => (a + b) % PRIME,
                     Binary::Subtract => (a + PRIME - b) % PRIME,
-                    Binary::PlusMinus(first) => (a + signed(b, *first)) % PRIME,
+                    Binary::PlusMinus(plus) => (a + signed(b, *plus)) % PRIME,
                     Binary::Multiply => multiply(a, b),
                     Binary::Divide => multiply(a, inverse(b).ok_or(Stop::Undefined)?),
                     Binary::Power => {
@@ -243,7 +247,7 @@ pub(super) fn modulo_prime(arena: &Arena, id: Id, sign: i64, point: u64, budget:
             _ => return Err(Stop::Undecided),
         };
     }
-    Ok(values[id])
+    Ok(values[id - first])
 }
 
 /// The value to 50 digits; every variable has a number of its own that depends on `points` and its name.
@@ -268,15 +272,21 @@ struct Numeric<'a> {
 
 impl Numeric<'_> {
     fn value(&mut self, id: Id) -> Result<Complex, Stop> {
-        self.budget.spend(id as u64 / 16)?;
-        let mut values: Vec<Option<Complex>> = vec![None; id + 1];
-        for at in self.order(id) {
+        let first = self.arena.first(id);
+        self.budget.spend((id - first) as u64 / 8)?;
+        let mut values: Vec<Option<Complex>> = vec![None; id - first + 1];
+        // The bodies of sums are evaluated once a term.
+        let order = self.arena.below(id, |node| match node {
+            Node::Big(_, _, [low, high, _]) => Some(vec![*low, *high]),
+            _ => None,
+        });
+        for at in order {
             // The members of an argument list are values, the list is none.
             if !self.is_list(at) {
-                values[at] = Some(self.node(at, &values)?);
+                values[at - first] = Some(self.node(at, first, &values)?);
             }
         }
-        values[id].take().ok_or(Stop::Undecided)
+        values[id - first].take().ok_or(Stop::Undecided)
     }
 
     fn is_list(&self, at: Id) -> bool {
@@ -287,28 +297,9 @@ impl Numeric<'_> {
         }
     }
 
-    /// The nodes below, but for the bodies of sums, which are evaluated once a term.
-    fn order(&self, id: Id) -> Vec<Id> {
-        let mut seen = vec![false; id + 1];
-        seen[id] = true;
-        for at in (0..=id).rev() {
-            if !seen[at] {
-                continue;
-            }
-            match self.arena.node(at) {
-                Node::Big(_, _, [low, high, _]) => {
-                    seen[*low] = true;
-                    seen[*high] = true;
-                }
-                _ => self.arena.children(at).into_iter().for_each(|child| seen[child] = true),
-            }
-        }
-        (0..=id).filter(|at| seen[*at]).collect()
-    }
-
-    fn node(&mut self, at: Id, values: &[Option<Complex>]) -> Result<Complex, Stop> {
+    fn node(&mut self, at: Id, first: Id, values: &[Option<Complex>]) -> Result<Complex, Stop> {
         self.budget.spend(8)?;
-        let value = |child: Id| values[child].as_ref().ok_or(Stop::Undecided);
+        let value = |child: Id| values[child - first].as_ref().ok_or(Stop::Undecided);
         let signed = |value: &Complex, plus: bool| if plus == (self.sign > 0) { value.clone() } else { value.neg() };
         Ok(match self.arena.node(at) {
             Node::Number { value, .. } => Complex::from(Ball::rational(value)),
@@ -328,7 +319,7 @@ impl Numeric<'_> {
                 let item = value(*item)?;
                 match unary {
                     Unary::Negative => item.neg(),
-                    Unary::PlusMinus(first) => signed(item, *first),
+                    Unary::PlusMinus(plus) => signed(item, *plus),
                     Unary::Factorial => self.factorial(item)?,
                     Unary::Percent => item.div(&Complex::integer(100))?,
                     Unary::Degree => item.clone(),
@@ -340,7 +331,7 @@ impl Numeric<'_> {
                 match binary {
                     Binary::Add => a.add(b),
                     Binary::Subtract => a.sub(b),
-                    Binary::PlusMinus(first) => a.add(&signed(b, *first)),
+                    Binary::PlusMinus(plus) => a.add(&signed(b, *plus)),
                     Binary::Multiply => a.mul(b),
                     Binary::Divide => a.div(b)?,
                     Binary::Power => self.power(*left, *right, a, b)?,

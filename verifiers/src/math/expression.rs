@@ -77,7 +77,6 @@ pub(super) enum Binary {
 
 /// A function with a fixed meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the mathematical ones")]
 pub(super) enum Function {
     Sin,
     Cos,
@@ -120,7 +119,6 @@ impl Function {
 
 /// How two members of a chain relate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the mathematical ones")]
 pub(super) enum Relation {
     Equal,
     Approximate,
@@ -192,18 +190,61 @@ pub(super) enum Node {
     Chain(Vec<Id>, Vec<Relation>),
 }
 
+/// What stands somewhere in an expression, as a set of bits.
+pub(super) mod holds {
+    /// A variable or an unknown function.
+    pub(in crate::math) const NAME: u8 = 1;
+    /// `±`
+    pub(in crate::math) const BOTH_SIGNS: u8 = 2;
+    /// A decimal.
+    pub(in crate::math) const DECIMAL: u8 = 4;
+    /// A matrix.
+    pub(in crate::math) const MATRIX: u8 = 8;
+    /// A function of whole numbers.
+    pub(in crate::math) const DISCRETE: u8 = 16;
+}
+
 /// All nodes of the expressions that are compared with each other.
 #[derive(Debug, Default)]
 pub(super) struct Arena {
     nodes: Vec<Node>,
+    /// The first node below each, and what it holds.
+    facts: Vec<(Id, u8)>,
     names: Vec<String>,
 }
 
 impl Arena {
     /// Adds a node.
     pub(super) fn push(&mut self, node: Node) -> Id {
+        let id = self.nodes.len();
+        let own = match &node {
+            Node::Symbol(_) | Node::Apply(..) => holds::NAME,
+            Node::Number { places: Some(_), .. } => holds::DECIMAL,
+            Node::Unary(Unary::PlusMinus(_), _) | Node::Binary(Binary::PlusMinus(_), ..) => holds::BOTH_SIGNS,
+            Node::Matrix(_) => holds::MATRIX,
+            Node::Unary(Unary::Factorial, _)
+            | Node::Binary(Binary::Modulo, ..)
+            | Node::Big(..)
+            | Node::Call(Function::Binomial | Function::Gcd | Function::Lcm, _) => holds::DISCRETE,
+            _ => 0,
+        };
         self.nodes.push(node);
-        self.nodes.len() - 1
+        let facts = self.children(id).into_iter().fold((id, own), |(first, held), child| {
+            let (below, holds) = self.facts[child];
+            (first.min(below), held | holds)
+        });
+        self.facts.push(facts);
+        id
+    }
+
+    /// Whether the expression holds what the bits of [`holds`] say.
+    pub(super) fn holds(&self, id: Id, what: u8) -> bool {
+        self.facts[id].1 & what != 0
+    }
+
+    /// The first node below `id`.
+    pub(super) fn first(&self, id: Id) -> Id {
+        self.facts[id].0
     }
 
     /// How many nodes there are.
@@ -246,18 +287,19 @@ impl Arena {
         }
     }
 
-    /// Every node below `id` and itself, children first.
-    pub(super) fn below(&self, id: Id) -> Vec<Id> {
-        let mut seen = vec![false; id + 1];
-        seen[id] = true;
-        for at in (0..=id).rev() {
-            if seen[at] {
-                for child in self.children(at) {
-                    seen[child] = true;
+    /// Every node below `id` and itself, children first; `enters` says whose children count.
+    pub(super) fn below(&self, id: Id, enters: impl Fn(&Node) -> Option<Vec<Id>>) -> Vec<Id> {
+        let first = self.first(id);
+        let mut seen = vec![false; id - first + 1];
+        seen[id - first] = true;
+        for at in (first..=id).rev() {
+            if seen[at - first] {
+                for child in enters(&self.nodes[at]).unwrap_or_else(|| self.children(at)) {
+                    seen[child - first] = true;
                 }
             }
         }
-        (0..=id).filter(|at| seen[*at]).collect()
+        (first..=id).filter(|at| seen[at - first]).collect()
     }
 
     /// The node under brackets that only group.
