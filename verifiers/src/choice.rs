@@ -29,7 +29,8 @@ pub fn letter(text: &str) -> Option<char> {
         return None;
     }
     let bare = without_commands(text);
-    let bare = bare.trim_matches(|next: char| next.is_whitespace() || matches!(next, '*' | '.' | ',' | '$' | '"'));
+    let bare =
+        bare.trim_matches(|next: char| next.is_whitespace() || matches!(next, '*' | '.' | ',' | '$' | '"'));
     let (inner, bracketed) = match bare.strip_prefix('(') {
         Some(inner) => (inner.trim_start(), true),
         None => (bare, false),
@@ -104,10 +105,13 @@ mod tests {
 
     #[test]
     fn one_letter_is_named() {
-        for text in ["C", "(C)", "\\text{C}", "\\textbf{(C)}\\ 12", "C.", "**C**", "C. 12 apples", "$\\text{(C)}$"] {
+        for text in
+            ["C", "(C)", "\\text{C}", "\\textbf{(C)}\\ 12", "C.", "**C**", "C. 12 apples", "$\\text{(C)}$"]
+        {
             assert_eq!(letter(text), Some('C'), "{text}");
         }
-        for text in ["A, B, C, D", "(A) or (B)", "Cat", "C and D", "12", "", "x + 1", "AC", "C.D", "(A), (B)"] {
+        for text in ["A, B, C, D", "(A) or (B)", "Cat", "C and D", "12", "", "x + 1", "AC", "C.D", "(A), (B)"]
+        {
             assert_eq!(letter(text), None, "{text}");
         }
     }

@@ -27,8 +27,8 @@ impl Verifier for Exact {
         let Some(found) = answer::tagged(item.completion) else {
             return Verdict::malformed("no closed <answer> after the thinking");
         };
-        let equal = found == gold.trim()
-            || (self.ignore_case && found.to_lowercase() == gold.trim().to_lowercase());
+        let equal =
+            found == gold.trim() || (self.ignore_case && found.to_lowercase() == gold.trim().to_lowercase());
         if equal { Verdict::correct(found, "equal") } else { Verdict::wrong(found, "not equal") }
     }
 }

@@ -58,7 +58,12 @@ pub struct Verdict {
 impl Verdict {
     /// The answer is right: score 1.
     pub fn correct(extracted: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { score: 1.0, outcome: Outcome::Correct, extracted: Some(extracted.into()), reason: reason.into() }
+        Self {
+            score: 1.0,
+            outcome: Outcome::Correct,
+            extracted: Some(extracted.into()),
+            reason: reason.into(),
+        }
     }
 
     /// An answer was found and is not right: score 0.

@@ -46,10 +46,8 @@ fn our_own_cases() {
 
 #[test]
 fn the_shared_golden_cases() {
-    let shared = std::env::var_os("THINKLING_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
-        PathBuf::from,
-    );
+    let shared = std::env::var_os("THINKLING_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
     let path = shared.join("golden/math_cases.jsonl");
     if !path.exists() {
         assert!(std::env::var_os("CI").is_none(), "{} is missing", path.display());
@@ -101,9 +99,39 @@ fn hostile_completions_end_with_a_verdict() {
     let megabytes = 10 << 20;
     let long = |piece: &str| piece.repeat(megabytes / piece.len());
     let pieces = [
-        "(", "{", "\\boxed{", "\\frac{", "\\sqrt{", "$", "\\(", "<answer>", "</answer>", "</think>", "9", "9,", "9^",
-        "x=", "-", "\0", "answer is ", "####", "\\", "é", "１", "\u{200b}", "\\begin{pmatrix}", "\\text{", "|", "\n",
-        "0.", "\\boxed{1}", "\\boxed{1}, ", "1/", "a b ", "\\left(", "<think>",
+        "(",
+        "{",
+        "\\boxed{",
+        "\\frac{",
+        "\\sqrt{",
+        "$",
+        "\\(",
+        "<answer>",
+        "</answer>",
+        "</think>",
+        "9",
+        "9,",
+        "9^",
+        "x=",
+        "-",
+        "\0",
+        "answer is ",
+        "####",
+        "\\",
+        "é",
+        "１",
+        "\u{200b}",
+        "\\begin{pmatrix}",
+        "\\text{",
+        "|",
+        "\n",
+        "0.",
+        "\\boxed{1}",
+        "\\boxed{1}, ",
+        "1/",
+        "a b ",
+        "\\left(",
+        "<think>",
     ];
     for piece in pieces {
         let completion = long(piece);
@@ -139,7 +167,10 @@ fn spelled() -> impl Strategy<Value = (String, String)> {
         (text, format!("{digits} \\times 10^{{-{places}}}"))
     });
     let square = (-50i64..50, 1i64..50).prop_map(|(a, b)| {
-        (format!("x^2 + {}x + {}", 2 * a * b, a * a * b * b).replace("+ -", "- "), format!("(x + {})^2", a * b))
+        (
+            format!("x^2 + {}x + {}", 2 * a * b, a * a * b * b).replace("+ -", "- "),
+            format!("(x + {})^2", a * b),
+        )
     });
     prop_oneof![integer, fraction, decimal, square]
 }
@@ -157,8 +188,9 @@ proptest! {
     #[test]
     fn different_integers_differ(a in any::<i64>(), b in any::<i64>()) {
         prop_assert_eq!(equal(&a.to_string(), &b.to_string()), a == b);
-        prop_assert!(!equal(&a.to_string(), &format!("{a}.5")));
-        prop_assert!(!equal(&format!("{a}x"), &format!("{b}x")) || a == b);
+        let (half_more, term, other_term) = (format!("{a}.5"), format!("{a}x"), format!("{b}x"));
+        prop_assert!(!equal(&a.to_string(), &half_more));
+        prop_assert_eq!(equal(&term, &other_term), a == b);
     }
 
     #[test]
@@ -182,7 +214,8 @@ proptest! {
         let other = spell(&items);
         let set = format!("\\{{{one}\\}}");
         prop_assert!(equal(&set, &other));
-        prop_assert_eq!(equal(&format!("({one})"), &format!("({other})")), by == 0);
+        let (tuple, turned) = (format!("({one})"), format!("({other})"));
+        prop_assert_eq!(equal(&tuple, &turned), by == 0);
         items[0] += 1000;
         prop_assert!(!equal(&set, &spell(&items)));
     }

@@ -141,19 +141,12 @@ impl Ball {
 
     /// The product.
     pub(super) fn mul(&self, other: &Self) -> Self {
-        let error = [
-            self.error + other.magnitude(),
-            other.error + self.magnitude(),
-            self.error + other.error,
-        ]
-        .into_iter()
-        .filter(|term| !term.is_nan())
-        .fold(f64::NEG_INFINITY, log_add);
-        Self::new(
-            &self.mantissa * &other.mantissa,
-            self.exponent.saturating_add(other.exponent),
-            error,
-        )
+        let error =
+            [self.error + other.magnitude(), other.error + self.magnitude(), self.error + other.error]
+                .into_iter()
+                .filter(|term| !term.is_nan())
+                .fold(f64::NEG_INFINITY, log_add);
+        Self::new(&self.mantissa * &other.mantissa, self.exponent.saturating_add(other.exponent), error)
     }
 
     /// The product with a power of two.

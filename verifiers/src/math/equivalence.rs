@@ -15,13 +15,8 @@ use super::{Math, Percent, STEPS, Stop, Units, words};
 const MEMBERS: usize = 400;
 
 /// Where expressions of real variables are compared.
-const POINTS: [Points; 5] = [
-    Points::Positive(0),
-    Points::Positive(1),
-    Points::Positive(2),
-    Points::Negative(0),
-    Points::Negative(1),
-];
+const POINTS: [Points; 5] =
+    [Points::Positive(0), Points::Positive(1), Points::Positive(2), Points::Negative(0), Points::Negative(1)];
 
 /// Names of more parts are none.
 const NAME_DEPTH: usize = 12;
@@ -78,15 +73,16 @@ impl Judge {
 
     fn units_agree(&self, gold: &Parsed, answer: &Parsed) -> bool {
         let known = |parsed: &Parsed| -> Vec<&'static str> {
-            let mut names: Vec<_> =
-                parsed.units.iter().flat_map(|unit| unit.split_whitespace()).filter_map(words::unit_name).collect();
+            let mut names: Vec<_> = parsed.units.iter().flat_map(|unit| words::units(unit)).collect();
             if matches!(self.arena.node(self.arena.peel(parsed.root)), Node::Unary(Unary::Degree, _)) {
                 names.push("degree");
             }
+            names.sort_unstable();
+            names.dedup();
             names
         };
         let (gold, answer) = (known(gold), known(answer));
-        gold.is_empty() || answer.is_empty() || gold.iter().any(|unit| answer.contains(unit))
+        gold.is_empty() || answer.is_empty() || gold == answer
     }
 
     fn shape(&self, part: Part) -> Shape {
@@ -168,10 +164,15 @@ impl Judge {
     fn compare_shapes(&mut self, gold: Part, answer: Part) -> Answer {
         match (self.shape(gold), self.shape(answer)) {
             (Shape::Text(gold), Shape::Text(answer)) => Ok(gold.trim().eq_ignore_ascii_case(answer.trim())),
-            (Shape::Chain(members, relations), other) => self.chain(gold, &members, &relations, answer, other),
-            (other, Shape::Chain(members, relations)) => self.from_chain(gold, &other, answer, &members, &relations),
+            (Shape::Chain(members, relations), other) => {
+                self.chain(gold, &members, &relations, answer, other)
+            }
+            (other, Shape::Chain(members, relations)) => {
+                self.from_chain(gold, &other, answer, &members, &relations)
+            }
             (Shape::Matrix(a), Shape::Matrix(b)) => self.matrices(&a, &b),
-            (Shape::Matrix(rows), Shape::Tuple(_, _, items)) | (Shape::Tuple(_, _, items), Shape::Matrix(rows)) => {
+            (Shape::Matrix(rows), Shape::Tuple(_, _, items))
+            | (Shape::Tuple(_, _, items), Shape::Matrix(rows)) => {
                 let column: Vec<Part> = rows.iter().filter(|row| row.len() == 1).map(|row| row[0]).collect();
                 Ok(column.len() == rows.len() && self.in_order(&column, &items)?)
             }
@@ -193,7 +194,9 @@ impl Judge {
                 })
             }
             (Shape::List(a) | Shape::Set(a), Shape::Value) if a.len() == 1 => self.compare(a[0], answer),
-            (Shape::Value, Shape::List(b) | Shape::Set(b)) if b.len() == 1 => self.compare(gold, b[0]),
+            (Shape::Value, Shape::Set(b)) if b.len() == 1 => self.compare(gold, b[0]),
+            // `\frac12 or 0.5` is one value.
+            (Shape::Value, Shape::List(b)) => self.all_equal(gold, &b),
             (Shape::Ratio(a, b), Shape::Ratio(c, d)) => Ok(self.compare(a, c)? && self.compare(b, d)?),
             (Shape::Based(a, base), Shape::Based(b, other)) => Ok(a == b && base == other),
             (Shape::Value, Shape::Value) => self.values(gold, answer),
@@ -309,14 +312,18 @@ impl Judge {
     fn name_within(&self, id: Id, depth: usize) -> Option<String> {
         let depth = depth.checked_sub(1)?;
         let id = self.arena.peel(id);
-        let upper = |id: Id| self.name_within(id, depth).filter(|name| name.starts_with(|first: char| first.is_uppercase()));
+        let upper = |id: Id| {
+            self.name_within(id, depth).filter(|name| name.starts_with(|first: char| first.is_uppercase()))
+        };
         match self.arena.node(id) {
             Node::Symbol(name) => Some(self.arena.spelling(*name).to_owned()),
             Node::Constant(Constant::E) => Some("e".to_owned()),
             Node::Constant(Constant::I) => Some("i".to_owned()),
             Node::Text(text) => Some(text.trim().to_lowercase()),
             Node::Apply(name, _) => Some(format!("{}(", self.arena.spelling(*name))),
-            Node::Binary(Binary::Index, name, _) => self.name_within(*name, depth).map(|name| format!("{name}_")),
+            Node::Binary(Binary::Index, name, _) => {
+                self.name_within(*name, depth).map(|name| format!("{name}_"))
+            }
             Node::Binary(Binary::Multiply, left, right) => match self.arena.node(*right) {
                 Node::Group('(', ')', _) => match self.arena.node(*left) {
                     Node::Symbol(name) => Some(format!("{}(", self.arena.spelling(*name))),
@@ -329,7 +336,8 @@ impl Judge {
             Node::Call(Function::Abs, items) => items.first().and_then(|item| upper(*item)),
             Node::Group('(', ')', Some(item)) => match self.arena.node(*item) {
                 Node::List(items) => {
-                    let names: Option<Vec<String>> = items.iter().map(|id| self.name_within(*id, depth)).collect();
+                    let names: Option<Vec<String>> =
+                        items.iter().map(|id| self.name_within(*id, depth)).collect();
                     names.map(|names| format!("({})", names.join(",")))
                 }
                 _ => None,
@@ -340,7 +348,10 @@ impl Judge {
 
     /// The members of a chain that its right side claims to be equal, and the name that is given this value.
     fn claims(&self, members: &[Part], relations: &[Relation]) -> Option<(Option<String>, Vec<Part>)> {
-        let exact = relations.iter().take_while(|relation| matches!(relation, Relation::Equal | Relation::In)).count();
+        let exact = relations
+            .iter()
+            .take_while(|relation| matches!(relation, Relation::Equal | Relation::In))
+            .count();
         if relations[exact..].iter().any(|relation| *relation != Relation::Approximate) {
             return None;
         }
@@ -382,10 +393,14 @@ impl Judge {
             if self.inequalities(members, relations, others, other_relations)? {
                 return Ok(true);
             }
-            let (Some((name, spans)), Some((other, others))) = (self.solutions(gold)?, self.solutions(answer)?) else {
+            let (Some((name, spans)), Some((other, others))) =
+                (self.solutions(gold)?, self.solutions(answer)?)
+            else {
                 return Ok(false);
             };
-            return Ok((name.is_none() || other.is_none() || name == other) && self.same_spans(&spans, &others)?);
+            return Ok(
+                (name.is_none() || other.is_none() || name == other) && self.same_spans(&spans, &others)?
+            );
         }
         match (self.solutions(gold)?, self.region(answer)?) {
             (Some((_, spans)), Some(others)) => self.same_spans(&spans, &others),
@@ -436,15 +451,18 @@ impl Judge {
     /// The constant that the second expression is of the first, if it is one and not 0.
     fn proportional(&mut self, gold: Part, answer: Part) -> Result<Option<f64>, Stop> {
         let names = self.names(gold);
-        if names.is_empty() || names != self.names(answer) || self.arena.holds(gold.id, holds::MATRIX) || self.arena.holds(answer.id, holds::MATRIX) {
+        if names.is_empty()
+            || names != self.names(answer)
+            || self.arena.holds(gold.id, holds::MATRIX)
+            || self.arena.holds(answer.id, holds::MATRIX)
+        {
             return Ok(None);
         }
         let mut ratio: Option<Complex> = None;
         let mut count = 0;
         for points in POINTS {
-            let values = [gold, answer].map(|part| {
-                numeric(&self.arena, part.id, part.sign.unwrap_or(1), points, &mut self.budget)
-            });
+            let values = [gold, answer]
+                .map(|part| numeric(&self.arena, part.id, part.sign.unwrap_or(1), points, &mut self.budget));
             let [a, b] = match values {
                 [Err(Stop::Budget), _] | [_, Err(Stop::Budget)] => return Err(Stop::Budget),
                 [Ok(a), Ok(b)] => [a, b],
@@ -480,7 +498,9 @@ impl Judge {
         }
         let flipped: Vec<Relation> = others.iter().rev().map(|relation| relation.flipped()).collect();
         let reversed: Vec<Part> = b.iter().rev().copied().collect();
-        if relations == others && self.in_order(a, b)? || relations == flipped && self.in_order(a, &reversed)? {
+        if relations == others && self.in_order(a, b)?
+            || relations == flipped && self.in_order(a, &reversed)?
+        {
             return Ok(true);
         }
         let (&[left, right], &[other_left, other_right]) = (a, b) else { return Ok(false) };
@@ -523,7 +543,8 @@ impl Judge {
             let Some(end) = self.end(bound, closed)? else { return Ok(None) };
             // `bound < name` leaves what is above the bound.
             let above = matches!(relation, Relation::Less | Relation::LessEqual);
-            let half = if above { Span { low: end, ..Span::all() } } else { Span { high: end, ..Span::all() } };
+            let half =
+                if above { Span { low: end, ..Span::all() } } else { Span { high: end, ..Span::all() } };
             spans = region::intersection(&spans, &[half]);
         }
         let name_id = self.arena.peel(members[at].id);
@@ -578,7 +599,8 @@ impl Judge {
         match self.shape(part) {
             Shape::Tuple(open, close, items) => {
                 let &[low, high] = items.as_slice() else { return Ok(None) };
-                let (Some(low), Some(high)) = (self.end(low, open == '[')?, self.end(high, close == ']')?) else {
+                let (Some(low), Some(high)) = (self.end(low, open == '[')?, self.end(high, close == ']')?)
+                else {
                     return Ok(None);
                 };
                 Ok((low.value <= high.value).then(|| region::union(vec![Span { low, high }])))
@@ -596,7 +618,8 @@ impl Judge {
                 Node::Constant(Constant::Empty) => Ok(Some(Vec::new())),
                 Node::Binary(operation, left, right) => {
                     let side = |id| Part { id, sign: part.sign };
-                    let (Some(left), Some(right)) = (self.region(side(left))?, self.region(side(right))?) else {
+                    let (Some(left), Some(right)) = (self.region(side(left))?, self.region(side(right))?)
+                    else {
                         return Ok(None);
                     };
                     self.budget.spend((left.len() * right.len()) as u64)?;
@@ -618,14 +641,17 @@ impl Judge {
         match (self.region(gold)?, self.region(answer)?) {
             (Some(spans), Some(others)) => self.same_spans(&spans, &others),
             // Ends that are no numbers: the operands in their order.
-            _ => match (self.arena.node(self.arena.peel(gold.id)), self.arena.node(self.arena.peel(answer.id))) {
-                (&Node::Binary(operation, a, b), &Node::Binary(other, c, d)) if operation == other => {
-                    let part = |id, sign| Part { id, sign };
-                    Ok(self.compare(part(a, gold.sign), part(c, answer.sign))?
-                        && self.compare(part(b, gold.sign), part(d, answer.sign))?)
+            _ => {
+                match (self.arena.node(self.arena.peel(gold.id)), self.arena.node(self.arena.peel(answer.id)))
+                {
+                    (&Node::Binary(operation, a, b), &Node::Binary(other, c, d)) if operation == other => {
+                        let part = |id, sign| Part { id, sign };
+                        Ok(self.compare(part(a, gold.sign), part(c, answer.sign))?
+                            && self.compare(part(b, gold.sign), part(d, answer.sign))?)
+                    }
+                    _ => Ok(false),
                 }
-                _ => Ok(false),
-            },
+            }
         }
     }
 
@@ -764,9 +790,9 @@ impl Judge {
         let (a, b) = (value(gold)?, value(answer)?);
         match a.same(&b) {
             Some(true) => Ok(true),
-            Some(false) => Ok(a.may_be_real()
-                && b.may_be_real()
-                && self.within_tolerance(gold, &a.re, answer, &b.re)),
+            Some(false) => {
+                Ok(a.may_be_real() && b.may_be_real() && self.within_tolerance(gold, &a.re, answer, &b.re))
+            }
             None => Err(Stop::Undecided),
         }
     }
@@ -776,7 +802,9 @@ impl Judge {
         let mut id = self.arena.peel(part.id);
         loop {
             match self.arena.node(id) {
-                Node::Number { places: Some(places), significant, .. } => return Some((*places, *significant)),
+                Node::Number { places: Some(places), significant, .. } => {
+                    return Some((*places, *significant));
+                }
                 Node::Unary(Unary::Negative | Unary::Degree, item) => id = self.arena.peel(*item),
                 _ => return None,
             }
@@ -785,7 +813,8 @@ impl Judge {
 
     /// Whether a decimal is near enough to what it is a decimal of.
     fn within_tolerance(&mut self, gold: Part, a: &Ball, answer: Part, b: &Ball) -> bool {
-        let (gold_decimal, answer_decimal) = (self.decimal(gold), self.arena.holds(answer.id, holds::DECIMAL));
+        let (gold_decimal, answer_decimal) =
+            (self.decimal(gold), self.arena.holds(answer.id, holds::DECIMAL));
         let whole = self.exact(gold).ok().and_then(|value| value.to_integer());
         if whole.is_some() && gold_decimal.is_none() {
             return false;
@@ -831,9 +860,8 @@ impl Judge {
         let points = if discrete { [0, 1, 2, 3, 4].map(Points::Whole) } else { POINTS };
         let mut agreed = 0;
         for points in points {
-            let [a, b] = [gold, answer].map(|part| {
-                numeric(&self.arena, part.id, part.sign.unwrap_or(1), points, &mut self.budget)
-            });
+            let [a, b] = [gold, answer]
+                .map(|part| numeric(&self.arena, part.id, part.sign.unwrap_or(1), points, &mut self.budget));
             let (a, b) = match (a, b) {
                 (Ok(a), Ok(b)) => (a, b),
                 (Err(Stop::Budget), _) | (_, Err(Stop::Budget)) => return Err(Stop::Budget),

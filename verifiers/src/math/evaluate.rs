@@ -107,14 +107,16 @@ pub(super) fn exact(arena: &Arena, id: Id, sign: i64, budget: &mut Budget) -> Re
                     Unary::Degree | Unary::Conjugate => item,
                 }
             }
-            Node::Binary(binary, left, right) => exact_binary(*binary, &value(*left)?, &value(*right)?, sign)?,
+            Node::Binary(binary, left, right) => {
+                exact_binary(*binary, &value(*left)?, &value(*right)?, sign)?
+            }
             Node::Call(function, arguments) => {
                 let arguments = arguments.iter().map(|id| value(*id)).collect::<Result<Vec<_>, _>>()?;
                 exact_call(*function, &arguments)?
             }
             _ => return Err(Stop::Undecided),
         };
-        budget.spend(2 + (result.numerator().bits() + result.denominator().bits()) / 64)?;
+        budget.spend(2 + (result.numerator().bits() + result.denominator().bits()) / 16)?;
         values[at - first] = Some(result);
     }
     values[id - first].take().ok_or(Stop::Undecided)
@@ -209,7 +211,13 @@ fn inverse(value: u64) -> Option<u64> {
 /// The value of a rational function modulo a prime at the point of number `point`.
 ///
 /// `Stop::Undecided` for anything else, `Stop::Undefined` where a denominator is 0 at that point.
-pub(super) fn modulo_prime(arena: &Arena, id: Id, sign: i64, point: u64, budget: &mut Budget) -> Result<u64, Stop> {
+pub(super) fn modulo_prime(
+    arena: &Arena,
+    id: Id,
+    sign: i64,
+    point: u64,
+    budget: &mut Budget,
+) -> Result<u64, Stop> {
     let first = arena.first(id);
     budget.spend((id - first) as u64 / 8)?;
     let mut values: Vec<u64> = vec![0; id - first + 1];
@@ -300,7 +308,8 @@ impl Numeric<'_> {
     fn node(&mut self, at: Id, first: Id, values: &[Option<Complex>]) -> Result<Complex, Stop> {
         self.budget.spend(8)?;
         let value = |child: Id| values[child - first].as_ref().ok_or(Stop::Undecided);
-        let signed = |value: &Complex, plus: bool| if plus == (self.sign > 0) { value.clone() } else { value.neg() };
+        let signed =
+            |value: &Complex, plus: bool| if plus == (self.sign > 0) { value.clone() } else { value.neg() };
         Ok(match self.arena.node(at) {
             Node::Number { value, .. } => Complex::from(Ball::rational(value)),
             Node::Symbol(name) => self.symbol(*name),
@@ -345,7 +354,8 @@ impl Numeric<'_> {
             }
             Node::Call(function, arguments) => {
                 let arguments = arguments.iter().map(|id| value(*id)).collect::<Result<Vec<_>, _>>()?;
-                self.budget.spend(100)?;
+                let real = arguments.iter().all(|argument| argument.is_real());
+                self.budget.spend(if real { 100 } else { 300 })?;
                 self.call(*function, &arguments)?
             }
             Node::Apply(name, argument) => {

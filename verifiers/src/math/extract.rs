@@ -78,7 +78,9 @@ fn search(text: &str, extraction: Extraction) -> Result<Found, &'static str> {
 fn tagged(inner: &str, extraction: Extraction) -> Found {
     let mut found = Found::one("answer tag", inner);
     if extraction == Extraction::Lenient {
-        found.candidates.extend(phrase(inner).into_iter().flat_map(|found| found.candidates));
+        found
+            .candidates
+            .extend(phrase(inner).or_else(|| last(inner)).into_iter().flat_map(|found| found.candidates));
     }
     found
 }
@@ -121,10 +123,15 @@ fn spans(text: &str) -> (Vec<Span>, Option<usize>) {
     while at < bytes.len() {
         match bytes[at] {
             b'\\' => {
-                let command = ["\\boxed", "\\fbox"].into_iter().find(|command| text[at..].starts_with(command));
+                let command =
+                    ["\\boxed", "\\fbox"].into_iter().find(|command| text[at..].starts_with(command));
                 let Some(command) = command else {
                     // A box whose backslash was escaped once more begins at the second one.
-                    at += if bytes.get(at + 1) == Some(&b'\\') && text[at + 1..].starts_with("\\boxed") { 1 } else { 2 };
+                    at += if bytes.get(at + 1) == Some(&b'\\') && text[at + 1..].starts_with("\\boxed") {
+                        1
+                    } else {
+                        2
+                    };
                     while at < bytes.len() && !text.is_char_boundary(at) {
                         at += 1;
                     }
@@ -222,8 +229,26 @@ fn joins(between: &str, is_gold: bool) -> bool {
     }
     let mut rest = between;
     const PARTS: &[&str] = &[
-        "\\text{and}", "\\text{ and }", "\\text{or}", "\\text{ or }", "\\qquad", "\\quad", "\\(", "\\)", "\\[", "\\]",
-        "\\,", "\\;", "\\ ", "and", "or", "$", ",", ";", " ", "&",
+        "\\text{and}",
+        "\\text{ and }",
+        "\\text{or}",
+        "\\text{ or }",
+        "\\qquad",
+        "\\quad",
+        "\\(",
+        "\\)",
+        "\\[",
+        "\\]",
+        "\\,",
+        "\\;",
+        "\\ ",
+        "and",
+        "or",
+        "$",
+        ",",
+        ";",
+        " ",
+        "&",
     ];
     loop {
         let Some(part) = PARTS.iter().find(|part| rest.starts_with(**part)) else { break };
@@ -373,7 +398,9 @@ fn last_number(text: &str) -> Option<(usize, String)> {
             }
             continue;
         }
-        if start > 0 && bytes[start - 1] == b'-' && !bytes[..start - 1].last().is_some_and(u8::is_ascii_alphanumeric)
+        if start > 0
+            && bytes[start - 1] == b'-'
+            && !bytes[..start - 1].last().is_some_and(u8::is_ascii_alphanumeric)
         {
             start -= 1;
         }

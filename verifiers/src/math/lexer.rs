@@ -42,17 +42,69 @@ pub(super) enum Token {
 
 /// Commands that leave no trace.
 const SILENT: &[&str] = &[
-    "left", "right", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "displaystyle", "textstyle",
-    "quad", "qquad", "limits", "nolimits", "mathstrut", "middle", "boxed", "fbox", "mathbf", "boldsymbol", "bm",
-    "mathit", "mathsf", "rm", "bf", "it", "mathbin", "mathrel", "hspace", "phantom", "enspace", "thinspace",
-    "vec", "overrightarrow", "bold", "mathcal", "tiny", "small", "large", "normalsize", "scriptstyle", "hfill",
-    "noindent", "centering", "ensuremath",
+    "left",
+    "right",
+    "big",
+    "Big",
+    "bigg",
+    "Bigg",
+    "bigl",
+    "bigr",
+    "Bigl",
+    "Bigr",
+    "displaystyle",
+    "textstyle",
+    "quad",
+    "qquad",
+    "limits",
+    "nolimits",
+    "mathstrut",
+    "middle",
+    "boxed",
+    "fbox",
+    "mathbf",
+    "boldsymbol",
+    "bm",
+    "mathit",
+    "mathsf",
+    "rm",
+    "bf",
+    "it",
+    "mathbin",
+    "mathrel",
+    "enspace",
+    "thinspace",
+    "vec",
+    "overrightarrow",
+    "bold",
+    "mathcal",
+    "tiny",
+    "small",
+    "large",
+    "normalsize",
+    "scriptstyle",
+    "hfill",
+    "noindent",
+    "centering",
+    "ensuremath",
 ];
 
 /// Commands whose braces hold words.
 const WORDY: &[&str] = &[
-    "text", "mathrm", "textbf", "textit", "mbox", "textnormal", "textrm", "operatorname", "textsf", "textup",
-    "emph", "mathop", "texttt", "underline",
+    "text",
+    "mathrm",
+    "textbf",
+    "textit",
+    "mbox",
+    "textnormal",
+    "textrm",
+    "operatorname",
+    "textsf",
+    "textup",
+    "emph",
+    "mathop",
+    "texttt",
+    "underline",
 ];
 
 /// Signs written as commands.
@@ -199,9 +251,10 @@ impl<'a> Lexer<'a> {
         }
         self.skip(first.len_utf8());
         match first {
-            '+' | '-' | '*' | '/' | '^' | '_' | '=' | '<' | '>' | '(' | ')' | '[' | ']' | '{' | '}' | ',' | ';'
-            | ':' | '|' | '!' | '%' | '\'' | '&' | '±' | '∓' | '≤' | '≥' | '≠' | '≈' | '∈' | '∪' | '∩' | '∖'
-            | '⌊' | '⌋' | '⌈' | '⌉' | '⟨' | '⟩' | '°' | '∞' | '∅' | '√' | '∧' | '→' | '⇒' | '…' | '‖' => {
+            '+' | '-' | '*' | '/' | '^' | '_' | '=' | '<' | '>' | '(' | ')' | '[' | ']' | '{' | '}' | ','
+            | ';' | ':' | '|' | '!' | '%' | '\'' | '&' | '±' | '∓' | '≤' | '≥' | '≠' | '≈' | '∈' | '∪'
+            | '∩' | '∖' | '⌊' | '⌋' | '⌈' | '⌉' | '⟨' | '⟩' | '°' | '∞' | '∅' | '√' | '∧' | '→' | '⇒'
+            | '…' | '‖' => {
                 self.sign(first);
                 Ok(())
             }
@@ -215,7 +268,8 @@ impl<'a> Lexer<'a> {
 
     /// What separates a thousand from the next, and how many bytes it takes.
     fn separator(&self, rest: &str) -> Option<(char, usize)> {
-        const EXPLICIT: &[&str] = &["{,}", "{,\\!}", "{, }", " {,}", " {, }", "\\,", "\\!,\\!", "\\!,", ",\\!", "\\ "];
+        const EXPLICIT: &[&str] =
+            &["{,}", "{,\\!}", "{, }", " {,}", " {, }", "\\,", "\\!,\\!", "\\!,", ",\\!", "\\ "];
         if let Some(found) = EXPLICIT.iter().find(|found| rest.starts_with(**found)) {
             let blank = rest[found.len()..].len() - rest[found.len()..].trim_start().len();
             return Some(('!', found.len() + blank));
@@ -306,7 +360,8 @@ impl<'a> Lexer<'a> {
         for separator in ["and", "or"] {
             // Also `1orW(x)=-1`, where the words touch their neighbours.
             let glued = word.strip_prefix(separator).is_some_and(|rest| {
-                rest.is_empty() || (self.after_operand() && rest.starts_with(|next: char| next.is_uppercase()))
+                rest.is_empty()
+                    || (self.after_operand() && rest.starts_with(|next: char| next.is_uppercase()))
             });
             if glued {
                 self.skip(separator.len());
@@ -320,7 +375,16 @@ impl<'a> Lexer<'a> {
 
     fn bare_word(&mut self, word: &str) {
         if self.after_operand() && words::is_unit(word) && (word.chars().count() > 1 || self.unit_ends()) {
-            self.tokens.push(Token::Text(word.to_owned()));
+            let mut text = word.to_owned();
+            // `km/h`
+            if let Some(rest) = self.rest.strip_prefix('/') {
+                let end = rest.find(|next: char| !next.is_alphabetic()).unwrap_or(rest.len());
+                if words::is_unit(&rest[..end]) {
+                    text = format!("{text}/{}", &rest[..end]);
+                    self.rest = &rest[end..];
+                }
+            }
+            self.tokens.push(Token::Text(text));
         } else if let Some(command) = words::meaning(word) {
             self.meaning(command);
         } else if word.chars().count() == 1 || words::is_product(word) {
@@ -389,7 +453,9 @@ impl<'a> Lexer<'a> {
             // A command whose backslash was escaped once more: `\\frac`.
             '\\' if self.doubled() => self.command()?,
             '\\' => {
-                if let Some(rest) = self.rest.strip_prefix('[').filter(|rest| rest.starts_with(char::is_numeric)) {
+                if let Some(rest) =
+                    self.rest.strip_prefix('[').filter(|rest| rest.starts_with(char::is_numeric))
+                {
                     self.rest = rest.split_once(']').map_or("", |(_, rest)| rest);
                 }
                 self.tokens.push(Token::Row);
@@ -402,7 +468,8 @@ impl<'a> Lexer<'a> {
 
     /// Whether the letters after a doubled backslash name a command.
     fn doubled(&self) -> bool {
-        const COMMON: &[&str] = &["frac", "dfrac", "tfrac", "sqrt", "binom", "mathbb", "begin", "end", "sin", "cos", "tan"];
+        const COMMON: &[&str] =
+            &["frac", "dfrac", "tfrac", "sqrt", "binom", "mathbb", "begin", "end", "sin", "cos", "tan"];
         let end = self.rest.find(|next: char| !next.is_ascii_alphabetic()).unwrap_or(self.rest.len());
         let name = &self.rest[..end];
         name.len() > 1

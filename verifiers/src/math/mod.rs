@@ -167,20 +167,24 @@ fn read_first(arena: &mut Arena, found: &Found) -> Reading {
 impl Math {
     /// Compares an answer with the right one, both without the text around them.
     pub fn compare(&self, gold: &str, answer: &str) -> Comparison {
-        let (gold, answer) = (Found { rule: "", candidates: vec![gold.to_owned()] }, Found {
-            rule: "",
-            candidates: vec![answer.to_owned()],
-        });
+        let (gold, answer) = (
+            Found { rule: "", candidates: vec![gold.to_owned()] },
+            Found { rule: "", candidates: vec![answer.to_owned()] },
+        );
         self.judge(&gold, &answer).1
     }
 
     /// The candidate that was judged, and the judgement.
     fn judge(&self, gold: &Found, found: &Found) -> (String, Comparison) {
         if let Some(letter) = gold.candidates.first().and_then(|gold| choice_of_gold(gold)) {
-            let chosen = found.candidates.iter().find_map(|text| Some((text.clone(), crate::choice::letter(text)?)));
+            let chosen =
+                found.candidates.iter().find_map(|text| Some((text.clone(), crate::choice::letter(text)?)));
             if let Some((text, chosen)) = chosen {
                 let same = chosen.eq_ignore_ascii_case(&letter);
-                return (text, if same { Comparison::Equal("the same choice") } else { Comparison::Different });
+                return (
+                    text,
+                    if same { Comparison::Equal("the same choice") } else { Comparison::Different },
+                );
             }
         }
         let mut arena = Arena::default();
@@ -237,7 +241,9 @@ impl Math {
             return None;
         }
         let (left, right) = (decimal(&gold.tokens, &gold.text)?, decimal(&answer.tokens, &answer.text)?);
-        if !left.1 && !right.1 {
+        // A right answer `1,2` is a list, `1,22` may be a decimal; one of both has a point to tell.
+        let short = gold.text.rsplit(',').next().is_some_and(|part| part.trim_end_matches('$').len() < 2);
+        if left.1 == right.1 || (left.1 && short) {
             return None;
         }
         Some(left.0 == right.0)
@@ -288,9 +294,10 @@ impl Verifier for Math {
         match comparison {
             Comparison::Equal(how) => Verdict::correct(extracted, format!("{rule}: {how}")),
             Comparison::Different => Verdict::wrong(extracted, format!("{rule}: not equal")),
-            Comparison::Unparsable => {
-                Verdict { extracted: Some(extracted), ..Verdict::malformed(format!("{rule}: cannot be parsed")) }
-            }
+            Comparison::Unparsable => Verdict {
+                extracted: Some(extracted),
+                ..Verdict::malformed(format!("{rule}: cannot be parsed"))
+            },
             Comparison::Budget => Verdict::timeout(Some(extracted), format!("{rule}: budget")),
         }
     }

@@ -105,7 +105,10 @@ fn foreign_digit(next: char) -> Option<char> {
     if (0x1d7ce..=0x1d7ff).contains(&code) {
         return char::from_digit((code - 0x1d7ce) % 10, 10);
     }
-    ZEROS.iter().find(|zero| (**zero..**zero + 10).contains(&code)).and_then(|zero| char::from_digit(code - zero, 10))
+    ZEROS
+        .iter()
+        .find(|zero| (**zero..**zero + 10).contains(&code))
+        .and_then(|zero| char::from_digit(code - zero, 10))
 }
 
 /// The answer in one spelling, without the marks around it.
@@ -160,7 +163,11 @@ fn trim(text: &str) -> &str {
         let before = text.len();
         text = text.trim_matches(|next: char| next.is_whitespace() || next == '$');
         text = text.trim_start_matches(':').trim_end_matches([',', ';', ':']);
-        if text.ends_with('.') && !text.ends_with("\\right.") && !text.ends_with("\\left.") {
+        if text.ends_with('.')
+            && !text.ends_with("..")
+            && !text.ends_with("\\right.")
+            && !text.ends_with("\\left.")
+        {
             text = &text[..text.len() - 1];
         }
         text = text.strip_suffix("\\\\").unwrap_or(text);
@@ -181,16 +188,21 @@ fn trim(text: &str) -> &str {
 /// The words of an answer that is made of words alone, in lower case.
 pub(super) fn words(text: &str) -> Option<String> {
     let mut bare = text.to_owned();
-    for command in ["\\text", "\\mathrm", "\\textbf", "\\mbox", "\\textit", "\\textnormal", "\\mathbf", "\\ ", "\\"] {
+    for command in
+        ["\\text", "\\mathrm", "\\textbf", "\\mbox", "\\textit", "\\textnormal", "\\mathbf", "\\ ", "\\"]
+    {
         bare = bare.replace(&format!("{command}{{"), "{").replace("\\ ", " ");
     }
     let mut out = String::new();
-    for next in bare.chars() {
+    for next in
+        bare.trim_matches(|next: char| next.is_whitespace() || matches!(next, '.' | '!' | '$')).chars()
+    {
         match next {
-            '{' | '}' | '$' | '"' | '\'' | '.' | '!' | '?' | '*' => {}
+            '{' | '}' | '$' | '"' | '\'' => {}
             _ if next.is_alphanumeric() => out.extend(next.to_lowercase()),
+            '-' if !out.ends_with(char::is_alphabetic) => return None,
             ' ' | ',' | '-' | '\n' | '\t' | '~' if !out.ends_with(' ') => out.push(' '),
-            ' ' | ',' | '-' | '\n' | '\t' | '~' => {}
+            ' ' | ',' | '\n' | '\t' | '~' => {}
             _ => return None,
         }
     }

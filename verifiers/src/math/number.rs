@@ -9,7 +9,9 @@ use super::Stop;
 /// Powers, products and sums with more bits than this stay unevaluated.
 const BITS: u64 = 1 << 17;
 /// Fractions with fewer bits than this are kept in lowest terms; a greatest common divisor costs the square of it.
-const REDUCED_BITS: u64 = 2048;
+const REDUCED_BITS: u64 = 512;
+/// Roots of larger fractions are not looked for.
+const ROOT_BITS: u64 = 4096;
 /// Factorials and binomials of larger numbers stay unevaluated.
 const FACTORIAL: u32 = 5000;
 
@@ -147,8 +149,7 @@ impl Rational {
     /// `Ok(None)` where the power is not rational, `0^0` is 1.
     pub(super) fn pow(&self, exponent: &Self) -> Result<Option<Self>, Stop> {
         let Some(power) = exponent.to_integer() else {
-            let (Some(degree), Some(power)) =
-                (exponent.denominator.to_u32(), exponent.numerator.to_i64())
+            let (Some(degree), Some(power)) = (exponent.denominator.to_u32(), exponent.numerator.to_i64())
             else {
                 return Ok(None);
             };
@@ -177,7 +178,7 @@ impl Rational {
 
     /// The real root of a non-negative value, if it is rational.
     pub(super) fn root(&self, degree: u32) -> Option<Self> {
-        let limit = REDUCED_BITS * 2;
+        let limit = ROOT_BITS;
         if degree == 0 || self.is_negative() || self.numerator.bits() + self.denominator.bits() > limit {
             return None;
         }

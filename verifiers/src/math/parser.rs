@@ -32,16 +32,28 @@ pub(super) struct Parsed {
 
 #[derive(Debug)]
 enum Operator {
-    Open { sign: char, rows: Vec<Vec<Id>>, row: Vec<Id> },
+    Open {
+        sign: char,
+        rows: Vec<Vec<Id>>,
+        row: Vec<Id>,
+    },
     Binary(Binary),
     Relation(Relation),
     Comma,
     Semicolon,
     Prefix(Unary),
-    Function { function: Function, power: Option<Id>, subscript: Option<Id> },
+    Function {
+        function: Function,
+        power: Option<Id>,
+        subscript: Option<Id>,
+    },
     Apply(usize),
     /// A command that takes `wanted` arguments in braces.
-    Command { name: &'static str, wanted: usize, taken: Vec<Id> },
+    Command {
+        name: &'static str,
+        wanted: usize,
+        taken: Vec<Id>,
+    },
     /// The next operand belongs below (`true`) or above the function under it.
     Decoration(bool),
 }
@@ -56,7 +68,9 @@ impl Operator {
             Self::Binary(Binary::Union | Binary::Intersection | Binary::Difference) => strength::SET,
             Self::Binary(Binary::Ratio) => strength::RATIO,
             Self::Binary(Binary::Add | Binary::Subtract | Binary::PlusMinus(_)) => strength::SUM,
-            Self::Binary(Binary::Multiply | Binary::Divide | Binary::Modulo) | Self::Prefix(_) => strength::PRODUCT,
+            Self::Binary(Binary::Multiply | Binary::Divide | Binary::Modulo) | Self::Prefix(_) => {
+                strength::PRODUCT
+            }
             Self::Function { function: Function::Sum | Function::Product, .. } => strength::PRODUCT,
             Self::Function { .. } => strength::FUNCTION,
             Self::Binary(Binary::Mixed) => strength::MIXED,
@@ -230,7 +244,9 @@ impl Parser<'_> {
                     _ => Node::Chain(vec![left, right], vec![relation]),
                 }
             }
-            Operator::Comma => Node::List(self.members(right, |operator| matches!(operator, Operator::Comma))?),
+            Operator::Comma => {
+                Node::List(self.members(right, |operator| matches!(operator, Operator::Comma))?)
+            }
             Operator::Semicolon => {
                 Node::Rows(self.members(right, |operator| matches!(operator, Operator::Semicolon))?)
             }
@@ -390,7 +406,10 @@ impl Parser<'_> {
                 let degree = self.integer(3);
                 Node::Call(Function::Root, vec![*radicand, degree])
             }
-            ("overline", [item]) => Node::Unary(Unary::Conjugate, *item),
+            // A period of a decimal stands with the decimal.
+            ("overline", [item]) if !matches!(self.arena.node(*item), Node::Number { .. }) => {
+                Node::Unary(Unary::Conjugate, *item)
+            }
             _ => return Err(Refusal::Unparsable),
         };
         Ok(self.push(node))
@@ -552,7 +571,9 @@ impl Parser<'_> {
         };
         let bottom = value(digits, None, 0, "").ok_or(Refusal::Budget)?;
         let whole = self.pop()?;
-        let Node::Number { value: whole, .. } = self.arena.node(whole) else { return Err(Refusal::Unparsable) };
+        let Node::Number { value: whole, .. } = self.arena.node(whole) else {
+            return Err(Refusal::Unparsable);
+        };
         let part = top.div(&bottom).map_err(|_| Refusal::Unparsable)?;
         let value = whole.add(&part).map_err(|_| Refusal::Budget)?;
         self.at += 2;
@@ -646,7 +667,7 @@ impl Parser<'_> {
             let id = self.push(Node::Text(text));
             return self.deliver(id, false);
         }
-        if text.split_whitespace().any(words::is_prose) {
+        if text.split(|next: char| !next.is_alphabetic()).any(words::is_prose) {
             return Err(Refusal::Unparsable);
         }
         self.units.push(text);
@@ -659,17 +680,11 @@ impl Parser<'_> {
         if self.peek() != Some(&Token::Sign('^')) {
             return;
         }
-        self.at += 1;
-        if self.peek() == Some(&Token::Sign('{')) {
-            while let Some(token) = self.peek() {
-                let ends = *token == Token::Sign('}');
-                self.at += 1;
-                if ends {
-                    break;
-                }
-            }
-        } else {
-            self.at += 1;
+        let braced = self.tokens.get(self.at + 1) == Some(&Token::Sign('{'));
+        let exponent = self.at + if braced { 2 } else { 1 };
+        if let Some(Token::Number { digits, .. }) = self.tokens.get(exponent) {
+            self.units.push(format!("^{digits}"));
+            self.at = exponent + if braced { 2 } else { 1 };
         }
     }
 
@@ -756,7 +771,8 @@ impl Parser<'_> {
     }
 
     fn relation(&mut self, relation: Relation) -> Step {
-        if relation == Relation::Equal && !self.ready && self.operators.is_empty() && self.operands.is_empty() {
+        if relation == Relation::Equal && !self.ready && self.operators.is_empty() && self.operands.is_empty()
+        {
             // `= 42`
             return Ok(());
         }
@@ -812,11 +828,13 @@ impl Parser<'_> {
     }
 
     fn percent(&mut self) -> Step {
-        let operand_follows = matches!(
-            self.peek(),
-            Some(Token::Number { .. } | Token::Letter(_) | Token::Sign('('))
-        );
-        if operand_follows { self.infix(Operator::Binary(Binary::Modulo)) } else { self.postfix(Unary::Percent) }
+        let operand_follows =
+            matches!(self.peek(), Some(Token::Number { .. } | Token::Letter(_) | Token::Sign('(')));
+        if operand_follows {
+            self.infix(Operator::Binary(Binary::Modulo))
+        } else {
+            self.postfix(Unary::Percent)
+        }
     }
 
     fn degree(&mut self) -> Step {
@@ -892,7 +910,8 @@ impl Parser<'_> {
     }
 
     fn row(&mut self) -> Step {
-        let in_rows = self.operators.iter().any(|operator| matches!(operator, Operator::Open { sign: 'M' | 'A', .. }));
+        let in_rows =
+            self.operators.iter().any(|operator| matches!(operator, Operator::Open { sign: 'M' | 'A', .. }));
         if !in_rows {
             // A line break, or a command whose backslash was doubled: nothing to parse.
             return if self.ready { self.infix(Operator::Comma) } else { Ok(()) };
@@ -977,7 +996,15 @@ impl Parser<'_> {
 fn closes(open: char, close: char) -> bool {
     matches!(
         (open, close),
-        ('(', ')' | ']') | ('[', ']' | ')') | ('{', '}') | ('S', 's') | ('⟨', '⟩') | ('⌊', '⌋') | ('⌈', '⌉')
-            | ('⟦', '⟧' | '|') | ('|', '|' | '⟧') | ('‖', '‖')
+        ('(', ')' | ']')
+            | ('[', ']' | ')')
+            | ('{', '}')
+            | ('S', 's')
+            | ('⟨', '⟩')
+            | ('⌊', '⌋')
+            | ('⌈', '⌉')
+            | ('⟦', '⟧' | '|')
+            | ('|', '|' | '⟧')
+            | ('‖', '‖')
     )
 }

@@ -45,7 +45,11 @@ impl Span {
     }
 
     fn is_empty(self) -> bool {
-        if self.low.meets(self.high) { !(self.low.closed && self.high.closed) } else { self.low.value > self.high.value }
+        if self.low.meets(self.high) {
+            !(self.low.closed && self.high.closed)
+        } else {
+            self.low.value > self.high.value
+        }
     }
 }
 

@@ -61,12 +61,13 @@ const MEANINGS: &[(&str, &str)] = &[
 
 /// Words of two to four letters that are no products of variables.
 const ENGLISH: &[&str] = &[
-    "is", "of", "to", "in", "at", "by", "we", "so", "as", "an", "be", "do", "if", "it", "no", "on", "up", "us",
-    "the", "are", "was", "not", "for", "its", "has", "had", "can", "but", "you", "any", "all", "one", "two",
-    "ten", "out", "who", "how", "why", "yes", "then", "than", "that", "this", "with", "from", "have", "will",
-    "when", "what", "were", "each", "both", "only", "thus", "true", "none", "some", "time", "case", "four",
-    "five", "nine", "zero", "three", "gold", "odd", "even", "No", "Yes", "The", "It", "So", "We", "True", "None",
-    "per", "over", "null", "void", "todo", "your", "here", "box", "Thus", "area", "odds", "left", "just", "also",
+    "is", "of", "to", "in", "at", "by", "we", "so", "as", "an", "be", "do", "if", "it", "no", "on", "up",
+    "us", "the", "are", "was", "not", "for", "its", "has", "had", "can", "but", "you", "any", "all", "one",
+    "two", "ten", "out", "who", "how", "why", "yes", "then", "than", "that", "this", "with", "from", "have",
+    "will", "when", "what", "were", "each", "both", "only", "thus", "true", "none", "some", "time", "case",
+    "four", "five", "nine", "zero", "three", "gold", "odd", "even", "No", "Yes", "The", "It", "So", "We",
+    "True", "None", "or", "and", "nor", "more", "less", "fewer", "least", "most", "wrong", "false", "other",
+    "over", "null", "void", "todo", "your", "here", "box", "Thus", "area", "odds", "left", "just", "also",
 ];
 
 /// Units and what they are short for: the first of a row is the name that is compared.
@@ -109,8 +110,8 @@ const UNITS: &[&[&str]] = &[
     &["rupee", "₹", "rupees"],
     &["sterling", "£"],
     &["unit", "units"],
-    &["square", "sq"],
-    &["cubic", "cu"],
+    &["square", "sq", "^2"],
+    &["cubic", "cu", "^3"],
     &["degree", "degrees", "deg"],
     &["radian", "radians", "rad"],
     &["people", "person", "persons"],
@@ -131,9 +132,19 @@ pub(super) fn is_unit(word: &str) -> bool {
     UNITS.iter().any(|row| row.contains(&word))
 }
 
-/// The name of a unit that its aliases share.
-pub(super) fn unit_name(word: &str) -> Option<&'static str> {
-    UNITS.iter().find(|row| row.contains(&word)).map(|row| row[0])
+/// The units in the words after a number, each by the name that its aliases share; unknown words are none.
+pub(super) fn units(text: &str) -> Vec<&'static str> {
+    let parts = text.split(|next: char| !next.is_alphabetic() && !"$€£¥₹¢^23".contains(next));
+    let mut names = Vec::new();
+    for part in parts {
+        let found = UNITS.iter().find(|row| row.contains(&part)).map(|row| row[0]);
+        match (part, found) {
+            ("mph", _) => names.extend(["mile", "hour"]),
+            (_, Some(name)) => names.push(name),
+            _ => {}
+        }
+    }
+    names
 }
 
 /// Whether the word is a product of variables, like `ab` or `ABCD`, rather than a word.
@@ -150,6 +161,7 @@ pub(super) fn is_prose(word: &str) -> bool {
 /// Answers that say nothing.
 pub(super) fn is_placeholder(text: &str) -> bool {
     let bare = text.trim_matches(|next: char| !next.is_alphanumeric()).to_lowercase();
-    let known = ["", "answer", "your answer", "your answer here", "answer here", "final answer", "value", "result"];
+    let known =
+        ["", "answer", "your answer", "your answer here", "answer here", "final answer", "value", "result"];
     known.contains(&bare.as_str())
 }
