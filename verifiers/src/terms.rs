@@ -65,7 +65,7 @@ pub fn repetition(text: &str, size: usize) -> f64 {
     let total = runs.len();
     runs.sort_unstable();
     runs.dedup();
-    1.0 - runs.len() as f64 / total as f64
+    (total - runs.len()) as f64 / total as f64
 }
 
 /// A writing system.

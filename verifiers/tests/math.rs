@@ -61,12 +61,12 @@ fn the_shared_golden_cases() {
 
 #[test]
 fn outcomes_tell_whose_fault_it_is() {
-    assert_eq!(verify("4", "no idea").outcome, Outcome::Malformed);
+    assert_eq!(verify("4", "I do not know what to say").outcome, Outcome::Malformed);
     assert_eq!(verify("4", "\\boxed{@@}").outcome, Outcome::Malformed);
     assert_eq!(verify("4", "\\boxed{5}").outcome, Outcome::Wrong);
-    assert_eq!(verify("4", "\\boxed{9^{9^9}}").outcome, Outcome::Timeout);
+    assert_eq!(verify("4", "\\boxed{9^{9^{9^9}}}").outcome, Outcome::Timeout);
     assert_eq!(verify(" ", "\\boxed{5}").outcome, Outcome::Error);
-    assert!(verify("4", "\\boxed{9^{9^9}}").reason.contains("budget"));
+    assert!(verify("4", "\\boxed{9^{9^{9^9}}}").reason.contains("budget"));
     assert!(verify("4", "#### 4").reason.starts_with("####"));
 }
 
@@ -86,6 +86,9 @@ fn settings_change_what_is_the_same() {
     assert!(!with(|math| math.tuple_as_set = false, "(1,3)", "\\{1,3\\}"));
     assert!(!with(|math| math.decimal_comma = false, "2.74", "2,74"));
     assert!(with(|math| math.rounded_digits = 3, "7.78", "\\frac{70}{9}"));
+    assert!(with(|math| math.any_letters = true, "f(x)", "f(y)"));
+    assert!(!with(|math| math.any_letters = true, "x - y", "x + y"));
+    assert!(!with(|_| (), "f(x)", "f(y)"));
     let build = thinkling_verifiers::find("math").expect("math is in the table").build;
     let strict = build(&serde_json::json!({"extraction": "strict"})).expect("the settings are right");
     let item = |completion| Item { completion, answer: Some("4"), spec: None };

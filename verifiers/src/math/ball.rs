@@ -211,7 +211,7 @@ impl Ball {
         let reduced: BigInt = rest.to_fixed() >> 8;
         let (mut sum, mut term, mut index) = (one.clone(), one, 1u32);
         while !term.is_zero() && index < 200 {
-            term = (term * &reduced >> WORKING) / index;
+            term = ((term * &reduced) >> WORKING) / index;
             sum += &term;
             if term.bits() <= 1 {
                 break;

@@ -8,8 +8,10 @@ use super::evaluate::{Budget, Points, exact, modulo_prime, numeric};
 use super::expression::{Arena, Binary, Constant, Function, Id, Node, Relation, Unary, holds};
 use super::number::Rational;
 use super::parser::Parsed;
-use super::region::{self, End, Span};
+use super::region::Span;
 use super::{Math, Percent, STEPS, Stop, Units, words};
+
+mod sets;
 
 /// Lists of more members are not compared.
 const MEMBERS: usize = 400;
@@ -56,6 +58,9 @@ pub(super) struct Judge {
 }
 
 type Answer = Result<bool, Stop>;
+
+/// The name of the unknown, where it has one, and the numbers that it may be.
+type Solutions = (Option<String>, Vec<Span>);
 
 impl Judge {
     /// A judge over the expressions of `arena`.
@@ -168,7 +173,7 @@ impl Judge {
                 self.chain(gold, &members, &relations, answer, other)
             }
             (other, Shape::Chain(members, relations)) => {
-                self.from_chain(gold, &other, answer, &members, &relations)
+                self.against_chain(gold, &other, answer, &members, &relations)
             }
             (Shape::Matrix(a), Shape::Matrix(b)) => self.matrices(&a, &b),
             (Shape::Matrix(rows), Shape::Tuple(_, _, items))
@@ -295,10 +300,10 @@ impl Judge {
     fn value_of(&self, part: Part) -> (Option<String>, Part) {
         if let Shape::Chain(members, relations) = self.shape(part) {
             let gives = relations.iter().all(|relation| matches!(relation, Relation::Equal | Relation::In));
-            if let (true, [name, value]) = (gives, members.as_slice()) {
-                if let Some(name) = self.name_of(name.id) {
-                    return (Some(name), *value);
-                }
+            if let (true, [name, value]) = (gives, members.as_slice())
+                && let Some(name) = self.name_of(name.id)
+            {
+                return (Some(name), *value);
             }
         }
         (None, part)
@@ -375,10 +380,10 @@ impl Judge {
             if let Shape::Chain(others, other_relations) = &other {
                 if let Some((other_name, other_values)) = self.claims(others, other_relations) {
                     let same_name = name.is_some() && name == other_name;
-                    if let (true, Some(value)) = (same_name, value) {
-                        if self.all_equal(value, &other_values)? {
-                            return Ok(true);
-                        }
+                    if let (true, Some(value)) = (same_name, value)
+                        && self.all_equal(value, &other_values)?
+                    {
+                        return Ok(true);
                     }
                     return self.equations(members, others);
                 }
@@ -417,7 +422,7 @@ impl Judge {
         Ok(!claims.is_empty())
     }
 
-    fn from_chain(
+    fn against_chain(
         &mut self,
         gold: Part,
         shape: &Shape,
@@ -511,173 +516,6 @@ impl Judge {
         let (gold, answer) = (difference(left, right), difference(other_left, other_right));
         let Some(ratio) = self.proportional(gold, answer)? else { return Ok(false) };
         Ok(relations[0] == if ratio > 0.0 { others[0] } else { others[0].flipped() })
-    }
-
-    /// The numbers that satisfy a chain of inequalities with one name in it, and the name.
-    fn solutions(&mut self, part: Part) -> Result<Option<(Option<String>, Vec<Span>)>, Stop> {
-        let Shape::Chain(members, relations) = self.shape(part) else { return Ok(None) };
-        let at = members.iter().position(|part| {
-            matches!(self.arena.node(self.arena.peel(part.id)), Node::Call(Function::Abs, _))
-                || self.name_of(part.id).is_some()
-        });
-        let Some(at) = at else { return Ok(None) };
-        if relations == [Relation::In] && at == 0 {
-            return Ok(self.region(members[1])?.map(|spans| (self.name_of(members[0].id), spans)));
-        }
-        if relations == [Relation::NotEqual] {
-            let Some(end) = self.end(members[1 - at], true)? else { return Ok(None) };
-            let spans = region::difference(&[Span::all()], &[Span { low: end, high: end }]);
-            return Ok(Some((self.name_of(members[at].id), spans)));
-        }
-        if !relations.iter().all(|relation| relation.is_inequality()) || members.len() > 3 {
-            return Ok(None);
-        }
-        let mut spans = vec![Span::all()];
-        for (side, relation) in relations.iter().enumerate() {
-            let (bound, relation) = match side {
-                _ if side == at => (members[at + 1], relation.flipped()),
-                _ if side + 1 == at => (members[side], *relation),
-                _ => return Ok(None),
-            };
-            let closed = matches!(relation, Relation::LessEqual | Relation::GreaterEqual);
-            let Some(end) = self.end(bound, closed)? else { return Ok(None) };
-            // `bound < name` leaves what is above the bound.
-            let above = matches!(relation, Relation::Less | Relation::LessEqual);
-            let half =
-                if above { Span { low: end, ..Span::all() } } else { Span { high: end, ..Span::all() } };
-            spans = region::intersection(&spans, &[half]);
-        }
-        let name_id = self.arena.peel(members[at].id);
-        let absolute = match self.arena.node(name_id) {
-            Node::Call(Function::Abs, items) => items.first().copied(),
-            _ => None,
-        };
-        let Some(inner) = absolute else { return Ok(Some((self.name_of(name_id), spans))) };
-        let Some(name) = self.name_of(inner) else { return Ok(None) };
-        let zero = End { value: 0.0, expression: None, closed: true };
-        let positive = region::intersection(&spans, &[Span { low: zero, ..Span::all() }]);
-        let mirror = |end: End| End {
-            value: -end.value,
-            expression: end.expression.map(|(id, sign, negative)| (id, sign, !negative)),
-            ..end
-        };
-        let negative = positive.iter().map(|span| Span { low: mirror(span.high), high: mirror(span.low) });
-        Ok(Some((Some(name), region::union(positive.iter().copied().chain(negative).collect()))))
-    }
-
-    /// The end of a span: a real number or an infinity.
-    fn end(&mut self, part: Part, closed: bool) -> Result<Option<End>, Stop> {
-        let id = self.arena.peel(part.id);
-        match self.arena.node(id) {
-            Node::Constant(Constant::Infinity) => return Ok(Some(End::infinite(f64::INFINITY))),
-            Node::Unary(Unary::Negative, item)
-                if matches!(self.arena.node(self.arena.peel(*item)), Node::Constant(Constant::Infinity)) =>
-            {
-                return Ok(Some(End::infinite(f64::NEG_INFINITY)));
-            }
-            _ => {}
-        }
-        if !self.names(part).is_empty() || !matches!(self.shape(part), Shape::Value) {
-            return Ok(None);
-        }
-        let sign = part.sign.unwrap_or(1);
-        match numeric(&self.arena, id, sign, Points::Whole(0), &mut self.budget) {
-            Ok(value) if value.may_be_real() && value.re.to_f64().is_finite() => {
-                Ok(Some(End { value: value.re.to_f64(), expression: Some((id, sign, false)), closed }))
-            }
-            Err(Stop::Budget) => Err(Stop::Budget),
-            _ => Ok(None),
-        }
-    }
-
-    /// The set of numbers that an interval, a set or a combination of them is.
-    fn region(&mut self, part: Part) -> Result<Option<Vec<Span>>, Stop> {
-        self.deeper(|judge| judge.region_of_shape(part))
-    }
-
-    fn region_of_shape(&mut self, part: Part) -> Result<Option<Vec<Span>>, Stop> {
-        match self.shape(part) {
-            Shape::Tuple(open, close, items) => {
-                let &[low, high] = items.as_slice() else { return Ok(None) };
-                let (Some(low), Some(high)) = (self.end(low, open == '[')?, self.end(high, close == ']')?)
-                else {
-                    return Ok(None);
-                };
-                Ok((low.value <= high.value).then(|| region::union(vec![Span { low, high }])))
-            }
-            Shape::Set(items) => {
-                let mut spans = Vec::new();
-                for item in items {
-                    let Some(end) = self.end(item, true)? else { return Ok(None) };
-                    spans.push(Span { low: end, high: end });
-                }
-                Ok(Some(region::union(spans)))
-            }
-            Shape::Region => match *self.arena.node(self.arena.peel(part.id)) {
-                Node::Constant(Constant::Reals) => Ok(Some(vec![Span::all()])),
-                Node::Constant(Constant::Empty) => Ok(Some(Vec::new())),
-                Node::Binary(operation, left, right) => {
-                    let side = |id| Part { id, sign: part.sign };
-                    let (Some(left), Some(right)) = (self.region(side(left))?, self.region(side(right))?)
-                    else {
-                        return Ok(None);
-                    };
-                    self.budget.spend((left.len() * right.len()) as u64)?;
-                    Ok(Some(match operation {
-                        Binary::Union => region::union([left, right].concat()),
-                        Binary::Intersection => region::intersection(&left, &right),
-                        _ => region::difference(&left, &right),
-                    }))
-                }
-                _ => Ok(None),
-            },
-            // A chain in a union: `x < 1 ∪ x > 2`.
-            Shape::Chain(..) => Ok(self.solutions(part)?.map(|(_, spans)| spans)),
-            _ => Ok(None),
-        }
-    }
-
-    fn regions(&mut self, gold: Part, answer: Part) -> Answer {
-        match (self.region(gold)?, self.region(answer)?) {
-            (Some(spans), Some(others)) => self.same_spans(&spans, &others),
-            // Ends that are no numbers: the operands in their order.
-            _ => {
-                match (self.arena.node(self.arena.peel(gold.id)), self.arena.node(self.arena.peel(answer.id)))
-                {
-                    (&Node::Binary(operation, a, b), &Node::Binary(other, c, d)) if operation == other => {
-                        let part = |id, sign| Part { id, sign };
-                        Ok(self.compare(part(a, gold.sign), part(c, answer.sign))?
-                            && self.compare(part(b, gold.sign), part(d, answer.sign))?)
-                    }
-                    _ => Ok(false),
-                }
-            }
-        }
-    }
-
-    fn same_spans(&mut self, a: &[Span], b: &[Span]) -> Answer {
-        if a.len() != b.len() {
-            return Ok(false);
-        }
-        for (a, b) in a.iter().zip(b) {
-            if !(self.same_ends(a.low, b.low)? && self.same_ends(a.high, b.high)?) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn same_ends(&mut self, a: End, b: End) -> Answer {
-        if a.closed != b.closed {
-            return Ok(false);
-        }
-        let (Some(left), Some(right)) = (a.expression, b.expression) else { return Ok(a.value == b.value) };
-        let mut part = |(id, sign, negative): (Id, i64, bool)| {
-            let id = if negative { self.arena.push(Node::Unary(Unary::Negative, id)) } else { id };
-            Part { id, sign: Some(sign) }
-        };
-        let (left, right) = (part(left), part(right));
-        self.values(left, right)
     }
 
     fn increases(&mut self, items: &[Part]) -> Answer {
@@ -777,17 +615,20 @@ impl Judge {
 
     /// Compares numbers.
     fn closed(&mut self, gold: Part, answer: Part) -> Answer {
-        let (a, b) = (self.exact(gold), self.exact(answer));
-        if let (Ok(a), Ok(b)) = (&a, &b) {
+        let (exact_gold, exact_answer) = (self.exact(gold), self.exact(answer));
+        if let (Ok(a), Ok(b)) = (&exact_gold, &exact_answer) {
             return Ok(a == b || self.within_tolerance(gold, &Ball::rational(a), answer, &Ball::rational(b)));
         }
-        if [&a, &b].into_iter().any(|value| matches!(value, Err(Stop::Undefined))) {
+        if [&exact_gold, &exact_answer].into_iter().any(|value| matches!(value, Err(Stop::Undefined))) {
             return Err(Stop::Undefined);
         }
         let mut value = |part: Part| {
             numeric(&self.arena, part.id, part.sign.unwrap_or(1), Points::Whole(0), &mut self.budget)
         };
-        let (a, b) = (value(gold)?, value(answer)?);
+        let values = value(gold).and_then(|a| Ok((a, value(answer)?)));
+        // What is too large to be written out, and too large to be estimated, is over the budget.
+        let too_large = [&exact_gold, &exact_answer].into_iter().any(|value| matches!(value, Err(Stop::Budget)));
+        let (a, b) = values.map_err(|stop| if too_large { Stop::Budget } else { stop })?;
         match a.same(&b) {
             Some(true) => Ok(true),
             Some(false) => {

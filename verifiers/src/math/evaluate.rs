@@ -402,13 +402,13 @@ impl Numeric<'_> {
         }
         // The real odd root of a negative number is meant where a number is written, not the principal one.
         let negative = base.is_real() && base.re.is_negative() && !base.re.may_be_zero();
-        if negative && exponent.is_real() {
-            if let Ok(exponent) = exact(self.arena, right, self.sign, self.budget) {
-                if exponent.denominator().is_odd() {
-                    let size = base.neg().pow(&Complex::from(Ball::rational(&exponent)))?;
-                    return Ok(if exponent.numerator().is_odd() { size.neg() } else { size });
-                }
-            }
+        if negative
+            && exponent.is_real()
+            && let Ok(exponent) = exact(self.arena, right, self.sign, self.budget)
+            && exponent.denominator().is_odd()
+        {
+            let size = base.neg().pow(&Complex::from(Ball::rational(&exponent)))?;
+            return Ok(if exponent.numerator().is_odd() { size.neg() } else { size });
         }
         base.pow(exponent)
     }

@@ -250,8 +250,7 @@ fn joins(between: &str, is_gold: bool) -> bool {
         " ",
         "&",
     ];
-    loop {
-        let Some(part) = PARTS.iter().find(|part| rest.starts_with(**part)) else { break };
+    while let Some(part) = PARTS.iter().find(|part| rest.starts_with(**part)) {
         rest = &rest[part.len()..];
     }
     // `\boxed{1}, y = \boxed{2}`

@@ -288,8 +288,7 @@ impl<'a> Lexer<'a> {
             return taken;
         }
         let mut kind = None;
-        loop {
-            let Some((separator, width)) = self.separator(&rest[taken.1..]) else { break };
+        while let Some((separator, width)) = self.separator(&rest[taken.1..]) {
             let group = &rest[taken.1 + width..];
             let digits = group.bytes().take_while(u8::is_ascii_digit).count();
             if kind.is_some_and(|kind| kind != separator) {

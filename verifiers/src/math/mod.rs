@@ -103,6 +103,8 @@ pub struct Math {
     pub decimal_comma: bool,
     /// Whether an inequality may answer for the set of its solutions (it may restate the question).
     pub set_relation: bool,
+    /// Whether variables may have other letters than in the right answer.
+    pub any_letters: bool,
     /// Whether `{1,3}` answers for the increasing tuple `(1,3)`.
     pub tuple_as_set: bool,
 }
@@ -117,6 +119,7 @@ impl Default for Math {
             rounded_digits: 4,
             decimal_comma: true,
             set_relation: false,
+            any_letters: false,
             tuple_as_set: true,
         }
     }
@@ -191,6 +194,15 @@ impl Math {
         let gold = read_first(&mut arena, gold);
         let answer = read_first(&mut arena, found);
         let comparison = self.readings(arena, &gold, &answer);
+        if self.any_letters && comparison == Comparison::Different {
+            if let Some(tokens) = renamed(&gold.tokens, &answer.tokens) {
+                let mut arena = Arena::default();
+                let gold = read(&mut arena, &gold.text);
+                let parsed = parser::parse(&mut arena, tokens.clone());
+                let again = self.readings(arena, &gold, &Reading { text: String::new(), tokens, parsed });
+                return (answer.text, again);
+            }
+        }
         (answer.text, comparison)
     }
 
@@ -248,6 +260,34 @@ impl Math {
         }
         Some(left.0 == right.0)
     }
+}
+
+/// The answer with the variables of the right one, each in the order in which it first stands there.
+fn renamed(gold: &[Token], answer: &[Token]) -> Option<Vec<Token>> {
+    let letters = |tokens: &[Token]| {
+        let mut letters = Vec::new();
+        for token in tokens {
+            match token {
+                Token::Letter(letter) if !"ei".contains(*letter) && !letters.contains(letter) => {
+                    letters.push(*letter);
+                }
+                _ => {}
+            }
+        }
+        letters
+    };
+    let (gold, own) = (letters(gold), letters(answer));
+    if gold.len() != own.len() || gold == own {
+        return None;
+    }
+    let rename = |token: &Token| match token {
+        Token::Letter(letter) => {
+            let at = own.iter().position(|known| known == letter);
+            Token::Letter(at.map_or(*letter, |at| gold[at]))
+        }
+        other => other.clone(),
+    };
+    Some(answer.iter().map(rename).collect())
 }
 
 /// The value of a decimal, and whether it was written with a comma.
