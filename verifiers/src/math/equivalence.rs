@@ -627,7 +627,8 @@ impl Judge {
         };
         let values = value(gold).and_then(|a| Ok((a, value(answer)?)));
         // What is too large to be written out, and too large to be estimated, is over the budget.
-        let too_large = [&exact_gold, &exact_answer].into_iter().any(|value| matches!(value, Err(Stop::Budget)));
+        let too_large =
+            [&exact_gold, &exact_answer].into_iter().any(|value| matches!(value, Err(Stop::Budget)));
         let (a, b) = values.map_err(|stop| if too_large { Stop::Budget } else { stop })?;
         match a.same(&b) {
             Some(true) => Ok(true),

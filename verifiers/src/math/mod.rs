@@ -194,14 +194,15 @@ impl Math {
         let gold = read_first(&mut arena, gold);
         let answer = read_first(&mut arena, found);
         let comparison = self.readings(arena, &gold, &answer);
-        if self.any_letters && comparison == Comparison::Different {
-            if let Some(tokens) = renamed(&gold.tokens, &answer.tokens) {
-                let mut arena = Arena::default();
-                let gold = read(&mut arena, &gold.text);
-                let parsed = parser::parse(&mut arena, tokens.clone());
-                let again = self.readings(arena, &gold, &Reading { text: String::new(), tokens, parsed });
-                return (answer.text, again);
-            }
+        if self.any_letters
+            && comparison == Comparison::Different
+            && let Some(tokens) = renamed(&gold.tokens, &answer.tokens)
+        {
+            let mut arena = Arena::default();
+            let gold = read(&mut arena, &gold.text);
+            let parsed = parser::parse(&mut arena, tokens.clone());
+            let again = self.readings(arena, &gold, &Reading { text: String::new(), tokens, parsed });
+            return (answer.text, again);
         }
         (answer.text, comparison)
     }
