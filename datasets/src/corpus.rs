@@ -76,7 +76,9 @@ impl<'a> Corpus<'a> {
                 return Err(CorpusError::NoSolution { domain: task.task, kind: kind.name() });
             }
         }
-        if corpus.shares.drill > 0.0 && domain.drill(&mut Stream::at("corpus/probe", seed, &[]), level).is_none() {
+        if corpus.shares.drill > 0.0
+            && domain.drill(&mut Stream::at("corpus/probe", seed, &[]), level).is_none()
+        {
             return Err(CorpusError::NoSolution { domain: task.task, kind: "drill" });
         }
         Ok(corpus)

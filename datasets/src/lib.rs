@@ -9,10 +9,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thinkling_verifiers::{Item, Verdict};
 
+mod combine;
 pub mod corpus;
 pub mod domains;
+mod expression;
+mod judging;
+mod rational;
 pub mod seed;
 pub mod split;
+mod trace;
 
 use seed::Stream;
 pub use split::{Dataset, DatasetError, Split};
@@ -45,7 +50,9 @@ pub struct Task {
 }
 
 /// How a worked solution goes about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum SolutionKind {
     /// No thinking: the answer at once.

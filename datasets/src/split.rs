@@ -83,10 +83,20 @@ impl<'a> Dataset<'a> {
     ///
     /// # Errors
     /// When the domain has no such level.
-    pub fn new(row: &'static Row, domain: &'a dyn Domain, level: u32, seed: u64) -> Result<Self, DatasetError> {
+    pub fn new(
+        row: &'static Row,
+        domain: &'a dyn Domain,
+        level: u32,
+        seed: u64,
+    ) -> Result<Self, DatasetError> {
         let levels = domain.levels();
         if !levels.contains(&level) {
-            return Err(DatasetError::Level { domain: row.name, level, low: *levels.start(), high: *levels.end() });
+            return Err(DatasetError::Level {
+                domain: row.name,
+                level,
+                low: *levels.start(),
+                high: *levels.end(),
+            });
         }
         Ok(Self { row, domain, level, seed })
     }
