@@ -9,14 +9,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thinkling_verifiers::{Item, Verdict};
 
+mod combine;
 pub mod corpus;
 pub mod curriculum;
 pub mod decontaminate;
 pub mod domains;
 pub mod jsonl;
 pub mod mixture;
+mod expression;
+mod judging;
+mod rational;
 pub mod seed;
 pub mod split;
+mod trace;
 
 use seed::Stream;
 pub use split::{Dataset, DatasetError, Split};
