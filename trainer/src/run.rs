@@ -22,6 +22,8 @@ pub const METRICS: &str = "metrics.jsonl";
 pub const ROLLOUTS: &str = "rollouts.jsonl";
 /// The books.
 pub const LEDGER: &str = "ledger.json";
+/// The books in full, for a resume to find what was lost.
+pub const BOOKS: &str = ".books.json";
 /// How the run stopped.
 pub const SUMMARY: &str = "summary.json";
 /// The folder of checkpoints.
@@ -235,6 +237,14 @@ impl Journal {
         self.file.write_all(line.as_bytes()).map_err(io(&self.path))?;
         self.bytes += line.len() as u64;
         Ok(())
+    }
+
+    /// Makes sure that what was added outlives a power failure.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn sync(&self) -> Result<(), RunError> {
+        self.file.sync_data().map_err(io(&self.path))
     }
 
     /// Bytes so far: what a checkpoint remembers.
