@@ -2,5 +2,12 @@
 
 mod program;
 
+mod commands;
+mod contract;
+mod divergence;
+mod emergence;
+mod mistakes;
 mod objectives;
+mod resume;
 mod same_bits;
+mod settings;
