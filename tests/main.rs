@@ -1,7 +1,9 @@
-//! The program from outside: what a user, a script or a crash sees of it.
+//! What the whole program promises, tried from outside: as a user, a script or a crash sees it.
 
 mod program;
 
+#[cfg(target_os = "linux")]
+mod code;
 mod commands;
 mod contract;
 mod divergence;

@@ -9,10 +9,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thinkling_verifiers::{Item, Verdict};
 
+mod combine;
 pub mod corpus;
+pub mod curriculum;
+pub mod decontaminate;
 pub mod domains;
+pub mod jsonl;
+pub mod mixture;
+mod expression;
+mod judging;
+mod rational;
 pub mod seed;
 pub mod split;
+mod trace;
 
 use seed::Stream;
 pub use split::{Dataset, DatasetError, Split};
@@ -113,8 +122,19 @@ pub trait Domain: Send + Sync {
     /// The levels it can pose.
     fn levels(&self) -> RangeInclusive<u32>;
 
+    /// Why `level` cannot be posed under these settings, in a sentence with the remedy: a puzzle without a solution.
+    fn refusal(&self, _level: u32) -> Option<String> {
+        None
+    }
+
     /// Poses a question; everything random comes from `stream`.
     fn pose(&self, stream: &mut Stream, level: u32) -> Problem;
+
+    /// The split that a question belongs to, whatever the settings, level and seed. A domain with one famous instance
+    /// a level keeps that instance for the test split.
+    fn split(&self, problem: &Problem) -> Split {
+        Split::of(&problem.prompt)
+    }
 
     /// Judges a completion from the item alone. Total: no completion makes it panic, hang or answer `Error`.
     fn judge(&self, item: &Item<'_>) -> Verdict;

@@ -55,6 +55,16 @@ pub enum DatasetError {
         /// The highest level.
         high: u32,
     },
+    /// The level cannot be posed under the domain's settings.
+    #[error("task `{domain}`, level {level}: {reason}")]
+    Refused {
+        /// The domain's name.
+        domain: &'static str,
+        /// What was asked.
+        level: u32,
+        /// Why, and what to do instead.
+        reason: String,
+    },
     /// The questions of this level all fall into the other split.
     #[error(
         "task `{domain}`, level {level}: no question of the {split} split in {MAX_DRAWS} draws; this level has too few \
@@ -82,13 +92,16 @@ impl<'a> Dataset<'a> {
     /// The dataset of `domain`, as `row` names it, at `level`.
     ///
     /// # Errors
-    /// When the domain has no such level.
+    /// When the domain has no such level, or refuses it.
     pub fn new(
         row: &'static Row,
         domain: &'a dyn Domain,
         level: u32,
         seed: u64,
     ) -> Result<Self, DatasetError> {
+        if let Some(reason) = domain.refusal(level) {
+            return Err(DatasetError::Refused { domain: row.name, level, reason });
+        }
         let levels = domain.levels();
         if !levels.contains(&level) {
             return Err(DatasetError::Level {
@@ -110,7 +123,7 @@ impl<'a> Dataset<'a> {
         for draw in 0..MAX_DRAWS {
             let address = [u64::from(self.level), split as u64, index, draw];
             let problem = self.domain.pose(&mut Stream::at(&purpose, self.seed, &address), self.level);
-            if Split::of(&problem.prompt) == split {
+            if self.domain.split(&problem) == split {
                 return Ok(Task {
                     id: format!("{}/{}/{}/{}/{index}", self.row.name, self.level, split.name(), self.seed),
                     task: self.row.name.to_owned(),

@@ -7,13 +7,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub mod answer;
+pub mod choice;
 pub mod code;
 pub mod exact;
 pub mod external;
 pub mod format;
 pub mod lines;
+pub mod math;
 #[cfg(unix)]
 mod pipes;
+pub mod terms;
 
 /// One completion to be judged, with what is known of the task it answers.
 #[derive(Clone, Copy, Debug)]
@@ -132,7 +135,8 @@ pub struct Row {
 }
 
 /// The table of verifiers: one row each.
-pub const VERIFIERS: &[Row] = &[exact::ROW, format::ROW, code::ROW, external::ROW];
+pub const VERIFIERS: &[Row] =
+    &[choice::ROW, code::ROW, exact::ROW, external::ROW, format::ROW, math::ROW];
 
 /// The row named `name`.
 pub fn find(name: &str) -> Option<&'static Row> {

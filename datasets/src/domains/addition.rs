@@ -4,9 +4,10 @@ use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 use serde_json::json;
-use thinkling_verifiers::{Item, Verdict, Verifier, exact::Exact};
+use thinkling_verifiers::{Item, Verdict};
 
 use super::{Row, build, characters};
+use crate::judging::judge_whole;
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
@@ -22,6 +23,12 @@ pub const ROW: Row = Row {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Addition {}
+
+/// What the judge needs.
+#[derive(Deserialize)]
+struct Spec {
+    terms: [i64; 2],
+}
 
 /// The two numbers of a prompt `12+34=`.
 fn terms_of(problem: &Problem) -> Option<(&str, &str)> {
@@ -57,7 +64,7 @@ impl Domain for Addition {
     }
 
     fn judge(&self, item: &Item<'_>) -> Verdict {
-        Exact::default().verify(item)
+        judge_whole(item, |spec: &Spec| i128::from(spec.terms[0]).checked_add(spec.terms[1].into()))
     }
 
     fn solve(&self, problem: &Problem, kind: SolutionKind, _stream: &mut Stream) -> Option<Solution> {

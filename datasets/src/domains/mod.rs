@@ -6,7 +6,24 @@ use serde_json::Value;
 use crate::Domain;
 
 pub mod addition;
+mod assignment;
+pub mod blocks_world;
+pub mod checker_jumping;
+pub mod countdown;
+mod formula;
+pub mod hanoi;
+pub mod knights_knaves;
+pub mod maze;
+pub mod mini_sudoku;
+mod moves;
+pub mod multiplication;
+pub mod n_queens;
 pub mod parity;
+pub mod program_synthesis;
+pub mod propositional_logic;
+pub mod river_crossing;
+pub mod shortest_path;
+pub mod zebra_puzzles;
 
 /// One row of the table of domains.
 pub struct Row {
@@ -21,7 +38,25 @@ pub struct Row {
 }
 
 /// The table of domains: one row each.
-pub const DOMAINS: &[Row] = &[addition::ROW, parity::ROW];
+#[rustfmt::skip]
+pub const DOMAINS: &[Row] = &[
+    addition::ROW,
+    blocks_world::ROW,
+    checker_jumping::ROW,
+    countdown::ROW,
+    hanoi::ROW,
+    knights_knaves::ROW,
+    maze::ROW,
+    mini_sudoku::ROW,
+    multiplication::ROW,
+    n_queens::ROW,
+    parity::ROW,
+    program_synthesis::ROW,
+    propositional_logic::ROW,
+    river_crossing::ROW,
+    shortest_path::ROW,
+    zebra_puzzles::ROW,
+];
 
 /// The row named `name`.
 pub fn find(name: &str) -> Option<&'static Row> {
@@ -43,13 +78,23 @@ fn build<D: Domain + Default + for<'de> Deserialize<'de> + 'static>(
     domain: &'static str,
     value: &Value,
 ) -> Result<Box<dyn Domain>, SettingsError> {
-    if value.is_null() {
-        return Ok(Box::new(D::default()));
-    }
-    match D::deserialize(value) {
-        Ok(domain) => Ok(Box::new(domain)),
-        Err(error) => Err(SettingsError { domain, message: error.to_string() }),
-    }
+    build_checked::<D>(domain, value, |_| Ok(()))
+}
+
+/// Reads a domain's settings and checks that they make sense together.
+fn build_checked<D: Domain + Default + for<'de> Deserialize<'de> + 'static>(
+    domain: &'static str,
+    value: &Value,
+    check: fn(&D) -> Result<(), String>,
+) -> Result<Box<dyn Domain>, SettingsError> {
+    let refuse = |message| SettingsError { domain, message };
+    let settings = match value {
+        Value::Null => D::default(),
+        Value::Object(_) => D::deserialize(value).map_err(|error| refuse(error.to_string()))?,
+        _ => return Err(refuse(format!("{value} is no table of settings"))),
+    };
+    check(&settings).map_err(refuse)?;
+    Ok(Box::new(settings))
 }
 
 /// The characters of `text` as symbols of an alphabet.

@@ -4,9 +4,10 @@ use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 use serde_json::json;
-use thinkling_verifiers::{Item, Verdict, Verifier, exact::Exact};
+use thinkling_verifiers::{Item, Verdict};
 
 use super::{Row, build, characters};
+use crate::judging::judge_text;
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
@@ -22,6 +23,17 @@ pub const ROW: Row = Row {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Parity {}
+
+/// What the judge needs.
+#[derive(Deserialize)]
+struct Spec {
+    bits: String,
+}
+
+/// 1 where the number of ones is odd.
+fn parity(bits: &str) -> usize {
+    bits.bytes().filter(|bit| *bit == b'1').count() % 2
+}
 
 /// Each bit followed by the parity so far: `0110` gives `00111000`.
 fn chain(bits: &str) -> String {
@@ -47,12 +59,12 @@ impl Domain for Parity {
 
     fn pose(&self, stream: &mut Stream, level: u32) -> Problem {
         let bits: String = (0..level).map(|_| if stream.chance(0.5) { '1' } else { '0' }).collect();
-        let odd = bits.bytes().filter(|bit| *bit == b'1').count() % 2;
+        let odd = parity(&bits);
         Problem { prompt: format!("{bits}="), answer: odd.to_string(), spec: json!({ "bits": bits }) }
     }
 
     fn judge(&self, item: &Item<'_>) -> Verdict {
-        Exact::default().verify(item)
+        judge_text(item, |spec: &Spec| Some(parity(&spec.bits).to_string()))
     }
 
     fn solve(&self, problem: &Problem, kind: SolutionKind, _stream: &mut Stream) -> Option<Solution> {

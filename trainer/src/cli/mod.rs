@@ -93,8 +93,16 @@ fn print_line(text: impl std::fmt::Display) -> std::io::Result<()> {
     print(&format!("{text}\n"))
 }
 
+/// Says something on standard error.
+#[allow(clippy::print_stderr, reason = "this is where notices go")]
+fn note(text: &str) {
+    eprintln!("{text}");
+}
+
 /// Runs the command line.
 pub(crate) fn main() -> ExitCode {
+    // The sandbox of the code verifier is this program again.
+    thinkling_verifiers::code::worker::main_if_worker();
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
         Command::Train(arguments) => train::run(arguments),
@@ -120,16 +128,11 @@ pub(crate) fn main() -> ExitCode {
             .error
             .downcast_ref::<std::io::Error>()
             .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
-        if !is_broken_pipe {
-            #[allow(clippy::print_stderr, reason = "this is where errors go")]
-            {
-                if failure.error.is::<thinkling::recipe::RecipeErrors>() {
-                    // Each mistake in it begins with this word already.
-                    eprintln!("{}", failure.error);
-                } else {
-                    eprintln!("error: {:#}", failure.error);
-                }
-            }
+        if failure.error.is::<thinkling::recipe::RecipeErrors>() {
+            // Each mistake in it says already that it is one.
+            note(&failure.error.to_string());
+        } else if !is_broken_pipe {
+            note(&format!("error: {:#}", failure.error));
         }
         failure.code
     }))

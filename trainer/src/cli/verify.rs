@@ -1,13 +1,12 @@
 //! `thinkling verify`: JSON lines in, verdicts out.
 
-use std::io::BufRead;
+use std::io::{BufReader, stdin, stdout};
 
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use thinkling_datasets::{Domain, domains};
-use thinkling_verifiers::{Item, VERIFIERS, Verdict, Verifier};
+use thinkling_verifiers::{Item, VERIFIERS, Verdict, Verifier, lines};
 
-use super::{DONE, FAILED, Failure, Outcome, print_line};
+use super::{DONE, FAILED, Failure, Outcome};
 
 /// Arguments of `verify`.
 #[derive(clap::Args)]
@@ -28,16 +27,6 @@ impl Verifier for Judge {
     }
 }
 
-#[derive(Deserialize)]
-struct Line {
-    id: Value,
-    completion: String,
-    #[serde(default)]
-    answer: Option<String>,
-    #[serde(default)]
-    spec: Option<Value>,
-}
-
 fn find(name: &str, config: &Value) -> Result<Box<dyn Verifier>, Failure> {
     if let Some(row) = thinkling_verifiers::find(name) {
         return (row.build)(config).map_err(Failure::usage);
@@ -52,26 +41,9 @@ fn find(name: &str, config: &Value) -> Result<Box<dyn Verifier>, Failure> {
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let verifier = find(&arguments.verifier, &arguments.config)?;
-    let mut code = DONE;
-    for (number, line) in std::io::stdin().lock().split(b'\n').enumerate() {
-        let line = line?;
-        if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
-        }
-        match serde_json::from_slice::<Line>(&line) {
-            Ok(line) => {
-                let answer = line.answer.as_deref();
-                let item = Item { completion: &line.completion, answer, spec: line.spec.as_ref() };
-                let mut verdict = serde_json::to_value(verifier.verify(&item))?;
-                verdict["id"] = line.id;
-                print_line(verdict)?;
-            }
-            Err(error) => {
-                code = FAILED;
-                let error = format!("no object with id and completion: {error}");
-                print_line(json!({ "id": null, "line": number + 1, "error": error }))?;
-            }
-        }
+    if let Some(notice) = verifier.notice() {
+        super::note(&format!("{}: {notice}", arguments.verifier));
     }
-    Ok(code)
+    let summary = lines::run(verifier.as_ref(), BufReader::new(stdin()), stdout().lock())?;
+    Ok(if summary.bad == 0 { DONE } else { FAILED })
 }

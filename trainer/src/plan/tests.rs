@@ -138,7 +138,7 @@ fn defaults_are_the_contract() {
         ("model.rope_theta", "1000.0"),
         ("model.tie_word_embeddings", "false"),
         ("model.learned_positions", "true"),
-        ("model.initializer_range", "0.02"),
+        ("model.initializer_range", "0.05"),
         ("stage.0.name", "\"pretrain\""),
         ("stage.0.batch_size", "64"),
         ("stage.0.learning_rate", "3e-3"),

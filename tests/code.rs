@@ -1,5 +1,4 @@
 //! Programs of all kinds, honest and hostile, on the real sandbox.
-#![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -10,7 +9,7 @@ use serde_json::{Value, json};
 use thinkling_verifiers::code::{Code, Credit, Settings, Tier};
 use thinkling_verifiers::{Item, Outcome, Verdict, Verifier};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_thinkling-verify");
+const BINARY: &str = env!("CARGO_BIN_EXE_thinkling");
 
 fn settings() -> Settings {
     Settings { worker: Some(PathBuf::from(BINARY)), ..Settings::default() }
@@ -249,7 +248,7 @@ fn settings_are_checked() {
 
 fn batch(input: &[Value]) -> (Child, Vec<u8>) {
     let child = Command::new(BINARY)
-        .arg("code")
+        .args(["verify", "code"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,0 +1,269 @@
+//! Levels that rise when held-out accuracy passes a bar.
+//!
+//! A curriculum is a pure value: what it has seen decides what it asks, and its state goes through JSON unchanged, so a
+//! resumed run asks what the uninterrupted one would have asked.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::seed::Stream;
+
+/// When the level rises, and what is asked meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CurriculumSettings {
+    /// The level to start at.
+    pub first: u32,
+    /// The level to end at.
+    pub last: u32,
+    /// How many levels a rise is.
+    pub step: u32,
+    /// The held-out accuracy, in (0, 1], that counts as a pass.
+    pub bar: f64,
+    /// Passes in a row that make the level rise.
+    pub passes: u32,
+    /// The share of questions, in [0, 1), that come from levels already passed.
+    pub review: f64,
+}
+
+impl Default for CurriculumSettings {
+    fn default() -> Self {
+        Self { first: 1, last: 1, step: 1, bar: 0.9, passes: 1, review: 0.2 }
+    }
+}
+
+/// A rise of the level.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rise {
+    /// The training step after which it came.
+    pub step: u64,
+    /// The level that was passed.
+    pub from: u32,
+    /// The new level.
+    pub to: u32,
+    /// The accuracy that did it.
+    pub accuracy: f64,
+}
+
+/// What a curriculum has seen: all that a checkpoint must keep.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CurriculumState {
+    /// The level that is taught.
+    pub level: u32,
+    /// Passes in a row at this level.
+    pub passes: u32,
+    /// Whether the last level is passed too.
+    pub is_finished: bool,
+    /// Every rise so far.
+    pub rises: Vec<Rise>,
+}
+
+/// A curriculum's settings or state make no sense.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CurriculumError {
+    /// A setting is out of its range.
+    #[error("curriculum: `{key}` is {value}; it must be {allowed}")]
+    Setting {
+        /// Which.
+        key: &'static str,
+        /// What it is.
+        value: f64,
+        /// What it may be.
+        allowed: &'static str,
+    },
+    /// A saved state does not fit the settings.
+    #[error(
+        "the curriculum was saved at level {level}, which levels {first} to {last} in steps of {step} do not reach"
+    )]
+    State {
+        /// The saved level.
+        level: u32,
+        /// The first level of the settings.
+        first: u32,
+        /// The last level of the settings.
+        last: u32,
+        /// The step of the settings.
+        step: u32,
+    },
+}
+
+/// The level that is taught, and when it rises.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curriculum {
+    settings: CurriculumSettings,
+    state: CurriculumState,
+}
+
+impl Curriculum {
+    /// A curriculum at its first level.
+    ///
+    /// # Errors
+    /// When a setting is out of its range.
+    pub fn new(settings: CurriculumSettings) -> Result<Self, CurriculumError> {
+        let state =
+            CurriculumState { level: settings.first, passes: 0, is_finished: false, rises: Vec::new() };
+        Self::resume(settings, state)
+    }
+
+    /// The curriculum as it was when `state` was saved.
+    ///
+    /// # Errors
+    /// When a setting is out of its range, or the state is of other settings.
+    pub fn resume(settings: CurriculumSettings, state: CurriculumState) -> Result<Self, CurriculumError> {
+        let CurriculumSettings { first, last, step, bar, passes, review } = settings;
+        let checks = [
+            ("last", f64::from(last), last >= first, "at least `first`"),
+            ("step", f64::from(step), step >= 1, "1 or more"),
+            ("bar", bar, bar > 0.0 && bar <= 1.0, "above 0 and at most 1"),
+            ("passes", f64::from(passes), passes >= 1, "1 or more"),
+            ("review", review, (0.0..1.0).contains(&review), "at least 0 and below 1"),
+        ];
+        for (key, value, is_right, allowed) in checks {
+            if !is_right {
+                return Err(CurriculumError::Setting { key, value, allowed });
+            }
+        }
+        let level = state.level;
+        let is_reached =
+            (first..=last).contains(&level) && ((level - first).is_multiple_of(step) || level == last);
+        if !is_reached {
+            return Err(CurriculumError::State { level, first, last, step });
+        }
+        Ok(Self { settings, state })
+    }
+
+    /// What to save.
+    pub fn state(&self) -> &CurriculumState {
+        &self.state
+    }
+
+    /// The level that is taught, and to be tested.
+    pub fn level(&self) -> u32 {
+        self.state.level
+    }
+
+    /// Whether the last level is passed.
+    pub fn is_finished(&self) -> bool {
+        self.state.is_finished
+    }
+
+    /// Takes note of the held-out `accuracy` at `level` after training step `step`; the rise, where it makes one.
+    ///
+    /// A measurement at another level than the taught one is no news.
+    pub fn observe(&mut self, step: u64, level: u32, accuracy: f64) -> Option<Rise> {
+        let CurriculumSettings { last, bar, passes, .. } = self.settings;
+        if level != self.state.level || self.state.is_finished {
+            return None;
+        }
+        // A comparison with NaN is false: no measurement is no pass.
+        self.state.passes = if accuracy >= bar { self.state.passes + 1 } else { 0 };
+        if self.state.passes < passes {
+            return None;
+        }
+        self.state.passes = 0;
+        if level == last {
+            self.state.is_finished = true;
+            return None;
+        }
+        let to = level.saturating_add(self.settings.step).min(last);
+        let rise = Rise { step, from: level, to, accuracy };
+        self.state.level = to;
+        self.state.rises.push(rise);
+        Some(rise)
+    }
+
+    /// The level of the question at `index`: the taught one, or in the share of `review` one already passed.
+    pub fn draw(&self, seed: u64, index: u64) -> u32 {
+        let mut stream = Stream::at("curriculum", seed, &[u64::from(self.state.level), index]);
+        match self.state.rises.len() {
+            0 => self.state.level,
+            _ if !stream.chance(self.settings.review) => self.state.level,
+            _ => stream.pick(&self.state.rises).from,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> CurriculumSettings {
+        CurriculumSettings { first: 2, last: 7, step: 2, bar: 0.8, passes: 2, review: 0.25 }
+    }
+
+    #[test]
+    fn the_level_rises_after_passes_in_a_row_and_ends_at_the_last() {
+        let mut curriculum = Curriculum::new(settings()).unwrap();
+        let mut levels = Vec::new();
+        for (step, accuracy) in
+            [0.9, 0.7, 0.8, 0.8, 1.0, f64::NAN, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0].into_iter().enumerate()
+        {
+            curriculum.observe(step as u64, curriculum.level(), accuracy);
+            levels.push(curriculum.level());
+        }
+        assert_eq!(levels, [2, 2, 2, 4, 4, 4, 4, 6, 6, 7, 7, 7, 7]);
+        assert!(curriculum.is_finished());
+        let rises: Vec<_> =
+            curriculum.state().rises.iter().map(|rise| (rise.step, rise.from, rise.to)).collect();
+        assert_eq!(rises, [(3, 2, 4), (7, 4, 6), (9, 6, 7)]);
+    }
+
+    #[test]
+    fn another_level_is_no_news() {
+        let mut curriculum = Curriculum::new(settings()).unwrap();
+        for _ in 0..5 {
+            assert_eq!(curriculum.observe(0, 4, 1.0), None);
+        }
+        assert_eq!(curriculum.level(), 2);
+    }
+
+    #[test]
+    fn a_resumed_curriculum_goes_on_as_if_never_stopped() {
+        let accuracy = |step: u64| Stream::at("accuracy", 0, &[step]).unit().sqrt();
+        let mut whole = Curriculum::new(settings()).unwrap();
+        let mut resumed = whole.clone();
+        for step in 0..60 {
+            whole.observe(step, whole.level(), accuracy(step));
+            resumed.observe(step, resumed.level(), accuracy(step));
+            let saved = serde_json::to_string(resumed.state()).unwrap();
+            resumed = Curriculum::resume(settings(), serde_json::from_str(&saved).unwrap()).unwrap();
+            assert_eq!(whole, resumed);
+            assert_eq!(whole.draw(1, step), resumed.draw(1, step));
+        }
+        assert!(whole.level() > 2);
+    }
+
+    #[test]
+    fn questions_of_passed_levels_come_in_their_share() {
+        let mut curriculum = Curriculum::new(CurriculumSettings { passes: 1, ..settings() }).unwrap();
+        assert!((0..100).all(|index| curriculum.draw(0, index) == 2));
+        curriculum.observe(0, 2, 1.0);
+        curriculum.observe(1, 4, 1.0);
+        let mut counts = [0; 8];
+        for index in 0..4000 {
+            counts[curriculum.draw(0, index) as usize] += 1;
+        }
+        assert_eq!(counts[2] + counts[4] + counts[6], 4000);
+        assert!(
+            (918..=1082).contains(&(counts[2] + counts[4])) && counts[2] > 400 && counts[4] > 400,
+            "{counts:?}"
+        );
+    }
+
+    #[test]
+    fn settings_and_states_out_of_range_are_refused_by_name() {
+        let refused = |settings| Curriculum::new(settings).err().map(|error| error.to_string());
+        let base = settings();
+        assert!(refused(CurriculumSettings { last: 1, ..base }).unwrap().contains("`last` is 1"));
+        assert!(refused(CurriculumSettings { bar: 1.5, ..base }).unwrap().contains("`bar` is 1.5"));
+        assert!(refused(CurriculumSettings { bar: f64::NAN, ..base }).unwrap().contains("`bar`"));
+        assert!(refused(CurriculumSettings { step: 0, ..base }).unwrap().contains("`step`"));
+        assert!(refused(CurriculumSettings { passes: 0, ..base }).unwrap().contains("`passes`"));
+        assert!(refused(CurriculumSettings { review: 1.0, ..base }).unwrap().contains("`review`"));
+        let state = CurriculumState { level: 3, passes: 0, is_finished: false, rises: Vec::new() };
+        assert!(matches!(Curriculum::resume(base, state), Err(CurriculumError::State { level: 3, .. })));
+    }
+}

@@ -1,0 +1,477 @@
+//! Puzzles that are solved by a list of moves: reading the list, playing it, planning, and working it out in writing.
+//!
+//! A worked solution is written as `move=state` joined by `;`, where `no` takes the last step back and `ok` says that
+//! the goal is reached, so that every statement in it can be decided.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::fmt;
+
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use thinkling_verifiers::{Item, Verdict, answer};
+
+use crate::seed::Stream;
+use crate::{Behaviours, Solution, SolutionKind};
+
+/// How often a searching trace tries a move that it takes back.
+const DETOUR: f64 = 0.25;
+/// A trace is read up to this many statements: what a model writes has no bound of its own.
+const MOST_STATEMENTS: usize = 1 << 16;
+
+/// The rules of a puzzle.
+pub(super) trait Puzzle {
+    /// A position.
+    type State: Clone + Ord;
+    /// A move, whose JSON form is that of an answer's list.
+    type Move: Clone + PartialEq + Serialize + DeserializeOwned;
+    /// What stands between the moves of a short answer; where nothing does, a move is one letter.
+    const SEPARATOR: &'static str = " ";
+
+    /// Makes the move, or says why it is illegal and leaves the state alone.
+    fn play(&self, state: &mut Self::State, step: &Self::Move) -> Result<(), String>;
+    /// Every legal move.
+    fn moves(&self, state: &Self::State) -> Vec<Self::Move>;
+    /// A number of moves that no way from `state` to `goal` goes below, and that a move lowers by one at most.
+    fn at_least(&self, _state: &Self::State, _goal: &Self::State) -> usize {
+        0
+    }
+    /// A position in writing, without `;` or `=`.
+    fn show(&self, state: &Self::State) -> String;
+    /// A move in short notation, without a space, `;` or `=`.
+    fn write(&self, step: &Self::Move) -> String;
+    /// A move from its short notation.
+    fn read(&self, text: &str) -> Option<Self::Move>;
+}
+
+/// Where a puzzle starts and should end.
+pub(super) struct Instance<P: Puzzle> {
+    /// The rules.
+    pub(super) rules: P,
+    /// The first position.
+    pub(super) start: P::State,
+    /// The last position.
+    pub(super) goal: P::State,
+    /// The fewest moves, where it is known.
+    pub(super) minimum: Option<u64>,
+    /// Whether only an answer with the fewest moves is right.
+    pub(super) is_strict: bool,
+}
+
+/// How an answer's moves are written. Judges read both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Notation {
+    /// A JSON list of moves.
+    #[default]
+    Json,
+    /// Short moves with a space between.
+    Compact,
+}
+
+/// Which instances of a puzzle with one famous instance a level are posed.
+///
+/// The famous one belongs to the test split under both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Posing {
+    /// The famous instance as the whole test split, random ones to train on.
+    #[default]
+    Standard,
+    /// Random starts and goals in both splits.
+    Random,
+}
+
+impl Notation {
+    /// A list of moves as an answer.
+    pub(super) fn write<P: Puzzle>(self, rules: &P, moves: &[P::Move]) -> String {
+        match self {
+            Self::Json => serde_json::to_string(moves).unwrap_or_default(),
+            Self::Compact => {
+                moves.iter().map(|step| rules.write(step)).collect::<Vec<_>>().join(P::SEPARATOR)
+            }
+        }
+    }
+}
+
+/// The moves of a short answer.
+fn words<P: Puzzle>(text: &str) -> Box<dyn Iterator<Item = &str> + '_> {
+    if P::SEPARATOR.is_empty() {
+        return Box::new(text.char_indices().map(|(at, letter)| &text[at..at + letter.len_utf8()]));
+    }
+    Box::new(text.split_whitespace())
+}
+
+/// A position and what has been played to reach it.
+struct Game<'a, P: Puzzle> {
+    rules: &'a P,
+    state: P::State,
+    played: u64,
+    illegal: Option<String>,
+}
+
+impl<P: Puzzle> Game<'_, P> {
+    /// Plays a move; false at the first illegal one.
+    fn play(&mut self, step: &P::Move) -> bool {
+        match self.rules.play(&mut self.state, step) {
+            Ok(()) => self.played += 1,
+            Err(reason) => self.illegal = Some(reason),
+        }
+        self.illegal.is_none()
+    }
+
+    /// Plays an answer up to its end or its first illegal move; an error says why it cannot be read.
+    fn play_all(&mut self, text: &str) -> Result<(), String> {
+        if text.starts_with('[') {
+            let mut json = serde_json::Deserializer::from_str(text);
+            let read = Moves(self).deserialize(&mut json).and_then(|()| json.end());
+            return if self.illegal.is_some() { Ok(()) } else { read.map_err(|error| error.to_string()) };
+        }
+        for word in words::<P>(text) {
+            let Some(step) = self.rules.read(word) else {
+                return Err(format!("move {} is not in the notation", self.played + 1));
+            };
+            if !self.play(&step) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Plays a JSON list while it is read, so that nothing after the first illegal move is looked at.
+struct Moves<'a, 'b, P: Puzzle>(&'a mut Game<'b, P>);
+
+impl<'de, P: Puzzle> DeserializeSeed<'de> for Moves<'_, '_, P> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, P: Puzzle> Visitor<'de> for Moves<'_, '_, P> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list of moves")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(step) = list.next_element::<P::Move>()? {
+            if !self.0.play(&step) {
+                return Err(A::Error::custom("illegal move"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Judges a list of moves: every move legal and the goal reached, in however many moves.
+pub(super) fn judge<P: Puzzle>(instance: Result<Instance<P>, String>, item: &Item<'_>) -> Verdict {
+    let instance = match instance {
+        Ok(instance) => instance,
+        Err(reason) => return Verdict::error(reason),
+    };
+    let Some(text) = answer::tagged(item.completion) else {
+        return Verdict::malformed("no closed <answer> pair after the thinking");
+    };
+    let mut game = Game { rules: &instance.rules, state: instance.start.clone(), played: 0, illegal: None };
+    if let Err(reason) = game.play_all(text) {
+        return Verdict::malformed(format!("no list of moves: {reason}"));
+    }
+    let played = game.played;
+    if let Some(reason) = game.illegal {
+        return Verdict::wrong(text, format!("move {} is illegal: {reason}", played + 1));
+    }
+    if game.state != instance.goal {
+        return Verdict::wrong(text, format!("all {played} moves are legal, but the goal is not reached"));
+    }
+    match instance.minimum {
+        Some(minimum) if instance.is_strict && played > minimum => {
+            Verdict::wrong(text, format!("solved in {played} moves, where {minimum} are enough"))
+        }
+        Some(minimum) if minimum > 0 => {
+            let ratio = played as f64 / minimum as f64;
+            Verdict::correct(
+                text,
+                format!("solved in {played} moves, {ratio:.2} times the fewest ({minimum})"),
+            )
+        }
+        _ => Verdict::correct(text, format!("solved in {played} moves")),
+    }
+}
+
+/// Plays a list of moves in either notation from the start, for a judge or a worked solution.
+pub(super) fn read_moves<P: Puzzle>(rules: &P, text: &str) -> Option<Vec<P::Move>> {
+    if text.starts_with('[') {
+        return serde_json::from_str(text).ok();
+    }
+    words::<P>(text).map(|word| rules.read(word)).collect()
+}
+
+/// A position in a search, the moves made so far, and the node and the move that led to it.
+type Node<P> = (<P as Puzzle>::State, usize, Option<(usize, <P as Puzzle>::Move)>);
+
+/// The fewest moves from `start` to `goal`, by A* search; none where the goal cannot be reached.
+pub(super) fn shortest_plan<P: Puzzle>(rules: &P, start: &P::State, goal: &P::State) -> Option<Vec<P::Move>> {
+    let mut nodes: Vec<Node<P>> = vec![(start.clone(), 0, None)];
+    let mut fewest = BTreeMap::from([(start.clone(), 0)]);
+    let mut open = BinaryHeap::from([Reverse((rules.at_least(start, goal), 0))]);
+    while let Some(Reverse((_, node))) = open.pop() {
+        let (state, made, _) = nodes[node].clone();
+        if state == *goal {
+            return Some(way_to::<P>(&nodes, node));
+        }
+        if fewest.get(&state).is_some_and(|known| *known < made) {
+            continue;
+        }
+        for step in rules.moves(&state) {
+            let mut next = state.clone();
+            let is_new = rules.play(&mut next, &step).is_ok()
+                && fewest.get(&next).is_none_or(|known| made + 1 < *known);
+            if is_new {
+                fewest.insert(next.clone(), made + 1);
+                open.push(Reverse((made + 1 + rules.at_least(&next, goal), nodes.len())));
+                nodes.push((next, made + 1, Some((node, step))));
+            }
+        }
+    }
+    None
+}
+
+/// The moves that led to a node of a search.
+fn way_to<P: Puzzle>(nodes: &[Node<P>], mut node: usize) -> Vec<P::Move> {
+    let mut plan = Vec::new();
+    while let Some((before, step)) = &nodes[node].2 {
+        plan.push(step.clone());
+        node = *before;
+    }
+    plan.reverse();
+    plan
+}
+
+/// A worked solution that ends in `answer`, a right list of moves.
+pub(super) fn work<P: Puzzle>(
+    instance: Result<Instance<P>, String>,
+    answer: &str,
+    kind: SolutionKind,
+    stream: &mut Stream,
+) -> Option<Solution> {
+    let Instance { rules, start, .. } = instance.ok()?;
+    let plan = read_moves(&rules, answer)?;
+    let flawed_step = stream.index(plan.len());
+    let mut state = start;
+    let mut trace = Vec::new();
+    for (index, step) in plan.iter().enumerate() {
+        let detour = match kind {
+            SolutionKind::Direct => break,
+            SolutionKind::Long => None,
+            SolutionKind::Search if stream.chance(DETOUR) => other_step(&rules, &state, step, stream),
+            SolutionKind::Search => None,
+            SolutionKind::Flawed if index == flawed_step => Some(mistake(&rules, &state, step, stream)),
+            SolutionKind::Flawed => None,
+        };
+        if let Some(detour) = detour {
+            trace.extend([detour, "no".to_owned()]);
+        }
+        rules.play(&mut state, step).ok()?;
+        trace.push(statement(&rules, step, &state));
+    }
+    if matches!(kind, SolutionKind::Search | SolutionKind::Flawed) {
+        trace.push("ok".to_owned());
+    }
+    Some(Solution::sure(trace.join(";"), answer))
+}
+
+/// One step and the position that it leads to.
+fn statement<P: Puzzle>(rules: &P, step: &P::Move, state: &P::State) -> String {
+    format!("{}={}", rules.write(step), rules.show(state))
+}
+
+/// A legal step that is not the planned one.
+fn other_step<P: Puzzle>(rules: &P, state: &P::State, step: &P::Move, stream: &mut Stream) -> Option<String> {
+    let mut others = rules.moves(state);
+    others.retain(|other| other != step);
+    if others.is_empty() {
+        return None;
+    }
+    let other = stream.pick(&others);
+    let mut state = state.clone();
+    rules.play(&mut state, other).ok()?;
+    Some(statement(rules, other, &state))
+}
+
+/// The planned step with a position that it does not lead to.
+fn mistake<P: Puzzle>(rules: &P, state: &P::State, step: &P::Move, stream: &mut Stream) -> String {
+    let truth = other_step(rules, state, step, stream);
+    let shown = truth.as_deref().and_then(|text| text.split_once('=')).map(|(_, shown)| shown.to_owned());
+    format!("{}={}", rules.write(step), shown.unwrap_or_else(|| rules.show(state)))
+}
+
+/// What a trace shows: false steps are illegal moves, wrong positions and an `ok` away from the goal.
+pub(super) fn behaviours<P: Puzzle>(instance: Result<Instance<P>, String>, thinking: &str) -> Behaviours {
+    let mut seen = Behaviours::default();
+    let Ok(Instance { rules, start, goal, .. }) = instance else { return seen };
+    let mut states = vec![start];
+    for text in thinking.split(';').filter(|text| !text.is_empty()).take(MOST_STATEMENTS) {
+        // The stack never runs empty: the first position is not popped.
+        let Some(last) = states.last() else { break };
+        let truth = match text {
+            "no" => {
+                seen.backtracks += 1;
+                if states.len() > 1 {
+                    states.pop();
+                }
+                continue;
+            }
+            "ok" => {
+                seen.verifications += 1;
+                *last == goal
+            }
+            _ => {
+                let mut state = last.clone();
+                let played = text.split_once('=').and_then(|(step, shown)| {
+                    rules.play(&mut state, &rules.read(step)?).ok()?;
+                    Some(rules.show(&state) == shown)
+                });
+                states.push(state);
+                played == Some(true)
+            }
+        };
+        seen.steps += 1;
+        seen.false_steps += u32::from(!truth);
+    }
+    seen
+}
+
+#[cfg(test)]
+pub(super) mod checks {
+    //! What holds for every puzzle of moves.
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::domains::Row;
+    use crate::split::{Dataset, Split};
+    use crate::{Domain, Task};
+
+    /// The verdict on an answer to a task.
+    pub(in crate::domains) fn verdict(domain: &dyn Domain, task: &crate::Problem, text: &str) -> Verdict {
+        let completion = format!("<answer>{text}</answer>");
+        domain.judge(&Item { completion: &completion, answer: Some(&task.answer), spec: Some(&task.spec) })
+    }
+
+    /// The tasks of a level under settings.
+    pub(in crate::domains) fn tasks(
+        row: &'static Row,
+        settings: &Value,
+        level: u32,
+        split: Split,
+        count: u64,
+    ) -> Vec<Task> {
+        let domain = (row.build)(settings).unwrap();
+        let dataset = Dataset::new(row, domain.as_ref(), level, 1).unwrap();
+        (0..count).map(|index| dataset.task(split, index).unwrap()).collect()
+    }
+
+    /// Cuts `text` into the longest symbols that match; the rest where none does.
+    fn untokenised<'a>(alphabet: &[String], text: &'a str) -> &'a str {
+        let mut rest = text;
+        while let Some(symbol) =
+            alphabet.iter().filter(|symbol| rest.starts_with(*symbol)).max_by_key(|symbol| symbol.len())
+        {
+            rest = &rest[symbol.len()..];
+        }
+        rest
+    }
+
+    /// Both splits are posed, the answers and all worked solutions are right, hostile text is data.
+    pub(in crate::domains) fn sound(
+        row: &'static Row,
+        settings: &Value,
+        levels: std::ops::RangeInclusive<u32>,
+    ) {
+        let domain = (row.build)(settings).unwrap();
+        let alphabet = domain.alphabet();
+        let mut train = std::collections::BTreeSet::new();
+        let mut test = std::collections::BTreeSet::new();
+        for level in levels {
+            for split in [Split::Train, Split::Test] {
+                for task in tasks(row, settings, level, split, 12) {
+                    if split == Split::Train { &mut train } else { &mut test }
+                        .insert(task.problem.prompt.clone());
+                    check(domain.as_ref(), &alphabet, &task);
+                }
+            }
+        }
+        assert!(train.is_disjoint(&test));
+    }
+
+    fn check(domain: &dyn Domain, alphabet: &[String], task: &Task) {
+        let problem = &task.problem;
+        let right = verdict(domain, problem, &problem.answer);
+        assert!(right.is_correct(), "{} {}: {right:?}", task.id, problem.prompt);
+        assert_eq!(untokenised(alphabet, &problem.prompt), "", "{}", task.id);
+        for kind in SolutionKind::ALL {
+            let mut stream = Stream::at("check", 0, &[]);
+            let Some(solution) = domain.solve(problem, kind, &mut stream) else { continue };
+            assert_eq!(untokenised(alphabet, &solution.thinking), "", "{} {kind:?}", task.id);
+            assert_eq!(untokenised(alphabet, &solution.answer), "", "{} {kind:?}", task.id);
+            let ours = verdict(domain, problem, &solution.answer);
+            assert!(ours.is_correct() || solution.is_guess, "{} {kind:?}: {ours:?}", task.id);
+            let seen = domain.behaviours(problem, &solution.thinking);
+            match kind {
+                SolutionKind::Direct => assert!(solution.thinking.is_empty()),
+                SolutionKind::Long => assert!(seen.steps > 0 && seen.false_steps == 0, "{seen:?}"),
+                SolutionKind::Search => assert!(seen.verifications > 0 && seen.false_steps == 0, "{seen:?}"),
+                SolutionKind::Flawed => {
+                    assert!(seen.backtracks > 0 && seen.false_steps > 0, "{} {seen:?}", solution.thinking);
+                }
+            }
+        }
+        let answer = &problem.answer;
+        for text in [
+            "",
+            "[",
+            "]",
+            "none",
+            "null",
+            "[]",
+            "{}",
+            "0",
+            "\u{0}",
+            "[[]]",
+            "[[[[",
+            "١",
+            "no solution",
+            "\"",
+            "-",
+            &problem.prompt,
+            &format!("{answer} {answer} or"),
+            &format!("{answer}\u{0}"),
+            &format!("not {answer}"),
+            &answer[..answer.len() - 1],
+            &answer.chars().map(|c| if c.is_ascii_digit() { '٣' } else { c }).collect::<String>(),
+        ] {
+            let verdict = verdict(domain, problem, text);
+            let is_known = text == answer;
+            assert!(is_known || verdict.score == 0.0, "{} pays for {text:?}: {verdict:?}", task.id);
+            assert!(verdict.outcome != thinkling_verifiers::Outcome::Error, "{text:?}: {verdict:?}");
+        }
+    }
+
+    /// Megabytes of brackets, repeated answers and junk end in a verdict of 0.
+    pub(in crate::domains) fn hostile(row: &'static Row, level: u32) {
+        let domain = (row.build)(&Value::Null).unwrap();
+        let task = &tasks(row, &Value::Null, level, Split::Test, 1)[0].problem;
+        let inner = task.answer.trim_start_matches('[');
+        for piece in
+            ["[", "[[0,", "{\"a\":", "9", "a", "\u{0}", "\u{663}", inner, "1,", "(", ";", "\n", "<answer>"]
+        {
+            let text = piece.repeat(10_000_000 / piece.len());
+            assert_eq!(verdict(domain.as_ref(), task, &text).score, 0.0, "{piece:?}");
+            let _ = domain.behaviours(task, &text[..1_000_000 / piece.len() * piece.len()]);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Traces of thinking made of equations: `3+4=7,7*2=14`.
+//!
+//! Statements end at `,`, `;`, a space or a mark: `y` after a check that holds, `n` after an attempt that fails, `!`
+//! after a mistake, which is then written again without it.
+
+use std::fmt::Display;
+
+use crate::expression::{Step, Syntax, evaluate};
+use crate::seed::Stream;
+use crate::{Behaviours, Problem, Solution, SolutionKind};
+
+/// A statement of a trace and the mark after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Statement<'a> {
+    /// What is stated; never empty.
+    pub(crate) text: &'a str,
+    /// `y`, `n` or `!`.
+    pub(crate) mark: Option<char>,
+}
+
+/// The statements of a trace.
+pub(crate) fn statements(thinking: &str) -> Vec<Statement<'_>> {
+    let mut statements = Vec::new();
+    let mut start = 0;
+    let mut push = |text, mark| {
+        if !str::is_empty(text) {
+            statements.push(Statement { text, mark });
+        }
+    };
+    for (at, symbol) in thinking.char_indices() {
+        let mark = match symbol {
+            'y' | 'n' | '!' => Some(symbol),
+            ',' | ';' | ' ' | '\n' => None,
+            _ => continue,
+        };
+        push(&thinking[start..at], mark);
+        start = at + symbol.len_utf8();
+    }
+    push(&thinking[start..], None);
+    statements
+}
+
+/// Whether `a=b` or `a=b=c` holds; `None` where `text` is no equation at all.
+pub(crate) fn holds(text: &str) -> Option<bool> {
+    let mut sides = text.split('=').map(|side| evaluate(side, Syntax::TRACE).and_then(|valued| valued.value));
+    let first = sides.next()?;
+    let mut rest = sides.peekable();
+    rest.peek()?;
+    Some(first.is_some() && rest.all(|side| side == first))
+}
+
+/// What a trace of equations shows.
+pub(crate) fn behaviours(thinking: &str) -> Behaviours {
+    let mut seen = Behaviours::default();
+    for statement in statements(thinking) {
+        count(&mut seen, holds(statement.text), statement.mark);
+    }
+    seen
+}
+
+/// Counts one statement: whether it is true (`None`: undecidable) and its mark.
+pub(crate) fn count(seen: &mut Behaviours, truth: Option<bool>, mark: Option<char>) {
+    seen.steps += u32::from(truth.is_some());
+    seen.false_steps += u32::from(truth == Some(false));
+    seen.verifications += u32::from(mark.is_some());
+    seen.backtracks += u32::from(matches!(mark, Some('n' | '!')));
+}
+
+/// `left operation right=result`, a negative right side in brackets.
+pub(crate) fn equation(
+    left: impl Display,
+    operation: char,
+    right: impl Display,
+    result: impl Display,
+) -> String {
+    let right = right.to_string();
+    if right.starts_with('-') {
+        return format!("{left}{operation}({right})={result}");
+    }
+    format!("{left}{operation}{right}={result}")
+}
+
+/// The operations of an expression as equations.
+pub(crate) fn equations(steps: &[Step]) -> Vec<String> {
+    steps.iter().map(|step| equation(step.left, step.operation, step.right, step.result)).collect()
+}
+
+/// The worked solutions of a question that a row of equations answers: direct, long, and flawed.
+pub(crate) fn solve(
+    equations: &[String],
+    problem: &Problem,
+    kind: SolutionKind,
+    stream: &mut Stream,
+) -> Option<Solution> {
+    let thinking = match kind {
+        SolutionKind::Direct => String::new(),
+        SolutionKind::Long => join(equations),
+        SolutionKind::Flawed => flawed(equations, stream)?,
+        SolutionKind::Search => return None,
+    };
+    Some(Solution::sure(thinking, &problem.answer))
+}
+
+/// The equations in a row; one that ends in a mark needs no comma.
+pub(crate) fn join(equations: &[String]) -> String {
+    let mut joined = String::new();
+    for equation in equations {
+        if !joined.is_empty() && !joined.ends_with(['y', 'n', '!']) {
+            joined.push(',');
+        }
+        joined.push_str(equation);
+    }
+    joined
+}
+
+/// The row with one equation first written wrong, marked `!` and written again; `None` for an empty row.
+pub(crate) fn flawed(equations: &[String], stream: &mut Stream) -> Option<String> {
+    let at = stream.index(equations.len());
+    let right = equations.get(at)?;
+    let (kept, digit) =
+        right.char_indices().rev().find_map(|(at, symbol)| Some((at, symbol.to_digit(10)?)))?;
+    let other = (u64::from(digit) + 1 + stream.below(9)) % 10;
+    let mut row = equations.to_vec();
+    row.insert(at, format!("{}{other}!", &right[..kept]));
+    Some(join(&row))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_end_at_marks_and_separators() {
+        let seen = behaviours("1+1=2,2*2=5!2*2=4 4-1=2n9/3=3y");
+        assert_eq!(
+            seen,
+            Behaviours { verifications: 3, backtracks: 2, restarts: 0, steps: 5, false_steps: 2 }
+        );
+        assert_eq!(behaviours("hello there"), Behaviours { verifications: 0, ..Behaviours::default() });
+    }
+
+    #[test]
+    fn an_equation_holds_or_not() {
+        assert_eq!(holds("10/12=5/6"), Some(true));
+        assert_eq!(holds("1=1=2"), Some(false));
+        assert_eq!(holds("1+=1"), Some(false));
+        assert_eq!(holds("1/0=1/0"), Some(false));
+        assert_eq!(holds("12"), None);
+    }
+
+    #[test]
+    fn a_flaw_is_one_false_step_that_is_mended() {
+        let row = ["3+4=7".to_owned(), "7*2=14".to_owned(), "14-20=-6".to_owned()];
+        for seed in 0..50 {
+            let trace = flawed(&row, &mut Stream::at("test", seed, &[])).unwrap();
+            let seen = behaviours(&trace);
+            assert_eq!((seen.steps, seen.false_steps, seen.backtracks), (4, 1, 1), "{trace}");
+        }
+        assert_eq!(flawed(&[], &mut Stream::at("test", 0, &[])), None);
+    }
+}

@@ -1,0 +1,429 @@
+//! Real numbers of 256 bits that carry a bound on their error.
+
+use std::sync::OnceLock;
+
+use num_bigint::BigInt;
+use num_traits::{One, Signed, ToPrimitive, Zero};
+
+use super::Stop;
+use super::number::Rational;
+
+/// Bits of a mantissa.
+const PRECISION: u64 = 256;
+/// Fractional bits of the fixed-point series inside a function.
+const WORKING: u64 = PRECISION + 64;
+/// Arguments of `exp` beyond this give numbers too large to say anything of.
+const EXPONENT_LIMIT: f64 = 1e9;
+/// Arguments of the trigonometric functions beyond `2^64` are not reduced.
+const ANGLE_BITS: f64 = 64.0;
+/// Bits on which two numbers must agree to be called equal: 50 decimal digits.
+const AGREEMENT: f64 = 166.0;
+
+/// A number `mantissa · 2^exponent` whose distance to the value meant is at most `2^error`.
+#[derive(Clone, Debug)]
+pub(super) struct Ball {
+    mantissa: BigInt,
+    exponent: i64,
+    /// Base-2 logarithm of the absolute error; minus infinity for an exact number.
+    error: f64,
+}
+
+/// An upper bound of `log2(2^a + 2^b)`.
+fn log_add(a: f64, b: f64) -> f64 {
+    let (small, large) = if a < b { (a, b) } else { (b, a) };
+    if small == f64::NEG_INFINITY || large - small > 60.0 {
+        return if small == f64::NEG_INFINITY { large } else { large + 1e-15 };
+    }
+    large + (1.0 + (small - large).exp2()).log2() + 1e-12
+}
+
+impl Ball {
+    fn new(mantissa: BigInt, exponent: i64, error: f64) -> Self {
+        let bits = mantissa.bits();
+        if bits <= PRECISION {
+            return Self { mantissa, exponent, error };
+        }
+        let drop = bits - PRECISION;
+        let exponent = exponent.saturating_add(drop as i64);
+        Self { mantissa: mantissa >> drop, exponent, error: log_add(error, exponent as f64) }
+    }
+
+    /// A result of a series in fixed point.
+    fn fixed(value: BigInt, error: f64) -> Self {
+        Self::new(value, -(WORKING as i64), log_add(error, 24.0 - WORKING as f64))
+    }
+
+    /// The exact integer.
+    pub(super) fn integer(value: i64) -> Self {
+        Self { mantissa: BigInt::from(value), exponent: 0, error: f64::NEG_INFINITY }
+    }
+
+    /// The number nearest to a fraction.
+    pub(super) fn rational(value: &Rational) -> Self {
+        let (top, bottom) = (value.numerator(), value.denominator());
+        if bottom.is_one() {
+            return Self::new(top.clone(), 0, f64::NEG_INFINITY);
+        }
+        let shift = (PRECISION + 2 + bottom.bits()).saturating_sub(top.bits());
+        let quotient = (top << shift) / bottom;
+        Self::new(quotient, -(shift as i64), -(shift as f64))
+    }
+
+    /// Whether the number is 0 without doubt.
+    pub(super) fn is_exact_zero(&self) -> bool {
+        self.mantissa.is_zero() && self.error == f64::NEG_INFINITY
+    }
+
+    /// An upper bound of the base-2 logarithm of the magnitude of the middle; minus infinity for 0.
+    pub(super) fn magnitude(&self) -> f64 {
+        if self.mantissa.is_zero() {
+            return f64::NEG_INFINITY;
+        }
+        self.mantissa.bits() as f64 + self.exponent as f64
+    }
+
+    /// Base-2 logarithm of the bound on the error.
+    pub(super) fn error(&self) -> f64 {
+        self.error
+    }
+
+    /// Whether 0 may be the value.
+    pub(super) fn may_be_zero(&self) -> bool {
+        self.mantissa.is_zero() || self.magnitude() - 1.0 <= self.error
+    }
+
+    /// Whether the middle is below 0.
+    pub(super) fn is_negative(&self) -> bool {
+        self.mantissa.is_negative()
+    }
+
+    /// The nearest double.
+    pub(super) fn to_f64(&self) -> f64 {
+        let drop = self.mantissa.bits().saturating_sub(64);
+        let mantissa = (&self.mantissa >> drop).to_f64().unwrap_or(f64::NAN);
+        let exponent = self.exponent.saturating_add(drop as i64);
+        let half = exponent / 2;
+        mantissa * (half as f64).exp2() * ((exponent - half) as f64).exp2()
+    }
+
+    /// The number with the other sign.
+    pub(super) fn neg(&self) -> Self {
+        Self { mantissa: -&self.mantissa, exponent: self.exponent, error: self.error }
+    }
+
+    /// The number without its sign.
+    pub(super) fn abs(&self) -> Self {
+        if self.is_negative() { self.neg() } else { self.clone() }
+    }
+
+    /// The sum.
+    pub(super) fn add(&self, other: &Self) -> Self {
+        let error = log_add(self.error, other.error);
+        if self.mantissa.is_zero() {
+            return Self { error, ..other.clone() };
+        }
+        if other.mantissa.is_zero() {
+            return Self { error, ..self.clone() };
+        }
+        let (low, high) = if self.exponent < other.exponent { (self, other) } else { (other, self) };
+        let shift = high.exponent.saturating_sub(low.exponent);
+        if shift > 4 * PRECISION as i64 {
+            // The lower number is far below the last bit of the higher one.
+            return Self { error: log_add(error, low.magnitude()), ..high.clone() };
+        }
+        Self::new((&high.mantissa << shift) + &low.mantissa, low.exponent, error)
+    }
+
+    /// The difference.
+    pub(super) fn sub(&self, other: &Self) -> Self {
+        self.add(&other.neg())
+    }
+
+    /// The product.
+    pub(super) fn mul(&self, other: &Self) -> Self {
+        let error =
+            [self.error + other.magnitude(), other.error + self.magnitude(), self.error + other.error]
+                .into_iter()
+                .filter(|term| !term.is_nan())
+                .fold(f64::NEG_INFINITY, log_add);
+        Self::new(&self.mantissa * &other.mantissa, self.exponent.saturating_add(other.exponent), error)
+    }
+
+    /// The product with a power of two.
+    fn scale(&self, power: i64) -> Self {
+        let exponent = self.exponent.saturating_add(power);
+        Self { mantissa: self.mantissa.clone(), exponent, error: self.error + power as f64 }
+    }
+
+    /// The quotient; undefined where the divisor is 0, undecided where it may be.
+    pub(super) fn div(&self, other: &Self) -> Result<Self, Stop> {
+        if other.is_exact_zero() {
+            return Err(Stop::Undefined);
+        }
+        if other.may_be_zero() || other.magnitude() - other.error < 8.0 {
+            return Err(Stop::Undecided);
+        }
+        let shift = (PRECISION + 2 + other.mantissa.bits()).saturating_sub(self.mantissa.bits());
+        let quotient = (&self.mantissa << shift) / &other.mantissa;
+        let exponent = self.exponent.saturating_sub(other.exponent).saturating_sub(shift as i64);
+        let below = other.magnitude() - 1.2;
+        let error = log_add(self.error - below, self.magnitude() + other.error - 2.0 * below);
+        Ok(Self::new(quotient, exponent, log_add(error, exponent as f64)))
+    }
+
+    /// The root of a number that is not below 0 beyond its error.
+    pub(super) fn sqrt(&self) -> Result<Self, Stop> {
+        if self.is_exact_zero() {
+            return Ok(self.clone());
+        }
+        if self.may_be_zero() {
+            let bound = log_add(self.magnitude(), self.error) / 2.0;
+            return Ok(Self { mantissa: BigInt::zero(), exponent: 0, error: bound + 1.0 });
+        }
+        if self.is_negative() {
+            return Err(Stop::Undecided);
+        }
+        let mut shift = (2 * PRECISION + 4).saturating_sub(self.mantissa.bits()) as i64;
+        if (self.exponent - shift) % 2 != 0 {
+            shift += 1;
+        }
+        let root = (&self.mantissa << shift).sqrt();
+        let exponent = (self.exponent - shift) / 2;
+        let error = self.error - (self.magnitude() - 1.0) / 2.0;
+        Ok(Self::new(root, exponent, log_add(error, exponent as f64)))
+    }
+
+    /// The number in fixed point with `WORKING` fractional bits.
+    fn to_fixed(&self) -> BigInt {
+        let shift = self.exponent.saturating_add(WORKING as i64);
+        if shift >= 0 { &self.mantissa << shift } else { &self.mantissa >> shift.unsigned_abs() }
+    }
+
+    /// The natural exponential.
+    pub(super) fn exp(&self) -> Result<Self, Stop> {
+        let near = self.to_f64();
+        if !(near.abs() < EXPONENT_LIMIT && self.error < 0.0) {
+            return Err(Stop::Undecided);
+        }
+        let turns = (near / std::f64::consts::LN_2).round() as i64;
+        let rest = self.sub(&ln_2().mul(&Self::integer(turns)));
+        let one = BigInt::one() << WORKING;
+        let reduced: BigInt = rest.to_fixed() >> 8;
+        let (mut sum, mut term, mut index) = (one.clone(), one, 1u32);
+        while !term.is_zero() && index < 200 {
+            term = ((term * &reduced) >> WORKING) / index;
+            sum += &term;
+            if term.bits() <= 1 {
+                break;
+            }
+            index += 1;
+        }
+        for _ in 0..8 {
+            sum = (&sum * &sum) >> WORKING;
+        }
+        Ok(Self::fixed(sum, rest.error + 2.0).scale(turns))
+    }
+
+    /// The natural logarithm of a positive number.
+    pub(super) fn ln(&self) -> Result<Self, Stop> {
+        if self.is_exact_zero() {
+            return Err(Stop::Undefined);
+        }
+        if self.is_negative() || self.may_be_zero() {
+            return Err(Stop::Undecided);
+        }
+        let turns = self.magnitude() as i64;
+        let reduced = self.scale(-turns);
+        let start = Self::double(reduced.to_f64().ln());
+        let rest = reduced.mul(&start.neg().exp()?);
+        // ln(1 + d) = 2 artanh(d / (2 + d)) with d near 2^-52.
+        let ratio = rest.sub(&Self::integer(1)).div(&rest.add(&Self::integer(1)))?;
+        let square = ratio.mul(&ratio);
+        let (mut sum, mut power) = (ratio.clone(), ratio);
+        for odd in [3, 5, 7] {
+            power = power.mul(&square);
+            sum = sum.add(&power.div(&Self::integer(odd))?);
+        }
+        Ok(start.add(&sum.scale(1)).add(&ln_2().mul(&Self::integer(turns))))
+    }
+
+    /// The exact value of a double in its fixed-point form.
+    fn double(value: f64) -> Self {
+        Self::new(BigInt::from((value * 60f64.exp2()) as i128), -60, f64::NEG_INFINITY)
+    }
+
+    /// Sine and cosine.
+    pub(super) fn sin_cos(&self) -> Result<(Self, Self), Stop> {
+        if self.is_exact_zero() {
+            return Ok((self.clone(), Self::integer(1)));
+        }
+        if self.magnitude() > ANGLE_BITS || self.error > -8.0 {
+            return Err(Stop::Undecided);
+        }
+        let quarter = pi().scale(-1);
+        let turns = self.div(&quarter)?.round()?;
+        let rest = self.sub(&quarter.mul(&Self::integer(turns)));
+        let reduced: BigInt = rest.to_fixed() >> 4;
+        let one = BigInt::one() << WORKING;
+        let square = (&reduced * &reduced) >> WORKING;
+        let (mut sine, mut cosine) = (reduced.clone(), one.clone());
+        let (mut odd, mut even) = (reduced, one);
+        for index in 1u32..60 {
+            even = -((even * &square) >> WORKING) / ((2 * index - 1) * 2 * index);
+            odd = -((odd * &square) >> WORKING) / (2 * index * (2 * index + 1));
+            cosine += &even;
+            sine += &odd;
+            if even.bits() <= 1 {
+                break;
+            }
+        }
+        for _ in 0..4 {
+            let doubled = (&sine * &cosine) >> (WORKING - 1);
+            cosine = ((&cosine * &cosine) >> (WORKING - 1)) - (BigInt::one() << WORKING);
+            sine = doubled;
+        }
+        // Squaring loses a bit each time, so the last ones are counted as errors.
+        let (sine, cosine) = (Self::fixed(sine, rest.error), Self::fixed(cosine, rest.error));
+        Ok(match turns.rem_euclid(4) {
+            0 => (sine, cosine),
+            1 => (cosine, sine.neg()),
+            2 => (sine.neg(), cosine.neg()),
+            _ => (cosine.neg(), sine),
+        })
+    }
+
+    /// The nearest integer.
+    fn round(&self) -> Result<i64, Stop> {
+        let doubled = self.scale(1).floor()? + 1;
+        Ok(doubled.div_euclid(2))
+    }
+
+    /// The largest integer not above the number; undecided next to an integer.
+    pub(super) fn floor(&self) -> Result<i64, Stop> {
+        if self.magnitude() > 62.0 || self.error > -16.0 {
+            return Err(Stop::Undecided);
+        }
+        let shift = self.exponent.unsigned_abs();
+        let floor = if self.exponent >= 0 { &self.mantissa << shift } else { &self.mantissa >> shift };
+        floor.to_i64().ok_or(Stop::Undecided)
+    }
+
+    /// Whether the number is so near to an integer that it may be one.
+    pub(super) fn may_be_integer(&self) -> Result<Option<i64>, Stop> {
+        let nearest = self.round()?;
+        Ok(self.sub(&Self::integer(nearest)).may_be_zero().then_some(nearest))
+    }
+
+    /// The angle of the point (`self`, `height`), in (-π, π].
+    pub(super) fn angle(&self, height: &Self) -> Result<Self, Stop> {
+        if height.is_exact_zero() {
+            return match () {
+                () if self.may_be_zero() => Err(Stop::Undecided),
+                () if self.is_negative() => Ok(pi().clone()),
+                () => Ok(Self::integer(0)),
+            };
+        }
+        let size = self.magnitude().max(height.magnitude());
+        if size - log_add(self.error, height.error) < 16.0 {
+            return Err(Stop::Undecided);
+        }
+        let (x, y) = (self.scale(-(size as i64)), height.scale(-(size as i64)));
+        let start = Self::double(y.to_f64().atan2(x.to_f64()));
+        let (sine, cosine) = start.sin_cos()?;
+        let ratio = y.mul(&cosine).sub(&x.mul(&sine)).div(&x.mul(&cosine).add(&y.mul(&sine)))?;
+        let square = ratio.mul(&ratio);
+        let (mut sum, mut power) = (ratio.clone(), ratio);
+        for odd in [3, 5, 7] {
+            power = power.mul(&square).neg();
+            sum = sum.add(&power.div(&Self::integer(odd))?);
+        }
+        Ok(start.add(&sum))
+    }
+
+    /// Whether both numbers are the same as far as 50 digits tell, `None` where the error is too large to tell.
+    pub(super) fn same(&self, other: &Self, scale: f64) -> Option<bool> {
+        let difference = self.sub(other);
+        if !difference.may_be_zero() {
+            return Some(false);
+        }
+        let reach = self.magnitude().max(other.magnitude()).max(scale);
+        let certain = difference.error == f64::NEG_INFINITY || difference.error < reach - AGREEMENT;
+        // Two zeros have no size of their own: their error alone must be small.
+        (certain || (reach < -AGREEMENT && difference.error < -AGREEMENT)).then_some(true)
+    }
+}
+
+/// `atan(1 / n)` in fixed point.
+fn arctangent_of_inverse(inverse: u32) -> BigInt {
+    let mut power = (BigInt::one() << (WORKING + 32)) / inverse;
+    let (mut sum, mut odd) = (power.clone(), 1u32);
+    while !power.is_zero() {
+        power = -(power / (inverse * inverse));
+        odd += 2;
+        sum += &power / odd;
+    }
+    sum >> 32
+}
+
+/// π.
+pub(super) fn pi() -> &'static Ball {
+    static PI: OnceLock<Ball> = OnceLock::new();
+    PI.get_or_init(|| {
+        // Machin: π/4 = 4 atan(1/5) - atan(1/239).
+        let value = (arctangent_of_inverse(5) * 4 - arctangent_of_inverse(239)) * 4;
+        Ball { mantissa: value, exponent: -(WORKING as i64), error: 8.0 - WORKING as f64 }
+    })
+}
+
+/// The natural logarithm of 2.
+fn ln_2() -> &'static Ball {
+    static LN_2: OnceLock<Ball> = OnceLock::new();
+    LN_2.get_or_init(|| {
+        // ln 2 = 2 artanh(1/3).
+        let mut power = (BigInt::one() << (WORKING + 32)) / 3u32;
+        let (mut sum, mut odd) = (power.clone(), 1u32);
+        while !power.is_zero() {
+            power /= 9u32;
+            odd += 2;
+            sum += &power / odd;
+        }
+        Ball { mantissa: (sum * 2u32) >> 32, exponent: -(WORKING as i64), error: 8.0 - WORKING as f64 }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn half(numerator: i64) -> Ball {
+        Ball::integer(numerator).scale(-1)
+    }
+
+    #[test]
+    fn functions_agree_with_their_inverses_to_fifty_digits() {
+        for numerator in [1, 3, 5, 41, 1001] {
+            let x = half(numerator);
+            let back = x.ln().unwrap().exp().unwrap();
+            assert_eq!(back.same(&x, 0.0), Some(true), "exp ln {numerator}/2");
+            let root = x.sqrt().unwrap();
+            assert_eq!(root.mul(&root).same(&x, 0.0), Some(true), "sqrt {numerator}/2");
+            let (sine, cosine) = x.sin_cos().unwrap();
+            let one = sine.mul(&sine).add(&cosine.mul(&cosine));
+            assert_eq!(one.same(&Ball::integer(1), 0.0), Some(true), "sin cos {numerator}/2");
+            assert!((sine.to_f64() - x.to_f64().sin()).abs() < 1e-14);
+            assert!((x.ln().unwrap().to_f64() - x.to_f64().ln()).abs() < 1e-14);
+        }
+        let quarter = Ball::integer(1).angle(&Ball::integer(1)).unwrap();
+        assert_eq!(quarter.scale(2).same(pi(), 0.0), Some(true));
+        assert!((pi().to_f64() - std::f64::consts::PI).abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_difference_beyond_the_error_is_seen() {
+        let one = Ball::integer(1);
+        let tiny = one.div(&Ball::integer(10).mul(&Ball::integer(10))).unwrap().scale(-180);
+        assert_eq!(one.add(&tiny).same(&one, 0.0), Some(false));
+        assert_eq!(tiny.same(&Ball::integer(0), f64::NEG_INFINITY), Some(false));
+        assert_eq!(Ball::integer(0).same(&Ball::integer(0), f64::NEG_INFINITY), Some(true));
+    }
+}

@@ -1,0 +1,176 @@
+//! Intervals, sets and the solutions of inequalities as sets of real numbers.
+
+use super::super::Stop;
+use super::super::evaluate::{Points, numeric};
+use super::super::expression::{Binary, Constant, Function, Id, Node, Relation, Unary};
+use super::super::region::{self, End, Span};
+use super::{Answer, Judge, Part, Shape, Solutions};
+
+impl Judge {
+    /// The numbers that satisfy a chain of inequalities with one name in it, and the name.
+    pub(super) fn solutions(&mut self, part: Part) -> Result<Option<Solutions>, Stop> {
+        let Shape::Chain(members, relations) = self.shape(part) else { return Ok(None) };
+        let at = members.iter().position(|part| {
+            matches!(self.arena.node(self.arena.peel(part.id)), Node::Call(Function::Abs, _))
+                || self.name_of(part.id).is_some()
+        });
+        let Some(at) = at else { return Ok(None) };
+        if relations == [Relation::In] && at == 0 {
+            return Ok(self.region(members[1])?.map(|spans| (self.name_of(members[0].id), spans)));
+        }
+        if relations == [Relation::NotEqual] {
+            let Some(end) = self.end(members[1 - at], true)? else { return Ok(None) };
+            let spans = region::difference(&[Span::all()], &[Span { low: end, high: end }]);
+            return Ok(Some((self.name_of(members[at].id), spans)));
+        }
+        if !relations.iter().all(|relation| relation.is_inequality()) || members.len() > 3 {
+            return Ok(None);
+        }
+        let mut spans = vec![Span::all()];
+        for (side, relation) in relations.iter().enumerate() {
+            let (bound, relation) = match side {
+                _ if side == at => (members[at + 1], relation.flipped()),
+                _ if side + 1 == at => (members[side], *relation),
+                _ => return Ok(None),
+            };
+            let closed = matches!(relation, Relation::LessEqual | Relation::GreaterEqual);
+            let Some(end) = self.end(bound, closed)? else { return Ok(None) };
+            // `bound < name` leaves what is above the bound.
+            let above = matches!(relation, Relation::Less | Relation::LessEqual);
+            let half =
+                if above { Span { low: end, ..Span::all() } } else { Span { high: end, ..Span::all() } };
+            spans = region::intersection(&spans, &[half]);
+        }
+        let name_id = self.arena.peel(members[at].id);
+        let absolute = match self.arena.node(name_id) {
+            Node::Call(Function::Abs, items) => items.first().copied(),
+            _ => None,
+        };
+        let Some(inner) = absolute else { return Ok(Some((self.name_of(name_id), spans))) };
+        let Some(name) = self.name_of(inner) else { return Ok(None) };
+        let zero = End { value: 0.0, expression: None, closed: true };
+        let positive = region::intersection(&spans, &[Span { low: zero, ..Span::all() }]);
+        let mirror = |end: End| End {
+            value: -end.value,
+            expression: end.expression.map(|(id, sign, negative)| (id, sign, !negative)),
+            ..end
+        };
+        let negative = positive.iter().map(|span| Span { low: mirror(span.high), high: mirror(span.low) });
+        Ok(Some((Some(name), region::union(positive.iter().copied().chain(negative).collect()))))
+    }
+
+    /// The end of a span: a real number or an infinity.
+    fn end(&mut self, part: Part, closed: bool) -> Result<Option<End>, Stop> {
+        let id = self.arena.peel(part.id);
+        match self.arena.node(id) {
+            Node::Constant(Constant::Infinity) => return Ok(Some(End::infinite(f64::INFINITY))),
+            Node::Unary(Unary::Negative, item)
+                if matches!(self.arena.node(self.arena.peel(*item)), Node::Constant(Constant::Infinity)) =>
+            {
+                return Ok(Some(End::infinite(f64::NEG_INFINITY)));
+            }
+            _ => {}
+        }
+        if !self.names(part).is_empty() || !matches!(self.shape(part), Shape::Value) {
+            return Ok(None);
+        }
+        let sign = part.sign.unwrap_or(1);
+        match numeric(&self.arena, id, sign, Points::Whole(0), &mut self.budget) {
+            Ok(value) if value.may_be_real() && value.re.to_f64().is_finite() => {
+                Ok(Some(End { value: value.re.to_f64(), expression: Some((id, sign, false)), closed }))
+            }
+            Err(Stop::Budget) => Err(Stop::Budget),
+            _ => Ok(None),
+        }
+    }
+
+    /// The set of numbers that an interval, a set or a combination of them is.
+    pub(super) fn region(&mut self, part: Part) -> Result<Option<Vec<Span>>, Stop> {
+        self.deeper(|judge| judge.region_of_shape(part))
+    }
+
+    fn region_of_shape(&mut self, part: Part) -> Result<Option<Vec<Span>>, Stop> {
+        match self.shape(part) {
+            Shape::Tuple(open, close, items) => {
+                let &[low, high] = items.as_slice() else { return Ok(None) };
+                let (Some(low), Some(high)) = (self.end(low, open == '[')?, self.end(high, close == ']')?)
+                else {
+                    return Ok(None);
+                };
+                Ok((low.value <= high.value).then(|| region::union(vec![Span { low, high }])))
+            }
+            Shape::Set(items) => {
+                let mut spans = Vec::new();
+                for item in items {
+                    let Some(end) = self.end(item, true)? else { return Ok(None) };
+                    spans.push(Span { low: end, high: end });
+                }
+                Ok(Some(region::union(spans)))
+            }
+            Shape::Region => match *self.arena.node(self.arena.peel(part.id)) {
+                Node::Constant(Constant::Reals) => Ok(Some(vec![Span::all()])),
+                Node::Constant(Constant::Empty) => Ok(Some(Vec::new())),
+                Node::Binary(operation, left, right) => {
+                    let side = |id| Part { id, sign: part.sign };
+                    let (Some(left), Some(right)) = (self.region(side(left))?, self.region(side(right))?)
+                    else {
+                        return Ok(None);
+                    };
+                    self.budget.spend((left.len() * right.len()) as u64)?;
+                    Ok(Some(match operation {
+                        Binary::Union => region::union([left, right].concat()),
+                        Binary::Intersection => region::intersection(&left, &right),
+                        _ => region::difference(&left, &right),
+                    }))
+                }
+                _ => Ok(None),
+            },
+            // A chain in a union: `x < 1 ∪ x > 2`.
+            Shape::Chain(..) => Ok(self.solutions(part)?.map(|(_, spans)| spans)),
+            _ => Ok(None),
+        }
+    }
+
+    pub(super) fn regions(&mut self, gold: Part, answer: Part) -> Answer {
+        match (self.region(gold)?, self.region(answer)?) {
+            (Some(spans), Some(others)) => self.same_spans(&spans, &others),
+            // Ends that are no numbers: the operands in their order.
+            _ => {
+                match (self.arena.node(self.arena.peel(gold.id)), self.arena.node(self.arena.peel(answer.id)))
+                {
+                    (&Node::Binary(operation, a, b), &Node::Binary(other, c, d)) if operation == other => {
+                        let part = |id, sign| Part { id, sign };
+                        Ok(self.compare(part(a, gold.sign), part(c, answer.sign))?
+                            && self.compare(part(b, gold.sign), part(d, answer.sign))?)
+                    }
+                    _ => Ok(false),
+                }
+            }
+        }
+    }
+
+    pub(super) fn same_spans(&mut self, a: &[Span], b: &[Span]) -> Answer {
+        if a.len() != b.len() {
+            return Ok(false);
+        }
+        for (a, b) in a.iter().zip(b) {
+            if !(self.same_ends(a.low, b.low)? && self.same_ends(a.high, b.high)?) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn same_ends(&mut self, a: End, b: End) -> Answer {
+        if a.closed != b.closed {
+            return Ok(false);
+        }
+        let (Some(left), Some(right)) = (a.expression, b.expression) else { return Ok(a.value == b.value) };
+        let mut part = |(id, sign, negative): (Id, i64, bool)| {
+            let id = if negative { self.arena.push(Node::Unary(Unary::Negative, id)) } else { id };
+            Part { id, sign: Some(sign) }
+        };
+        let (left, right) = (part(left), part(right));
+        self.values(left, right)
+    }
+}

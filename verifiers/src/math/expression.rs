@@ -1,0 +1,322 @@
+//! Expressions as an arena: a child is always made before its parent.
+
+use super::number::Rational;
+
+/// The place of a node in its arena.
+pub(super) type Id = usize;
+
+/// The number of a name in its arena.
+pub(super) type Name = usize;
+
+/// A named value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Constant {
+    /// The circle's number.
+    Pi,
+    /// Euler's number.
+    E,
+    /// The imaginary unit.
+    I,
+    /// Positive infinity.
+    Infinity,
+    /// Not a number.
+    Undefined,
+    /// The empty set.
+    Empty,
+    /// The real numbers.
+    Reals,
+}
+
+/// An operation on one operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unary {
+    /// The other sign.
+    Negative,
+    /// Both signs, or with `false` first the negative one.
+    PlusMinus(bool),
+    /// `n!`
+    Factorial,
+    /// A hundredth, written as a percentage.
+    Percent,
+    /// An angle in degrees, outside of a trigonometric function.
+    Degree,
+    /// The complex conjugate.
+    Conjugate,
+}
+
+/// An operation on two operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Binary {
+    /// `a + b`
+    Add,
+    /// `a - b`
+    Subtract,
+    /// `a ± b`, or `a ∓ b` with `false`.
+    PlusMinus(bool),
+    /// `a b`
+    Multiply,
+    /// A whole number before a fraction: their sum if both are written in digits.
+    Mixed,
+    /// `a / b`
+    Divide,
+    /// The remainder.
+    Modulo,
+    /// `a^b`
+    Power,
+    /// `a_b`
+    Index,
+    /// `a : b`
+    Ratio,
+    /// `A ∪ B`
+    Union,
+    /// `A ∩ B`
+    Intersection,
+    /// `A ∖ B`
+    Difference,
+}
+
+/// A function with a fixed meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Function {
+    Sin,
+    Cos,
+    Tan,
+    Cot,
+    Sec,
+    Csc,
+    Arcsin,
+    Arccos,
+    Arctan,
+    Sinh,
+    Cosh,
+    Tanh,
+    Ln,
+    Log,
+    Exp,
+    Sqrt,
+    Root,
+    Abs,
+    Floor,
+    Ceiling,
+    Gcd,
+    Lcm,
+    Max,
+    Min,
+    Binomial,
+    Real,
+    Imaginary,
+    Argument,
+    Sum,
+    Product,
+}
+
+impl Function {
+    /// Whether the argument is an angle.
+    pub(super) fn takes_angle(self) -> bool {
+        matches!(self, Self::Sin | Self::Cos | Self::Tan | Self::Cot | Self::Sec | Self::Csc)
+    }
+}
+
+/// How two members of a chain relate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Relation {
+    Equal,
+    Approximate,
+    NotEqual,
+    Less,
+    LessEqual,
+    Greater,
+    GreaterEqual,
+    In,
+}
+
+impl Relation {
+    /// The relation read from right to left.
+    pub(super) fn flipped(self) -> Self {
+        match self {
+            Self::Less => Self::Greater,
+            Self::LessEqual => Self::GreaterEqual,
+            Self::Greater => Self::Less,
+            Self::GreaterEqual => Self::LessEqual,
+            other => other,
+        }
+    }
+
+    /// Whether it is one of `<`, `≤`, `>`, `≥`.
+    pub(super) fn is_inequality(self) -> bool {
+        matches!(self, Self::Less | Self::LessEqual | Self::Greater | Self::GreaterEqual)
+    }
+}
+
+/// A piece of an expression.
+#[derive(Clone, Debug)]
+pub(super) enum Node {
+    /// Digits; `places` of a decimal are the digits after the point, less its power of ten.
+    Number {
+        /// The exact value.
+        value: Rational,
+        /// The place of the last written digit of a decimal.
+        places: Option<i64>,
+        /// How many digits a decimal shows from its first other than 0.
+        significant: u32,
+    },
+    /// A number in another base than ten, by its digits.
+    Based(Rational, Rational),
+    /// A named value.
+    Constant(Constant),
+    /// A variable.
+    Symbol(Name),
+    /// Words.
+    Text(String),
+    /// An operation on one operand.
+    Unary(Unary, Id),
+    /// An operation on two operands.
+    Binary(Binary, Id, Id),
+    /// A known function of its arguments.
+    Call(Function, Vec<Id>),
+    /// A sum or product over a variable from a first to a last value: variable, first, last, body.
+    Big(Function, Name, [Id; 3]),
+    /// An unknown function of its arguments.
+    Apply(Name, Id),
+    /// Members between commas.
+    List(Vec<Id>),
+    /// Members between semicolons.
+    Rows(Vec<Id>),
+    /// Something in brackets, as they were written.
+    Group(char, char, Option<Id>),
+    /// Rows of entries.
+    Matrix(Vec<Vec<Id>>),
+    /// Members and what stands between them.
+    Chain(Vec<Id>, Vec<Relation>),
+}
+
+/// What stands somewhere in an expression, as a set of bits.
+pub(super) mod holds {
+    /// A variable or an unknown function.
+    pub(in crate::math) const NAME: u8 = 1;
+    /// `±`
+    pub(in crate::math) const BOTH_SIGNS: u8 = 2;
+    /// A decimal.
+    pub(in crate::math) const DECIMAL: u8 = 4;
+    /// A matrix.
+    pub(in crate::math) const MATRIX: u8 = 8;
+    /// A function of whole numbers.
+    pub(in crate::math) const DISCRETE: u8 = 16;
+}
+
+/// All nodes of the expressions that are compared with each other.
+#[derive(Debug, Default)]
+pub(super) struct Arena {
+    nodes: Vec<Node>,
+    /// The first node below each, and what it holds.
+    facts: Vec<(Id, u8)>,
+    names: Vec<String>,
+}
+
+impl Arena {
+    /// Adds a node.
+    pub(super) fn push(&mut self, node: Node) -> Id {
+        let id = self.nodes.len();
+        let own = match &node {
+            Node::Symbol(_) | Node::Apply(..) => holds::NAME,
+            Node::Number { places: Some(_), .. } => holds::DECIMAL,
+            Node::Unary(Unary::PlusMinus(_), _) | Node::Binary(Binary::PlusMinus(_), ..) => holds::BOTH_SIGNS,
+            Node::Matrix(_) => holds::MATRIX,
+            Node::Unary(Unary::Factorial, _)
+            | Node::Binary(Binary::Modulo, ..)
+            | Node::Big(..)
+            | Node::Call(Function::Binomial | Function::Gcd | Function::Lcm, _) => holds::DISCRETE,
+            _ => 0,
+        };
+        self.nodes.push(node);
+        let facts = self.children(id).into_iter().fold((id, own), |(first, held), child| {
+            let (below, holds) = self.facts[child];
+            (first.min(below), held | holds)
+        });
+        self.facts.push(facts);
+        id
+    }
+
+    /// Whether the expression holds what the bits of [`holds`] say.
+    pub(super) fn holds(&self, id: Id, what: u8) -> bool {
+        self.facts[id].1 & what != 0
+    }
+
+    /// The first node below `id`.
+    pub(super) fn first(&self, id: Id) -> Id {
+        self.facts[id].0
+    }
+
+    /// How many nodes there are.
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The node at `id`.
+    pub(super) fn node(&self, id: Id) -> &Node {
+        &self.nodes[id]
+    }
+
+    /// The number of a name.
+    pub(super) fn name(&mut self, name: &str) -> Name {
+        self.names.iter().position(|known| known == name).unwrap_or_else(|| {
+            self.names.push(name.to_owned());
+            self.names.len() - 1
+        })
+    }
+
+    /// The letters of a name.
+    pub(super) fn spelling(&self, name: Name) -> &str {
+        &self.names[name]
+    }
+
+    /// The nodes that `id` is made of directly.
+    pub(super) fn children(&self, id: Id) -> Vec<Id> {
+        match &self.nodes[id] {
+            Node::Number { .. } | Node::Based(..) | Node::Constant(_) | Node::Symbol(_) | Node::Text(_) => {
+                Vec::new()
+            }
+            Node::Unary(_, item) | Node::Apply(_, item) => vec![*item],
+            Node::Binary(_, left, right) => vec![*left, *right],
+            Node::Call(_, items) | Node::List(items) | Node::Rows(items) | Node::Chain(items, _) => {
+                items.clone()
+            }
+            Node::Big(_, _, parts) => parts.to_vec(),
+            Node::Group(_, _, item) => item.iter().copied().collect(),
+            Node::Matrix(rows) => rows.concat(),
+        }
+    }
+
+    /// Every node below `id` and itself, children first; `enters` says whose children count.
+    pub(super) fn below(&self, id: Id, enters: impl Fn(&Node) -> Option<Vec<Id>>) -> Vec<Id> {
+        let first = self.first(id);
+        let mut seen = vec![false; id - first + 1];
+        seen[id - first] = true;
+        for at in (first..=id).rev() {
+            if seen[at - first] {
+                for child in enters(&self.nodes[at]).unwrap_or_else(|| self.children(at)) {
+                    seen[child - first] = true;
+                }
+            }
+        }
+        (first..=id).filter(|at| seen[at - first]).collect()
+    }
+
+    /// The node under brackets that only group.
+    pub(super) fn peel(&self, mut id: Id) -> Id {
+        while let Node::Group('(' | '{' | '[', ')' | '}' | ']', Some(item)) = self.nodes[id] {
+            if matches!(self.nodes[item], Node::List(_) | Node::Rows(_))
+                || matches!(self.nodes[id], Node::Group(open, close, _) if !pairs(open, close))
+            {
+                break;
+            }
+            id = item;
+        }
+        id
+    }
+}
+
+/// Whether the brackets are of one kind.
+fn pairs(open: char, close: char) -> bool {
+    matches!((open, close), ('(', ')') | ('[', ']') | ('{', '}'))
+}

@@ -1,0 +1,462 @@
+//! Where the answer stands in a text.
+
+use serde::{Deserialize, Serialize};
+
+use super::words;
+use crate::answer;
+
+/// Only so much of a text's end is searched.
+const CAP: usize = 64 << 10;
+/// Boxes further apart are no list.
+const JOINT: usize = 40;
+/// Boxes of a right answer further apart are no list, whatever words stand between them.
+const GOLD_JOINT: usize = 20;
+/// More boxes are no list.
+const MEMBERS: usize = 64;
+/// A whole text of at most this length may itself be the answer.
+const SHORT: usize = 300;
+
+/// Which places count as an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Extraction {
+    /// Tags, a box, `####`: what a model in training is asked for.
+    Strict,
+    /// Also "the answer is …", the last formula and the last number: for other people's models.
+    #[default]
+    Lenient,
+}
+
+/// Answers found by one rule, the best first.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The name of the rule.
+    pub rule: &'static str,
+    /// The answers; the first that can be parsed counts.
+    pub candidates: Vec<String>,
+}
+
+impl Found {
+    fn one(rule: &'static str, text: impl Into<String>) -> Self {
+        Self { rule, candidates: vec![text.into()] }
+    }
+}
+
+/// The answer of a completion, or why there is none.
+pub fn completion(text: &str, extraction: Extraction) -> Result<Found, &'static str> {
+    let text = tail(answer::after_thinking(text));
+    let text = text.split("<|im_").next().unwrap_or(text);
+    if text.trim().is_empty() {
+        return Err("nothing after the thinking");
+    }
+    let found = match answer::tagged(text) {
+        Some(inner) => match boxes(inner, false)? {
+            Some(found) => found,
+            None => tagged(inner, extraction),
+        },
+        None => search(text, extraction)?,
+    };
+    if found.candidates.iter().all(|text| words::is_placeholder(text) && !text.contains(['\\', '-', '∅'])) {
+        return Err("the answer is empty or a placeholder");
+    }
+    Ok(found)
+}
+
+fn search(text: &str, extraction: Extraction) -> Result<Found, &'static str> {
+    if let Some(found) = boxes(text, false)? {
+        return Ok(found);
+    }
+    if let Some(found) = hashes(text) {
+        return Ok(found);
+    }
+    if extraction == Extraction::Strict {
+        return Err("no answer in tags, in a box or after ####");
+    }
+    phrase(text).or_else(|| last(text)).ok_or("no answer in the text")
+}
+
+fn tagged(inner: &str, extraction: Extraction) -> Found {
+    let mut found = Found::one("answer tag", inner);
+    if extraction == Extraction::Lenient {
+        found
+            .candidates
+            .extend(phrase(inner).or_else(|| last(inner)).into_iter().flat_map(|found| found.candidates));
+    }
+    found
+}
+
+/// The answer of an item: usually nothing else, at times a whole solution.
+pub fn gold(text: &str) -> Found {
+    let text = tail(text);
+    if let Ok(Some(found)) = boxes(text, true) {
+        return found;
+    }
+    let mut found = Found::one("whole", text);
+    found.candidates.extend(phrase(text).into_iter().flat_map(|found| found.candidates));
+    found.candidates.extend(last(text).into_iter().flat_map(|found| found.candidates));
+    found
+}
+
+/// The last part of a text.
+fn tail(text: &str) -> &str {
+    let mut start = text.len().saturating_sub(CAP);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    &text[start..]
+}
+
+/// A box: where it and its content begin and end.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: usize,
+    inner: usize,
+    inner_end: usize,
+    end: usize,
+}
+
+/// All closed boxes in the order of their ends, and the start of the last one that is never closed.
+fn spans(text: &str) -> (Vec<Span>, Option<usize>) {
+    let bytes = text.as_bytes();
+    let (mut closed, mut open) = (Vec::new(), Vec::new());
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => {
+                let command =
+                    ["\\boxed", "\\fbox"].into_iter().find(|command| text[at..].starts_with(command));
+                let Some(command) = command else {
+                    // A box whose backslash was escaped once more begins at the second one.
+                    at += if bytes.get(at + 1) == Some(&b'\\') && text[at + 1..].starts_with("\\boxed") {
+                        1
+                    } else {
+                        2
+                    };
+                    while at < bytes.len() && !text.is_char_boundary(at) {
+                        at += 1;
+                    }
+                    continue;
+                };
+                let after = at + command.len();
+                let blank = text[after..].len() - text[after..].trim_start().len();
+                let inner = after + blank;
+                if bytes.get(inner) == Some(&b'{') {
+                    open.push(Some((at, inner + 1)));
+                    at = inner + 1;
+                    continue;
+                }
+                let end = text[inner..].find([' ', '$', '\n', '}']).map_or(text.len(), |end| inner + end);
+                if end > inner && bytes[inner].is_ascii_alphanumeric() && blank + end - inner < 64 {
+                    closed.push(Span { start: at, inner, inner_end: end, end });
+                }
+                at = after;
+            }
+            b'{' => {
+                open.push(None);
+                at += 1;
+            }
+            b'}' => {
+                if let Some(Some((start, inner))) = open.pop() {
+                    closed.push(Span { start, inner, inner_end: at, end: at + 1 });
+                }
+                at += 1;
+            }
+            _ => at += 1,
+        }
+    }
+    (closed, open.into_iter().flatten().map(|(start, _)| start).next_back())
+}
+
+/// The last box, or the list that the last boxes make; the last box of a right answer need not be closed.
+fn boxes(text: &str, is_gold: bool) -> Result<Option<Found>, &'static str> {
+    let (closed, unclosed) = spans(text);
+    let last = closed.iter().map(|span| span.start).max();
+    if let Some(start) = unclosed.filter(|start| last.is_none_or(|last| *start > last)) {
+        if !is_gold {
+            return Err("the last box is not closed");
+        }
+        let inner = text[start..].split_once('{').map_or("", |(_, inner)| inner);
+        return Ok(Some(Found::one("box", inner)));
+    }
+    // Boxes in order of their ends: one that contains another comes after it.
+    let mut outermost: Vec<Span> = Vec::new();
+    for span in &closed {
+        while outermost.last().is_some_and(|inner| inner.start > span.start) {
+            outermost.pop();
+        }
+        outermost.push(*span);
+    }
+    let Some(last) = outermost.last() else { return Ok(None) };
+    let mut list = vec![innermost(text, &closed, *last)];
+    for pair in outermost.windows(2).rev() {
+        if list.len() >= MEMBERS || !joins(&text[pair[0].end..pair[1].start], is_gold) {
+            break;
+        }
+        let content = innermost(text, &closed, pair[0]);
+        if !list.contains(&content) {
+            list.insert(0, content);
+        }
+    }
+    let mut content = list.join(", ");
+    let follows = text[last.end..].trim_start_matches([' ', '$', '\\', ')']);
+    if is_gold && ["%", "percent", "pct"].iter().any(|mark| follows.starts_with(mark)) {
+        content.push_str("\\%");
+    }
+    Ok(Some(Found::one(if list.len() > 1 { "boxes" } else { "box" }, content)))
+}
+
+/// The content of the last box inside a box, or its own.
+fn innermost<'a>(text: &'a str, closed: &[Span], mut span: Span) -> &'a str {
+    // Inner boxes come earlier; each is looked at once.
+    for inner in closed.iter().rev() {
+        if inner.start > span.start && inner.end <= span.inner_end {
+            span = *inner;
+        }
+    }
+    text[span.inner..span.inner_end].trim()
+}
+
+/// Whether the text between two boxes makes them members of a list.
+fn joins(between: &str, is_gold: bool) -> bool {
+    if between.len() > JOINT || between.contains('\n') {
+        return false;
+    }
+    // Words between the boxes of one formula, or of a right answer, may say what each is.
+    let ends = |text: &str| [" and", " or", ","].iter().any(|end| text.trim_end().ends_with(end));
+    let words = between.trim().strip_prefix("\\text{").and_then(|inner| inner.strip_suffix('}'));
+    if words.is_some_and(ends) || (is_gold && between.len() <= GOLD_JOINT && ends(between)) {
+        return true;
+    }
+    let mut rest = between;
+    const PARTS: &[&str] = &[
+        "\\text{and}",
+        "\\text{ and }",
+        "\\text{or}",
+        "\\text{ or }",
+        "\\qquad",
+        "\\quad",
+        "\\(",
+        "\\)",
+        "\\[",
+        "\\]",
+        "\\,",
+        "\\;",
+        "\\ ",
+        "and",
+        "or",
+        "$",
+        ",",
+        ";",
+        " ",
+        "&",
+    ];
+    while let Some(part) = PARTS.iter().find(|part| rest.starts_with(**part)) {
+        rest = &rest[part.len()..];
+    }
+    // `\boxed{1}, y = \boxed{2}`
+    let name = rest.trim_end();
+    let name = name.strip_suffix('=').map(str::trim_end).unwrap_or(name);
+    rest.is_empty()
+        || (name.len() < rest.trim_end().len()
+            && name.len() <= 6
+            && name.chars().all(|next| next.is_ascii_alphanumeric() || matches!(next, '_' | '{' | '}')))
+}
+
+fn hashes(text: &str) -> Option<Found> {
+    let at = text.rfind("####")?;
+    let line = text[at + 4..].lines().next()?.trim();
+    (!line.is_empty()).then(|| Found::one("####", line))
+}
+
+/// What follows the last "answer is" or "answer:".
+fn phrase(text: &str) -> Option<Found> {
+    let lower = text.to_ascii_lowercase();
+    let marks = ["answer is", "answer:", "answer**:", "answer are"];
+    let at = marks.iter().filter_map(|mark| lower.rfind(mark).map(|at| at + mark.len())).max()?;
+    let rest = text[at..].trim_start_matches(|next: char| next.is_whitespace() || matches!(next, ':' | '*'));
+    let sentence = sentence(rest);
+    if sentence.is_empty() {
+        return None;
+    }
+    let mut candidates = vec![sentence.to_owned()];
+    if let Some(at) = sentence.rfind(" is ") {
+        candidates.push(sentence[at + 4..].to_owned());
+    }
+    candidates.extend(last(sentence).into_iter().flat_map(|found| found.candidates));
+    Some(Found { rule: "phrase", candidates })
+}
+
+/// The text up to its first full stop, line break or the end of the block of mathematics that it begins with.
+fn sentence(text: &str) -> &str {
+    for (open, close) in [("$$", "$$"), ("\\[", "\\]")] {
+        if let Some(inner) = text.strip_prefix(open) {
+            return inner.split_once(close).map_or(inner, |(inner, _)| inner).trim();
+        }
+    }
+    let line = text.split('\n').next().unwrap_or(text);
+    let bytes = line.as_bytes();
+    let stop = (0..bytes.len()).find(|at| {
+        bytes[*at] == b'.' && bytes.get(at + 1).is_none_or(|next| next.is_ascii_whitespace() || *next == b'*')
+    });
+    let line = stop.map_or(line, |stop| &line[..stop]);
+    line.trim().trim_end_matches("**").trim()
+}
+
+/// The last formula or number of a text.
+fn last(text: &str) -> Option<Found> {
+    let whole = text.trim();
+    let mut candidates = Vec::new();
+    if whole.len() <= SHORT && !whole.contains('\n') {
+        candidates.push(whole.to_owned());
+    }
+    let formula = last_formula(text);
+    let number = last_number(text);
+    match (formula, number) {
+        (Some((at, formula)), Some((number_at, _))) if at >= number_at => candidates.push(formula),
+        (_, Some((_, number))) => candidates.push(number),
+        (Some((_, formula)), None) => candidates.push(formula),
+        (None, None) => {
+            // A single word may still be the answer to a question that asks for one.
+            if candidates.is_empty() || whole.split_whitespace().count() > 3 {
+                return None;
+            }
+        }
+    }
+    Some(Found { rule: "last formula or number", candidates })
+}
+
+/// The end and the content of the last formula.
+fn last_formula(text: &str) -> Option<(usize, String)> {
+    let bytes = text.as_bytes();
+    let mut best: Option<(usize, &str)> = None;
+    let mut open: Option<(usize, &str)> = None;
+    let mut at = 0;
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        let mark = match rest {
+            [b'$', b'$', ..] => "$$",
+            [b'$', ..] => "$",
+            [b'\\', b'(', ..] => "\\(",
+            [b'\\', b')', ..] => "\\)",
+            [b'\\', b'[', ..] => "\\[",
+            [b'\\', b']', ..] => "\\]",
+            [b'\\', _, ..] => {
+                at += 2;
+                continue;
+            }
+            _ => {
+                if bytes[at] == b'\n' && matches!(open, Some((_, "$" | "\\("))) {
+                    open = None;
+                }
+                at += 1;
+                continue;
+            }
+        };
+        match open {
+            Some((start, opened)) if closes(opened, mark) => {
+                best = Some((at + mark.len(), text.get(start..at).unwrap_or_default()));
+                open = None;
+            }
+            _ if matches!(mark, "\\)" | "\\]") => {}
+            _ => open = Some((at + mark.len(), mark)),
+        }
+        at += mark.len();
+    }
+    best.filter(|(_, formula)| !formula.trim().is_empty()).map(|(end, formula)| {
+        let follows = text.get(end..).unwrap_or_default().trim_start();
+        let percent = ["%", "\\%", "percent", "pct"].iter().any(|mark| follows.starts_with(mark));
+        (end, if percent { format!("{formula}\\%") } else { formula.to_owned() })
+    })
+}
+
+fn closes(open: &str, mark: &str) -> bool {
+    matches!((open, mark), ("$", "$") | ("$$", "$$") | ("\\(", "\\)") | ("\\[", "\\]"))
+}
+
+/// The end and the digits of the last number that is no part of a word.
+fn last_number(text: &str) -> Option<(usize, String)> {
+    let bytes = text.as_bytes();
+    let mut end = bytes.len();
+    loop {
+        end = bytes[..end].iter().rposition(u8::is_ascii_digit)? + 1;
+        let mut start = end;
+        while start > 0 && (bytes[start - 1].is_ascii_digit() || joined(bytes, start - 1)) {
+            start -= 1;
+        }
+        while !bytes[start].is_ascii_digit() && bytes[start] != b'.' {
+            start += 1;
+        }
+        let before = text[..start].chars().next_back();
+        let after = text[end..].chars().next();
+        let in_word = before.is_some_and(|next| next.is_alphanumeric() || next == '_' || next == '\\')
+            || (after.is_some_and(char::is_alphanumeric) && !text[end..].starts_with(['m', 'c', 'k']));
+        if in_word {
+            end = start;
+            if end == 0 {
+                return None;
+            }
+            continue;
+        }
+        if start > 0
+            && bytes[start - 1] == b'-'
+            && !bytes[..start - 1].last().is_some_and(u8::is_ascii_alphanumeric)
+        {
+            start -= 1;
+        }
+        let mut number = text[start..end].to_owned();
+        let follows = text[end..].trim_start().trim_start_matches('\\');
+        if ["%", "percent", "pct"].iter().any(|mark| follows.starts_with(mark)) {
+            number.push_str("\\%");
+        }
+        return Some((end, number));
+    }
+}
+
+/// Whether the byte stands within a number: a point, a comma or a slash between digits.
+fn joined(bytes: &[u8], at: usize) -> bool {
+    let digit_after = bytes.get(at + 1).is_some_and(u8::is_ascii_digit);
+    let digit_before = at > 0 && bytes[at - 1].is_ascii_digit();
+    match bytes[at] {
+        b'.' => digit_after,
+        b',' | b'/' => digit_after && digit_before,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strict(text: &str) -> Result<String, &'static str> {
+        completion(text, Extraction::Strict).map(|found| found.candidates[0].clone())
+    }
+
+    fn lenient(text: &str) -> String {
+        completion(text, Extraction::Lenient).map(|found| found.candidates.join("|")).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_decides() {
+        assert_eq!(strict("<think>\\boxed{1}</think><answer>2</answer>").as_deref(), Ok("2"));
+        assert_eq!(strict("<answer>so \\boxed{3}</answer> 4").as_deref(), Ok("3"));
+        assert_eq!(strict("\\boxed{41}. No, wait: \\boxed{42}").as_deref(), Ok("42"));
+        assert_eq!(strict("\\boxed{1} and $\\boxed{2}$").as_deref(), Ok("1, 2"));
+        assert_eq!(strict("\\boxed{\\boxed{5}}").as_deref(), Ok("5"));
+        assert_eq!(strict("\\boxed{\\{1,2\\}}").as_deref(), Ok("\\{1,2\\}"));
+        assert_eq!(strict("\\boxed 5").as_deref(), Ok("5"));
+        assert_eq!(strict("... #### 18").as_deref(), Ok("18"));
+        assert!(strict("\\boxed{1} or \\boxed{2").is_err());
+        assert!(strict("\\boxed{}").is_err());
+        assert!(strict("<answer>your answer here</answer>").is_err());
+        assert!(strict("the answer is 4").is_err());
+        assert!(strict("<think>4</think>").is_err());
+    }
+
+    #[test]
+    fn lenient_rules_read_prose() {
+        assert_eq!(lenient("The answer is **5**."), "5|5|5");
+        assert_eq!(lenient("It is 42 apples."), "It is 42 apples.|42");
+        assert_eq!(lenient("So $x = 3$ and $y = 4$"), "So $x = 3$ and $y = 4$|y = 4");
+        assert!(completion("I do not know for sure", Extraction::Lenient).is_err());
+    }
+}

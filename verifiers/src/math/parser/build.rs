@@ -1,0 +1,182 @@
+//! What operators, commands and functions make of their operands.
+
+use super::super::expression::{Binary, Constant, Function, Id, Node, Relation, Unary};
+use super::super::number::Rational;
+use super::super::{NODES, Refusal};
+use super::Parser;
+
+impl Parser<'_> {
+    pub(super) fn binary(&mut self, binary: Binary, left: Id, right: Id) -> Result<Id, Refusal> {
+        let node = match (binary, self.arena.node(left), self.arena.node(right)) {
+            (Binary::Mixed, Node::Number { value, .. }, Node::Binary(Binary::Divide, top, bottom)) => {
+                match (self.arena.node(*top), self.arena.node(*bottom)) {
+                    (Node::Number { value: top, .. }, Node::Number { value: bottom, .. }) => {
+                        let part = top.div(bottom).map_err(|_| Refusal::Unparsable)?;
+                        let value = value.add(&part).map_err(|_| Refusal::Budget)?;
+                        Node::Number { value, places: None, significant: 0 }
+                    }
+                    _ => Node::Binary(Binary::Multiply, left, right),
+                }
+            }
+            (Binary::Mixed, ..) => Node::Binary(Binary::Multiply, left, right),
+            (Binary::Index, Node::Number { value, places: None, .. }, Node::Number { value: base, .. }) => {
+                Node::Based(value.clone(), base.clone())
+            }
+            (Binary::Index, Node::Symbol(name), Node::Number { value: index, .. }) => {
+                let index = index.to_integer().ok_or(Refusal::Unparsable)?;
+                let spelling = format!("{}_{index}", self.arena.spelling(*name));
+                let name = self.arena.name(&spelling);
+                Node::Symbol(name)
+            }
+            (Binary::Add | Binary::Subtract, Node::Matrix(a), Node::Matrix(b)) => {
+                let (a, b) = (a.clone(), b.clone());
+                return self.matrix_sum(binary, &a, &b);
+            }
+            (Binary::Multiply, Node::Matrix(a), Node::Matrix(b)) => {
+                let (a, b) = (a.clone(), b.clone());
+                return self.matrix_product(&a, &b);
+            }
+            (Binary::Multiply, _, Node::Matrix(rows)) => {
+                let rows = rows.clone();
+                return Ok(self.matrix_map(&rows, |entry| Node::Binary(Binary::Multiply, left, entry)));
+            }
+            _ => Node::Binary(binary, left, right),
+        };
+        Ok(self.push(node))
+    }
+
+    fn matrix_map(&mut self, rows: &[Vec<Id>], entry: impl Fn(Id) -> Node) -> Id {
+        let rows = rows.iter().map(|row| row.iter().map(|id| self.push(entry(*id))).collect()).collect();
+        self.push(Node::Matrix(rows))
+    }
+
+    fn matrix_sum(&mut self, binary: Binary, a: &[Vec<Id>], b: &[Vec<Id>]) -> Result<Id, Refusal> {
+        let width = |rows: &[Vec<Id>]| rows.iter().map(Vec::len).collect::<Vec<_>>();
+        if width(a) != width(b) {
+            return Err(Refusal::Unparsable);
+        }
+        let sum = |parser: &mut Self, (a, b): (&Vec<Id>, &Vec<Id>)| {
+            a.iter().zip(b).map(|(a, b)| parser.push(Node::Binary(binary, *a, *b))).collect()
+        };
+        let rows = a.iter().zip(b).map(|rows| sum(self, rows)).collect();
+        Ok(self.push(Node::Matrix(rows)))
+    }
+
+    fn matrix_product(&mut self, a: &[Vec<Id>], b: &[Vec<Id>]) -> Result<Id, Refusal> {
+        let columns = b.first().map_or(0, Vec::len);
+        let fits = a.iter().all(|row| row.len() == b.len()) && b.iter().all(|row| row.len() == columns);
+        if !fits || b.is_empty() {
+            return Err(Refusal::Unparsable);
+        }
+        if a.len() * b.len() * columns > NODES / 2 {
+            return Err(Refusal::Budget);
+        }
+        let mut rows = Vec::new();
+        for row in a {
+            let mut entries = Vec::new();
+            for column in 0..columns {
+                let mut sum = None;
+                for (left, right) in row.iter().zip(b) {
+                    let product = self.push(Node::Binary(Binary::Multiply, *left, right[column]));
+                    sum = Some(sum.map_or(product, |sum| self.push(Node::Binary(Binary::Add, sum, product))));
+                }
+                entries.extend(sum);
+            }
+            rows.push(entries);
+        }
+        Ok(self.push(Node::Matrix(rows)))
+    }
+
+    pub(super) fn finish(&mut self, name: &str, taken: Vec<Id>) -> Result<Id, Refusal> {
+        let node = match (name, taken.as_slice()) {
+            ("frac", [top, bottom]) => Node::Binary(Binary::Divide, *top, *bottom),
+            ("binom", _) => Node::Call(Function::Binomial, taken),
+            ("sqrt", [radicand]) => Node::Call(Function::Sqrt, vec![*radicand]),
+            ("sqrt", [degree, radicand]) => Node::Call(Function::Root, vec![*radicand, *degree]),
+            ("cbrt", [radicand]) => {
+                let degree = self.integer(3);
+                Node::Call(Function::Root, vec![*radicand, degree])
+            }
+            // A period of a decimal stands with the decimal.
+            ("overline", [item]) if !matches!(self.arena.node(*item), Node::Number { .. }) => {
+                Node::Unary(Unary::Conjugate, *item)
+            }
+            _ => return Err(Refusal::Unparsable),
+        };
+        Ok(self.push(node))
+    }
+
+    pub(super) fn integer(&mut self, value: i64) -> Id {
+        self.push(Node::Number { value: Rational::from(value), places: None, significant: 0 })
+    }
+
+    pub(super) fn call(
+        &mut self,
+        function: Function,
+        power: Option<Id>,
+        subscript: Option<Id>,
+        argument: Id,
+    ) -> Result<Id, Refusal> {
+        if matches!(function, Function::Sum | Function::Product) {
+            return self.big(function, power, subscript, argument);
+        }
+        let mut arguments = match self.arena.node(argument) {
+            Node::Group(_, _, Some(inner)) => match self.arena.node(*inner) {
+                Node::List(items) => items.clone(),
+                _ => vec![argument],
+            },
+            _ => vec![argument],
+        };
+        match (function, subscript) {
+            (Function::Log, Some(base)) => arguments.push(base),
+            (_, Some(_)) => return Err(Refusal::Unparsable),
+            _ => {}
+        }
+        let inverse = match (function, power) {
+            (Function::Sin, Some(power)) if self.is_minus_one(power) => Some(Function::Arcsin),
+            (Function::Cos, Some(power)) if self.is_minus_one(power) => Some(Function::Arccos),
+            (Function::Tan, Some(power)) if self.is_minus_one(power) => Some(Function::Arctan),
+            _ => None,
+        };
+        let call = self.push(Node::Call(inverse.unwrap_or(function), arguments));
+        match power {
+            Some(power) if inverse.is_none() => Ok(self.push(Node::Binary(Binary::Power, call, power))),
+            _ => Ok(call),
+        }
+    }
+
+    fn is_minus_one(&self, id: Id) -> bool {
+        match self.arena.node(self.arena.peel(id)) {
+            Node::Unary(Unary::Negative, one) => {
+                matches!(self.arena.node(*one), Node::Number { value, .. } if *value == Rational::from(1))
+            }
+            _ => false,
+        }
+    }
+
+    fn big(
+        &mut self,
+        function: Function,
+        high: Option<Id>,
+        low: Option<Id>,
+        body: Id,
+    ) -> Result<Id, Refusal> {
+        let (Some(high), Some(low)) = (high, low) else { return Err(Refusal::Unparsable) };
+        let Node::Chain(members, relations) = self.arena.node(self.arena.peel(low)) else {
+            return Err(Refusal::Unparsable);
+        };
+        match (members.as_slice(), relations.as_slice()) {
+            ([variable, low], [Relation::Equal]) => {
+                let low = *low;
+                // Below a sum, `i` counts.
+                let variable = match self.arena.node(*variable) {
+                    Node::Symbol(variable) => *variable,
+                    Node::Constant(Constant::I) => self.arena.name("i"),
+                    _ => return Err(Refusal::Unparsable),
+                };
+                Ok(self.push(Node::Big(function, variable, [low, high, body])))
+            }
+            _ => Err(Refusal::Unparsable),
+        }
+    }
+}

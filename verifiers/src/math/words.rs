@@ -1,0 +1,167 @@
+//! Words with a meaning: functions, letters of the Greek alphabet, units.
+
+/// Words that stand for a command when they are written bare or in a text command.
+const MEANINGS: &[(&str, &str)] = &[
+    ("sin", "sin"),
+    ("cos", "cos"),
+    ("tan", "tan"),
+    ("cot", "cot"),
+    ("sec", "sec"),
+    ("csc", "csc"),
+    ("arcsin", "arcsin"),
+    ("arccos", "arccos"),
+    ("arctan", "arctan"),
+    ("asin", "arcsin"),
+    ("acos", "arccos"),
+    ("atan", "arctan"),
+    ("sinh", "sinh"),
+    ("cosh", "cosh"),
+    ("tanh", "tanh"),
+    ("ln", "ln"),
+    ("log", "log"),
+    ("lg", "lg"),
+    ("exp", "exp"),
+    ("sqrt", "sqrt"),
+    ("cbrt", "cbrt"),
+    ("abs", "abs"),
+    ("floor", "floor"),
+    ("ceil", "ceil"),
+    ("gcd", "gcd"),
+    ("lcm", "lcm"),
+    ("max", "max"),
+    ("min", "min"),
+    ("binom", "binom"),
+    ("mod", "bmod"),
+    ("pi", "pi"),
+    ("Pi", "pi"),
+    ("inf", "infty"),
+    ("infinity", "infty"),
+    ("Infinity", "infty"),
+    ("oo", "infty"),
+    ("union", "cup"),
+    ("alpha", "alpha"),
+    ("beta", "beta"),
+    ("gamma", "gamma"),
+    ("delta", "delta"),
+    ("theta", "theta"),
+    ("lambda", "lambda"),
+    ("omega", "omega"),
+    ("phi", "phi"),
+    ("nan", "undefined"),
+    ("NaN", "undefined"),
+    ("NAN", "undefined"),
+    ("undefined", "undefined"),
+    ("percent", "percent"),
+    ("pct", "percent"),
+    ("percentage", "percent"),
+    ("degrees", "circ"),
+    ("degree", "circ"),
+    ("deg", "circ"),
+];
+
+/// Words of two to four letters that are no products of variables.
+const ENGLISH: &[&str] = &[
+    "is", "of", "to", "in", "at", "by", "we", "so", "as", "an", "be", "do", "if", "it", "no", "on", "up",
+    "us", "the", "are", "was", "not", "for", "its", "has", "had", "can", "but", "you", "any", "all", "one",
+    "two", "ten", "out", "who", "how", "why", "yes", "then", "than", "that", "this", "with", "from", "have",
+    "will", "when", "what", "were", "each", "both", "only", "thus", "true", "none", "some", "time", "case",
+    "four", "five", "nine", "zero", "three", "gold", "odd", "even", "No", "Yes", "The", "It", "So", "We",
+    "True", "None", "or", "and", "nor", "more", "less", "fewer", "least", "most", "wrong", "false", "other",
+    "over", "null", "void", "todo", "your", "here", "box", "Thus", "area", "odds", "left", "just", "also",
+];
+
+/// Units and what they are short for: the first of a row is the name that is compared.
+const UNITS: &[&[&str]] = &[
+    &["meter", "m", "meters", "metre", "metres"],
+    &["centimeter", "cm", "centimeters", "centimetre", "centimetres"],
+    &["millimeter", "mm", "millimeters"],
+    &["kilometer", "km", "kilometers", "kilometre", "kilometres"],
+    &["inch", "in", "inches"],
+    &["foot", "ft", "feet"],
+    &["yard", "yd", "yards"],
+    &["mile", "mi", "miles"],
+    &["second", "s", "sec", "secs", "seconds"],
+    &["minute", "min", "mins", "minutes"],
+    &["hour", "h", "hr", "hrs", "hours"],
+    &["day", "days"],
+    &["week", "weeks"],
+    &["month", "months"],
+    &["year", "years", "yr", "yrs"],
+    &["gram", "g", "grams"],
+    &["kilogram", "kg", "kilograms"],
+    &["milligram", "mg", "milligrams"],
+    &["pound", "lb", "lbs", "pounds"],
+    &["ounce", "oz", "ounces"],
+    &["liter", "L", "l", "liters", "litre", "litres"],
+    &["milliliter", "mL", "ml", "milliliters"],
+    &["joule", "J", "joules"],
+    &["kilojoule", "kJ", "kilojoules"],
+    &["watt", "W", "watts"],
+    &["kilowatt", "kW", "kilowatts"],
+    &["newton", "N", "newtons"],
+    &["volt", "V", "volts"],
+    &["hertz", "Hz"],
+    &["mph"],
+    &["dollar", "$", "dollars", "USD", "usd"],
+    &["cent", "¢", "cents"],
+    &["euro", "€", "euros", "EUR"],
+    &["yuan", "RMB"],
+    &["yen", "¥"],
+    &["rupee", "₹", "rupees"],
+    &["sterling", "£"],
+    &["unit", "units"],
+    &["square", "sq", "^2"],
+    &["cubic", "cu", "^3"],
+    &["degree", "degrees", "deg"],
+    &["radian", "radians", "rad"],
+    &["people", "person", "persons"],
+    &["student", "students"],
+    &["apple", "apples"],
+    &["way", "ways"],
+    &["time", "times"],
+    &["point", "points"],
+];
+
+/// The command that a word stands for.
+pub(super) fn meaning(word: &str) -> Option<&'static str> {
+    MEANINGS.iter().find(|(known, _)| *known == word).map(|(_, command)| *command)
+}
+
+/// Whether the word names a unit.
+pub(super) fn is_unit(word: &str) -> bool {
+    UNITS.iter().any(|row| row.contains(&word))
+}
+
+/// The units in the words after a number, each by the name that its aliases share; unknown words are none.
+pub(super) fn units(text: &str) -> Vec<&'static str> {
+    let parts = text.split(|next: char| !next.is_alphabetic() && !"$€£¥₹¢^23".contains(next));
+    let mut names = Vec::new();
+    for part in parts {
+        let found = UNITS.iter().find(|row| row.contains(&part)).map(|row| row[0]);
+        match (part, found) {
+            ("mph", _) => names.extend(["mile", "hour"]),
+            (_, Some(name)) => names.push(name),
+            _ => {}
+        }
+    }
+    names
+}
+
+/// Whether the word is a product of variables, like `ab` or `ABCD`, rather than a word.
+pub(super) fn is_product(word: &str) -> bool {
+    let upper = word.chars().all(char::is_uppercase);
+    !ENGLISH.contains(&word) && word.chars().count() <= if upper { 6 } else { 3 }
+}
+
+/// Whether the word belongs to a sentence, so that it is no unit after a number.
+pub(super) fn is_prose(word: &str) -> bool {
+    ENGLISH.contains(&word.to_lowercase().as_str()) && !is_unit(word)
+}
+
+/// Answers that say nothing.
+pub(super) fn is_placeholder(text: &str) -> bool {
+    let bare = text.trim_matches(|next: char| !next.is_alphanumeric()).to_lowercase();
+    let known =
+        ["", "answer", "your answer", "your answer here", "answer here", "final answer", "value", "result"];
+    known.contains(&bare.as_str())
+}

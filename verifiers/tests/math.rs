@@ -1,0 +1,250 @@
+//! The `math` verifier against tables of cases, hostile input, and laws that hold for any value.
+
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use serde_json::Value;
+use thinkling_verifiers::math::{Comparison, Math, Percent, Units};
+use thinkling_verifiers::{Item, Outcome, Verdict, Verifier};
+
+fn verify(gold: &str, completion: &str) -> Verdict {
+    Math::default().verify(&Item { completion, answer: Some(gold), spec: None })
+}
+
+fn equal(gold: &str, answer: &str) -> bool {
+    matches!(Math::default().compare(gold, answer), Comparison::Equal(_))
+}
+
+/// The rows that were judged wrongly: false refusals and false accepts.
+fn misjudged(path: &Path) -> (usize, Vec<String>, Vec<String>) {
+    let text = std::fs::read_to_string(path).expect("the table of cases can be read");
+    let (mut count, mut refused, mut accepted) = (0, Vec::new(), Vec::new());
+    for line in text.lines() {
+        let row: Value = serde_json::from_str(line).expect("a row is an object");
+        let field = |name: &str| row[name].as_str().expect("a row has gold, prediction and id");
+        let verdict = verify(field("gold"), field("prediction"));
+        // Rows without an expected verdict only have to end.
+        let Some(expected) = row["expected"].as_i64() else { continue };
+        count += 1;
+        let told = format!("{} {} | {} | {verdict:?}", field("id"), field("gold"), field("prediction"));
+        match (expected == 1, verdict.is_correct()) {
+            (true, false) => refused.push(told),
+            (false, true) => accepted.push(told),
+            _ => {}
+        }
+    }
+    (count, refused, accepted)
+}
+
+#[test]
+fn our_own_cases() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/math_cases.jsonl");
+    let (count, refused, accepted) = misjudged(&path);
+    assert!(count > 600, "{count} rows");
+    assert!(refused.is_empty() && accepted.is_empty(), "{refused:#?}\n{accepted:#?}");
+}
+
+#[test]
+fn the_shared_golden_cases() {
+    let shared = std::env::var_os("THINKLING_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
+    let path = shared.join("golden/math_cases.jsonl");
+    if !path.exists() {
+        assert!(std::env::var_os("CI").is_none(), "{} is missing", path.display());
+        println!("skipped: {} is missing", path.display());
+        return;
+    }
+    let (count, refused, accepted) = misjudged(&path);
+    assert!(accepted.is_empty(), "{accepted:#?}");
+    assert!(refused.len() * 50 <= count, "{refused:#?}");
+}
+
+#[test]
+fn outcomes_tell_whose_fault_it_is() {
+    assert_eq!(verify("4", "I do not know what to say").outcome, Outcome::Malformed);
+    assert_eq!(verify("4", "\\boxed{@@}").outcome, Outcome::Malformed);
+    assert_eq!(verify("4", "\\boxed{5}").outcome, Outcome::Wrong);
+    assert_eq!(verify("4", "\\boxed{9^{9^{9^9}}}").outcome, Outcome::Timeout);
+    assert_eq!(verify(" ", "\\boxed{5}").outcome, Outcome::Error);
+    assert!(verify("4", "\\boxed{9^{9^{9^9}}}").reason.contains("budget"));
+    assert!(verify("4", "#### 4").reason.starts_with("####"));
+}
+
+#[test]
+fn settings_change_what_is_the_same() {
+    let with = |change: fn(&mut Math), gold: &str, answer: &str| {
+        let mut math = Math::default();
+        change(&mut math);
+        matches!(math.compare(gold, answer), Comparison::Equal(_))
+    };
+    assert!(with(|math| math.units = Units::Ignore, "10 cm", "10 km"));
+    assert!(!with(|_| (), "10 cm", "10 km"));
+    assert!(with(|math| math.percent = Percent::Unit, "28", "28\\%"));
+    assert!(!with(|_| (), "28", "28\\%"));
+    assert!(with(|math| math.tolerance = 1e-2, "\\pi", "3.14"));
+    assert!(with(|math| math.set_relation = true, "[0,1)", "0 \\le x < 1"));
+    assert!(!with(|math| math.tuple_as_set = false, "(1,3)", "\\{1,3\\}"));
+    assert!(!with(|math| math.decimal_comma = false, "2.74", "2,74"));
+    assert!(with(|math| math.rounded_digits = 3, "7.78", "\\frac{70}{9}"));
+    assert!(with(|math| math.any_letters = true, "f(x)", "f(y)"));
+    assert!(!with(|math| math.any_letters = true, "x - y", "x + y"));
+    assert!(!with(|_| (), "f(x)", "f(y)"));
+    let build = thinkling_verifiers::find("math").expect("math is in the table").build;
+    let strict = build(&serde_json::json!({"extraction": "strict"})).expect("the settings are right");
+    let item = |completion| Item { completion, answer: Some("4"), spec: None };
+    assert_eq!(strict.verify(&item("the answer is 4")).outcome, Outcome::Malformed);
+    assert!(strict.verify(&item("<answer>4</answer>")).is_correct());
+    assert!(build(&serde_json::json!({"unit": "ignore"})).is_err());
+}
+
+#[test]
+fn hostile_completions_end_with_a_verdict() {
+    let megabytes = 10 << 20;
+    let long = |piece: &str| piece.repeat(megabytes / piece.len());
+    let pieces = [
+        "(",
+        "{",
+        "\\boxed{",
+        "\\frac{",
+        "\\sqrt{",
+        "$",
+        "\\(",
+        "<answer>",
+        "</answer>",
+        "</think>",
+        "9",
+        "9,",
+        "9^",
+        "x=",
+        "-",
+        "\0",
+        "answer is ",
+        "####",
+        "\\",
+        "é",
+        "１",
+        "\u{200b}",
+        "\\begin{pmatrix}",
+        "\\text{",
+        "|",
+        "\n",
+        "0.",
+        "\\boxed{1}",
+        "\\boxed{1}, ",
+        "1/",
+        "a b ",
+        "\\left(",
+        "<think>",
+    ];
+    for piece in pieces {
+        let completion = long(piece);
+        assert!(!verify("3", &completion).is_correct(), "{piece}");
+        let boxed = format!("\\boxed{{{}}}", piece.repeat(4000 / piece.len()));
+        assert!(!verify("3", &boxed).is_correct(), "{piece} in a box");
+        // The item may be as strange as the completion.
+        verify(&boxed, &boxed);
+    }
+    assert!(verify("3", &format!("{}\\boxed{{3}}", long("x "))).is_correct());
+}
+
+/// A value and one of the ways to write it.
+fn spelled() -> impl Strategy<Value = (String, String)> {
+    let integer = any::<i64>().prop_map(|value| {
+        let digits = value.unsigned_abs().to_string();
+        let mut grouped = String::new();
+        for (at, digit) in digits.chars().enumerate() {
+            if at > 0 && (digits.len() - at) % 3 == 0 {
+                grouped.push(',');
+            }
+            grouped.push(digit);
+        }
+        let sign = if value < 0 { "-" } else { "" };
+        (value.to_string(), format!("{sign}{grouped}"))
+    });
+    let fraction = (-999i64..1000, 1i64..1000, 1i64..50).prop_map(|(top, bottom, factor)| {
+        (format!("\\frac{{{top}}}{{{bottom}}}"), format!("{}/{}", top * factor, bottom * factor))
+    });
+    let decimal = (0u64..1_000_000, 1u32..7).prop_map(|(digits, places)| {
+        let scale = 10u64.pow(places);
+        let text = format!("{}.{:0width$}", digits / scale, digits % scale, width = places as usize);
+        (text, format!("{digits} \\times 10^{{-{places}}}"))
+    });
+    let square = (-50i64..50, 1i64..50).prop_map(|(a, b)| {
+        (
+            format!("x^2 + {}x + {}", 2 * a * b, a * a * b * b).replace("+ -", "- "),
+            format!("(x + {})^2", a * b),
+        )
+    });
+    prop_oneof![integer, fraction, decimal, square]
+}
+
+proptest! {
+    #[test]
+    fn a_value_written_in_two_ways_is_one((one, other) in spelled()) {
+        prop_assert!(equal(&one, &one), "{one}");
+        prop_assert!(equal(&one, &other), "{one} {other}");
+        prop_assert!(equal(&other, &one), "{other} {one}");
+        let completion = format!("<think>t</think><answer>{other}</answer>");
+        prop_assert!(verify(&one, &completion).is_correct(), "{one} {other}");
+    }
+
+    #[test]
+    fn different_integers_differ(a in any::<i64>(), b in any::<i64>()) {
+        prop_assert_eq!(equal(&a.to_string(), &b.to_string()), a == b);
+        let (half_more, term, other_term) = (format!("{a}.5"), format!("{a}x"), format!("{b}x"));
+        prop_assert!(!equal(&a.to_string(), &half_more));
+        prop_assert_eq!(equal(&term, &other_term), a == b);
+    }
+
+    #[test]
+    fn exact_fractions_are_equal_both_ways_or_neither(
+        a in -30i64..30, b in 1i64..30, c in -30i64..30, d in 1i64..30,
+    ) {
+        let (one, other) = (format!("{a}/{b}"), format!("\\frac{{{c}}}{{{d}}}"));
+        prop_assert_eq!(equal(&one, &other), a * d == c * b);
+        prop_assert_eq!(equal(&other, &one), a * d == c * b);
+    }
+
+    #[test]
+    fn sets_know_no_order(mut items in proptest::collection::vec(-99i64..99, 2..6), by in 1usize..5) {
+        items.sort_unstable();
+        items.dedup();
+        prop_assume!(items.len() > 1);
+        let spell = |items: &[i64]| items.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+        let one = spell(&items);
+        let by = by % items.len();
+        items.rotate_left(by);
+        let other = spell(&items);
+        let set = format!("\\{{{one}\\}}");
+        prop_assert!(equal(&set, &other));
+        let (tuple, turned) = (format!("({one})"), format!("({other})"));
+        prop_assert_eq!(equal(&tuple, &turned), by == 0);
+        items[0] += 1000;
+        prop_assert!(!equal(&set, &spell(&items)));
+    }
+
+    #[test]
+    fn any_text_gets_a_verdict(text in "\\PC{0,200}") {
+        verify("3", &text);
+        verify(&text, &text);
+        Math::default().compare(&text, &text);
+    }
+
+    #[test]
+    fn any_formula_gets_the_same_verdict_twice(
+        parts in proptest::collection::vec(proptest::sample::select(vec![
+            "1", "2", "30", "0.5", "x", "y", "e", "i", "\\pi", "+", "-", "*", "/", "^", "_", "(", ")", "[", "]", "{",
+            "}", "\\{", "\\}", ",", ";", "=", "<", "\\le", "\\frac", "\\sqrt", "\\sin", "\\log", "\\ln", "\\sum",
+            "\\binom", "!", "%", "\\pm", "|", "\\cup", "\\in", "\\infty", "\\text{or}", "\\text{cm}", "\\\\", "&",
+            "\\begin{pmatrix}", "\\end{pmatrix}", "^\\circ", "\\boxed{", "f", "'", ":", "\\mathbb{R}", "\\lfloor",
+            "\\rfloor", "\\overline{3}", "..", " ",
+        ]), 0..40),
+    ) {
+        let text = parts.concat();
+        let math = Math::default();
+        let first = math.compare(&text, &text);
+        prop_assert_eq!(first, math.compare(&text, &text));
+        math.compare("3", &text);
+        math.compare("\\{1, x\\}", &text);
+    }
+}
