@@ -1,4 +1,15 @@
-//! What the whole program promises, tried from outside.
+//! What the whole program promises, tried from outside: as a user, a script or a crash sees it.
+
+mod program;
 
 #[cfg(target_os = "linux")]
 mod code;
+mod commands;
+mod contract;
+mod divergence;
+mod emergence;
+mod mistakes;
+mod objectives;
+mod resume;
+mod same_bits;
+mod settings;

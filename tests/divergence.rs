@@ -1,0 +1,72 @@
+//! A run that diverges stops, says so, and leaves what was good.
+
+use crate::program::{Bench, Folder, TINY, number, run};
+
+#[test]
+fn a_run_that_diverges_ends_with_1_and_leaves_its_last_good_checkpoint() {
+    let bench = Bench::new(TINY);
+    // A first step of ordinary length, a checkpoint, then steps that no float survives.
+    let settings = [
+        "--set",
+        "stage.pretrain.learning_rate=1e30",
+        "--set",
+        "stage.pretrain.warmup_steps=0",
+        "--set",
+        "stage.pretrain.max_grad_norm=1e9",
+        "--set",
+        "stage.pretrain.max_bad_steps=3",
+        "--set",
+        "stage.pretrain.save_every=1",
+        "--set",
+        "stage.pretrain.evaluate_every=0",
+    ];
+    let output = bench.train("run", &settings).expect(1);
+    assert!(output.stderr.contains("not finite"), "{}", output.stderr);
+    let folder = Folder(bench.path("run"));
+    assert_eq!(folder.json("summary.json")["status"], "diverged");
+    let rows = folder.rows("metrics.jsonl");
+    let skipped = rows.iter().filter(|row| row["skipped"] == true).count();
+    assert_eq!(skipped, 4, "three are forgiven, the fourth ends the run");
+    for row in &rows {
+        assert!(!row.to_string().contains("null"), "a value that does not apply is left out: {row}");
+        assert!(row["skipped"] == true || number(row, "loss").is_finite());
+    }
+    let checkpoints = folder.checkpoints();
+    assert!(!checkpoints.is_empty());
+    for checkpoint in checkpoints {
+        let path = folder.0.join("checkpoints").join(checkpoint);
+        let arguments = ["eval", path.to_str().unwrap(), "--task", "parity", "--count", "4", "--json"];
+        assert_eq!(run(&arguments).expect(0).json_lines().len(), 1);
+    }
+    let score = ["score", folder.0.to_str().unwrap()];
+    let scored = crate::program::run_on(&score, "{\"id\":1,\"prompt\":\"010101=\",\"completion\":\"1\"}\n").expect(0);
+    let row = &scored.json_lines()[0];
+    assert!(row["logprobs"][0].is_f64(), "the checkpoint that is left must be a good one: {row}");
+}
+
+#[test]
+fn grpo_that_diverges_keeps_its_rows_valid() {
+    let bench = Bench::new(TINY);
+    let settings = [
+        "--set",
+        "stage.grpo.learning_rate=1e30",
+        "--set",
+        "stage.grpo.warmup_steps=0",
+        "--set",
+        "stage.grpo.steps=40",
+        "--set",
+        "stage.grpo.max_bad_steps=2",
+        "--set",
+        "stage.grpo.flat_groups=keep",
+        "--set",
+        "stage.grpo.evaluate_every=0",
+    ];
+    let output = bench.train("run", &settings).expect(1);
+    let folder = Folder(bench.path("run"));
+    assert_eq!(folder.json("summary.json")["status"], "diverged", "{}", output.stderr);
+    for row in folder.metrics("grpo", "grpo") {
+        assert!(!row.to_string().contains("null"), "a value that does not apply is left out: {row}");
+    }
+    let model = folder.0.to_str().unwrap();
+    run(&["eval", model, "--task", "parity", "--count", "4", "--json"]).expect(0);
+}
