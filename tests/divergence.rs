@@ -39,7 +39,8 @@ fn a_run_that_diverges_ends_with_1_and_leaves_its_last_good_checkpoint() {
         assert_eq!(run(&arguments).expect(0).json_lines().len(), 1);
     }
     let score = ["score", folder.0.to_str().unwrap()];
-    let scored = crate::program::run_on(&score, "{\"id\":1,\"prompt\":\"010101=\",\"completion\":\"1\"}\n").expect(0);
+    let scored =
+        crate::program::run_on(&score, "{\"id\":1,\"prompt\":\"010101=\",\"completion\":\"1\"}\n").expect(0);
     let row = &scored.json_lines()[0];
     assert!(row["logprobs"][0].is_f64(), "the checkpoint that is left must be a good one: {row}");
 }

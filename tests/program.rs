@@ -70,7 +70,13 @@ impl Output {
     /// Fails with the program's own words unless it ended with `code`.
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "standard error:\n{}\nstandard output:\n{}", self.stderr, self.stdout);
+        assert_eq!(
+            self.code,
+            Some(code),
+            "standard error:\n{}\nstandard output:\n{}",
+            self.stderr,
+            self.stdout
+        );
         self
     }
 

@@ -50,7 +50,12 @@ fn signal(child: &Child, signal: i32) {
 
 /// Kills a run again and again, `pause` after it last wrote anything it should, and resumes it until it is done; how
 /// often it was killed before its end.
-fn kill_until_done(bench: &Bench, out: &str, settings: &[&str], mut pause: impl FnMut(u32) -> Duration) -> u32 {
+fn kill_until_done(
+    bench: &Bench,
+    out: &str,
+    settings: &[&str],
+    mut pause: impl FnMut(u32) -> Duration,
+) -> u32 {
     let resume: Vec<&str> = settings.iter().copied().chain(["--resume"]).collect();
     for attempt in 0.. {
         assert!(attempt < 200, "the run makes no progress");
@@ -104,8 +109,9 @@ fn killed_at_any_moment_a_run_ends_as_if_it_had_not_been() {
     let mut random = Random(20_260);
     for round in 0..3 {
         let out = format!("killed-{round}");
-        let kills =
-            kill_until_done(&bench, &out, &EVERY_STEP, |_| Duration::from_micros(20_000 + random.below(250_000)));
+        let kills = kill_until_done(&bench, &out, &EVERY_STEP, |_| {
+            Duration::from_micros(20_000 + random.below(250_000))
+        });
         assert!(kills >= 2, "killed only {kills} times: shorten the pauses");
         let killed = Folder(bench.path(&out));
         assert_no_gap_and_no_repeat(&killed);
@@ -160,7 +166,11 @@ fn a_signal_leaves_a_checkpoint_and_130_and_the_resumed_run_ends_the_same() {
         let before = stopped.rows("metrics.jsonl");
         assert!(!stopped.checkpoints().is_empty());
         let resumed = bench.trained(name, &["--resume"]);
-        assert_eq!(resumed.rows("metrics.jsonl")[..before.len()], before[..], "{name}: a checkpoint came first");
+        assert_eq!(
+            resumed.rows("metrics.jsonl")[..before.len()],
+            before[..],
+            "{name}: a checkpoint came first"
+        );
         assert_no_gap_and_no_repeat(&resumed);
         resumed.assert_same_as(&whole, "eval-1");
         let lost = redone(&resumed).as_f64().unwrap_or(0.0);

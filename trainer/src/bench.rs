@@ -166,14 +166,19 @@ impl Bench {
             .iter()
             .map(|(tokens, routes)| Sequence { tokens, first_target: PROMPT, routes: Some(routes) })
             .collect();
-        let objective =
-            Objective { clip_low: 0.2, clip_high: 0.28, kl_coefficient: 0.0, aggregation: Aggregation::TokenMean };
+        let objective = Objective {
+            clip_low: 0.2,
+            clip_high: 0.28,
+            kl_coefficient: 0.0,
+            aggregation: Aggregation::TokenMean,
+        };
         let size = BatchSize { sequences: sequences.len(), tokens: sequences.len() * NEW_TOKENS };
         let loss = |range: std::ops::Range<usize>, tape: &Tape| {
             let lengths = vec![NEW_TOKENS; range.len()];
             let count = tape.log_probabilities.len();
             let tensor = |values: Vec<f32>| Tensor::from_vec(values, count, &Device::Cpu);
-            let advantage = |at: usize| if (range.start + at / NEW_TOKENS).is_multiple_of(2) { 1.0 } else { -1.0 };
+            let advantage =
+                |at: usize| if (range.start + at / NEW_TOKENS).is_multiple_of(2) { 1.0 } else { -1.0 };
             let weights = objective.aggregation.weights(&lengths, size);
             let tokens = Tokens {
                 advantages: &tensor((0..count).map(advantage).collect())?,
