@@ -6,10 +6,30 @@ use serde_json::Value;
 use crate::Domain;
 
 pub mod addition;
+pub mod base_conversion;
+pub mod basic_arithmetic;
+pub mod caesar_cipher;
+pub mod chain_sum;
+pub mod complex_arithmetic;
 pub mod countdown;
+pub mod decimal_arithmetic;
+pub mod fraction_arithmetic;
+pub mod gcd;
+pub mod letter_counting;
+pub mod linear_equations;
+pub mod modular_arithmetic;
 pub mod multiplication;
+pub mod number_sorting;
 pub mod parity;
+pub mod prime_factorization;
+pub mod program_output;
 pub mod program_synthesis;
+pub mod puzzle24;
+pub mod quadratic_equations;
+pub mod spell_backward;
+pub mod string_rewriting;
+pub mod word_problems;
+pub mod word_sorting;
 
 /// One row of the table of domains.
 pub struct Row {
@@ -27,10 +47,30 @@ pub struct Row {
 #[rustfmt::skip]
 pub const DOMAINS: &[Row] = &[
     addition::ROW,
+    base_conversion::ROW,
+    basic_arithmetic::ROW,
+    caesar_cipher::ROW,
+    chain_sum::ROW,
+    complex_arithmetic::ROW,
     countdown::ROW,
+    decimal_arithmetic::ROW,
+    fraction_arithmetic::ROW,
+    gcd::ROW,
+    letter_counting::ROW,
+    linear_equations::ROW,
+    modular_arithmetic::ROW,
     multiplication::ROW,
+    number_sorting::ROW,
     parity::ROW,
+    prime_factorization::ROW,
+    program_output::ROW,
     program_synthesis::ROW,
+    puzzle24::ROW,
+    quadratic_equations::ROW,
+    spell_backward::ROW,
+    string_rewriting::ROW,
+    word_problems::ROW,
+    word_sorting::ROW,
 ];
 
 /// The row named `name`.
