@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thinkling_verifiers::{Item, Verdict};
 
+mod chain;
 mod combine;
 pub mod corpus;
 pub mod curriculum;
@@ -22,6 +23,7 @@ mod rational;
 pub mod seed;
 pub mod split;
 mod trace;
+mod words;
 
 use seed::Stream;
 pub use split::{Dataset, DatasetError, Split};
