@@ -58,8 +58,7 @@ fn a_shell_can_complete_the_commands() {
 /// Questions of `task` as `generate` writes them.
 fn questions(task: &str, level: u64, count: u64, split: &str) -> Vec<Value> {
     let (level, count) = (level.to_string(), count.to_string());
-    let arguments =
-        ["generate", task, "--count", &count, "--seed", "5", "--level", &level, "--split", split];
+    let arguments = ["generate", task, "--count", &count, "--seed", "5", "--level", &level, "--split", split];
     run(&arguments).expect(0).json_lines()
 }
 
@@ -95,7 +94,11 @@ fn every_tasks_own_answer_is_correct_in_both_forms() {
             let verdicts = verify(task, &lines);
             assert_eq!(verdicts.len(), lines.len());
             for (line, verdict) in lines.iter().zip(&verdicts) {
-                assert_eq!((&verdict["verdict"], &verdict["score"]), (&json!("correct"), &json!(1.0)), "{line}");
+                assert_eq!(
+                    (&verdict["verdict"], &verdict["score"]),
+                    (&json!("correct"), &json!(1.0)),
+                    "{line}"
+                );
                 assert_eq!(verdict["id"], line["id"]);
                 assert!(verdict["extracted"].is_string() && verdict["reason"].is_string(), "{verdict}");
             }
@@ -111,7 +114,6 @@ fn no_completion_is_an_error_or_ends_the_program() {
         String::new(),
         "<answer></answer>".to_owned(),
         "<answer>".to_owned(),
-        "<think><answer>0</answer>".to_owned(),
         "\0\u{202e}<answer>\u{fffd}</answer>".to_owned(),
         format!("<answer>{deep}</answer>"),
         format!("<answer>{long}</answer>"),
@@ -130,7 +132,10 @@ fn no_completion_is_an_error_or_ends_the_program() {
             .collect();
         for (verdict, line) in verify(&task, &lines).iter().zip(&lines) {
             let completion: String = line["completion"].as_str().unwrap().chars().take(60).collect();
-            assert!(["wrong", "malformed"].contains(&verdict["verdict"].as_str().unwrap()), "{task}: {completion}: {verdict}");
+            assert!(
+                ["wrong", "malformed"].contains(&verdict["verdict"].as_str().unwrap()),
+                "{task}: {completion}: {verdict}"
+            );
             assert_eq!(verdict["score"], 0.0, "{task}: {completion}");
         }
     }
@@ -180,7 +185,8 @@ fn a_verifiers_settings_come_from_the_command_line() {
 
 #[test]
 fn a_model_is_measured() {
-    let arguments = ["--task", "parity", "--level", "5..7", "--count", "12", "--samples", "4", "--seed", "2", "--json"];
+    let arguments =
+        ["--task", "parity", "--level", "5..7", "--count", "12", "--samples", "4", "--seed", "2", "--json"];
     let of = |model: &str| run(&[&["eval", model], &arguments[..]].concat()).expect(0).stdout;
     let text = of(model());
     let rows = json_lines(&text);
@@ -189,7 +195,8 @@ fn a_model_is_measured() {
         assert_eq!((&row["task"], &row["count"], &row["samples"]), (&json!("parity"), &json!(12), &json!(4)));
         for share in ["accuracy", "maj_at_k", "truncated_share", "format_rate"] {
             let ends = [&row[format!("{share}_ci95")][0], &row[format!("{share}_ci95")][1]];
-            let (low, value, high) = (ends[0].as_f64().unwrap(), number(row, share), ends[1].as_f64().unwrap());
+            let (low, value, high) =
+                (ends[0].as_f64().unwrap(), number(row, share), ends[1].as_f64().unwrap());
             assert!(0.0 <= low && low <= value && value <= high && high <= 1.0, "{share}: {row}");
         }
         let pass: Vec<f64> = ["1", "2", "4"].iter().map(|k| number(&row["pass_at_k"], k)).collect();
@@ -199,7 +206,11 @@ fn a_model_is_measured() {
             assert!(number(row, mean) >= 0.0);
         }
     }
-    assert_eq!(of(&format!("{}/checkpoints/eval-1", model())), text, "the newest checkpoint is the run's model");
+    assert_eq!(
+        of(&format!("{}/checkpoints/eval-1", model())),
+        text,
+        "the newest checkpoint is the run's model"
+    );
     let one = run(&[&["eval", model()], &arguments[..], &["--threads", "1"]].concat()).expect(0).stdout;
     assert_eq!(one, text, "threads change nothing");
     let text = run(&["eval", model(), "--task", "parity", "--count", "4"]).expect(0).stdout;
@@ -262,7 +273,10 @@ fn score(model: &str, pairs: &[(&str, &str)]) -> Vec<(Vec<f64>, Vec<f64>)> {
         .map(|(id, row)| {
             assert_eq!(row["id"], id);
             let scored = (numbers(row, "logprobs"), numbers(row, "entropies"));
-            assert_eq!((scored.0.len(), scored.1.len()), (row["tokens"].as_array().unwrap().len(), scored.0.len()));
+            assert_eq!(
+                (scored.0.len(), scored.1.len()),
+                (row["tokens"].as_array().unwrap().len(), scored.0.len())
+            );
             scored
         })
         .collect()
@@ -281,7 +295,11 @@ fn log_probabilities_are_those_of_one_distribution() {
     assert!((-1e-6..0.5).contains(&rest), "{rest}");
     let known: f64 = probabilities.iter().map(|p| -p * p.ln()).sum();
     let most = if rest > 0.0 { -rest * (rest / 2.0).ln() } else { 0.0 };
-    assert!((known - 1e-5..=known + most + 1e-5).contains(&entropy), "{known} <= {entropy} <= {}", known + most);
+    assert!(
+        (known - 1e-5..=known + most + 1e-5).contains(&entropy),
+        "{known} <= {entropy} <= {}",
+        known + most
+    );
 
     // Token by token or all at once, a completion is as likely, and what follows it changes nothing.
     let whole = &score(model(), &[("010111=", "<answer>0</answer>")])[0];
@@ -309,7 +327,8 @@ fn a_line_that_cannot_be_scored_is_told_and_the_rest_goes_on() {
     let long = format!("{{\"id\":7,\"prompt\":\"{}\",\"completion\":\"1\"}}", "0".repeat(5000));
     let good = r#"{"id":8,"prompt":"01=","completion":"1"}"#;
     let foreign = r#"{"id":9,"prompt":"01=","completion":"yes"}"#;
-    let input = format!("{long}\nnonsense\n{foreign}\n{good}\n{{\"id\":3,\"prompt\":\"\",\"completion\":\"1\"}}\n");
+    let input =
+        format!("{long}\nnonsense\n{foreign}\n{good}\n{{\"id\":3,\"prompt\":\"\",\"completion\":\"1\"}}\n");
     let rows = run_on(&["score", model()], &input).expect(1).json_lines();
     assert_eq!(rows.len(), 5);
     assert!(rows[3]["logprobs"][0].is_f64());

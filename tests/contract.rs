@@ -170,7 +170,10 @@ fn the_books_add_up() {
     let stages = object(&ledger["stages"]);
     assert_eq!(stages.keys().map(String::as_str).collect::<Vec<_>>(), ["pretrain", "grpo", "eval"]);
     for account in stages.values().chain([&ledger["total"]]) {
-        assert_has(account, &["flops", "wall_s", "tokens", "core_hours", "cost_usd", "verifier_calls", "correct"]);
+        assert_has(
+            account,
+            &["flops", "wall_s", "tokens", "core_hours", "cost_usd", "verifier_calls", "correct"],
+        );
         for by_work in ["flops", "wall_s", "tokens"] {
             for (work, amount) in object(&account[by_work]) {
                 assert!(WORK.contains(&work.as_str()), "{work}");
@@ -210,8 +213,7 @@ fn the_books_add_up() {
 #[test]
 fn without_a_name_runs_are_numbered() {
     let bench = Bench::new(TINY);
-    let short =
-        ["--set", "stage.pretrain.steps=1", "--set", "stage.grpo.steps=1", "--set", "name=a.b_c-1"];
+    let short = ["--set", "stage.pretrain.steps=1", "--set", "stage.grpo.steps=1", "--set", "name=a.b_c-1"];
     for number in 1..=2 {
         let arguments: Vec<&str> =
             ["train", bench.recipe.to_str().unwrap()].into_iter().chain(short).collect();
@@ -249,7 +251,11 @@ fn the_shipped_recipes_are_sound() {
     for name in &names {
         let text = fs::read_to_string(folder.join(name)).unwrap();
         let recipe: Value = serde_json::to_value(toml::from_str::<toml::Table>(&text).unwrap()).unwrap();
-        assert!(schemas.validate(&recipe, schema).is_ok(), "{name}: {}", schemas.validate(&recipe, schema).unwrap_err());
+        assert!(
+            schemas.validate(&recipe, schema).is_ok(),
+            "{name}: {}",
+            schemas.validate(&recipe, schema).unwrap_err()
+        );
         let mut mistaken = recipe.clone();
         mistaken["sead"] = 3.into();
         assert!(schemas.validate(&mistaken, schema).is_err(), "the schema refuses unknown keys");
@@ -258,7 +264,10 @@ fn the_shipped_recipes_are_sound() {
         assert!(schemas.validate(&mistaken, schema).is_err(), "the schema refuses unknown kinds");
         let check = run(&["check", folder.join(name).to_str().unwrap(), "--json"]).expect(0);
         let check = check.json_lines().pop().unwrap();
-        assert_has(&check, &["parameters_total", "parameters_active", "flops", "cost_usd", "peak_memory_bytes", "recipe"]);
+        assert_has(
+            &check,
+            &["parameters_total", "parameters_active", "flops", "cost_usd", "peak_memory_bytes", "recipe"],
+        );
         assert!(number(&check, "parameters_active") <= number(&check, "parameters_total"));
         for stage in check["stages"].as_array().unwrap() {
             assert_has(stage, &["flops", "peak_memory_bytes", "wall_s", "cost_usd", "tokens"]);
@@ -271,13 +280,8 @@ fn the_shipped_recipes_are_sound() {
 fn what_check_expects_bounds_what_a_run_takes() {
     let bench = Bench::new(TINY);
     let folder = bench.trained("run", &["--set", "stage.grpo.flat_groups=keep"]);
-    let check = run(&[
-        "check",
-        bench.recipe.to_str().unwrap(),
-        "--set",
-        "stage.grpo.flat_groups=keep",
-        "--json",
-    ]);
+    let check =
+        run(&["check", bench.recipe.to_str().unwrap(), "--set", "stage.grpo.flat_groups=keep", "--json"]);
     let check = check.expect(0).json_lines().pop().unwrap();
     for stage in check["stages"].as_array().unwrap() {
         let expected = number(stage, "flops");

@@ -115,5 +115,8 @@ fn losses_and_gradients_are_those_of_the_shared_cases() {
         return;
     }
     let (supported, unsupported) = compare(&path);
-    assert!(supported >= 16, "{supported} cases compared, {unsupported} are of objectives that this program has not");
+    assert!(
+        supported >= 16,
+        "{supported} cases compared, {unsupported} are of objectives that this program has not"
+    );
 }

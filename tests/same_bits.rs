@@ -6,7 +6,8 @@ use crate::program::{Bench, TINY, number};
 fn any_number_of_threads_gives_the_same_bits() {
     let bench = Bench::new(TINY);
     let one = bench.trained("one", &["--threads", "1"]);
-    let updated = one.metrics("grpo", "grpo").iter().filter(|row| number(row, "groups_in_update") > 0.0).count();
+    let updated =
+        one.metrics("grpo", "grpo").iter().filter(|row| number(row, "groups_in_update") > 0.0).count();
     assert!(updated >= 3, "only {updated} updates: the recipe proves little");
     let before = one.bytes("checkpoints/pretrain-40/model.safetensors");
     assert!(before != one.bytes("checkpoints/eval-1/model.safetensors"), "GRPO has not changed the weights");

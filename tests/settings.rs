@@ -11,7 +11,11 @@ fn train(settings: &[&str]) -> (Bench, Folder) {
     let every: Vec<&str> =
         ["log.rollouts_per_step=16"].iter().chain(settings).flat_map(|setting| ["--set", setting]).collect();
     let folder = bench.trained("run", &every);
-    assert_eq!(folder.checkpoints().last().map(String::as_str), Some("pretrain-40"), "stages are sorted by name");
+    assert_eq!(
+        folder.checkpoints().last().map(String::as_str),
+        Some("pretrain-40"),
+        "stages are sorted by name"
+    );
     for row in folder.rows("metrics.jsonl") {
         assert!(!row.to_string().contains("null"), "a value that does not apply is left out: {row}");
     }
@@ -31,7 +35,11 @@ fn a_reward_is_the_verdicts_score() {
     let rows = rollouts(&folder);
     assert!(rows.iter().all(|row| row["reward"] == row["score"]));
     let right = rows.iter().filter(|row| row["verdict"] == "correct").count();
-    assert!(right > 0 && right < rows.len(), "{right} of {} are right: the tests here would prove nothing", rows.len());
+    assert!(
+        right > 0 && right < rows.len(),
+        "{right} of {} are right: the tests here would prove nothing",
+        rows.len()
+    );
     for (metrics, step) in folder.metrics("grpo", "grpo").iter().zip(1..) {
         let of_step: Vec<&Value> = rows.iter().filter(|row| row["step"] == step).collect();
         let mean = of_step.iter().map(|row| number(row, "reward")).sum::<f64>() / of_step.len() as f64;
@@ -123,7 +131,8 @@ fn flat_groups_are_dropped_kept_or_replaced() {
 
 #[test]
 fn completions_that_are_cut_off_score_zero_or_are_left_out() {
-    let settings = |kind: &str| [format!("stage.grpo.overlong={kind}"), "stage.grpo.max_new_tokens=6".to_owned()];
+    let settings =
+        |kind: &str| [format!("stage.grpo.overlong={kind}"), "stage.grpo.max_new_tokens=6".to_owned()];
     for (kind, reward) in [("zero", Value::from(0.0)), ("mask", Value::Null)] {
         let settings = settings(kind);
         let (_bench, folder) = train(&[&settings[0], &settings[1]]);
