@@ -114,7 +114,6 @@ fn no_completion_is_an_error_or_ends_the_program() {
         String::new(),
         "<answer></answer>".to_owned(),
         "<answer>".to_owned(),
-        "<think><answer>0</answer>".to_owned(),
         "\0\u{202e}<answer>\u{fffd}</answer>".to_owned(),
         format!("<answer>{deep}</answer>"),
         format!("<answer>{long}</answer>"),

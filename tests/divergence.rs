@@ -46,28 +46,38 @@ fn a_run_that_diverges_ends_with_1_and_leaves_its_last_good_checkpoint() {
 }
 
 #[test]
-fn grpo_that_diverges_keeps_its_rows_valid() {
+fn weights_that_no_float_holds_end_the_run_and_reach_no_checkpoint() {
     let bench = Bench::new(TINY);
+    for (stage, kept) in [("pretrain", &[][..]), ("grpo", &["pretrain-35", "pretrain-40"][..])] {
+        let settings = ["learning_rate=1e39", "warmup_steps=0", "save_every=1"]
+            .map(|setting| format!("stage.{stage}.{setting}"));
+        let arguments: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting.as_str()]).collect();
+        let output = bench.train(stage, &arguments).expect(1);
+        assert!(output.stderr.contains("not finite"), "{}", output.stderr);
+        let folder = Folder(bench.path(stage));
+        assert_eq!(folder.json("summary.json")["status"], "diverged");
+        assert_eq!(folder.checkpoints(), kept, "no checkpoint may hold these weights");
+    }
+}
+
+#[test]
+fn updates_that_are_skipped_leave_nothing_but_their_number() {
+    let bench = Bench::new(TINY);
+    // Weights that a float just holds, and products that none does.
     let settings = [
-        "--set",
-        "stage.grpo.learning_rate=1e30",
-        "--set",
-        "stage.grpo.warmup_steps=0",
-        "--set",
-        "stage.grpo.steps=40",
-        "--set",
-        "stage.grpo.max_bad_steps=2",
-        "--set",
+        "model.initializer_range=5e37",
         "stage.grpo.flat_groups=keep",
-        "--set",
-        "stage.grpo.evaluate_every=0",
+        "stage.grpo.control=random_reward",
+        "stage.grpo.max_bad_steps=2",
+        "stage.pretrain.max_bad_steps=100",
     ];
-    let output = bench.train("run", &settings).expect(1);
+    let arguments: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    bench.train("run", &arguments).expect(1);
     let folder = Folder(bench.path("run"));
-    assert_eq!(folder.json("summary.json")["status"], "diverged", "{}", output.stderr);
-    for row in folder.metrics("grpo", "grpo") {
+    let rows = folder.metrics("grpo", "grpo");
+    assert_eq!(rows.len(), 3);
+    for row in folder.rows("metrics.jsonl") {
         assert!(!row.to_string().contains("null"), "a value that does not apply is left out: {row}");
     }
-    let model = folder.0.to_str().unwrap();
-    run(&["eval", model, "--task", "parity", "--count", "4", "--json"]).expect(0);
+    assert!(rows.iter().all(|row| row["skipped"] == true && row.get("loss").is_none()));
 }

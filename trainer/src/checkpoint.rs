@@ -135,13 +135,25 @@ pub fn write(folder: &Path, name: &str, files: &[(&str, Vec<u8>)]) -> Result<Pat
         file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io("writing", &path))?;
     }
     sync_folder(&unfinished)?;
-    if finished.exists() {
-        // The same step again, after work that was lost: the old one goes first, its successor is complete already.
-        fs::remove_dir_all(&finished).map_err(io("removing", &finished))?;
-    }
+    // The same step again: at the end of a stage, or after work that was lost.
+    remove(&finished)?;
     fs::rename(&unfinished, &finished).map_err(io("renaming", &unfinished))?;
     sync_folder(folder)?;
     Ok(finished)
+}
+
+/// Removes the checkpoint `path`, if there is one. It is there complete or not at all, whatever happens.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn remove(path: &Path) -> Result<(), CheckpointError> {
+    let Some(name) = path.file_name().filter(|_| path.exists()) else { return Ok(()) };
+    let going = path.with_file_name(format!("{UNFINISHED}removed-{}", name.to_string_lossy()));
+    if going.exists() {
+        fs::remove_dir_all(&going).map_err(io("removing", &going))?;
+    }
+    fs::rename(path, &going).map_err(io("renaming", path))?;
+    fs::remove_dir_all(&going).map_err(io("removing", &going))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -202,8 +202,7 @@ impl Run {
             .collect();
         steps.sort_unstable();
         for old in steps.iter().rev().skip(keep.max(1)).filter(|old| **old < step) {
-            let path = folder.join(format!("{stage}-{old}"));
-            fs::remove_dir_all(&path).map_err(io(&path))?;
+            checkpoint::remove(&folder.join(format!("{stage}-{old}")))?;
         }
         Ok(written)
     }

@@ -218,7 +218,6 @@ pub struct Session {
     wall_before_s: f64,
     started: Moment,
     peak_flops: f64,
-    saved_at: Option<(usize, u64)>,
     /// The newest row of each kind, for the summary.
     last: Map<String, Value>,
 }
@@ -261,13 +260,11 @@ impl Session {
             wall_before_s: 0.0,
             started: Moment::now(),
             peak_flops: ledger::measured_peak() * rayon::current_num_threads() as f64,
-            saved_at: None,
             last: Map::new(),
         };
         if let Some(state) = state {
             session.stage = state.stage;
             session.written = state.written;
-            session.saved_at = Some((state.stage, state.step));
             session.wall_before_s = state.wall_s;
             session.ledger = state.ledger;
             session.last = state.last;
@@ -281,6 +278,11 @@ impl Session {
     /// The stage that is next, from 0.
     pub fn next_stage(&self) -> usize {
         self.stage
+    }
+
+    /// Whether a signal has asked the run to stop.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed)
     }
 
     /// The folder of the run.
@@ -395,7 +397,12 @@ impl Session {
             self.progress.note(&format!("{} updates in a row were not finite: stopped", learner.bad_steps));
             return Ok(Some(Status::Diverged));
         }
-        let status = if self.interrupt.load(Ordering::Relaxed) {
+        // No later step mends these, and no checkpoint may hold them.
+        if self.policy.parameters.values.iter().any(|weight| !weight.is_finite()) {
+            self.progress.note(&format!("step {}: weights are not finite: stopped", learner.step));
+            return Ok(Some(Status::Diverged));
+        }
+        let status = if self.is_interrupted() {
             Some(Status::Interrupted)
         } else if let Some(why) = self.ledger.exhausted(&self.plan.budget, &self.plan.prices) {
             self.progress.note(&format!("budget: {why}"));
@@ -428,9 +435,6 @@ impl Session {
     }
 
     fn save(&mut self, stage: &str, step: u64, learner: Option<&Learner>) -> Result<(), TrainError> {
-        if self.saved_at == Some((self.stage, step)) {
-            return Ok(());
-        }
         let started = Moment::now();
         // The checkpoint says how long the journals are: they must be on the disk before it.
         self.metrics.sync()?;
@@ -459,7 +463,6 @@ impl Session {
             ("state.json", checkpoint::encode_json(&state)),
         ];
         self.run.save(stage, step, &files, CHECKPOINTS_KEPT)?;
-        self.saved_at = Some((self.stage, step));
         self.ledger.charge(stage, Work::Checkpoint, Spent::new(started.elapsed(), 0, 0));
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use thinkling::plan::{self, Device, Plan};
-use thinkling::run::{self, Run};
+use thinkling::run::{self, Run, RunError};
 use thinkling::session::{Session, Status};
 use thinkling::stages;
 
@@ -38,6 +38,14 @@ pub(super) fn load(recipe: &std::path::Path, overrides: &[String]) -> Result<Pla
     plan::load(recipe, overrides).map_err(Failure::usage)
 }
 
+/// A folder that may not be used is the command line's mistake; a damaged or unwritable one is not.
+fn refused(error: RunError) -> Failure {
+    match error {
+        RunError::Refused(_) => Failure::usage(error),
+        error => error.into(),
+    }
+}
+
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let mut overrides = arguments.overrides;
     overrides.extend(arguments.threads.map(|threads| format!("threads={threads}")));
@@ -55,9 +63,9 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     }
     let path = arguments.out.unwrap_or_else(|| run::fresh_path(&plan.name));
     let (folder, newest) = if arguments.resume {
-        Run::resume(&path, &plan).map_err(Failure::usage)?
+        Run::resume(&path, &plan).map_err(refused)?
     } else {
-        (Run::create(&path, &plan).map_err(Failure::usage)?, None)
+        (Run::create(&path, &plan).map_err(refused)?, None)
     };
     let warnings = plan.warnings.clone();
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;

@@ -72,17 +72,15 @@ pub fn run(session: &mut Session, stage: &Stage, settings: &Grpo) -> Result<Stat
             learner.reference = Some(Snapshot::of(&session.policy));
         }
     }
-    while learner.step < settings.steps {
-        let is_over = step(session, stage, settings, &mut learner)?;
+    // Asked before each step, so that a resume sees what the run saw when it stopped.
+    while learner.step < settings.steps && !is_over(settings, &learner) {
+        step(session, stage, settings, &mut learner)?;
         if is_due(learner.step, settings.evaluate_every) && learner.step < settings.steps {
             session.evaluate(stage, learner.step, &settings.evaluation, 1, 1.0)?;
         }
         let save_every = settings.save_every;
         if let Some(status) = session.finish_step(stage, &learner, save_every, settings.max_bad_steps)? {
             return Ok(status);
-        }
-        if is_over {
-            break;
         }
     }
     keep_best(session, settings, &learner);
@@ -91,13 +89,19 @@ pub fn run(session: &mut Session, stage: &Stage, settings: &Grpo) -> Result<Stat
     Ok(Status::Done)
 }
 
-/// One batch of rollouts and its updates. Says whether the stage may end early.
+/// Whether the stage may end early.
+fn is_over(settings: &Grpo, learner: &Learner) -> bool {
+    let stop = settings.early_stop;
+    stop.is_some_and(|stop| learner.recent.len() >= stop.window && window_mean(learner) >= stop.reward)
+}
+
+/// One batch of rollouts and its updates.
 fn step(
     session: &mut Session,
     stage: &Stage,
     settings: &Grpo,
     learner: &mut Learner,
-) -> Result<bool, TrainError> {
+) -> Result<(), TrainError> {
     let started = Moment::now();
     let flops_before = session.ledger.flops();
     let scored = roll_out_and_score(session, stage, settings, learner)?;
@@ -124,9 +128,7 @@ fn step(
         used.len(),
         &updated,
         (started, flops_before),
-    )?;
-    let stop = settings.early_stop;
-    Ok(stop.is_some_and(|stop| learner.recent.len() >= stop.window && window_mean(learner) >= stop.reward))
+    )
 }
 
 /// Asks a batch of questions, samples a group for each and scores it; flat groups are replaced if the recipe says so.
@@ -567,16 +569,16 @@ fn log(
     if updated.tokens > 0 {
         let tokens = updated.tokens as f64;
         set("lr", json!(updated.learning_rate));
-        set("entropy", json!(updated.entropy / tokens));
-        set("ratio_max", json!(updated.measured.ratio_max));
-        set("clip_low_share", json!(updated.measured.clipped_low as f64 / tokens));
-        set("clip_high_share", json!(updated.measured.clipped_high as f64 / tokens));
-        if learner.reference.is_some() {
-            set("kl", json!(updated.measured.kl / tokens));
-        }
         if updated.is_applied {
             set("loss", json!(updated.measured.loss));
             set("grad_norm", json!(updated.grad_norm));
+            set("entropy", json!(updated.entropy / tokens));
+            set("ratio_max", json!(updated.measured.ratio_max));
+            set("clip_low_share", json!(updated.measured.clipped_low as f64 / tokens));
+            set("clip_high_share", json!(updated.measured.clipped_high as f64 / tokens));
+            if learner.reference.is_some() {
+                set("kl", json!(updated.measured.kl / tokens));
+            }
         } else {
             set("skipped", json!(true));
         }

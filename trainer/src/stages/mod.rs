@@ -15,6 +15,10 @@ pub fn run(session: &mut Session) -> Result<Status, TrainError> {
     let plan = session.plan.clone();
     let mut status = Status::Done;
     for stage in &plan.stages[session.next_stage().min(plan.stages.len())..] {
+        if session.is_interrupted() {
+            status = Status::Interrupted;
+            break;
+        }
         status = match &stage.settings {
             Stage::Pretrain(settings) => pretrain::run(session, stage, settings)?,
             Stage::Grpo(settings) => grpo::run(session, stage, settings)?,
