@@ -265,7 +265,7 @@ fn what_is_no_answer_earns_nothing() {
             ];
             for completion in completions {
                 let verdict = judge(domain, problem, &completion);
-                assert_eq!(verdict.outcome == Outcome::Error, false, "{}: {completion:?}", task.id);
+                assert_ne!(verdict.outcome, Outcome::Error, "{}: {completion:?}", task.id);
                 assert_eq!(verdict.score, 0.0, "{}: {completion:?} earns a reward", task.id);
             }
         });
