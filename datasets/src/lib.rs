@@ -9,19 +9,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thinkling_verifiers::{Item, Verdict};
 
+mod chain;
 mod combine;
 pub mod corpus;
 pub mod curriculum;
 pub mod decontaminate;
 pub mod domains;
-pub mod jsonl;
-pub mod mixture;
 mod expression;
+pub mod jsonl;
 mod judging;
+pub mod mixture;
 mod rational;
 pub mod seed;
 pub mod split;
 mod trace;
+mod words;
 
 use seed::Stream;
 pub use split::{Dataset, DatasetError, Split};

@@ -73,11 +73,13 @@ pub(crate) fn equation(
     right: impl Display,
     result: impl Display,
 ) -> String {
-    let right = right.to_string();
-    if right.starts_with('-') {
-        return format!("{left}{operation}({right})={result}");
-    }
-    format!("{left}{operation}{right}={result}")
+    format!("{left}{operation}{}={result}", bracketed(right))
+}
+
+/// A number as it stands right of an operation: in brackets where it is negative.
+pub(crate) fn bracketed(number: impl Display) -> String {
+    let text = number.to_string();
+    if text.starts_with('-') { format!("({text})") } else { text }
 }
 
 /// The operations of an expression as equations.

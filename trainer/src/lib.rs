@@ -39,3 +39,5 @@ pub mod progress;
 pub mod session;
 
 pub mod stages;
+
+pub mod bench;

@@ -157,9 +157,16 @@ impl Plan {
         as_toml(&self.resolved)
     }
 
-    /// The hash of what determines the results: the resolved recipe without `threads` and `device`.
+    /// The hash of what determines the results: the resolved recipe without what only says where a run computes, what
+    /// it may spend and what that costs. Those may change when a run is resumed.
     pub fn hash(&self) -> String {
-        let results = Recipe { threads: None, device: String::new(), ..self.resolved.clone() };
+        let results = Recipe {
+            threads: None,
+            device: String::new(),
+            budget: Budget::default(),
+            prices: Prices::default(),
+            ..self.resolved.clone()
+        };
         blake3::hash(as_toml(&results).as_bytes()).to_hex().to_string()
     }
 }

@@ -22,6 +22,8 @@ pub const METRICS: &str = "metrics.jsonl";
 pub const ROLLOUTS: &str = "rollouts.jsonl";
 /// The books.
 pub const LEDGER: &str = "ledger.json";
+/// The books in full, for a resume to find what was lost.
+pub const BOOKS: &str = ".books.json";
 /// How the run stopped.
 pub const SUMMARY: &str = "summary.json";
 /// The folder of checkpoints.
@@ -126,16 +128,18 @@ impl Run {
         Ok(run)
     }
 
-    /// Opens the folder of a run that has stopped, and its newest checkpoint if it has one.
+    /// Opens the folder of a run that has stopped, and its newest checkpoint if it has one. Where there is no folder, or
+    /// an empty one, a new run begins: a job that is queued again gives the same command each time.
     ///
     /// # Errors
-    /// When there is no run, the recipe is another one, the newest checkpoint is damaged, or another process writes to
+    /// When the folder holds something else than a run, the recipe is another one, the newest checkpoint is damaged, or another process writes to
     /// the folder.
     pub fn resume(path: &Path, plan: &Plan) -> Result<(Self, Option<Checkpoint>), RunError> {
         let manifest_path = path.join(MANIFEST);
-        let text = fs::read(&manifest_path).map_err(|_| {
-            RunError::Refused(format!("{} holds no run: leave --resume out to start one", path.display()))
-        })?;
+        if !manifest_path.exists() {
+            return Ok((Self::create(path, plan)?, None));
+        }
+        let text = fs::read(&manifest_path).map_err(io(&manifest_path))?;
         let mut manifest: Manifest = serde_json::from_slice(&text)
             .map_err(|error| RunError::Refused(format!("{}: {error}", manifest_path.display())))?;
         let run = Self { path: path.to_owned(), _lock: lock(path)? };
@@ -160,7 +164,13 @@ impl Run {
             cpu: cpu_name(),
             instruction_set: InstructionSet::detected().name().to_owned(),
         });
+        run.write(RECIPE, plan.resolved_toml().as_bytes())?;
         run.write(MANIFEST, &checkpoint::encode_json(&manifest))?;
+        // It says how the run stopped, and it has not.
+        let summary = path.join(SUMMARY);
+        if summary.exists() {
+            fs::remove_file(&summary).map_err(io(&summary))?;
+        }
         Ok((run, newest))
     }
 
@@ -236,6 +246,14 @@ impl Journal {
         Ok(())
     }
 
+    /// Makes sure that what was added outlives a power failure.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn sync(&self) -> Result<(), RunError> {
+        self.file.sync_data().map_err(io(&self.path))
+    }
+
     /// Bytes so far: what a checkpoint remembers.
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -291,8 +309,11 @@ fn differences(before: &str, after: &str) -> String {
         if let Ok(table) = text.parse::<toml::Table>() {
             flatten("", &toml::Value::Table(table), &mut keys);
         }
-        keys.remove("threads");
-        keys.remove("device");
+        keys.retain(|key: &String, _: &mut String| {
+            !["threads", "device"].contains(&key.as_str())
+                && !key.starts_with("budget.")
+                && !key.starts_with("prices.")
+        });
         keys
     };
     let (before, after) = (flat(before), flat(after));
@@ -372,8 +393,9 @@ mod tests {
         let error = Run::resume(&path, &plan(6)).unwrap_err().to_string();
         assert!(error.contains("stage.1.steps was 5 and is 6"), "{error}");
         assert!(Run::resume(&path, &plan(5)).unwrap().1.is_none());
-        assert!(Run::resume(folder.path(), &plan(5)).unwrap_err().to_string().contains("holds no run"));
+        assert!(Run::resume(&folder.path().join("fresh"), &plan(5)).unwrap().1.is_none());
         fs::write(folder.path().join("note"), "mine").unwrap();
+        assert!(Run::resume(folder.path(), &plan(5)).unwrap_err().to_string().contains("not empty"));
         assert!(Run::create(folder.path(), &plan(5)).unwrap_err().to_string().contains("not empty"));
     }
 

@@ -242,7 +242,7 @@ impl Session {
         };
         let (state, learner) = state.map_or((None, None), |(state, learner)| (Some(state), Some(learner)));
         let offsets = state.as_ref().map_or((0, 0), |state| (state.metrics_bytes, state.rollouts_bytes));
-        let killed = std::fs::read(run.path.join("state-of-books.json")).ok();
+        let killed = std::fs::read(run.path.join(run::BOOKS)).ok();
         let mut session = Self {
             metrics: run.journal(run::METRICS, offsets.0)?,
             rollouts: run.journal(run::ROLLOUTS, offsets.1)?,
@@ -431,11 +431,14 @@ impl Session {
         let books = self.ledger.to_json(&self.plan.prices);
         self.run.write(run::LEDGER, &checkpoint::encode_json(&books))?;
         // What a resume compares with its checkpoint, to book what was lost as redone.
-        Ok(self.run.write("state-of-books.json", &checkpoint::encode_json(&self.ledger))?)
+        Ok(self.run.write(run::BOOKS, &checkpoint::encode_json(&self.ledger))?)
     }
 
     fn save(&mut self, stage: &str, step: u64, learner: Option<&Learner>) -> Result<(), TrainError> {
         let started = Moment::now();
+        // The checkpoint says how long the journals are: they must be on the disk before it.
+        self.metrics.sync()?;
+        self.rollouts.sync()?;
         let state = State {
             written: self.written,
             stage: self.stage,

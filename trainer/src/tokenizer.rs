@@ -127,9 +127,11 @@ impl Tokenizer {
             .iter()
             .enumerate()
             .map(|(id, content)| {
+                let is_special = [PAD, END].contains(content);
                 json!({
                     "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
-                    "normalized": false, "special": true,
+                    // The tags are part of what a model says: `skip_special_tokens` must not drop them.
+                    "normalized": false, "special": is_special,
                 })
             })
             .collect();
@@ -146,7 +148,7 @@ impl Tokenizer {
             },
             "post_processor": null,
             "decoder": { "type": "Fuse" },
-            "model": { "type": "WordLevel", "vocab": vocabulary, "unk_token": PAD },
+            "model": { "type": "WordLevel", "vocab": vocabulary, "unk_token": "<unknown>" },
         })
     }
 

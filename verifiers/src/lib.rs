@@ -135,8 +135,7 @@ pub struct Row {
 }
 
 /// The table of verifiers: one row each.
-pub const VERIFIERS: &[Row] =
-    &[choice::ROW, code::ROW, exact::ROW, external::ROW, format::ROW, math::ROW];
+pub const VERIFIERS: &[Row] = &[choice::ROW, code::ROW, exact::ROW, external::ROW, format::ROW, math::ROW];
 
 /// The row named `name`.
 pub fn find(name: &str) -> Option<&'static Row> {

@@ -91,7 +91,7 @@ const MAX_LEVEL: u32 = 6;
 const DRILL: usize = 8;
 
 impl Countdown {
-    fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         let is_known = |operation: char| "+-*/".contains(operation);
         let is_repeated =
             self.operations.chars().enumerate().any(|(at, one)| self.operations.find(one) != Some(at));
@@ -122,7 +122,7 @@ impl Countdown {
         Ok(())
     }
 
-    fn rules(&self) -> Rules {
+    pub(super) fn rules(&self) -> Rules {
         Rules { operations: self.operations.chars().collect(), max_value: self.max_value }
     }
 

@@ -7,22 +7,42 @@ use crate::Domain;
 
 pub mod addition;
 mod assignment;
+pub mod base_conversion;
+pub mod basic_arithmetic;
 pub mod blocks_world;
+pub mod caesar_cipher;
+pub mod chain_sum;
 pub mod checker_jumping;
+pub mod complex_arithmetic;
 pub mod countdown;
+pub mod decimal_arithmetic;
 mod formula;
+pub mod fraction_arithmetic;
+pub mod gcd;
 pub mod hanoi;
 pub mod knights_knaves;
+pub mod letter_counting;
+pub mod linear_equations;
 pub mod maze;
 pub mod mini_sudoku;
+pub mod modular_arithmetic;
 mod moves;
 pub mod multiplication;
 pub mod n_queens;
+pub mod number_sorting;
 pub mod parity;
+pub mod prime_factorization;
+pub mod program_output;
 pub mod program_synthesis;
 pub mod propositional_logic;
+pub mod puzzle24;
+pub mod quadratic_equations;
 pub mod river_crossing;
 pub mod shortest_path;
+pub mod spell_backward;
+pub mod string_rewriting;
+pub mod word_problems;
+pub mod word_sorting;
 pub mod zebra_puzzles;
 
 /// One row of the table of domains.
@@ -41,20 +61,40 @@ pub struct Row {
 #[rustfmt::skip]
 pub const DOMAINS: &[Row] = &[
     addition::ROW,
+    base_conversion::ROW,
+    basic_arithmetic::ROW,
     blocks_world::ROW,
+    caesar_cipher::ROW,
+    chain_sum::ROW,
     checker_jumping::ROW,
+    complex_arithmetic::ROW,
     countdown::ROW,
+    decimal_arithmetic::ROW,
+    fraction_arithmetic::ROW,
+    gcd::ROW,
     hanoi::ROW,
     knights_knaves::ROW,
+    letter_counting::ROW,
+    linear_equations::ROW,
     maze::ROW,
     mini_sudoku::ROW,
+    modular_arithmetic::ROW,
     multiplication::ROW,
     n_queens::ROW,
+    number_sorting::ROW,
     parity::ROW,
+    prime_factorization::ROW,
+    program_output::ROW,
     program_synthesis::ROW,
     propositional_logic::ROW,
+    puzzle24::ROW,
+    quadratic_equations::ROW,
     river_crossing::ROW,
     shortest_path::ROW,
+    spell_backward::ROW,
+    string_rewriting::ROW,
+    word_problems::ROW,
+    word_sorting::ROW,
     zebra_puzzles::ROW,
 ];
 

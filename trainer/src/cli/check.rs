@@ -39,6 +39,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         "flops": sum("flops"),
         "tokens": sum("tokens"),
         "cpu_s": sum("cpu_s"),
+        "wall_s": sum("wall_s"),
         "cost_usd": sum("cost_usd"),
         "peak_memory_bytes": stages.iter().filter_map(|stage| stage["peak_memory_bytes"].as_f64()).fold(0.0, f64::max),
         "warnings": plan.warnings,

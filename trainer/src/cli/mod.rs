@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+mod bench;
 mod check;
 mod eval;
 mod generate;
@@ -48,6 +49,8 @@ enum Command {
     Verify(verify::Arguments),
     /// Write questions of a task as JSON lines.
     Generate(generate::Arguments),
+    /// Time the standard shapes.
+    Bench(bench::Arguments),
     /// List what there is.
     List(list::Arguments),
     /// Print a completion script for a shell.
@@ -112,6 +115,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Score(arguments) => score::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::List(arguments) => list::run(&arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();

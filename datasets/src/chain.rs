@@ -1,0 +1,110 @@
+//! Traces of thinking that are one row of entries, each of them determined: `b,ab,nab`.
+//!
+//! Entries are separated by commas; an entry that ends in `!` is a mistake, and the right one follows.
+
+use crate::seed::Stream;
+use crate::{Behaviours, Problem, Solution, SolutionKind};
+
+/// What a trace shows beside the true row of entries.
+pub(crate) fn behaviours(truth: &[String], thinking: &str) -> Behaviours {
+    let mut seen = Behaviours::default();
+    let mut expected = truth.iter();
+    let mut current = expected.next();
+    for written in thinking.split_inclusive([',', '!']) {
+        let is_mistake = written.ends_with('!');
+        let entry = written.trim_end_matches([',', '!']);
+        seen.steps += 1;
+        seen.false_steps += u32::from(current.is_none_or(|truth| truth != entry));
+        seen.verifications += u32::from(is_mistake);
+        seen.backtracks += u32::from(is_mistake);
+        if !is_mistake {
+            current = expected.next();
+        }
+    }
+    seen
+}
+
+/// The worked solutions of a question that a row of entries answers: direct, long, and flawed, where one entry is first
+/// written with another of `symbols` at its end.
+pub(crate) fn solve(
+    truth: &[String],
+    symbols: &str,
+    problem: &Problem,
+    kind: SolutionKind,
+    stream: &mut Stream,
+) -> Option<Solution> {
+    let thinking = match kind {
+        SolutionKind::Direct => String::new(),
+        SolutionKind::Long => truth.join(","),
+        SolutionKind::Flawed => flawed(truth, symbols, stream)?,
+        SolutionKind::Search => return None,
+    };
+    Some(Solution::sure(thinking, &problem.answer))
+}
+
+fn flawed(truth: &[String], symbols: &str, stream: &mut Stream) -> Option<String> {
+    let at = stream.index(truth.len());
+    let mut wrong = truth.get(at)?.clone();
+    let last = wrong.pop()?;
+    let others: Vec<char> = symbols.chars().filter(|symbol| *symbol != last).collect();
+    wrong.push(*others.get(stream.index(others.len()))?);
+    let mut entries = truth.to_vec();
+    entries[at] = format!("{wrong}!{}", truth[at]);
+    Some(entries.join(","))
+}
+
+/// Sorting by selection: each entry is what is left and its first in order, `5 3 9>3`.
+pub(crate) fn selection<T: Clone + Ord + ToString>(items: &[T], is_descending: bool) -> Vec<String> {
+    let mut left = items.to_vec();
+    let mut entries = Vec::with_capacity(items.len());
+    while !left.is_empty() {
+        let places = 0..left.len();
+        let first = if is_descending {
+            places.rev().max_by_key(|at| &left[*at])
+        } else {
+            places.min_by_key(|at| &left[*at])
+        };
+        let Some(first) = first else { break };
+        entries.push(format!("{}>{}", listed(&left), left[first].to_string()));
+        left.remove(first);
+    }
+    entries
+}
+
+/// Items with spaces between.
+pub(crate) fn listed<T: ToString>(items: &[T]) -> String {
+    items.iter().map(T::to_string).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row() -> Vec<String> {
+        ["b", "ab", "nab"].map(str::to_owned).to_vec()
+    }
+
+    #[test]
+    fn entries_are_compared_one_by_one() {
+        let clean = Behaviours { steps: 3, ..Behaviours::default() };
+        assert_eq!(behaviours(&row(), "b,ab,nab"), clean);
+        let mended = Behaviours { steps: 4, false_steps: 1, verifications: 1, backtracks: 1, restarts: 0 };
+        assert_eq!(behaviours(&row(), "b,aa!ab,nab"), mended);
+        assert_eq!(behaviours(&row(), "b,ab,nab,x").false_steps, 1);
+        assert_eq!(behaviours(&row(), ""), Behaviours::default());
+    }
+
+    #[test]
+    fn a_flaw_is_one_false_entry() {
+        for seed in 0..30 {
+            let trace = flawed(&row(), "abn", &mut Stream::at("test", seed, &[])).unwrap();
+            assert_eq!(behaviours(&row(), &trace).false_steps, 1, "{trace}");
+        }
+    }
+
+    #[test]
+    fn selection_takes_the_first_in_order() {
+        assert_eq!(selection(&[5, 3, 9], false), ["5 3 9>3", "5 9>5", "9>9"]);
+        assert_eq!(selection(&[5, 3, 9], true), ["5 3 9>9", "5 3>5", "3>3"]);
+    }
+}

@@ -1,0 +1,235 @@
+//! What a small program prints. The level is how many statements follow the first two.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use serde::Deserialize;
+use serde_json::json;
+use thinkling_verifiers::{Item, Verdict};
+
+use super::{Row, build_checked, characters};
+use crate::chain;
+use crate::judging::judge_whole;
+use crate::rational::digits;
+use crate::seed::Stream;
+use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
+
+/// The row of the table.
+pub const ROW: Row = Row {
+    name: "program_output",
+    about: "what a program of assignments, loops and conditions prints; level = statements",
+    answers: "whole number",
+    build: |value| build_checked::<ProgramOutput>("program_output", value, ProgramOutput::check),
+};
+
+/// The domain.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProgramOutput {
+    /// How often a statement is repeated.
+    pub loops: f64,
+    /// How often a statement has a condition.
+    pub conditions: f64,
+    /// No value has a larger magnitude.
+    pub max_value: i64,
+}
+
+impl Default for ProgramOutput {
+    fn default() -> Self {
+        Self { loops: 0.2, conditions: 0.2, max_value: 999 }
+    }
+}
+
+const VARIABLES: [char; 3] = ['a', 'b', 'c'];
+/// A longer text is no program.
+const MAX_LENGTH: usize = 1024;
+
+/// What the judge needs.
+#[derive(Deserialize)]
+struct Spec {
+    program: String,
+}
+
+/// The variables that have a value.
+type Values = BTreeMap<char, i64>;
+
+/// A run: each assignment as it happens, and what is printed.
+struct Run {
+    assignments: Vec<String>,
+    printed: i64,
+}
+
+/// Runs `a=3;b=5;repeat 2:a=a+b;if a>b:b=a-1;print b`; `None` where it is no such program, or a value is missing or too
+/// large for 64 bits.
+fn run(program: &str) -> Option<Run> {
+    if program.len() > MAX_LENGTH {
+        return None;
+    }
+    let (statements, last) = program.rsplit_once(';')?;
+    let mut values = Values::new();
+    let mut assignments = Vec::new();
+    for statement in statements.split(';') {
+        let (times, assignment) = guard(statement, &values)?;
+        for _ in 0..times {
+            let (target, value) = assigned(assignment, &values)?;
+            values.insert(target, value);
+            assignments.push(format!("{target}={value}"));
+        }
+    }
+    Some(Run { assignments, printed: operand(last.strip_prefix("print ")?, &values)? })
+}
+
+/// How often a statement's assignment happens, and the assignment.
+fn guard<'a>(statement: &'a str, values: &Values) -> Option<(i128, &'a str)> {
+    if let Some(rest) = statement.strip_prefix("repeat ") {
+        let (times, assignment) = rest.split_once(':')?;
+        return Some((digits(times).filter(|times| *times <= 9)?, assignment));
+    }
+    let Some(rest) = statement.strip_prefix("if ") else { return Some((1, statement)) };
+    let (condition, assignment) = rest.split_once(':')?;
+    let at = condition.find(['<', '>'])?;
+    let (left, right) = (operand(&condition[..at], values)?, operand(&condition[at + 1..], values)?);
+    let holds = if condition[at..].starts_with('<') { left < right } else { left > right };
+    Some((i128::from(holds), assignment))
+}
+
+/// The variable that `a=b+3` changes, and its new value.
+fn assigned(assignment: &str, values: &Values) -> Option<(char, i64)> {
+    let (target, expression) = assignment.split_once('=')?;
+    let target = VARIABLES.into_iter().find(|variable| target.chars().eq([*variable]))?;
+    let Some(at) = expression.find(['+', '-', '*']) else {
+        return Some((target, operand(expression, values)?));
+    };
+    let (left, right) = (operand(&expression[..at], values)?, operand(&expression[at + 1..], values)?);
+    let value = match expression.as_bytes()[at] {
+        b'+' => left.checked_add(right),
+        b'-' => left.checked_sub(right),
+        _ => left.checked_mul(right),
+    }?;
+    Some((target, value))
+}
+
+fn operand(text: &str, values: &Values) -> Option<i64> {
+    match text.parse::<char>().ok().and_then(|variable| values.get(&variable)) {
+        Some(value) => Some(*value),
+        None => digits(text)?.try_into().ok(),
+    }
+}
+
+impl ProgramOutput {
+    fn check(&self) -> Result<(), String> {
+        let are_shares = self.loops >= 0.0 && self.conditions >= 0.0 && self.loops + self.conditions <= 1.0;
+        if !are_shares || !(99..=99_999).contains(&self.max_value) {
+            return Err(format!(
+                "loops = {}, conditions = {}, max_value = {}: give shares that sum to 1 at most, and 99 to 99999",
+                self.loops, self.conditions, self.max_value
+            ));
+        }
+        Ok(())
+    }
+
+    /// A random statement and the variable that it changes.
+    fn statement(&self, stream: &mut Stream) -> (String, char) {
+        let variable = |stream: &mut Stream| *stream.pick(&VARIABLES);
+        let target = variable(stream);
+        let right =
+            if stream.chance(0.5) { variable(stream).to_string() } else { stream.between(1, 9).to_string() };
+        let assignment = format!("{target}={}{}{right}", variable(stream), stream.pick(&['+', '-', '*']));
+        let kind = stream.unit();
+        let statement = if kind < self.loops {
+            format!("repeat {}:{assignment}", stream.between(2, 4))
+        } else if kind < self.loops + self.conditions {
+            format!("if {}{}{}:{assignment}", variable(stream), stream.pick(&['<', '>']), variable(stream))
+        } else {
+            assignment
+        };
+        (statement, target)
+    }
+
+    fn is_small(&self, run: &Run) -> bool {
+        run.assignments.iter().all(|assignment| {
+            let value = assignment.split_once('=').and_then(|(_, value)| value.parse::<i64>().ok());
+            value.is_some_and(|value| value.abs() <= self.max_value)
+        })
+    }
+}
+
+impl Domain for ProgramOutput {
+    fn levels(&self) -> RangeInclusive<u32> {
+        1..=8
+    }
+
+    fn pose(&self, stream: &mut Stream, level: u32) -> Problem {
+        let mut statements = format!("a={};b={};", stream.between(1, 9), stream.between(1, 9));
+        let mut posed = None;
+        let mut written = 0;
+        // A statement that uses what has no value yet, or makes a value too large, is drawn again.
+        while written < level {
+            let (statement, target) = self.statement(stream);
+            let program = format!("{statements}{statement};print {target}");
+            if let Some(run) = run(&program).filter(|run| self.is_small(run)) {
+                statements.push_str(&statement);
+                statements.push(';');
+                posed = Some((program, run.printed));
+                written += 1;
+            }
+        }
+        let (program, printed) = posed.unwrap_or_default();
+        Problem {
+            prompt: format!("{program}:"),
+            answer: printed.to_string(),
+            spec: json!({ "program": program }),
+        }
+    }
+
+    fn judge(&self, item: &Item<'_>) -> Verdict {
+        judge_whole(item, |spec: &Spec| run(&spec.program).map(|run| run.printed.into()))
+    }
+
+    fn solve(&self, problem: &Problem, kind: SolutionKind, stream: &mut Stream) -> Option<Solution> {
+        let run = run(&Spec::deserialize(&problem.spec).ok()?.program)?;
+        chain::solve(&run.assignments, "0123456789", problem, kind, stream)
+    }
+
+    fn alphabet(&self) -> Vec<String> {
+        let mut symbols = characters("abc0123456789+-*=<>:;,!");
+        symbols.extend(["repeat ", "if ", "print "].map(str::to_owned));
+        symbols
+    }
+
+    fn behaviours(&self, problem: &Problem, thinking: &str) -> Behaviours {
+        let run = Spec::deserialize(&problem.spec).ok().and_then(|spec| run(&spec.program));
+        run.map_or_else(Behaviours::default, |run| chain::behaviours(&run.assignments, thinking))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_run_statement_by_statement() {
+        let run = run("a=3;b=5;repeat 2:a=a+b;if a<b:b=9;if a>b:b=a-1;c=b*2;print c").unwrap();
+        assert_eq!(run.assignments.join(","), "a=3,b=5,a=8,a=13,b=12,c=24");
+        assert_eq!(run.printed, 24);
+    }
+
+    #[test]
+    fn what_is_no_program_is_not_run() {
+        for program in [
+            "",
+            "print a",
+            "a=1;print b",
+            "a=b;print a",
+            "d=1;print d",
+            "a=1;repeat 99999:a=a+1;print a",
+            "a=9223372036854775807;repeat 2:a=a*a;print a",
+            "a=1;if a=1:a=2;print a",
+            "a=1;a=--1;print a",
+            "a=1;print a;print a",
+            "é=1;print é",
+        ] {
+            assert!(run(program).is_none(), "{program}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Sorting words by the alphabet. The level is how many there are.
+
+use std::ops::RangeInclusive;
+
+use serde::Deserialize;
+use serde_json::json;
+use thinkling_verifiers::{Item, Verdict};
+
+use super::{Row, build_checked, characters};
+use crate::chain;
+use crate::judging::{Check, entries, judge};
+use crate::seed::Stream;
+use crate::words::{LETTERS, word};
+use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
+
+/// The row of the table.
+pub const ROW: Row = Row {
+    name: "word_sorting",
+    about: "words sorted by the alphabet; level = words",
+    answers: "list of words",
+    build: |value| build_checked::<WordSorting>("word_sorting", value, WordSorting::check),
+};
+
+/// The domain.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WordSorting {
+    /// The letters of the shortest word.
+    pub min_letters: u32,
+    /// The letters of the longest word.
+    pub max_letters: u32,
+}
+
+impl Default for WordSorting {
+    fn default() -> Self {
+        Self { min_letters: 3, max_letters: 5 }
+    }
+}
+
+/// What the judge needs.
+#[derive(Deserialize)]
+struct Spec {
+    words: Vec<String>,
+}
+
+impl WordSorting {
+    fn check(&self) -> Result<(), String> {
+        let is_sound =
+            (2..=12).contains(&self.min_letters) && (self.min_letters..=12).contains(&self.max_letters);
+        is_sound.then_some(()).ok_or_else(|| {
+            format!(
+                "min_letters = {}, max_letters = {}: give 2 to 12, the second no smaller than the first",
+                self.min_letters, self.max_letters
+            )
+        })
+    }
+}
+
+impl Domain for WordSorting {
+    fn levels(&self) -> RangeInclusive<u32> {
+        2..=12
+    }
+
+    fn pose(&self, stream: &mut Stream, level: u32) -> Problem {
+        let mut words: Vec<String> = Vec::with_capacity(level as usize);
+        while words.len() < level as usize {
+            let length = stream.between(self.min_letters.into(), self.max_letters.into()) as u32;
+            let drawn = word(stream, length);
+            if !words.contains(&drawn) {
+                words.push(drawn);
+            }
+        }
+        let mut sorted = words.clone();
+        sorted.sort_unstable();
+        Problem {
+            prompt: format!("sort {}=", words.join(" ")),
+            answer: sorted.join(" "),
+            spec: json!({ "words": words }),
+        }
+    }
+
+    fn judge(&self, item: &Item<'_>) -> Verdict {
+        judge(item, |spec: &Spec, found| {
+            let mut sorted = spec.words.clone();
+            sorted.sort_unstable();
+            Check::of(entries(found).eq(sorted.iter().map(String::as_str)))
+        })
+    }
+
+    fn solve(&self, problem: &Problem, kind: SolutionKind, stream: &mut Stream) -> Option<Solution> {
+        let words = Spec::deserialize(&problem.spec).ok()?.words;
+        chain::solve(&chain::selection(&words, false), LETTERS, problem, kind, stream)
+    }
+
+    fn alphabet(&self) -> Vec<String> {
+        let mut symbols = characters(LETTERS);
+        symbols.push("sort ".to_owned());
+        symbols.extend(characters(" =>,!"));
+        symbols
+    }
+
+    fn behaviours(&self, problem: &Problem, thinking: &str) -> Behaviours {
+        match Spec::deserialize(&problem.spec) {
+            Ok(spec) => chain::behaviours(&chain::selection(&spec.words, false), thinking),
+            Err(_) => Behaviours::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_in_its_place() {
+        let spec = json!({ "words": ["mola", "baki", "bako"] });
+        let score = |answer: &str| {
+            let completion = format!("<answer>{answer}</answer>");
+            WordSorting::default()
+                .judge(&Item { completion: &completion, answer: None, spec: Some(&spec) })
+                .score
+        };
+        assert_eq!((score("baki bako mola"), score("baki, bako, mola")), (1.0, 1.0));
+        for answer in ["bako baki mola", "baki bako", "baki bako mola mola", "bakibakomola", "Baki bako mola"]
+        {
+            assert_eq!(score(answer), 0.0, "{answer}");
+        }
+    }
+}

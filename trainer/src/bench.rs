@@ -1,0 +1,257 @@
+//! The standard shapes, timed: the work on which every claim of speed is made.
+
+use candle_core::{Device, Tensor};
+use serde::Serialize;
+
+use crate::ledger::clock::{Elapsed, Moment, usage};
+use crate::ledger::measured_peak;
+use crate::objective::{Aggregation, BatchSize, Objective, Tokens};
+use crate::optim::{self, AdamW};
+use crate::policy::{Attention, Config, Parameters, Sequence, Tape, Transformer};
+use crate::rollout::sampling::Sampling;
+use crate::rollout::{Limits, Request, Rollout, roll_out};
+use crate::update::Workspace;
+
+/// Prompts of a batch.
+const PROMPTS: usize = 16;
+/// Tokens of a prompt.
+const PROMPT: usize = 32;
+/// Completions of a prompt.
+const GROUP: usize = 8;
+/// Tokens of a completion; none ends early.
+const NEW_TOKENS: usize = 128;
+
+/// A standard shape of a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Dense, grouped attention with as many key heads as query heads.
+    Small,
+    /// A mixture of experts in DeepSeek-V3 form.
+    Mixture,
+}
+
+impl Shape {
+    /// The policy's shape.
+    pub fn config(self) -> Config {
+        let small = Config {
+            vocab_size: 64,
+            hidden_size: 256,
+            num_hidden_layers: 4,
+            num_attention_heads: 8,
+            attention: Attention::Gqa,
+            num_key_value_heads: 8,
+            head_dim: 32,
+            q_lora_rank: Some(96),
+            kv_lora_rank: 64,
+            qk_nope_head_dim: 32,
+            qk_rope_head_dim: 16,
+            v_head_dim: 32,
+            intermediate_size: 688,
+            n_routed_experts: 0,
+            n_shared_experts: 1,
+            num_experts_per_tok: 2,
+            moe_intermediate_size: 128,
+            first_k_dense_replace: 1,
+            norm_topk_prob: true,
+            routed_scaling_factor: 1.0,
+            aux_loss_alpha: 0.0,
+            rms_norm_eps: 1e-6,
+            rope_theta: 10_000.0,
+            tie_word_embeddings: true,
+            learned_positions: false,
+            max_position_embeddings: PROMPT + NEW_TOKENS,
+            initializer_range: 0.02,
+        };
+        match self {
+            Self::Small => small,
+            Self::Mixture => Config {
+                attention: Attention::Mla,
+                n_routed_experts: 16,
+                tie_word_embeddings: false,
+                ..small
+            },
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Small => "s",
+            Self::Mixture => "m",
+        }
+    }
+}
+
+/// What is timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Sampling.
+    Rollout,
+    /// Forward, backward and AdamW on what was sampled.
+    Update,
+    /// Both, with all between them.
+    Step,
+}
+
+/// A measurement.
+#[derive(Clone, Debug, Serialize)]
+pub struct Timing {
+    /// `s` or `m`.
+    pub shape: &'static str,
+    /// Of the products.
+    pub precision: &'static str,
+    /// Threads.
+    pub threads: usize,
+    /// Timed repeats, after one that is not counted.
+    pub repeats: usize,
+    /// Median of the repeats.
+    pub wall_s: f64,
+    /// Least of the repeats.
+    pub wall_s_min: f64,
+    /// Processor time of all threads, median of the repeats.
+    pub cpu_s: f64,
+    /// New tokens of a rollout, all tokens of an update or step.
+    pub tokens_per_s: f64,
+    /// The same by processor time.
+    pub tokens_per_cpu_s: f64,
+    /// Operations of products a second, in thousands of millions.
+    pub gflops: f64,
+    /// What this process's products reach on cached matrices, times the threads.
+    pub peak_gflops: f64,
+    /// The former over the latter.
+    pub mfu: f64,
+    /// Most memory the process has held.
+    pub peak_rss_mb: f64,
+}
+
+/// One trainer on a standard shape, with random weights.
+struct Bench {
+    policy: Transformer,
+    prompts: Vec<Vec<u32>>,
+    optimizer: AdamW,
+    workspace: Workspace,
+    flops: u64,
+}
+
+impl Bench {
+    fn new(shape: Shape) -> Self {
+        let config = shape.config();
+        let parameters = Parameters::new(&config, 0);
+        let optimizer = AdamW::new(parameters.layout.len);
+        let token = |prompt: usize, at: usize| ((prompt * 31 + at * 7) % config.vocab_size) as u32;
+        let prompts = (0..PROMPTS).map(|prompt| (0..PROMPT).map(|at| token(prompt, at)).collect()).collect();
+        let policy = Transformer::new(config, parameters);
+        Self { policy, prompts, optimizer, workspace: Workspace::default(), flops: 0 }
+    }
+
+    fn rollout(&mut self) -> Rollout {
+        let requests: Vec<Request<'_>> = (0u64..)
+            .zip(&self.prompts)
+            .map(|(number, prompt)| Request { prompt, samples: GROUP, address: [0, 0, number] })
+            .collect();
+        // No token has this number: every completion is as long as it may be.
+        let limits = Limits { max_new_tokens: NEW_TOKENS, end: u32::MAX, thinking: None };
+        let rollout = roll_out(&self.policy, &requests, &Sampling::PLAIN, &limits, 0);
+        self.flops += rollout.prefill_flops + rollout.decode_flops;
+        rollout
+    }
+
+    fn update(&mut self, rollout: &Rollout) -> candle_core::Result<()> {
+        let tokens: Vec<(Vec<u32>, &[u16])> = rollout
+            .groups
+            .iter()
+            .flat_map(|group| group.completions.iter().map(move |one| (group, one)))
+            .map(|(group, one)| ([&group.prompt[..], &one.tokens[..]].concat(), &one.routes[..]))
+            .collect();
+        let sequences: Vec<Sequence<'_>> = tokens
+            .iter()
+            .map(|(tokens, routes)| Sequence { tokens, first_target: PROMPT, routes: Some(routes) })
+            .collect();
+        let objective = Objective {
+            clip_low: 0.2,
+            clip_high: 0.28,
+            kl_coefficient: 0.0,
+            aggregation: Aggregation::TokenMean,
+        };
+        let size = BatchSize { sequences: sequences.len(), tokens: sequences.len() * NEW_TOKENS };
+        let loss = |range: std::ops::Range<usize>, tape: &Tape| {
+            let lengths = vec![NEW_TOKENS; range.len()];
+            let count = tape.log_probabilities.len();
+            let tensor = |values: Vec<f32>| Tensor::from_vec(values, count, &Device::Cpu);
+            let advantage =
+                |at: usize| if (range.start + at / NEW_TOKENS).is_multiple_of(2) { 1.0 } else { -1.0 };
+            let weights = objective.aggregation.weights(&lengths, size);
+            let tokens = Tokens {
+                advantages: &tensor((0..count).map(advantage).collect())?,
+                weights: &tensor(weights.into_iter().map(|weight| weight as f32).collect())?,
+                old: &tensor(tape.log_probabilities.clone())?,
+                reference: None,
+            };
+            let (gradient, measured) = objective.gradient(&tape.log_probabilities, &tokens)?;
+            Ok((Some(gradient), measured))
+        };
+        let pass = self.workspace.run(&self.policy, &sequences, 1.0, 0.0, loss)?;
+        self.flops += pass.forward_flops + pass.backward_flops;
+        let settings =
+            optim::Settings { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.0, max_grad_norm: 1.0 };
+        let gradient = self.workspace.gradient();
+        let norm = optim::norm(gradient);
+        let Parameters { layout, values, .. } = &mut self.policy.parameters;
+        self.optimizer.update(layout, values, gradient, norm, 1e-4, &settings);
+        self.policy.repack();
+        Ok(())
+    }
+}
+
+/// Times `part` on `shape` with the threads of the pool that it is called in.
+///
+/// # Errors
+/// When candle fails.
+pub fn time(part: Part, shape: Shape, repeats: usize) -> candle_core::Result<Timing> {
+    let mut bench = Bench::new(shape);
+    let rollout = bench.rollout();
+    let mut elapsed: Vec<Elapsed> = Vec::new();
+    for repeat in 0..=repeats {
+        bench.flops = 0;
+        let started = Moment::now();
+        match part {
+            Part::Rollout => drop(bench.rollout()),
+            Part::Update => bench.update(&rollout)?,
+            Part::Step => {
+                let rollout = bench.rollout();
+                bench.update(&rollout)?;
+            }
+        }
+        if repeat > 0 {
+            elapsed.push(started.elapsed());
+        }
+    }
+    let median = |number: fn(&Elapsed) -> f64| {
+        let mut numbers: Vec<f64> = elapsed.iter().map(number).collect();
+        numbers.sort_by(f64::total_cmp);
+        numbers[numbers.len() / 2]
+    };
+    let (wall_s, cpu_s) = (median(|one| one.wall_s), median(|one| one.cpu_s));
+    let sequences = PROMPTS * GROUP;
+    let tokens = match part {
+        Part::Rollout => sequences * NEW_TOKENS,
+        Part::Update | Part::Step => sequences * (PROMPT + NEW_TOKENS),
+    };
+    let threads = rayon::current_num_threads();
+    let peak_gflops = measured_peak() * threads as f64 / 1e9;
+    let gflops = bench.flops as f64 / wall_s / 1e9;
+    Ok(Timing {
+        shape: shape.name(),
+        precision: "float32",
+        threads,
+        repeats,
+        wall_s,
+        wall_s_min: elapsed.iter().map(|one| one.wall_s).fold(f64::INFINITY, f64::min),
+        cpu_s,
+        tokens_per_s: tokens as f64 / wall_s,
+        tokens_per_cpu_s: tokens as f64 / cpu_s,
+        gflops,
+        peak_gflops,
+        mfu: gflops / peak_gflops,
+        peak_rss_mb: usage().1 as f64 / 1e6,
+    })
+}
