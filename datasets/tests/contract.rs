@@ -14,12 +14,12 @@ use thinkling_datasets::{Dataset, Domain, Problem, Solution, SolutionKind, Split
 use thinkling_verifiers::{Item, Outcome, Verdict, answer};
 
 /// Domains whose questions have several right answers: another item's answer may be right by luck.
-const SEVERAL_ANSWERS: &[&str] = &["countdown", "program_synthesis", "puzzle24"];
+const SEVERAL_ANSWERS: &[&str] = &["countdown", "maze", "n_queens", "program_synthesis", "puzzle24"];
 
 const SPLITS: [Split; 2] = [Split::Train, Split::Test];
 
 fn task_count() -> u64 {
-    let default = if cfg!(debug_assertions) { 400 } else { 10_000 };
+    let default = 100;
     std::env::var("THINKLING_CONTRACT_TASKS").map_or(default, |count| count.parse().unwrap())
 }
 
@@ -187,7 +187,7 @@ fn an_address_gives_the_same_task_for_ever_and_tasks_survive_json() {
             let index = task.id.rsplit('/').next().unwrap().parse().unwrap();
             let dataset = Dataset::new(row, &*again, task.level, 5).unwrap();
             assert_eq!(*task, dataset.task(task.split, index).unwrap());
-            assert_eq!(Split::of(&task.problem.prompt), task.split, "{}", task.id);
+            assert_eq!(again.split(&task.problem), task.split, "{}", task.id);
             let line = serde_json::to_string(task).unwrap();
             assert_eq!(*task, serde_json::from_str::<Task>(&line).unwrap());
         });
