@@ -1,4 +1,5 @@
 //! The first promise again: a run that is killed at any moment and resumed ends as if nothing had happened.
+#![allow(clippy::disallowed_methods, reason = "a kill comes at a time")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -252,6 +253,25 @@ fn what_a_crash_left_half_removed_or_half_written_is_passed_over() {
         .unwrap();
     let again = bench.trained("run", &["--resume"]);
     assert_eq!((again.read("metrics.jsonl"), again.checkpoints()), (metrics, checkpoints));
+}
+
+#[test]
+fn a_resume_starts_a_run_that_is_not_there() {
+    let bench = Bench::new(TINY);
+    let started = bench.trained("started", &["--resume"]);
+    started.assert_same_as(&bench.trained("whole", &[]), "eval-1");
+}
+
+#[test]
+fn a_run_whose_budget_was_spent_goes_on_with_a_larger_one() {
+    let bench = Bench::new(TINY);
+    let whole = bench.trained("whole", &[]);
+    bench.train("run", &["--set", "budget.tokens=3000"]).expect(0);
+    let folder = Folder(bench.path("run"));
+    assert_eq!(folder.json("summary.json")["status"], "budget");
+    let resumed = bench.trained("run", &["--resume"]);
+    assert_no_gap_and_no_repeat(&resumed);
+    resumed.assert_same_as(&whole, "eval-1");
 }
 
 #[test]
