@@ -104,15 +104,17 @@ fn redone(folder: &Folder) -> Value {
 #[test]
 fn killed_at_any_moment_a_run_ends_as_if_it_had_not_been() {
     let bench = Bench::new(TINY);
+    let started = Instant::now();
     let whole = bench.trained("whole", &EVERY_STEP);
+    let micros = started.elapsed().as_micros() as u64;
     assert_no_gap_and_no_repeat(&whole);
     assert_eq!(redone(&whole), Value::Null);
     let mut random = Random(20_260);
     for round in 0..3 {
         let out = format!("killed-{round}");
-        // Longer from time to time, so that a busy machine gets on as well.
+        // In parts of what a whole run takes here; longer from time to time, so that a busy machine gets on as well.
         let kills = kill_until_done(&bench, &out, &EVERY_STEP, |attempt| {
-            Duration::from_micros(20_000 + random.below(250_000) + 10_000 * u64::from(attempt))
+            Duration::from_micros(micros / 40 + random.below(micros / 4) + micros / 50 * u64::from(attempt))
         });
         assert!(kills >= 2, "killed only {kills} times: shorten the pauses");
         let killed = Folder(bench.path(&out));

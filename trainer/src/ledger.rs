@@ -117,6 +117,9 @@ impl Account {
             "cpu_s": by_kind(&|spent| json!(spent.cpu_s)),
             "tokens": by_kind(&|spent| json!(spent.tokens)),
             "core_hours": total.cpu_s / 3600.0,
+            "device_hours": 0.0,
+            // No meter is read yet, and what is not known is not 0.
+            "energy_j": null,
             "cost_usd": cost,
             "usd_per_core_hour": prices.usd_per_core_hour,
             "tokens_trained": self.tokens_trained,
