@@ -86,8 +86,7 @@ impl Spec {
 impl LinearEquations {
     fn sides(&self, stream: &mut Stream, level: u32) -> Spec {
         let size = 5 * i64::from(level);
-        let factor =
-            |stream: &mut Stream| stream.between(1, size) * if stream.chance(0.3) { -1 } else { 1 };
+        let factor = |stream: &mut Stream| stream.between(1, size) * if stream.chance(0.3) { -1 } else { 1 };
         let a = factor(stream);
         let mut c = 0;
         while level > 1 && (c == 0 || c == a) {

@@ -55,7 +55,7 @@ fn factors(mut number: u64) -> Vec<u64> {
     let mut factors = Vec::new();
     let mut divisor = 2;
     while divisor <= number / divisor {
-        while number % divisor == 0 {
+        while number.is_multiple_of(divisor) {
             factors.push(divisor);
             number /= divisor;
         }
@@ -70,7 +70,7 @@ fn factors(mut number: u64) -> Vec<u64> {
 /// Whether a number is prime (Miller and Rabin's test, with bases that leave no doubt below 2^64).
 fn is_prime(number: u64) -> bool {
     const BASES: [u64; 12] = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37];
-    if number < 2 || BASES.iter().any(|base| number % base == 0) {
+    if number < 2 || BASES.iter().any(|base| number.is_multiple_of(*base)) {
         return BASES.contains(&number);
     }
     let times = |a: u64, b: u64| (u128::from(a) * u128::from(b) % u128::from(number)) as u64;
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn primes_are_told_from_pseudoprimes() {
-        let sieve = |number: u64| number > 1 && (2..number).all(|divisor| number % divisor != 0);
+        let sieve = |number: u64| number > 1 && (2..number).all(|divisor| !number.is_multiple_of(divisor));
         assert!((0..2000).all(|number| is_prime(number) == sieve(number)));
         for (number, truth) in [
             (2_147_483_647, true),
