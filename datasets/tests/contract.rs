@@ -361,6 +361,24 @@ fn hostile_texts_end_quickly_with_a_verdict() {
     }
 }
 
+/// TinyZero pays 0.1 for any answer; hostile ones earn no more than that.
+#[test]
+fn tinyzero_scoring_is_no_softer_on_hostile_texts() {
+    let row = DOMAINS.iter().find(|row| row.name == "countdown").unwrap();
+    let domain = (row.build)(&json!({ "scoring": "tinyzero" })).unwrap();
+    let task = Dataset::new(row, &*domain, 3, 0).unwrap().task(Split::Train, 0).unwrap();
+    assert!(judge_answer(&*domain, &task.problem, &task.problem.answer).is_correct());
+    for (name, text) in hostile_texts() {
+        for completion in
+            [text.clone(), format!("<answer>{text}</answer>"), format!("Assistant:{text}\n<answer>{text}")]
+        {
+            let verdict = judge(&*domain, &task.problem, &completion);
+            assert!(verdict.score == 0.0 || verdict.score == 0.1, "{name}: {}", verdict.score);
+            assert_ne!(verdict.outcome, Outcome::Error, "{name}");
+        }
+    }
+}
+
 #[test]
 fn a_broken_item_is_an_error_and_never_a_panic() {
     let specs =
