@@ -27,15 +27,38 @@ fn default_domain(row: &Row) -> Box<dyn Domain> {
     (row.build)(&Value::Null).unwrap()
 }
 
-/// Visits `count` tasks of a domain with the one after each, spread over its levels and both splits.
+/// Settings that are tried beside the defaults.
+fn variants(name: &str) -> Vec<Value> {
+    match name {
+        "base_conversion" => vec![json!({ "bases": [7, 2, 16] })],
+        "basic_arithmetic" => vec![json!({ "max_number": 99, "max_value": 9999 })],
+        "chain_sum" => vec![json!({ "digits": 1 }), json!({ "digits": 9 })],
+        "countdown" => vec![
+            json!({ "operations": "+-*", "max_value": 98, "gives_up": 0.25, "unary_minus": false }),
+            json!({ "operations": "-/", "max_number": 9, "max_value": 9, "max_attempts": 3 }),
+        ],
+        "fraction_arithmetic" => vec![json!({ "lowest_terms": true })],
+        "linear_equations" => vec![json!({ "fractions": true })],
+        "modular_arithmetic" => vec![json!({ "operations": "^" })],
+        "number_sorting" => vec![json!({ "max_number": 9 })],
+        "prime_factorization" => vec![json!({ "max_prime": 97 })],
+        "program_output" => vec![json!({ "loops": 0.5, "conditions": 0.5 })],
+        "word_problems" => vec![json!({ "distraction": 1.0, "max_value": 9999 })],
+        "word_sorting" => vec![json!({ "min_letters": 2, "max_letters": 2 })],
+        _ => Vec::new(),
+    }
+}
+
+/// Visits `count` tasks of a domain with the one after each, spread over its settings, its levels and both splits.
 fn for_tasks(row: &'static Row, count: u64, mut visit: impl FnMut(&dyn Domain, &Task, &Task)) {
-    let domain = default_domain(row);
-    let levels = domain.levels();
-    let places = (levels.clone().count() * SPLITS.len()) as u64;
-    let each = count.div_ceil(places).max(1);
-    for level in levels {
-        let dataset = Dataset::new(row, &*domain, level, 5).unwrap();
-        for split in SPLITS {
+    let all_settings: Vec<Value> = [Value::Null].into_iter().chain(variants(row.name)).collect();
+    for settings in &all_settings {
+        let domain = (row.build)(settings).unwrap();
+        let levels = domain.levels();
+        let places = (all_settings.len() * levels.clone().count() * SPLITS.len()) as u64;
+        let each = count.div_ceil(places).max(1);
+        for (level, split) in levels.flat_map(|level| SPLITS.map(|split| (level, split))) {
+            let dataset = Dataset::new(row, &*domain, level, 5).unwrap();
             let mut task = dataset.task(split, 0).unwrap();
             for index in 1..=each {
                 let next = dataset.task(split, index).unwrap();
@@ -126,9 +149,9 @@ fn a_right_answer_is_right_alone_and_after_thinking() {
 #[test]
 fn worked_solutions_are_right_and_written_in_the_alphabet() {
     for row in DOMAINS {
-        let alphabet = default_domain(row).alphabet();
         for_tasks(row, task_count(), |domain, task, _| {
             let problem = &task.problem;
+            let alphabet = domain.alphabet();
             assert_covered(&alphabet, &task.id, &problem.prompt);
             assert_covered(&alphabet, &task.id, &problem.answer);
             for kind in SolutionKind::ALL {
@@ -182,10 +205,9 @@ fn worked_solutions_show_what_they_say() {
 #[test]
 fn an_address_gives_the_same_task_for_ever_and_tasks_survive_json() {
     for row in DOMAINS {
-        let again = default_domain(row);
-        for_tasks(row, task_count() / 4, |_, task, _| {
+        for_tasks(row, task_count() / 4, |domain, task, _| {
             let index = task.id.rsplit('/').next().unwrap().parse().unwrap();
-            let dataset = Dataset::new(row, &*again, task.level, 5).unwrap();
+            let dataset = Dataset::new(row, domain, task.level, 5).unwrap();
             assert_eq!(*task, dataset.task(task.split, index).unwrap());
             assert_eq!(again.split(&task.problem), task.split, "{}", task.id);
             let line = serde_json::to_string(task).unwrap();
@@ -335,6 +357,24 @@ fn hostile_texts_end_quickly_with_a_verdict() {
                 let took = start.elapsed();
                 assert!(took < 4 * limit, "{}: behaviours of {name} took {took:?}", task.id);
             }
+        }
+    }
+}
+
+/// TinyZero pays 0.1 for any answer; hostile ones earn no more than that.
+#[test]
+fn tinyzero_scoring_is_no_softer_on_hostile_texts() {
+    let row = DOMAINS.iter().find(|row| row.name == "countdown").unwrap();
+    let domain = (row.build)(&json!({ "scoring": "tinyzero" })).unwrap();
+    let task = Dataset::new(row, &*domain, 3, 0).unwrap().task(Split::Train, 0).unwrap();
+    assert!(judge_answer(&*domain, &task.problem, &task.problem.answer).is_correct());
+    for (name, text) in hostile_texts() {
+        for completion in
+            [text.clone(), format!("<answer>{text}</answer>"), format!("Assistant:{text}\n<answer>{text}")]
+        {
+            let verdict = judge(&*domain, &task.problem, &completion);
+            assert!(verdict.score == 0.0 || verdict.score == 0.1, "{name}: {}", verdict.score);
+            assert_ne!(verdict.outcome, Outcome::Error, "{name}");
         }
     }
 }

@@ -155,7 +155,7 @@ impl Countdown {
             Some(Check::Right) => Verdict::correct(found, "right"),
             Some(Check::Wrong(reason) | Check::Unreadable(reason)) => Verdict::partial(0.1, found, reason),
             Some(Check::Broken(reason)) => Verdict::error(reason),
-            None => Verdict::partial(0.1, "", "not an expression"),
+            None => Verdict::partial(0.1, found, "not an expression"),
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 use thinkling_verifiers::{Item, Verdict};
 
-use super::{Row, build_checked, characters};
+use super::{Row, build, characters};
 use crate::judging::{Check, judge};
 use crate::rational::{Rational, gcd};
 use crate::seed::Stream;
@@ -18,7 +18,7 @@ pub const ROW: Row = Row {
     name: "fraction_arithmetic",
     about: "the sum, difference, product or quotient of two fractions; level = size of their parts",
     answers: "fraction",
-    build: |value| build_checked::<FractionArithmetic>("fraction_arithmetic", value, |_| Ok(())),
+    build: |value| build::<FractionArithmetic>("fraction_arithmetic", value),
 };
 
 /// The domain.

@@ -116,6 +116,13 @@ fn operand(text: &str, values: &Values) -> Option<i64> {
     }
 }
 
+/// Two variables that differ.
+fn two_variables(stream: &mut Stream) -> [char; 2] {
+    let mut variables = VARIABLES;
+    stream.shuffle(&mut variables);
+    [variables[0], variables[1]]
+}
+
 impl ProgramOutput {
     fn check(&self) -> Result<(), String> {
         let are_shares = self.loops >= 0.0 && self.conditions >= 0.0 && self.loops + self.conditions <= 1.0;
@@ -130,16 +137,17 @@ impl ProgramOutput {
 
     /// A random statement and the variable that it changes.
     fn statement(&self, stream: &mut Stream) -> (String, char) {
-        let variable = |stream: &mut Stream| *stream.pick(&VARIABLES);
-        let target = variable(stream);
-        let right =
-            if stream.chance(0.5) { variable(stream).to_string() } else { stream.between(1, 9).to_string() };
-        let assignment = format!("{target}={}{}{right}", variable(stream), stream.pick(&['+', '-', '*']));
+        let target = *stream.pick(&VARIABLES);
+        let [left, right] = two_variables(stream);
+        let operation = *stream.pick(&['+', '-', '*']);
+        let right = if stream.chance(0.5) { right.to_string() } else { stream.between(1, 9).to_string() };
+        let assignment = format!("{target}={left}{operation}{right}");
         let kind = stream.unit();
         let statement = if kind < self.loops {
             format!("repeat {}:{assignment}", stream.between(2, 4))
         } else if kind < self.loops + self.conditions {
-            format!("if {}{}{}:{assignment}", variable(stream), stream.pick(&['<', '>']), variable(stream))
+            let [left, right] = two_variables(stream);
+            format!("if {left}{}{right}:{assignment}", stream.pick(&['<', '>']))
         } else {
             assignment
         };

@@ -210,6 +210,7 @@ impl WordProblems {
         let mut value = story.stream.between(2, 20);
         let mut spec = Spec { start: value, steps: Vec::new() };
         let mut sentences = Vec::new();
+        let mut asks_already = false;
         let starts_at_once = story.stream.chance(0.5);
         let ends_with_operation = story.stream.chance(0.4);
         for at in 0..level {
@@ -227,17 +228,19 @@ impl WordProblems {
             let found = found.or_else(|| story.step(value, &Place::Middle, self.max_value));
             let Some((operation, number, telling)) = found else { break };
             sentences.push(story.tell(telling.sentences, value, number));
-            if at == 0 && story.stream.chance(self.distraction) {
-                let number = story.stream.between(2, 20);
-                sentences.push(story.tell(DISTRACTIONS, 0, number));
-            }
             value = apply(value, operation, number).unwrap_or(value);
             spec.steps.push((operation, number));
-            if is_last && telling.place == Place::End {
-                return (sentences, spec);
-            }
+            asks_already = telling.place == Place::End;
         }
-        sentences.push(story.tell(QUESTIONS, 0, 0));
+        if !asks_already {
+            sentences.push(story.tell(QUESTIONS, 0, 0));
+        }
+        // Before the end, which names what is counted: elsewhere "more" could mean the wrong things.
+        if story.stream.chance(self.distraction) {
+            let number = story.stream.between(2, 20);
+            let distraction = story.tell(DISTRACTIONS, 0, number);
+            sentences.insert(sentences.len() - 1, distraction);
+        }
         (sentences, spec)
     }
 }
