@@ -18,6 +18,7 @@ const SEVERAL_ANSWERS: &[&str] = &["countdown", "maze", "n_queens", "program_syn
 
 const SPLITS: [Split; 2] = [Split::Train, Split::Test];
 
+/// Tasks a domain; `THINKLING_CONTRACT_TASKS=10000` for the long way round.
 fn task_count() -> u64 {
     let default = 100;
     std::env::var("THINKLING_CONTRACT_TASKS").map_or(default, |count| count.parse().unwrap())
@@ -209,7 +210,7 @@ fn an_address_gives_the_same_task_for_ever_and_tasks_survive_json() {
             let index = task.id.rsplit('/').next().unwrap().parse().unwrap();
             let dataset = Dataset::new(row, domain, task.level, 5).unwrap();
             assert_eq!(*task, dataset.task(task.split, index).unwrap());
-            assert_eq!(again.split(&task.problem), task.split, "{}", task.id);
+            assert_eq!(domain.split(&task.problem), task.split, "{}", task.id);
             let line = serde_json::to_string(task).unwrap();
             assert_eq!(*task, serde_json::from_str::<Task>(&line).unwrap());
         });
