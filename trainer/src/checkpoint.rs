@@ -20,7 +20,7 @@ const UNFINISHED: &str = ".unfinished-";
 #[non_exhaustive]
 pub enum CheckpointError {
     /// The file system refused.
-    #[error("{action} {path}: {source}")]
+    #[error("{action} {path}")]
     Io {
         /// What was tried.
         action: &'static str,

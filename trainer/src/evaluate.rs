@@ -94,7 +94,8 @@ impl Mean {
         let value = values.iter().sum::<f64>() / count;
         let variance = values.iter().map(|x| (x - value).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
         let reach = Z * (variance / count).sqrt();
-        Self { value, low: value - reach, high: value + reach }
+        // What is counted is never below 0.
+        Self { value, low: (value - reach).max(0.0), high: value + reach }
     }
 }
 
@@ -105,8 +106,10 @@ pub struct Measures {
     pub task: String,
     /// Its level.
     pub level: u32,
-    /// Questions.
+    /// Questions that were asked.
     pub count: u64,
+    /// Those of them that differ.
+    pub distinct: u64,
     /// Completions a question.
     pub samples: usize,
     /// Share of right answers: pass@1.
@@ -294,12 +297,17 @@ impl Answers {
     pub fn measures(&self, task: &plan::Task, tokenizer: &Tokenizer) -> Measures {
         let samples = self.judged.first().map_or(0, Vec::len);
         let draws = samples * self.judged.len();
+        // A level with few questions repeats them: what was asked twice is one question with more samples.
+        let mut distinct: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (at, task) in self.tasks.iter().enumerate() {
+            distinct.entry(&task.problem.prompt).or_default().push(at);
+        }
         let per_question = |number: &dyn Fn(usize, usize) -> f64| -> Vec<f64> {
-            (0..self.judged.len())
-                .map(|question| {
-                    (0..samples).map(|sample| number(question, sample)).sum::<f64>() / samples as f64
-                })
-                .collect()
+            let mean = |asked: &Vec<usize>| {
+                let all = asked.iter().flat_map(|at| (0..samples).map(move |sample| (*at, sample)));
+                all.map(|(at, sample)| number(at, sample)).sum::<f64>() / (asked.len() * samples) as f64
+            };
+            distinct.values().map(mean).collect()
         };
         let share = |is_so: &dyn Fn(&Judged) -> bool| {
             let means = per_question(&|question, sample| f64::from(is_so(&self.judged[question][sample])));
@@ -324,6 +332,7 @@ impl Answers {
             task: task.row.name.to_owned(),
             level: task.level,
             count: self.judged.len() as u64,
+            distinct: distinct.len() as u64,
             samples,
             accuracy: share(&Judged::is_correct),
             pass_at_k: std::iter::successors(Some(1), |k| Some(k * 2))

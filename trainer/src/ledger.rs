@@ -28,7 +28,7 @@ pub enum Work {
     Backward,
     /// Applying gradients.
     Optimizer,
-    /// Posing questions, judging answers.
+    /// Posing questions, writing documents, judging answers.
     Verifier,
     /// Measuring on held-out questions.
     Eval,
@@ -174,7 +174,13 @@ impl Ledger {
     /// Books as redone what `later`, the books at the moment a run was killed, has beyond these.
     pub fn charge_lost(&mut self, later: &Ledger) {
         for (stage, account) in &later.stages {
-            let (kept, lost) = (self.account(stage).total(), account.total());
+            // A checkpoint's own cost is booked once it is written, so it is never in it.
+            let without_checkpoints = |account: &Account| {
+                let work = account.work.iter().filter(|(work, _)| **work != Work::Checkpoint);
+                Account { work: work.map(|(work, spent)| (*work, *spent)).collect(), ..Account::default() }
+                    .total()
+            };
+            let (kept, lost) = (without_checkpoints(self.account(stage)), without_checkpoints(account));
             let spent = Spent {
                 flops: lost.flops - kept.flops,
                 wall_s: lost.wall_s - kept.wall_s,

@@ -13,6 +13,9 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     every_s: f64,
     last: Option<Moment>,
+    stage: String,
+    /// A line that was not due: said before the next note, so that the last step of a stage is never lost.
+    pending: Option<String>,
 }
 
 impl Progress {
@@ -25,7 +28,7 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(250));
             bar
         });
-        Self { bar, every_s, last: None }
+        Self { bar, every_s, last: None, stage: String::new(), pending: None }
     }
 
     /// Shows step `step` of `steps`; the last one always.
@@ -38,15 +41,26 @@ impl Progress {
             bar.set_message(text.join("  "));
             return;
         }
-        let is_due = self.last.is_none_or(|last| last.elapsed().wall_s >= self.every_s);
-        if is_due || step == steps {
+        let is_new = self.stage != stage;
+        let is_due = is_new || self.last.is_none_or(|last| last.elapsed().wall_s >= self.every_s);
+        // The climb of a short stage takes less than the usual pause.
+        let is_tenth = step.is_multiple_of((steps / 10).max(1));
+        let line = format!("{stage} {step}/{steps}  {}", text.join("  "));
+        self.pending = None;
+        if is_due || is_tenth || step == steps {
+            stage.clone_into(&mut self.stage);
             self.last = Some(Moment::now());
-            eprintln!("{stage} {step}/{steps}  {}", text.join("  "));
+            eprintln!("{line}");
+        } else {
+            self.pending = Some(line);
         }
     }
 
     /// Says something that stays on the screen.
-    pub fn note(&self, text: &str) {
+    pub fn note(&mut self, text: &str) {
+        if let Some(line) = self.pending.take() {
+            eprintln!("{line}");
+        }
         match &self.bar {
             Some(bar) => bar.suspend(|| eprintln!("{text}")),
             None => eprintln!("{text}"),

@@ -40,6 +40,11 @@ pub struct Judged {
 }
 
 impl Judged {
+    /// Whether the item could not be judged.
+    pub fn is_error(&self) -> bool {
+        self.verdict.outcome == Outcome::Error
+    }
+
     /// Whether it is right and ended by itself.
     pub fn is_correct(&self) -> bool {
         self.verdict.is_correct()
@@ -89,6 +94,8 @@ impl Rule {
             return Some(f64::from(stream.chance(0.5)));
         }
         let earned = |term: &Reward| match term.term {
+            // Who answers nothing earns nothing, here too.
+            RewardTerm::Correct if judged.verdict.outcome == Outcome::Malformed => 0.0,
             RewardTerm::Correct if self.control == Control::InvertedReward => 1.0 - judged.verdict.score,
             RewardTerm::Correct => judged.verdict.score,
             RewardTerm::Format => f64::from(judged.is_well_formed),

@@ -89,6 +89,28 @@ pub enum TrainError {
         /// Candle's error.
         source: candle_core::Error,
     },
+    /// Most of a batch could not be judged.
+    #[error("stage {stage}, step {step}: {:.0} % of the completions could not be judged: {reason}", 100.0 * share)]
+    Verifier {
+        /// The stage.
+        stage: String,
+        /// Its step.
+        step: u64,
+        /// The share of completions.
+        share: f64,
+        /// What the verifier says of the first.
+        reason: String,
+    },
+    /// Decoder and training forward disagree: a fault of the program.
+    #[error("stage {stage}, step {step}: decoder and update differ by {gap} in a log-probability")]
+    RolloutGap {
+        /// The stage.
+        stage: String,
+        /// Its step.
+        step: u64,
+        /// The greatest distance.
+        gap: f64,
+    },
     /// The first promise of the trainer was broken: a fault of the program.
     #[error(
         "stage {stage}, step {step}: the importance ratio on fresh rollouts lies in [{low}, {high}], not at 1"

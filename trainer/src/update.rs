@@ -146,7 +146,8 @@ impl<S> Pass<S> {
     }
 }
 
-fn add_loads(sum: &mut Vec<Vec<u64>>, loads: &[Vec<u64>]) {
+/// Adds `loads` to `sum`, which may be empty.
+pub fn add_loads(sum: &mut Vec<Vec<u64>>, loads: &[Vec<u64>]) {
     if sum.is_empty() {
         *sum = loads.to_vec();
         return;

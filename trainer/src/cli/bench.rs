@@ -33,8 +33,8 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value = "m")]
     shape: ShapeName,
     /// Threads to compute with [default: all cores].
-    #[arg(long)]
-    threads: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    threads: Option<u16>,
     /// Timed repeats, after one that is not counted.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     repeats: u64,

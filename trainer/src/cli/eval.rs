@@ -39,8 +39,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     max_new_tokens: Option<usize>,
     /// Threads to compute with [default: all cores].
-    #[arg(long)]
-    threads: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    threads: Option<u16>,
     /// One JSON object a task and level.
     #[arg(long)]
     json: bool,
@@ -75,9 +75,9 @@ fn thinking(text: &str) -> Result<Thinking, String> {
 }
 
 /// Sets the number of threads that everything computes with.
-pub(super) fn use_threads(threads: Option<usize>) -> anyhow::Result<()> {
+pub(super) fn use_threads(threads: Option<u16>) -> anyhow::Result<()> {
     if let Some(threads) = threads {
-        rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build_global()?;
+        rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build_global()?;
     }
     Ok(())
 }
@@ -85,6 +85,7 @@ pub(super) fn use_threads(threads: Option<usize>) -> anyhow::Result<()> {
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     use_threads(arguments.threads)?;
     let model = Model::load(&arguments.model)?;
+    let mut asked = Vec::new();
     for name in &arguments.task {
         let (low, high) = match (arguments.level, model.trained_level(name)) {
             (Some(levels), _) => levels,
@@ -98,23 +99,26 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         for level in low..=high {
             let task = model.task(name, level)?;
             let room = model.room(&task, arguments.seed, arguments.count)?;
-            let questions = Questions {
-                count: arguments.count,
-                samples: arguments.samples as usize,
-                seed: arguments.seed,
-                sampling: Sampling { temperature: arguments.temperature, ..Sampling::PLAIN },
-                max_new_tokens: arguments.max_new_tokens.map_or(room, |limit| limit.clamp(1, room)),
-                thinking: arguments.think,
-            };
-            let answers = ask(&model.policy, &model.tokenizer, &task, &questions)?;
-            let mut row = answers.measures(&task, &model.tokenizer).flat();
-            row.insert("temperature".to_owned(), json!(arguments.temperature));
-            row.insert("max_new_tokens".to_owned(), json!(questions.max_new_tokens));
-            if arguments.json {
-                print_line(Value::Object(row))?;
-            } else {
-                print_line(describe(&row))?;
-            }
+            asked.push((task, room));
+        }
+    }
+    for (task, room) in asked {
+        let questions = Questions {
+            count: arguments.count,
+            samples: arguments.samples as usize,
+            seed: arguments.seed,
+            sampling: Sampling { temperature: arguments.temperature, ..Sampling::PLAIN },
+            max_new_tokens: arguments.max_new_tokens.map_or(room, |limit| limit.clamp(1, room)),
+            thinking: arguments.think,
+        };
+        let answers = ask(&model.policy, &model.tokenizer, &task, &questions)?;
+        let mut row = answers.measures(&task, &model.tokenizer).flat();
+        row.insert("temperature".to_owned(), json!(arguments.temperature));
+        row.insert("max_new_tokens".to_owned(), json!(questions.max_new_tokens));
+        if arguments.json {
+            print_line(Value::Object(row))?;
+        } else {
+            print_line(describe(&row))?;
         }
     }
     Ok(DONE)

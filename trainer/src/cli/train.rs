@@ -35,7 +35,13 @@ pub(super) struct Arguments {
 
 /// Reads a recipe with its overrides; every mistake is one of the command line's.
 pub(super) fn load(recipe: &std::path::Path, overrides: &[String]) -> Result<Plan, Failure> {
-    plan::load(recipe, overrides).map_err(Failure::usage)
+    let plan = plan::load(recipe, overrides).map_err(Failure::usage)?;
+    match plan.device {
+        Device::Cuda(_) => {
+            Err(Failure::usage(anyhow::anyhow!("this build has no CUDA: use device = \"cpu\"")))
+        }
+        Device::Auto | Device::Cpu => Ok(plan),
+    }
 }
 
 /// A folder that may not be used is the command line's mistake; a damaged or unwritable one is not.
@@ -51,9 +57,6 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     overrides.extend(arguments.threads.map(|threads| format!("threads={threads}")));
     overrides.extend(arguments.device.map(|device| format!("device={device}")));
     let plan = load(&arguments.recipe, &overrides)?;
-    if let Device::Cuda(_) = plan.device {
-        return Err(Failure::usage(anyhow::anyhow!("this build has no CUDA: use --device cpu")));
-    }
     let threads = plan.threads;
     let interrupt = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {

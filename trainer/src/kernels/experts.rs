@@ -6,6 +6,9 @@ use super::exponential::sigmoid;
 use super::matmul::{Packed, add_outer};
 use super::swiglu;
 
+/// Keeps the sum of gates that have all underflowed from being 0, as DeepSeek-V3's code does.
+const TINY: f32 = 1e-20;
+
 /// The routing rule of a layer.
 ///
 /// Source: DeepSeek-V3 §2.1.2: sigmoid affinities, the best of affinity + bias are chosen, gates come from the
@@ -62,7 +65,7 @@ impl Rule {
                 *gate = row[usize::from(*choice)];
                 sum += *gate;
             }
-            let factor = if self.normalise { self.scale / sum } else { self.scale };
+            let factor = if self.normalise { self.scale / (sum + TINY) } else { self.scale };
             for gate in gates {
                 *gate *= factor;
             }
@@ -80,7 +83,7 @@ impl Rule {
         let rows = affinities.chunks_exact(self.experts).zip(choices.chunks_exact(self.chosen));
         let gradients = dgates.chunks_exact(self.chosen).zip(daffinities.chunks_exact_mut(self.experts));
         for ((row, choices), (dgates, daffinities)) in rows.zip(gradients) {
-            let (mut sum, mut along) = (0.0, 0.0);
+            let (mut sum, mut along) = (TINY, 0.0);
             for (choice, dgate) in choices.iter().zip(dgates) {
                 sum += row[usize::from(*choice)];
                 along += row[usize::from(*choice)] * dgate;

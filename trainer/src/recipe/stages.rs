@@ -385,7 +385,7 @@ pub struct Grpo {
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub max_grad_norm: f64,
     /// Temperature of sampling.
-    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    #[schemars(range(min = 0.001))]
     pub temperature: f64,
     /// Samples among so many likeliest tokens; 0: among all.
     pub top_k: usize,
@@ -528,7 +528,7 @@ pub struct Eval {
     #[schemars(range(min = 1, max = 1000000))]
     pub samples: usize,
     /// Temperature of sampling.
-    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    #[schemars(range(min = 0.001))]
     pub temperature: f64,
 }
 

@@ -20,16 +20,23 @@ use crate::rollout::sampling::Sampling;
 use crate::rollout::{Limits, Request, roll_out};
 use crate::score::{Judged, Rule, ScoredGroup};
 use crate::session::{Best, Learner, Session, Snapshot, Status, TrainError};
-use crate::update::{Pass, load_max_over_mean};
+use crate::update::{Pass, add_loads, load_max_over_mean};
 
 /// Steps that the best mean reward is taken over where the recipe has no early stop.
 const WINDOW: usize = 5;
+
+/// The decoder and the training forward sum in another order; a greater distance is a fault of one of them.
+const MAX_ROLLOUT_GAP: f64 = 1e-2;
+/// A batch of which a greater share could not be judged ends the run.
+const MAX_ERROR_SHARE: f64 = 0.5;
 
 /// A completion as an update sees it.
 struct Sample<'a> {
     tokens: Vec<u32>,
     prompt_length: usize,
     routes: Option<&'a [u16]>,
+    /// Log-probabilities of the completion's tokens as the decoder saw them.
+    sampled: &'a [f32],
     advantage: f64,
     /// Log-probabilities of the completion's tokens under the policy that sampled; `None`: those of this very pass.
     old: Option<Vec<f32>>,
@@ -54,7 +61,10 @@ struct Updated {
     grad_norm: f64,
     learning_rate: f64,
     tokens: u64,
+    updates: u64,
     loads: Vec<Vec<u64>>,
+    /// Greatest distance of a log-probability of the first update from what the decoder saw.
+    rollout_gap: f64,
     is_applied: bool,
 }
 
@@ -156,12 +166,14 @@ fn roll_out_and_score(
         if missing == 0 {
             break;
         }
+        let posing = Moment::now();
         let tasks = questions(session, stage, learner, missing)?;
         let prompts: Vec<Vec<u32>> = tasks
             .iter()
             .map(|task| session.tokenizer.encode(&task.problem.prompt))
             .collect::<Result<_, _>>()
             .map_err(|source| TrainError::Alphabet { task: stage.task.row.name.to_owned(), source })?;
+        session.ledger.charge(&stage.name, Work::Verifier, Spent::new(posing.elapsed(), 0, 0));
         let first = learner.asked - missing as u64;
         let requests: Vec<Request<'_>> = prompts
             .iter()
@@ -191,6 +203,18 @@ fn roll_out_and_score(
         account.correct +=
             scored.iter().flat_map(|group| &group.judged).filter(|one| one.is_correct()).count() as u64;
 
+        let errors = scored.iter().flat_map(|group| &group.judged).filter(|one| one.is_error());
+        let share = errors.count() as f64 / (missing * settings.group_size) as f64;
+        if share > MAX_ERROR_SHARE {
+            let reason = scored.iter().flat_map(|group| &group.judged).find(|one| one.is_error());
+            let reason = reason.map(|one| one.verdict.reason.clone()).unwrap_or_default();
+            return Err(TrainError::Verifier {
+                stage: stage.name.clone(),
+                step: learner.step + 1,
+                share,
+                reason,
+            });
+        }
         if round + 1 < rounds {
             kept.extend(scored.into_iter().filter(|group| !is_flat(&rewards(group))));
         } else {
@@ -243,6 +267,7 @@ fn samples<'a>(settings: &Grpo, group: &'a ScoredGroup, advantages: &[Option<f64
                 tokens: prompt.iter().chain(&completion.tokens).copied().collect(),
                 prompt_length: prompt.len(),
                 routes: settings.replay_routes.then_some(&completion.routes[..]),
+                sampled: &completion.log_probabilities,
                 advantage: (*advantage)?,
                 old: None,
                 reference: None,
@@ -323,8 +348,9 @@ fn one_update(
     let rows: u64 = sequences.iter().map(|sequence| sequence.rows() as u64).sum();
     let balance = session.policy.config.aux_loss_alpha / sequences.len() as f32;
     let loss = |range: std::ops::Range<usize>, tape: &Tape| {
-        let (gradient, measured) = objective_gradient(&objective, size, &minibatch[range], tape)?;
-        Ok((Some(gradient), (measured, sum(&tape.entropies))))
+        let (gradient, measured) = objective_gradient(&objective, size, &minibatch[range.clone()], tape)?;
+        let gap = if is_fresh { rollout_gap(&minibatch[range], tape) } else { 0.0 };
+        Ok((Some(gradient), (measured, sum(&tape.entropies), gap)))
     };
     let temperature = settings.temperature as f32;
     let pass = session
@@ -336,12 +362,17 @@ fn one_update(
     session.ledger.charge(&stage.name, Work::Forward, spent.part(forward_flops, rows));
     session.ledger.charge(&stage.name, Work::Backward, spent.part(backward_flops, 0));
 
-    let measured = parts.iter().fold(Measured::default(), |sum, (part, _)| sum.join(*part));
+    let measured = parts.iter().fold(Measured::default(), |sum, (part, ..)| sum.join(*part));
     let is_one = measured.ratio_min == 1.0 && measured.ratio_max == 1.0;
     if is_fresh && !is_one && measured.loss.is_finite() {
         let (low, high) = (measured.ratio_min, measured.ratio_max);
         return Err(TrainError::RatioNotOne { stage: place.0, step: place.1, low, high });
     }
+    let gap = parts.iter().map(|(.., gap)| *gap).fold(0.0, f64::max);
+    if settings.replay_routes && gap > MAX_ROLLOUT_GAP {
+        return Err(TrainError::RolloutGap { stage: place.0, step: place.1, gap });
+    }
+    updated.rollout_gap = updated.rollout_gap.max(gap);
     let updating = Moment::now();
     let rate = learning_rate(
         settings.learning_rate,
@@ -357,11 +388,12 @@ fn one_update(
     session.ledger.charge(&stage.name, Work::Optimizer, Spent::new(updating.elapsed(), 0, 0));
     session.ledger.account(&stage.name).tokens_trained += size.tokens as u64;
     updated.measured = updated.measured.join(measured);
-    updated.entropy += parts.iter().map(|(_, entropy)| entropy).sum::<f64>();
+    updated.entropy += parts.iter().map(|(_, entropy, _)| entropy).sum::<f64>();
     updated.grad_norm = updated.grad_norm.max(norm);
     updated.learning_rate = rate;
     updated.tokens += size.tokens as u64;
-    updated.loads = expert_loads;
+    updated.updates += 1;
+    add_loads(&mut updated.loads, &expert_loads);
     updated.is_applied &= is_applied;
     Ok(())
 }
@@ -392,6 +424,13 @@ fn objective_gradient(
         reference: reference.as_ref(),
     };
     objective.gradient(&tape.log_probabilities, &tokens)
+}
+
+/// The greatest distance of the tape's log-probabilities from those that the decoder saw.
+fn rollout_gap(samples: &[Sample<'_>], tape: &Tape) -> f64 {
+    let sampled = samples.iter().flat_map(|sample| sample.sampled);
+    let gaps = tape.log_probabilities.iter().zip(sampled).map(|(ours, seen)| f64::from((ours - seen).abs()));
+    gaps.fold(0.0, f64::max)
 }
 
 /// The log-probabilities of each sample of `minibatch` under `policy`, by default the one that learns.
@@ -553,10 +592,7 @@ fn log(
     set("reflection_rate", json!(share(&reflects)));
     set("backtracks", json!(mean(judged.iter().map(|one| f64::from(one.behaviours.backtracks)))));
     set("thinking_share", json!(share(&|one| one.is_thinking)));
-    set(
-        "verifier_errors",
-        json!(judged.iter().filter(|one| one.verdict.outcome == thinkling_verifiers::Outcome::Error).count()),
-    );
+    set("verifier_errors", json!(judged.iter().filter(|one| one.is_error()).count()));
     for (name, value) in [("accuracy_thinking", accuracy_of(true)), ("accuracy_direct", accuracy_of(false))] {
         if let Some(value) = value {
             set(name, json!(value));
@@ -570,7 +606,8 @@ fn log(
         let tokens = updated.tokens as f64;
         set("lr", json!(updated.learning_rate));
         if updated.is_applied {
-            set("loss", json!(updated.measured.loss));
+            set("loss", json!(updated.measured.loss / updated.updates as f64));
+            set("rollout_gap_max", json!(updated.rollout_gap));
             set("grad_norm", json!(updated.grad_norm));
             set("entropy", json!(updated.entropy / tokens));
             set("ratio_max", json!(updated.measured.ratio_max));

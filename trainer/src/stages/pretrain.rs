@@ -27,8 +27,10 @@ pub fn run(session: &mut Session, stage: &Stage, settings: &Pretrain) -> Result<
     let corpus = Corpus::new(task.domain.as_ref(), dataset, shares(&settings.shares), task.level, plan.seed)?;
     let mut learner = session.learner();
     while learner.step < settings.steps {
+        let writing = Moment::now();
         let longest = session.policy.config.max_position_embeddings;
         let documents = batch(&corpus, settings, learner.step, &session.tokenizer, longest, task.row.name)?;
+        session.ledger.charge(&stage.name, Work::Verifier, Spent::new(writing.elapsed(), 0, 0));
         step(session, stage, settings, &mut learner, &documents)?;
         if is_due(learner.step, settings.evaluate_every) && learner.step < settings.steps {
             session.evaluate(stage, learner.step, &settings.evaluation, 1, 1.0)?;
