@@ -297,17 +297,13 @@ impl Answers {
     pub fn measures(&self, task: &plan::Task, tokenizer: &Tokenizer) -> Measures {
         let samples = self.judged.first().map_or(0, Vec::len);
         let draws = samples * self.judged.len();
-        // A level with few questions repeats them: what was asked twice is one question with more samples.
-        let mut distinct: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (at, task) in self.tasks.iter().enumerate() {
-            distinct.entry(&task.problem.prompt).or_default().push(at);
-        }
+        let questions = self.questions();
         let per_question = |number: &dyn Fn(usize, usize) -> f64| -> Vec<f64> {
             let mean = |asked: &Vec<usize>| {
                 let all = asked.iter().flat_map(|at| (0..samples).map(move |sample| (*at, sample)));
                 all.map(|(at, sample)| number(at, sample)).sum::<f64>() / (asked.len() * samples) as f64
             };
-            distinct.values().map(mean).collect()
+            questions.iter().map(mean).collect()
         };
         let share = |is_so: &dyn Fn(&Judged) -> bool| {
             let means = per_question(&|question, sample| f64::from(is_so(&self.judged[question][sample])));
@@ -332,15 +328,18 @@ impl Answers {
             task: task.row.name.to_owned(),
             level: task.level,
             count: self.judged.len() as u64,
-            distinct: distinct.len() as u64,
+            distinct: questions.len() as u64,
             samples,
             accuracy: share(&Judged::is_correct),
             pass_at_k: std::iter::successors(Some(1), |k| Some(k * 2))
                 .take_while(|k| *k <= samples)
-                .map(|k| (k, self.pass_at(k)))
+                .map(|k| (k, self.pass_at(k, &questions)))
                 .collect(),
             maj_at_k: (samples > 1).then(|| {
-                Share::of_means(&self.judged.iter().map(|judged| majority(judged)).collect::<Vec<_>>(), draws)
+                let mean = |asked: &Vec<usize>| {
+                    asked.iter().map(|at| majority(&self.judged[*at])).sum::<f64>() / asked.len() as f64
+                };
+                Share::of_means(&questions.iter().map(mean).collect::<Vec<_>>(), draws)
             }),
             length: tokens(&|tokens| tokens.len()),
             thinking_length: tokens(&|tokens| tokenizer.thinking_length(tokens)),
@@ -363,12 +362,22 @@ impl Answers {
         }
     }
 
-    fn pass_at(&self, k: usize) -> Share {
-        let means: Vec<f64> = self
-            .judged
-            .iter()
-            .map(|judged| pass_at_k(judged.len(), judged.iter().filter(|one| one.is_correct()).count(), k))
-            .collect();
+    /// The places of each question. A level with few questions repeats them: what was asked twice is one question with
+    /// more samples, not two that agree.
+    fn questions(&self) -> Vec<Vec<usize>> {
+        let mut places: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (at, task) in self.tasks.iter().enumerate() {
+            places.entry(&task.problem.prompt).or_default().push(at);
+        }
+        places.into_values().collect()
+    }
+
+    fn pass_at(&self, k: usize, questions: &[Vec<usize>]) -> Share {
+        let chance = |asked: &Vec<usize>| {
+            let judged = || asked.iter().flat_map(|at| &self.judged[*at]);
+            pass_at_k(judged().count(), judged().filter(|one| one.is_correct()).count(), k)
+        };
+        let means: Vec<f64> = questions.iter().map(chance).collect();
         Share::of_means(&means, means.len())
     }
 }
@@ -377,6 +386,9 @@ impl Answers {
 ///
 /// Source: Chen et al. 2021 (HumanEval), in its product form.
 pub fn pass_at_k(samples: usize, right: usize, k: usize) -> f64 {
+    if k == 1 {
+        return right as f64 / samples as f64;
+    }
     if samples - right < k {
         return 1.0;
     }
