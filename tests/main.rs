@@ -1,6 +1,5 @@
 //! What the whole program promises, tried from outside: as a user, a script or a crash sees it.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::disallowed_methods, reason = "a test waits for a bounded time")]
 
 mod program;
