@@ -3,7 +3,8 @@
 use candle_core::{Device, Tensor};
 use serde::Serialize;
 
-use crate::ledger::clock::{Elapsed, Moment, usage};
+use crate::kernels::profile::{self, Part as Kernel, Taken};
+use crate::ledger::clock::{Elapsed, Moment, page_faults, usage};
 use crate::ledger::measured_peak;
 use crate::objective::{Aggregation, BatchSize, Objective, Tokens};
 use crate::optim::{self, AdamW};
@@ -121,6 +122,24 @@ pub struct Timing {
     pub mfu: f64,
     /// Most memory the process has held.
     pub peak_rss_mb: f64,
+    /// Pages that the system handed over in one repeat, median.
+    pub page_faults: u64,
+    /// Where the time of all threads went, of all repeats together; with `--profile`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub profile: Vec<Share>,
+}
+
+/// One part of the policy in a profile.
+#[derive(Clone, Debug, Serialize)]
+pub struct Share {
+    /// `projections`, `attention`, …
+    pub part: &'static str,
+    /// Share of the processor time.
+    pub share: f64,
+    /// Seconds of one repeat.
+    pub cpu_s: f64,
+    /// Operations of products a second while in it, in thousands of millions.
+    pub gflops: f64,
 }
 
 /// One trainer on a standard shape, with random weights.
@@ -193,6 +212,7 @@ impl Bench {
         self.flops += pass.forward_flops + pass.backward_flops;
         let settings =
             optim::Settings { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.0, max_grad_norm: 1.0 };
+        let _scope = profile::enter(Kernel::Optimizer);
         let gradient = self.workspace.gradient();
         let norm = optim::norm(gradient);
         let Parameters { layout, values, .. } = &mut self.policy.parameters;
@@ -202,17 +222,30 @@ impl Bench {
     }
 }
 
+/// What of [`time`] a caller chooses.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Timed repeats, after one that is not counted.
+    pub repeats: usize,
+    /// Whether the time of each part is counted; costs a few hundredths.
+    pub profile: bool,
+}
+
 /// Times `part` on `shape` with the threads of the pool that it is called in.
 ///
 /// # Errors
 /// When candle fails.
-pub fn time(part: Part, shape: Shape, repeats: usize) -> candle_core::Result<Timing> {
+pub fn time(part: Part, shape: Shape, options: Options) -> candle_core::Result<Timing> {
     let mut bench = Bench::new(shape);
     let rollout = bench.rollout();
     let mut elapsed: Vec<Elapsed> = Vec::new();
-    for repeat in 0..=repeats {
+    let mut faults = Vec::new();
+    for repeat in 0..=options.repeats {
+        if repeat == 1 {
+            profile::switch(options.profile);
+        }
         bench.flops = 0;
-        let started = Moment::now();
+        let (started, faulted) = (Moment::now(), page_faults());
         match part {
             Part::Rollout => drop(bench.rollout()),
             Part::Update => bench.update(&rollout)?,
@@ -223,8 +256,13 @@ pub fn time(part: Part, shape: Shape, repeats: usize) -> candle_core::Result<Tim
         }
         if repeat > 0 {
             elapsed.push(started.elapsed());
+            faults.push(page_faults() - faulted);
         }
     }
+    let all: f64 = elapsed.iter().map(|one| one.cpu_s).sum();
+    let profile = if options.profile { shares(&profile::taken(), all, options.repeats) } else { Vec::new() };
+    profile::switch(false);
+    faults.sort_unstable();
     let median = |number: fn(&Elapsed) -> f64| {
         let mut numbers: Vec<f64> = elapsed.iter().map(number).collect();
         numbers.sort_by(f64::total_cmp);
@@ -243,7 +281,7 @@ pub fn time(part: Part, shape: Shape, repeats: usize) -> candle_core::Result<Tim
         shape: shape.name(),
         precision: "float32",
         threads,
-        repeats,
+        repeats: options.repeats,
         wall_s,
         wall_s_min: elapsed.iter().map(|one| one.wall_s).fold(f64::INFINITY, f64::min),
         cpu_s,
@@ -253,5 +291,32 @@ pub fn time(part: Part, shape: Shape, repeats: usize) -> candle_core::Result<Tim
         peak_gflops,
         mfu: gflops / peak_gflops,
         peak_rss_mb: usage().1 as f64 / 1e6,
+        page_faults: faults[faults.len() / 2],
+        profile,
     })
+}
+
+/// The table of a profile, the greatest first; what no part claims is `other`.
+fn shares(taken: &[Taken], cpu_s: f64, repeats: usize) -> Vec<Share> {
+    let named: f64 = Kernel::ALL
+        .iter()
+        .zip(taken)
+        .filter(|(part, _)| **part != Kernel::Other)
+        .map(|(_, taken)| taken.seconds)
+        .sum();
+    let mut shares: Vec<Share> = Kernel::ALL
+        .iter()
+        .zip(taken)
+        .map(|(part, taken)| {
+            let seconds = if *part == Kernel::Other { (cpu_s - named).max(0.0) } else { taken.seconds };
+            Share {
+                part: part.name(),
+                share: seconds / cpu_s,
+                cpu_s: seconds / repeats as f64,
+                gflops: if seconds > 0.0 { taken.flops as f64 / seconds / 1e9 } else { 0.0 },
+            }
+        })
+        .collect();
+    shares.sort_by(|a, b| b.share.total_cmp(&a.share));
+    shares
 }

@@ -86,19 +86,6 @@ pub fn norm(values: &[f32]) -> f64 {
     parts.iter().sum::<f64>().sqrt()
 }
 
-/// `sum = parts[0] + parts[1] + …`, in this order.
-pub fn sum_in_order(parts: &[Vec<f32>], sum: &mut [f32]) {
-    sum.par_chunks_mut(CHUNK).enumerate().for_each(|(number, sum)| {
-        let range = number * CHUNK..number * CHUNK + sum.len();
-        sum.copy_from_slice(&parts[0][range.clone()]);
-        for part in &parts[1..] {
-            for (sum, value) in sum.iter_mut().zip(&part[range.clone()]) {
-                *sum += value;
-            }
-        }
-    });
-}
-
 /// The learning rate of update `update` (from 1): a linear rise, then a cosine or a constant.
 pub fn learning_rate(peak: f64, warmup: u64, last_share: Option<f64>, update: u64, updates: u64) -> f64 {
     if update <= warmup {

@@ -3,13 +3,13 @@
 //! A batch is always cut into the same shards, whatever the number of threads, and each shard into the same
 //! micro-batches; gradients are summed in the order of the shards. So the bits of an update depend on the batch alone.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rayon::prelude::*;
-
-use crate::kernels::flops_executed;
-use crate::optim::sum_in_order;
+use crate::kernels::profile::{self, Part};
+use crate::kernels::{elementwise, flops_executed};
 use crate::policy::{Sequence, Tape, Transformer};
 
 /// Parts of a batch, each with a gradient of its own.
@@ -20,9 +20,48 @@ const MICRO_BATCH_ROWS: usize = 1024;
 /// Buffers of the update, kept from step to step.
 #[derive(Default)]
 pub struct Workspace {
-    shards: Vec<Vec<f32>>,
     gradient: Vec<f32>,
+    /// Gradients of shards, for use again.
+    free: Mutex<Vec<Vec<f32>>>,
     tapes: Mutex<Vec<Tape>>,
+}
+
+/// What the shards have given so far, summed as far as they follow one another.
+struct Merged<'a, S> {
+    gradient: &'a mut Vec<f32>,
+    whole: Pass<S>,
+    /// Shards that are summed.
+    count: usize,
+    /// Shards that wait for one before them.
+    early: BTreeMap<usize, (Vec<f32>, Pass<S>)>,
+    failure: Option<candle_core::Error>,
+}
+
+impl<S> Merged<'_, S> {
+    /// Takes shard `number`; gives back the buffers that are free now.
+    fn take(&mut self, number: usize, gradient: Vec<f32>, pass: Pass<S>) -> Vec<Vec<f32>> {
+        let _scope = profile::enter(Part::Optimizer);
+        self.early.insert(number, (gradient, pass));
+        let mut free = Vec::new();
+        while let Some((gradient, pass)) = self.early.remove(&self.count) {
+            if self.count == 0 {
+                free.push(std::mem::replace(self.gradient, gradient));
+            } else {
+                elementwise::add(self.gradient, &gradient);
+                free.push(gradient);
+            }
+            self.whole.parts.extend(pass.parts);
+            add_loads(&mut self.whole.expert_loads, &pass.expert_loads);
+            self.whole.forward_flops += pass.forward_flops;
+            self.whole.backward_flops += pass.backward_flops;
+            self.count += 1;
+        }
+        free
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a pass over a batch gives beside the gradient.
@@ -96,47 +135,56 @@ impl Workspace {
         loss: impl Fn(Range<usize>, &Tape) -> Wanted<S> + Sync,
     ) -> candle_core::Result<Pass<S>> {
         let cuts = shards(sequences);
-        self.shards.resize(cuts.len().max(1), Vec::new());
-        let tapes = &self.tapes;
-        let results: Vec<candle_core::Result<Pass<S>>> = self
-            .shards
-            .par_iter_mut()
-            .zip(cuts)
-            .map(|(gradient, shard)| {
+        let Self { gradient, free, tapes } = self;
+        let next = AtomicUsize::new(0);
+        let merged = Mutex::new(Merged {
+            gradient,
+            whole: Pass::empty(),
+            count: 0,
+            early: BTreeMap::new(),
+            failure: None,
+        });
+        // Threads take shards in order, so that few wait to be summed.
+        rayon::broadcast(|_| {
+            let mut tape = locked(tapes).pop().unwrap_or_default();
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(shard) = cuts.get(number) else { break };
+                let mut gradient = locked(free).pop().unwrap_or_default();
                 gradient.clear();
                 gradient.resize(policy.parameters.layout.len, 0.0);
-                let mut tape = tapes.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-                let mut pass = Pass::empty();
-                for micro_batch in micro_batches(sequences, shard) {
-                    let started = flops_executed();
-                    policy.forward(&sequences[micro_batch.clone()], temperature, &mut tape);
-                    let forwarded = flops_executed();
-                    let (wanted, part) = loss(micro_batch, &tape)?;
-                    add_loads(&mut pass.expert_loads, &tape.expert_loads);
-                    if let Some(wanted) = wanted {
-                        policy.backward(&wanted, balance_weight, &mut tape, gradient);
+                let pass = micro_batches(sequences, shard.clone()).into_iter().try_fold(
+                    Pass::empty(),
+                    |mut pass, micro_batch| {
+                        let started = flops_executed();
+                        policy.forward(&sequences[micro_batch.clone()], temperature, &mut tape);
+                        let forwarded = flops_executed();
+                        let (wanted, part) = loss(micro_batch, &tape)?;
+                        add_loads(&mut pass.expert_loads, &tape.expert_loads);
+                        if let Some(wanted) = wanted {
+                            policy.backward(&wanted, balance_weight, &mut tape, &mut gradient);
+                        }
+                        pass.parts.push(part);
+                        pass.forward_flops += forwarded - started;
+                        pass.backward_flops += flops_executed() - forwarded;
+                        Ok(pass)
+                    },
+                );
+                let mut merged = locked(&merged);
+                match pass {
+                    Ok(pass) => locked(free).extend(merged.take(number, gradient, pass)),
+                    Err(error) => {
+                        merged.failure.get_or_insert(error);
                     }
-                    pass.parts.push(part);
-                    pass.forward_flops += forwarded - started;
-                    pass.backward_flops += flops_executed() - forwarded;
                 }
-                tapes.lock().unwrap_or_else(PoisonError::into_inner).push(tape);
-                Ok(pass)
-            })
-            .collect();
-        let mut whole = Pass::empty();
-        for pass in results {
-            let pass = pass?;
-            whole.parts.extend(pass.parts);
-            add_loads(&mut whole.expert_loads, &pass.expert_loads);
-            whole.forward_flops += pass.forward_flops;
-            whole.backward_flops += pass.backward_flops;
+            }
+            locked(tapes).push(tape);
+        });
+        let Merged { whole, failure, .. } = merged.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(whole),
         }
-        if self.shards[0].len() == policy.parameters.layout.len {
-            self.gradient.resize(policy.parameters.layout.len, 0.0);
-            sum_in_order(&self.shards, &mut self.gradient);
-        }
-        Ok(whole)
     }
 }
 

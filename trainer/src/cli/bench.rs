@@ -1,6 +1,6 @@
 //! `thinkling bench`: the standard shapes, timed.
 
-use thinkling::bench::{self, Part, Shape};
+use thinkling::bench::{self, Options, Part, Shape};
 
 use super::{DONE, Outcome, print_line};
 
@@ -38,6 +38,9 @@ pub(super) struct Arguments {
     /// Timed repeats, after one that is not counted.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     repeats: u64,
+    /// Also print where the time went.
+    #[arg(long)]
+    profile: bool,
     /// One JSON object.
     #[arg(long)]
     json: bool,
@@ -54,12 +57,16 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         ShapeName::S => Shape::Small,
         ShapeName::M => Shape::Mixture,
     };
-    let timing = bench::time(part, shape, arguments.repeats as usize)?;
+    let timing = bench::time(
+        part,
+        shape,
+        Options { repeats: arguments.repeats as usize, profile: arguments.profile },
+    )?;
     if arguments.json {
         print_line(serde_json::to_string(&timing)?)?;
     } else {
         print_line(format!(
-            "{:.3} s ({:.3} s least, {:.3} CPU-s), {:.0} tokens/s, {:.0} of {:.0} GFLOP/s ({:.0} %), {:.0} MB",
+            "{:.3} s ({:.3} s least, {:.3} CPU-s), {:.0} tokens/s, {:.0} of {:.0} GFLOP/s ({:.0} %), {:.0} MB, {} page faults",
             timing.wall_s,
             timing.wall_s_min,
             timing.cpu_s,
@@ -67,8 +74,18 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             timing.gflops,
             timing.peak_gflops,
             100.0 * timing.mfu,
-            timing.peak_rss_mb
+            timing.peak_rss_mb,
+            timing.page_faults
         ))?;
+        for share in &timing.profile {
+            print_line(format!(
+                "{:>12} {:5.1} % {:8.3} s {:6.0} GFLOP/s",
+                share.part,
+                100.0 * share.share,
+                share.cpu_s,
+                share.gflops
+            ))?;
+        }
     }
     Ok(DONE)
 }

@@ -2,6 +2,7 @@
 
 use super::exponential::exp;
 use super::matmul::{Packed, add_outer};
+use super::multiply_add;
 
 /// Queries that are handled together.
 const BLOCK: usize = 32;
@@ -75,7 +76,7 @@ dispatch! {
     /// `softmax(scale · row)` of each row of `width` numbers, in place.
     pub fn softmax_rows(scores: &mut [f32], width: usize, scale: f32) {
         for row in scores.chunks_exact_mut(width) {
-            softmax(row, scale);
+            softmax::<FUSED>(row, scale);
         }
     }
 }
@@ -95,47 +96,52 @@ dispatch! {
         for (i, row) in scores.chunks_exact_mut(width).enumerate() {
             let (row, hidden) = row.split_at_mut((seen + i).min(width));
             hidden.fill(0.0);
-            softmax(row, scale);
+            softmax::<FUSED>(row, scale);
         }
     }
 }
 
-/// `softmax(scale · row)` in place.
+/// `softmax(scale · row)` in place. What is left over after whole chunks is filled up, since a scalar exponential costs
+/// as much as sixteen.
 #[inline(always)]
-fn softmax(row: &mut [f32], scale: f32) {
-    let mut lanes = [f32::NEG_INFINITY; 16];
-    for chunk in row.chunks(16) {
+fn softmax<const FUSED: bool>(row: &mut [f32], scale: f32) {
+    let (whole, rest) = row.as_chunks_mut::<16>();
+    let mut last = [f32::NEG_INFINITY; 16];
+    last[..rest.len()].copy_from_slice(rest);
+    let mut lanes = last;
+    for chunk in &*whole {
         for (lane, value) in lanes.iter_mut().zip(chunk) {
             *lane = if *value > *lane { *value } else { *lane };
         }
     }
     let top = lanes.iter().fold(f32::NEG_INFINITY, |top, lane| if *lane > top { *lane } else { top });
     let mut sums = [0.0f32; 16];
-    let mut chunks = row.chunks_exact_mut(16);
-    for chunk in &mut chunks {
+    for chunk in whole.iter_mut().chain(Some(&mut last)) {
         for lane in 0..16 {
-            chunk[lane] = exp((chunk[lane] - top) * scale);
+            chunk[lane] = exp::<FUSED>((chunk[lane] - top) * scale);
             sums[lane] += chunk[lane];
         }
     }
-    for (value, sum) in chunks.into_remainder().iter_mut().zip(&mut sums) {
-        *value = exp((*value - top) * scale);
-        *sum += *value;
-    }
     let total = 1.0 / sums.iter().sum::<f32>();
-    for value in row {
-        *value *= total;
+    for chunk in whole.iter_mut().chain(Some(&mut last)) {
+        for value in chunk {
+            *value *= total;
+        }
     }
+    rest.copy_from_slice(&last[..rest.len()]);
 }
 
 dispatch! {
     /// Overwrites `dweights` with the gradient of the scores.
     fn softmax_backward(weights: &[f32], dweights: &mut [f32], width: usize, scale: f32) {
         for (weights, dweights) in weights.chunks_exact(width).zip(dweights.chunks_exact_mut(width)) {
-            let mut along = 0.0;
-            for (weight, dweight) in weights.iter().zip(dweights.iter()) {
-                along += weight * dweight;
+            let mut lanes = [0.0f32; 16];
+            for (weights, dweights) in weights.chunks(16).zip(dweights.chunks(16)) {
+                for ((lane, weight), dweight) in lanes.iter_mut().zip(weights).zip(dweights) {
+                    *lane = multiply_add::<FUSED>(*weight, *dweight, *lane);
+                }
             }
+            let along: f32 = lanes.iter().sum();
             for (weight, dweight) in weights.iter().zip(dweights) {
                 *dweight = weight * (*dweight - along) * scale;
             }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::exponential::sigmoid;
 use super::matmul::{Packed, add_outer};
-use super::swiglu;
+use super::{elementwise, swiglu};
 
 /// Keeps the sum of gates that have all underflowed from being 0, as DeepSeek-V3's code does.
 const TINY: f32 = 1e-20;
@@ -29,7 +29,7 @@ dispatch! {
     /// Turns router logits into affinities.
     pub fn affinities(logits: &mut [f32]) {
         for logit in logits {
-            *logit = sigmoid(*logit);
+            *logit = sigmoid::<FUSED>(*logit);
         }
     }
 }
@@ -240,9 +240,7 @@ pub fn forward(
         for (choice, gate) in gates.iter().enumerate() {
             let at = place[row * chosen + choice] as usize;
             let output = &saved.outputs[at * hidden..(at + 1) * hidden];
-            for (out, output) in out.iter_mut().zip(output) {
-                *out += gate * output;
-            }
+            elementwise::add_scaled(out, *gate, output);
         }
     }
 }
@@ -278,10 +276,7 @@ pub fn backward(
         for (slot, output) in dispatch.slots[start..end].iter().zip(outputs.chunks_exact_mut(hidden)) {
             let slot = *slot as usize;
             let dout = &dout[slot / chosen * hidden..(slot / chosen + 1) * hidden];
-            dgates[slot] = output.iter().zip(dout).map(|(output, dout)| output * dout).sum();
-            for (output, dout) in output.iter_mut().zip(dout) {
-                *output = gates[slot] * dout;
-            }
+            dgates[slot] = elementwise::dot_then_scale(output, gates[slot], dout);
         }
         let doutputs = &*outputs;
         let ExpertGradient { gate_up: gate_up_place, down: down_place } = places(number);
@@ -303,9 +298,7 @@ pub fn backward(
         expert.gate_up_backward.product(gate_up, 2 * width, inputs, hidden, rows, false);
         for (slot, dinput) in dispatch.slots[start..end].iter().zip(inputs.chunks_exact(hidden)) {
             let row = *slot as usize / chosen;
-            for (dx, dinput) in dx[row * hidden..(row + 1) * hidden].iter_mut().zip(dinput) {
-                *dx += dinput;
-            }
+            elementwise::add(&mut dx[row * hidden..(row + 1) * hidden], dinput);
         }
     }
 }

@@ -22,7 +22,7 @@ pub struct Head<'a> {
 
 /// Turns logits into probabilities; gives the greatest scaled logit, the log of the sum and the entropy.
 #[inline(always)]
-fn normalise(row: &mut [f32], inverse_temperature: f32) -> (f32, f32, f32) {
+fn normalise<const FUSED: bool>(row: &mut [f32], inverse_temperature: f32) -> (f32, f32, f32) {
     for value in row.iter_mut() {
         *value *= inverse_temperature;
     }
@@ -30,7 +30,7 @@ fn normalise(row: &mut [f32], inverse_temperature: f32) -> (f32, f32, f32) {
     let (mut sum, mut along) = (0.0, 0.0);
     for value in row.iter_mut() {
         let shifted = *value - top;
-        *value = exp(shifted);
+        *value = exp::<FUSED>(shifted);
         sum += *value;
         // A logit of minus infinity has probability 0, and 0 times infinity is not 0.
         along += if *value > 0.0 { *value * shifted } else { 0.0 };
@@ -45,7 +45,7 @@ fn normalise(row: &mut [f32], inverse_temperature: f32) -> (f32, f32, f32) {
 dispatch! {
     /// Turns one row of logits into probabilities and gives its entropy in nats.
     pub fn probabilities(row: &mut [f32], inverse_temperature: f32) -> f32 {
-        normalise(row, inverse_temperature).2
+        normalise::<FUSED>(row, inverse_temperature).2
     }
 }
 
@@ -58,7 +58,7 @@ dispatch! {
         let rows = logits.chunks_exact_mut(vocabulary).zip(targets).zip(chosen).zip(entropies);
         for (((row, target), chosen), entropy) in rows {
             let target = row[*target as usize] * inverse_temperature;
-            let (top, log_sum, row_entropy) = normalise(row, inverse_temperature);
+            let (top, log_sum, row_entropy) = normalise::<FUSED>(row, inverse_temperature);
             *chosen = target - top - log_sum;
             *entropy = row_entropy;
         }

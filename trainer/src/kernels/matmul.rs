@@ -75,6 +75,18 @@ impl Packed {
         self.lines.resize(n.div_ceil(PANEL) * k * 2, Line([0.0; 16]));
     }
 
+    /// Asks for the first `k` rows and `n` columns to be brought near, for a product that follows soon.
+    pub fn prefetch(&self, k: usize, n: usize) {
+        #[cfg(target_arch = "x86_64")]
+        for panel in self.lines.chunks_exact(2 * self.k).take(n.div_ceil(PANEL)) {
+            for line in &panel[..2 * k] {
+                use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+                // SAFETY: SSE is part of x86-64, and a prefetch reads nothing that the program can see.
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(line).cast()) };
+            }
+        }
+    }
+
     /// `y = x · self`, or `y += x · self`.
     ///
     /// Shapes: `x` is `[rows, k]` with rows `x_stride` apart, `y` is `[rows, n]` with rows `y_stride` apart.
@@ -171,6 +183,18 @@ fn tile<const ROWS: usize, const FUSED: bool>(
             }
         }
     }
+    store::<ROWS>(&sums, y, y_stride, columns, add);
+}
+
+/// Writes, or adds, the sums of `ROWS` rows and one panel.
+#[inline(always)]
+fn store<const ROWS: usize>(
+    sums: &[[[f32; 16]; 2]; ROWS],
+    y: &mut [f32],
+    y_stride: usize,
+    columns: usize,
+    add: bool,
+) {
     for (row, sums) in sums.iter().enumerate() {
         let sums = sums.as_flattened();
         let out = &mut y[row * y_stride..row * y_stride + columns];

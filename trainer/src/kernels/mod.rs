@@ -95,10 +95,12 @@ fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
 
 pub mod adamw;
 pub mod attention;
+pub mod elementwise;
 pub mod experts;
 mod exponential;
 pub mod likelihood;
 pub mod matmul;
+pub mod profile;
 pub mod rms_norm;
 pub mod rotary;
 pub mod swiglu;

@@ -8,7 +8,7 @@ dispatch! {
         for (gate_up, out) in gate_up.chunks_exact(2 * width).zip(out.chunks_exact_mut(width)) {
             let (gate, up) = gate_up.split_at(width);
             for i in 0..width {
-                out[i] = gate[i] * sigmoid(gate[i]) * up[i];
+                out[i] = gate[i] * sigmoid::<FUSED>(gate[i]) * up[i];
             }
         }
     }
@@ -20,7 +20,7 @@ dispatch! {
         for (gate_up, dout) in gate_up.chunks_exact_mut(2 * width).zip(dout.chunks_exact(width)) {
             let (gate, up) = gate_up.split_at_mut(width);
             for i in 0..width {
-                let share = sigmoid(gate[i]);
+                let share = sigmoid::<FUSED>(gate[i]);
                 let silu = gate[i] * share;
                 gate[i] = dout[i] * up[i] * (share + silu * (1.0 - share));
                 up[i] = dout[i] * silu;

@@ -10,6 +10,7 @@ use super::parameters::{AttentionPlaces, LayerPlaces};
 use super::tape::{LayerTape, sized};
 use super::transformer::{FeedForward, Layer, Projections, Transformer};
 use crate::kernels::matmul::Packed;
+use crate::kernels::profile::{self, Part};
 use crate::kernels::{attention, rms_norm};
 
 /// A token to be decoded.
@@ -31,6 +32,12 @@ struct Cache {
     keys: Vec<Packed>,
     /// `[capacity, value]`.
     values: Vec<Packed>,
+}
+
+/// What is kept of a prompt: a cache a layer.
+struct Prompt {
+    length: usize,
+    layers: Vec<Cache>,
 }
 
 /// Sizes of the attention over the cache.
@@ -69,15 +76,17 @@ impl Shape {
     }
 }
 
-/// Decodes the samples of several groups together, on one thread.
+/// Decodes the samples of several groups together, on one thread. Groups and samples come and go; the numbers and the
+/// caches of those that left are used again.
 pub struct Decoder<'a> {
     policy: &'a Transformer,
     shape: Shape,
-    prompt_lengths: Vec<usize>,
-    /// `[layers][groups]`.
-    prompts: Vec<Vec<Cache>>,
-    /// `[layers][samples]`.
+    capacity: usize,
+    prompts: Vec<Prompt>,
+    free_prompts: Vec<usize>,
+    /// `[samples][layers]`.
     samples: Vec<Vec<Cache>>,
+    free_samples: Vec<usize>,
     tape: LayerTape,
     stream: Vec<f32>,
     query: Vec<f32>,
@@ -89,18 +98,16 @@ pub struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    /// A decoder for groups with prompts of these lengths, and for `samples` samples of at most `capacity` tokens.
-    pub fn new(policy: &'a Transformer, prompt_lengths: &[usize], samples: usize, capacity: usize) -> Self {
-        let shape = Shape::of(policy);
-        let layers = policy.config.num_hidden_layers;
+    /// A decoder for samples of at most `capacity` tokens.
+    pub fn new(policy: &'a Transformer, capacity: usize) -> Self {
         Self {
             policy,
-            shape,
-            prompt_lengths: prompt_lengths.to_vec(),
-            prompts: (0..layers)
-                .map(|_| prompt_lengths.iter().map(|length| shape.cache(*length)).collect())
-                .collect(),
-            samples: (0..layers).map(|_| (0..samples).map(|_| shape.cache(capacity)).collect()).collect(),
+            shape: Shape::of(policy),
+            capacity,
+            prompts: Vec::new(),
+            free_prompts: Vec::new(),
+            samples: Vec::new(),
+            free_samples: Vec::new(),
             tape: LayerTape::default(),
             stream: Vec::new(),
             query: Vec::new(),
@@ -110,6 +117,37 @@ impl<'a> Decoder<'a> {
             gathered: Vec::new(),
             logits: Vec::new(),
         }
+    }
+
+    /// Makes room for a prompt of `length` tokens; gives the group's number.
+    pub fn add_group(&mut self, length: usize) -> usize {
+        let layers = self.policy.config.num_hidden_layers;
+        let prompt = Prompt { length, layers: (0..layers).map(|_| self.shape.cache(length)).collect() };
+        if let Some(number) = self.free_prompts.pop() {
+            self.prompts[number] = prompt;
+            return number;
+        }
+        self.prompts.push(prompt);
+        self.prompts.len() - 1
+    }
+
+    /// Makes room for a sample; gives its number.
+    pub fn add_sample(&mut self) -> usize {
+        self.free_samples.pop().unwrap_or_else(|| {
+            let layers = self.policy.config.num_hidden_layers;
+            self.samples.push((0..layers).map(|_| self.shape.cache(self.capacity)).collect());
+            self.samples.len() - 1
+        })
+    }
+
+    /// Ends a group.
+    pub fn remove_group(&mut self, number: usize) {
+        self.free_prompts.push(number);
+    }
+
+    /// Ends a sample.
+    pub fn remove_sample(&mut self, number: usize) {
+        self.free_samples.push(number);
     }
 
     /// Runs `rows` through the policy and returns the logits after those that `wanted` names, `[wanted, vocabulary]`.
@@ -148,9 +186,11 @@ impl<'a> Decoder<'a> {
                     self.tape.dense.forward(swiglu, x, &mut self.stream, rows.len());
                 }
                 FeedForward::Experts { router, .. } => {
+                    let scope = profile::enter(Part::Router);
                     policy.score_experts(router, &mut self.tape, rows.len());
                     let bias = &policy.parameters.expert_biases[sparse];
                     policy.rule().choose(&self.tape.affinities, bias, &mut self.tape.choices);
+                    drop(scope);
                     policy.apply_experts(layer, &mut self.tape, &mut self.stream, rows.len());
                     let (chosen, all) = (config.num_experts_per_tok, config.choices_per_token());
                     for (row, choices) in self.tape.choices.chunks_exact(chosen).enumerate() {
@@ -161,6 +201,7 @@ impl<'a> Decoder<'a> {
                 }
             }
         }
+        let _scope = profile::enter(Part::Head);
         self.gathered.clear();
         for row in wanted {
             self.gathered.extend_from_slice(&self.stream[row * hidden..(row + 1) * hidden]);
@@ -179,6 +220,7 @@ impl<'a> Decoder<'a> {
     }
 
     fn attend(&mut self, layer: &Layer, places: &LayerPlaces, number: usize, rows: &[Row]) {
+        let _scope = profile::enter(Part::Projections);
         let policy = self.policy;
         let config = &policy.config;
         let norm = policy.parameters.at(&places.attention_norm);
@@ -258,8 +300,7 @@ impl<'a> Decoder<'a> {
                         place.copy_from_slice(turned);
                         policy.rotary.turn(place, row.position);
                     }
-                    let (cache, index) =
-                        cache_of(&mut self.prompts, &mut self.samples, &self.prompt_lengths, number, row);
+                    let (cache, index) = cache_of(&mut self.prompts, &mut self.samples, number, row);
                     cache.keys[0].set_column(index, latent);
                     cache.values[0].set_row(index, &latent[..rank]);
                 }
@@ -274,8 +315,7 @@ impl<'a> Decoder<'a> {
                     }
                     let width = shape.heads * dim;
                     query[at * width..(at + 1) * width].copy_from_slice(&joint[..width]);
-                    let (cache, index) =
-                        cache_of(&mut self.prompts, &mut self.samples, &self.prompt_lengths, number, row);
+                    let (cache, index) = cache_of(&mut self.prompts, &mut self.samples, number, row);
                     for head in 0..shape.key_heads {
                         let key_at = (shape.heads + head) * dim;
                         let value_at = key_at + shape.key_heads * dim;
@@ -290,14 +330,15 @@ impl<'a> Decoder<'a> {
 
     /// Attention of rows of one group, which start at row `start` of the step: the prompt's part for all rows at once.
     fn attend_group(&mut self, number: usize, rows: &[Row], start: usize, longest: usize) {
+        let _scope = profile::enter(Part::Attention);
         let shape = self.shape;
         let Shape { heads, key_heads, key, value, scale } = shape;
         let per_key_head = heads / key_heads;
-        let prompt = &self.prompts[number][rows[0].group];
+        let Prompt { length: prompt_length, layers } = &self.prompts[rows[0].group];
+        let (prompt_length, prompt) = (*prompt_length, &layers[number]);
         let query = &self.query[start * heads * key..];
         let scores = &mut self.scores[start * heads * longest..];
         let latents = &mut self.latents[start * heads * value..];
-        let prompt_length = self.prompt_lengths[rows[0].group];
         let is_prompt = rows[0].sample.is_none();
         if !is_prompt {
             for head in 0..heads {
@@ -308,11 +349,16 @@ impl<'a> Decoder<'a> {
         }
         for (at, row) in rows.iter().enumerate() {
             let (own, offset) = match row.sample {
-                Some(sample) => (&self.samples[number][sample], prompt_length),
+                Some(sample) => (&self.samples[sample][number], prompt_length),
                 None => (prompt, 0),
             };
             let length = row.position + 1;
+            let next = rows.get(at + 1).and_then(|next| next.sample).map(|next| &self.samples[next][number]);
             for key_head in 0..key_heads {
+                if let Some(next) = next {
+                    next.keys[key_head].prefetch(key, length - offset);
+                    next.values[key_head].prefetch(length - offset, value);
+                }
                 let first = at * heads + key_head * per_key_head;
                 let (x, y) = (&query[first * key..], &mut scores[first * longest + offset..]);
                 own.keys[key_head].part(key, length - offset, x, key, y, longest, per_key_head, false);
@@ -338,14 +384,14 @@ impl<'a> Decoder<'a> {
 
 /// The cache that keeps a row's key and value, and the row's place in it.
 fn cache_of<'c>(
-    prompts: &'c mut [Vec<Cache>],
+    prompts: &'c mut [Prompt],
     samples: &'c mut [Vec<Cache>],
-    prompt_lengths: &[usize],
     layer: usize,
     row: &Row,
 ) -> (&'c mut Cache, usize) {
+    let prompt = &mut prompts[row.group];
     match row.sample {
-        Some(sample) => (&mut samples[layer][sample], row.position - prompt_lengths[row.group]),
-        None => (&mut prompts[layer][row.group], row.position),
+        Some(sample) => (&mut samples[sample][layer], row.position - prompt.length),
+        None => (&mut prompt.layers[layer], row.position),
     }
 }

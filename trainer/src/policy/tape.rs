@@ -10,6 +10,7 @@ use super::parameters::{AttentionPlaces, FeedForwardPlaces, LayerPlaces};
 use super::transformer::{FeedForward, Layer, Linear, Projections, Swiglu, Transformer};
 use crate::kernels::attention::{self, Heads, HeadsMut};
 use crate::kernels::experts::{self, Dispatch, ExpertGradient};
+use crate::kernels::profile::{self, Part};
 use crate::kernels::{rms_norm, swiglu};
 
 /// One sequence to be evaluated.
@@ -84,6 +85,7 @@ pub(super) struct NormTape {
 
 impl NormTape {
     pub(super) fn forward(&mut self, x: &[f32], weight: &[f32], epsilon: f32) {
+        let _scope = profile::enter(Part::Norms);
         self.input.clear();
         self.input.extend_from_slice(x);
         self.inverse.resize(x.len() / weight.len(), 0.0);
@@ -93,6 +95,7 @@ impl NormTape {
 
     /// Adds to `dx` and `dweight`.
     fn backward(&self, dy: &[f32], weight: &[f32], dx: &mut [f32], dweight: &mut [f32]) {
+        let _scope = profile::enter(Part::Norms);
         rms_norm::backward(dy, &self.input, weight.len(), weight, &self.inverse, dx, dweight);
     }
 }
@@ -106,6 +109,7 @@ pub(super) struct SwigluTape {
 impl SwigluTape {
     /// Adds the feed-forward of `x` to `stream`.
     pub(super) fn forward(&mut self, swiglu: &Swiglu, x: &[f32], stream: &mut [f32], rows: usize) {
+        let _scope = profile::enter(Part::FeedForward);
         let gate_up = sized(&mut self.gate_up, rows * 2 * swiglu.width);
         swiglu.gate_up.apply(x, gate_up, rows, false);
         let activation = sized(&mut self.activation, rows * swiglu.width);
@@ -125,6 +129,7 @@ impl SwigluTape {
         dinner: &mut Vec<f32>,
         gradient: &mut [f32],
     ) {
+        let _scope = profile::enter(Part::FeedForward);
         let dactivation = sized(dinner, rows * swiglu.width);
         swiglu.down.backward(dout, &self.activation, dactivation, rows, false, gradient);
         swiglu::backward(dactivation, swiglu.width, &mut self.gate_up);
@@ -254,6 +259,7 @@ impl Transformer {
             }
             tape.layers[number] = layer_tape;
         }
+        let _scope = profile::enter(Part::Head);
         let gathered = sized(&mut tape.scratch.gathered, tape.targets.len() * hidden);
         for (row, gathered) in tape.target_rows.iter().zip(gathered.chunks_exact_mut(hidden)) {
             let at = *row as usize * hidden;
@@ -270,6 +276,7 @@ impl Transformer {
     }
 
     fn attend(&self, layer: &Layer, places: &LayerPlaces, number: usize, tape: &mut Tape) {
+        let _scope = profile::enter(Part::Projections);
         let config = &self.config;
         let shape = self.attention_shape();
         let rows = tape.rows();
@@ -349,6 +356,7 @@ impl Transformer {
             let operands = (&layer_tape.query[..], &layer_tape.key[..], &layer_tape.key_value[..]);
             let (query, key, value) = self.heads(operands, span.start);
             let out = HeadsMut::packed(&mut layer_tape.attended, span.start, shape.heads, shape.value_dim);
+            let _scope = profile::enter(Part::Attention);
             attention::forward(shape, span.len(), query, key, value, out, &mut tape.scratch.attention);
         }
         layer.output.apply(&layer_tape.attended, &mut tape.stream, rows, true);
@@ -399,6 +407,7 @@ impl Transformer {
         tape: &mut LayerTape,
         rows: usize,
     ) {
+        let _scope = profile::enter(Part::Router);
         let rule = self.rule();
         self.score_experts(router, tape, rows);
         let bias = &self.parameters.expert_biases[sparse];
@@ -424,6 +433,7 @@ impl Transformer {
 
     /// Fills the affinities and makes room for the choices.
     pub(super) fn score_experts(&self, router: &Linear, tape: &mut LayerTape, rows: usize) {
+        let _scope = profile::enter(Part::Router);
         let rule = self.rule();
         let affinities = sized(&mut tape.affinities, rows * rule.experts);
         router.apply(&tape.feed_forward_norm.output, affinities, rows, false);
@@ -434,6 +444,7 @@ impl Transformer {
     /// Adds the output of the chosen and the shared experts to `stream`.
     pub(super) fn apply_experts(&self, layer: &Layer, tape: &mut LayerTape, stream: &mut [f32], rows: usize) {
         let FeedForward::Experts { routed, shared, .. } = &layer.feed_forward else { return };
+        let _scope = profile::enter(Part::Experts);
         let rule = self.rule();
         let x = &tape.feed_forward_norm.output;
         let gates = sized(&mut tape.gates, rows * rule.chosen);
@@ -461,6 +472,7 @@ impl Transformer {
         let targets = tape.targets.len();
         assert_eq!(dlog_probabilities.len(), targets);
         let mut scratch = std::mem::take(&mut tape.scratch);
+        let head = profile::enter(Part::Head);
         let dnormed = sized(&mut scratch.dnormed, targets * hidden);
         self.head_kernel(tape.temperature).backward(
             &tape.last_norm.output,
@@ -478,6 +490,7 @@ impl Transformer {
             let at = *row as usize * hidden;
             dstream[at..at + hidden].copy_from_slice(dgathered);
         }
+        drop(head);
         for (number, (layer, places)) in self.layers.iter().zip(&layout.layers).enumerate().rev() {
             let mut layer_tape = std::mem::take(&mut tape.layers[number]);
             self.feed_forward_backward(
@@ -526,6 +539,7 @@ impl Transformer {
                 if let Some(shared) = shared {
                     layer_tape.dense.backward(shared, dstream, x, dnormed, rows, dinner, gradient);
                 }
+                let _scope = profile::enter(Part::Experts);
                 let rule = self.rule();
                 let dgates = sized(dgates, rows * rule.chosen);
                 experts::backward(
@@ -543,6 +557,7 @@ impl Transformer {
                     gradient,
                     &mut layer_tape.saved,
                 );
+                let _scope = profile::enter(Part::Router);
                 let affinities = &layer_tape.affinities[..rows * rule.experts];
                 let choices = &layer_tape.choices;
                 let dlogits = zeroed(daffinities, rows * rule.experts);
@@ -578,6 +593,7 @@ impl Transformer {
         scratch: &mut Scratch,
         gradient: &mut [f32],
     ) {
+        let _scope = profile::enter(Part::Projections);
         let config = &self.config;
         let shape = self.attention_shape();
         let (heads, query_dim, value_dim) = (shape.heads, shape.query_dim, shape.value_dim);
@@ -594,6 +610,7 @@ impl Transformer {
             let operands = (&layer_tape.query[..], &layer_tape.key[..], &layer_tape.key_value[..]);
             let (query, key, value) = self.heads(operands, span.start);
             let width = heads * value_dim;
+            let _scope = profile::enter(Part::Attention);
             attention::backward(
                 shape,
                 span.len(),

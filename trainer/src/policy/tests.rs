@@ -171,11 +171,13 @@ fn decoded(policy: &Transformer, prompt: &[u32], completion: &[u32], others: usi
         let top = logits.iter().fold(f32::NEG_INFINITY, |top, value| top.max(*value));
         logits[token as usize] - top - logits.iter().map(|value| (value - top).exp()).sum::<f32>().ln()
     };
-    let mut decoder = Decoder::new(policy, &[prompt.len()], 1 + others, completion.len());
+    let mut decoder = Decoder::new(policy, completion.len());
+    let group = decoder.add_group(prompt.len());
+    let samples: Vec<usize> = (0..=others).map(|_| decoder.add_sample()).collect();
     let rows: Vec<Row> = prompt
         .iter()
         .enumerate()
-        .map(|(position, token)| Row { token: *token, position, group: 0, sample: None })
+        .map(|(position, token)| Row { token: *token, position, group, sample: None })
         .collect();
     let logits = decoder.step(&rows, &[prompt.len() - 1]);
     let mut values = vec![log_probability(logits, completion[0])];
@@ -186,8 +188,8 @@ fn decoded(policy: &Transformer, prompt: &[u32], completion: &[u32], others: usi
             .map(|sample| Row {
                 token: (completion[at] as usize + sample) as u32 % vocabulary as u32,
                 position: prompt.len() + at,
-                group: 0,
-                sample: Some(sample),
+                group,
+                sample: Some(samples[sample]),
             })
             .collect();
         let logits = decoder.step(&rows, &[0]);

@@ -1,9 +1,12 @@
 //! Prompts to groups of completions, with log-probabilities and routes.
 
-use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use thinkling_datasets::seed::Stream;
 
 use crate::kernels::flops_executed;
+use crate::kernels::profile::{self, Part};
 use crate::policy::Transformer;
 use crate::policy::decoder::{Decoder, Row};
 
@@ -11,8 +14,9 @@ pub mod sampling;
 
 use sampling::Sampling;
 
-/// Batches a thread gets, so that one with long completions does not keep the others waiting.
-const BATCHES_PER_THREAD: usize = 2;
+/// Sequences that a thread decodes together at most: enough rows for an expert's product, few enough that a thread whose
+/// completions are short soon takes another group.
+const ROWS: usize = 128;
 
 /// What a completion may look like.
 #[derive(Clone, Copy, Debug)]
@@ -88,17 +92,6 @@ pub struct Rollout {
     pub decode_tokens: u64,
 }
 
-impl Rollout {
-    fn join(mut self, other: Self) -> Self {
-        self.groups.extend(other.groups);
-        self.prefill_flops += other.prefill_flops;
-        self.decode_flops += other.decode_flops;
-        self.prefill_tokens += other.prefill_tokens;
-        self.decode_tokens += other.decode_tokens;
-        self
-    }
-}
-
 /// Answers every request. The result depends on (`seed`, each request's address, the sample's number) and the policy,
 /// not on the threads of the pool it is called in.
 pub fn roll_out(
@@ -108,17 +101,43 @@ pub fn roll_out(
     limits: &Limits,
     seed: u64,
 ) -> Rollout {
-    let batches = (rayon::current_num_threads() * BATCHES_PER_THREAD).min(requests.len()).max(1);
-    let batch = requests.len().div_ceil(batches).max(1);
-    let parts: Vec<Rollout> = requests
-        .par_chunks(batch)
-        .map(|requests| roll_out_batch(policy, requests, sampling, limits, seed))
-        .collect();
-    parts.into_iter().fold(Rollout::default(), Rollout::join)
+    let samples: usize = requests.iter().map(|request| request.samples).sum();
+    let rows = samples.div_ceil(rayon::current_num_threads()).min(ROWS);
+    let next = AtomicUsize::new(0);
+    let parts = rayon::broadcast(|_| {
+        let decoder = Decoder::new(policy, limits.max_new_tokens);
+        let mut worker = Worker {
+            decoder,
+            requests,
+            sampling,
+            limits,
+            seed,
+            live: Vec::new(),
+            open: BTreeMap::new(),
+            rollout: Rollout::default(),
+            groups: Vec::new(),
+        };
+        worker.run(&next, rows);
+        (worker.groups, worker.rollout)
+    });
+    let mut whole = Rollout::default();
+    let mut groups = Vec::with_capacity(requests.len());
+    for (some, part) in parts {
+        groups.extend(some);
+        whole.prefill_flops += part.prefill_flops;
+        whole.decode_flops += part.decode_flops;
+        whole.prefill_tokens += part.prefill_tokens;
+        whole.decode_tokens += part.decode_tokens;
+    }
+    groups.sort_by_key(|(request, _)| *request);
+    whole.groups = groups.into_iter().map(|(_, group)| group).collect();
+    whole
 }
 
 /// A sample that is being written.
 struct Live {
+    request: usize,
+    number: usize,
     group: usize,
     sample: usize,
     stream: Stream,
@@ -130,6 +149,7 @@ struct Live {
 impl Live {
     /// Draws the next token; the completion may be over after it.
     fn extend(&mut self, logits: &mut [f32], sampling: &Sampling, limits: &Limits) {
+        let _scope = profile::enter(Part::Sampling);
         let mut draw = sampling::draw(logits, sampling, &mut self.stream);
         if let Some(budget) = limits.thinking {
             if self.thought.is_some_and(|tokens| tokens >= budget.tokens) && draw.token != budget.close {
@@ -154,93 +174,143 @@ impl Live {
     }
 }
 
-fn roll_out_batch(
-    policy: &Transformer,
-    requests: &[Request<'_>],
-    sampling: &Sampling,
-    limits: &Limits,
+/// A group whose samples are being written.
+struct Open {
+    group: usize,
+    completions: Vec<Completion>,
+    left: usize,
+}
+
+/// One thread's share of a rollout: whole groups, taken when there is room for them.
+struct Worker<'a> {
+    decoder: Decoder<'a>,
+    requests: &'a [Request<'a>],
+    sampling: &'a Sampling,
+    limits: &'a Limits,
     seed: u64,
-) -> Rollout {
-    let prompt_lengths: Vec<usize> = requests.iter().map(|request| request.prompt.len()).collect();
-    let samples = requests.iter().map(|request| request.samples).sum();
-    let mut decoder = Decoder::new(policy, &prompt_lengths, samples, limits.max_new_tokens);
-    let vocabulary = policy.config.vocab_size;
-    let started = flops_executed();
+    live: Vec<Live>,
+    open: BTreeMap<usize, Open>,
+    /// What was spent; its groups stay empty.
+    rollout: Rollout,
+    /// The groups that are over, with their requests' numbers.
+    groups: Vec<(usize, Group)>,
+}
 
-    let mut rows = Vec::new();
-    let mut wanted = Vec::new();
-    for (group, request) in requests.iter().enumerate() {
-        let prompt = request.prompt.iter().enumerate();
-        rows.extend(prompt.map(|(position, token)| Row { token: *token, position, group, sample: None }));
-        wanted.push(rows.len() - 1);
-    }
-    let logits = decoder.step(&rows, &wanted).to_vec();
-    let prefilled = flops_executed();
-    let mut live = Vec::with_capacity(samples);
-    let mut first_row = 0;
-    for (group, (request, logits)) in requests.iter().zip(logits.chunks_exact(vocabulary)).enumerate() {
-        let prompt_rows = first_row..first_row + request.prompt.len();
-        first_row = prompt_rows.end;
-        let routes: Vec<u16> = prompt_rows.flat_map(|row| decoder.routes(row).iter().copied()).collect();
-        for number in 0..request.samples {
-            let [a, b, c] = request.address;
-            let mut sample = Live {
-                group,
-                sample: live.len(),
-                stream: Stream::at("rollout", seed, &[a, b, c, number as u64]),
-                completion: Completion { routes: routes.clone(), ..Completion::default() },
-                thought: None,
-            };
-            sample.extend(&mut logits.to_vec(), sampling, limits);
-            live.push(sample);
-        }
-    }
-
-    let mut over: Vec<Option<Completion>> = vec![None; samples];
-    let retire = |live: &mut Vec<Live>, over: &mut Vec<Option<Completion>>| {
-        live.retain_mut(|sample| {
-            let is_over = sample.is_over(limits);
-            if is_over {
-                over[sample.sample] = Some(std::mem::take(&mut sample.completion));
+impl Worker<'_> {
+    fn run(&mut self, next: &AtomicUsize, most_rows: usize) {
+        let _scope = profile::enter(Part::Other);
+        loop {
+            let mut taken = Vec::new();
+            let mut rows = self.live.len();
+            // A group that is larger than the room is taken when there is nothing else to do.
+            while rows < most_rows {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(request) = self.requests.get(number) else { break };
+                rows += request.samples;
+                taken.push(number);
             }
-            !is_over
-        });
-    };
-    retire(&mut live, &mut over);
-    while !live.is_empty() {
-        rows.clear();
-        rows.extend(live.iter().map(|sample| Row {
-            token: *sample.completion.tokens.last().expect("a live sample has drawn a token"),
-            position: prompt_lengths[sample.group] + sample.completion.tokens.len() - 1,
-            group: sample.group,
-            sample: Some(sample.sample),
-        }));
-        wanted.clear();
-        wanted.extend(0..rows.len());
-        let logits = decoder.step(&rows, &wanted);
-        for (sample, logits) in live.iter_mut().zip(logits.chunks_exact_mut(vocabulary)) {
-            sample.extend(logits, sampling, limits);
+            if !taken.is_empty() {
+                self.prefill(&taken);
+            }
+            if self.live.is_empty() {
+                break;
+            }
+            self.decode();
         }
-        for (row, sample) in live.iter_mut().enumerate() {
-            sample.completion.routes.extend_from_slice(decoder.routes(row));
-        }
-        retire(&mut live, &mut over);
     }
 
-    let mut completions = over.into_iter().map(|completion| completion.expect("every sample has ended"));
-    let groups: Vec<Group> = requests
-        .iter()
-        .map(|request| Group {
-            prompt: request.prompt.to_vec(),
-            completions: completions.by_ref().take(request.samples).collect(),
-        })
-        .collect();
-    let drawn = |group: &Group| group.completions.iter().map(|one| one.tokens.len() as u64).sum::<u64>();
-    Rollout {
-        prefill_flops: prefilled - started,
-        decode_flops: flops_executed() - prefilled,
-        prefill_tokens: prompt_lengths.iter().map(|length| *length as u64).sum(),
-        decode_tokens: groups.iter().map(drawn).sum(),
-        groups,
+    /// Runs the prompts of these requests and draws the first token of each of their samples.
+    fn prefill(&mut self, taken: &[usize]) {
+        let started = flops_executed();
+        let mut rows = Vec::new();
+        let mut wanted = Vec::new();
+        for &request in taken {
+            let Request { prompt, samples, .. } = self.requests[request];
+            let group = self.decoder.add_group(prompt.len());
+            let completions = vec![Completion::default(); samples];
+            self.open.insert(request, Open { group, completions, left: samples });
+            let prompt = prompt.iter().enumerate();
+            rows.extend(prompt.map(|(position, token)| Row { token: *token, position, group, sample: None }));
+            wanted.push(rows.len() - 1);
+        }
+        let logits = self.decoder.step(&rows, &wanted).to_vec();
+        self.rollout.prefill_flops += flops_executed() - started;
+        self.rollout.prefill_tokens += rows.len() as u64;
+        let mut first_row = 0;
+        for (&request, logits) in taken.iter().zip(logits.chunks_exact(logits.len() / taken.len())) {
+            let Request { prompt, samples, address: [a, b, c] } = self.requests[request];
+            let prompt_rows = first_row..first_row + prompt.len();
+            first_row = prompt_rows.end;
+            let routes: Vec<u16> = prompt_rows.flat_map(|row| self.decoder.routes(row).to_vec()).collect();
+            for number in 0..samples {
+                let mut sample = Live {
+                    request,
+                    number,
+                    group: self.open[&request].group,
+                    sample: self.decoder.add_sample(),
+                    stream: Stream::at("rollout", self.seed, &[a, b, c, number as u64]),
+                    completion: Completion { routes: routes.clone(), ..Completion::default() },
+                    thought: None,
+                };
+                sample.extend(&mut logits.to_vec(), self.sampling, self.limits);
+                self.live.push(sample);
+            }
+        }
+        self.retire();
+        for request in taken {
+            if self.open.get(request).is_some_and(|open| open.left == 0) {
+                self.close(*request);
+            }
+        }
+    }
+
+    /// Draws the next token of every live sample.
+    fn decode(&mut self) {
+        let started = flops_executed();
+        let rows: Vec<Row> = self
+            .live
+            .iter()
+            .map(|sample| Row {
+                token: *sample.completion.tokens.last().expect("a live sample has drawn a token"),
+                position: self.requests[sample.request].prompt.len() + sample.completion.tokens.len() - 1,
+                group: sample.group,
+                sample: Some(sample.sample),
+            })
+            .collect();
+        let wanted: Vec<usize> = (0..rows.len()).collect();
+        let logits = self.decoder.step(&rows, &wanted);
+        let vocabulary = logits.len() / rows.len();
+        for (sample, logits) in self.live.iter_mut().zip(logits.chunks_exact_mut(vocabulary)) {
+            sample.extend(logits, self.sampling, self.limits);
+        }
+        for (row, sample) in self.live.iter_mut().enumerate() {
+            sample.completion.routes.extend_from_slice(self.decoder.routes(row));
+        }
+        self.rollout.decode_flops += flops_executed() - started;
+        self.retire();
+    }
+
+    /// Takes out the samples that are over, and the groups without any left.
+    fn retire(&mut self) {
+        let over: Vec<Live> = self.live.extract_if(.., |one| one.is_over(self.limits)).collect();
+        for sample in over {
+            self.decoder.remove_sample(sample.sample);
+            self.rollout.decode_tokens += sample.completion.tokens.len() as u64;
+            let open =
+                self.open.get_mut(&sample.request).expect("a group is open while a sample of it lives");
+            open.completions[sample.number] = sample.completion;
+            open.left -= 1;
+            if open.left == 0 {
+                self.close(sample.request);
+            }
+        }
+    }
+
+    fn close(&mut self, request: usize) {
+        if let Some(Open { group, completions, .. }) = self.open.remove(&request) {
+            self.decoder.remove_group(group);
+            self.groups
+                .push((request, Group { prompt: self.requests[request].prompt.to_vec(), completions }));
+        }
     }
 }
