@@ -3,6 +3,7 @@
 use candle_core::{Device, Tensor};
 use serde::Serialize;
 
+use crate::kernels::precision::Precision;
 use crate::kernels::profile::{self, Part as Kernel, Taken};
 use crate::ledger::clock::{Elapsed, Moment, page_faults, usage};
 use crate::ledger::measured_peak;
@@ -100,6 +101,8 @@ pub struct Timing {
     pub shape: &'static str,
     /// Of the products.
     pub precision: &'static str,
+    /// The instructions they took.
+    pub instructions: &'static str,
     /// Threads.
     pub threads: usize,
     /// Timed repeats, after one that is not counted.
@@ -152,13 +155,13 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(shape: Shape) -> Self {
+    fn new(shape: Shape, precision: Precision) -> Self {
         let config = shape.config();
         let parameters = Parameters::new(&config, 0);
         let optimizer = AdamW::new(parameters.layout.len);
         let token = |prompt: usize, at: usize| ((prompt * 31 + at * 7) % config.vocab_size) as u32;
         let prompts = (0..PROMPTS).map(|prompt| (0..PROMPT).map(|at| token(prompt, at)).collect()).collect();
-        let policy = Transformer::new(config, parameters);
+        let policy = Transformer::with_precision(config, parameters, precision);
         Self { policy, prompts, optimizer, workspace: Workspace::default(), flops: 0 }
     }
 
@@ -227,6 +230,8 @@ impl Bench {
 pub struct Options {
     /// Timed repeats, after one that is not counted.
     pub repeats: usize,
+    /// Of the products; available on this machine.
+    pub precision: Precision,
     /// Whether the time of each part is counted; costs a few hundredths.
     pub profile: bool,
 }
@@ -236,7 +241,7 @@ pub struct Options {
 /// # Errors
 /// When candle fails.
 pub fn time(part: Part, shape: Shape, options: Options) -> candle_core::Result<Timing> {
-    let mut bench = Bench::new(shape);
+    let mut bench = Bench::new(shape, options.precision);
     let rollout = bench.rollout();
     let mut elapsed: Vec<Elapsed> = Vec::new();
     let mut faults = Vec::new();
@@ -275,11 +280,12 @@ pub fn time(part: Part, shape: Shape, options: Options) -> candle_core::Result<T
         Part::Update | Part::Step => sequences * (PROMPT + NEW_TOKENS),
     };
     let threads = rayon::current_num_threads();
-    let peak_gflops = measured_peak() * threads as f64 / 1e9;
+    let peak_gflops = measured_peak(options.precision) * threads as f64 / 1e9;
     let gflops = bench.flops as f64 / wall_s / 1e9;
     Ok(Timing {
         shape: shape.name(),
-        precision: "float32",
+        precision: options.precision.name(),
+        instructions: options.precision.instructions().unwrap_or_default(),
         threads,
         repeats: options.repeats,
         wall_s,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::kernels::matmul::Packed;
+use crate::kernels::precision::Precision;
 use crate::recipe::{Budget, Prices};
 
 pub mod clock;
@@ -238,12 +239,12 @@ impl Ledger {
 /// The operations a second that one thread's products reach on matrices that fit the cache; takes some milliseconds.
 ///
 /// The yardstick of `mfu`: measured, since the rated peak of an unknown processor is not known.
-pub fn measured_peak() -> f64 {
+pub fn measured_peak(precision: Precision) -> f64 {
     let (rows, k, n) = (128, 256, 256);
     let x = vec![1.0; rows * k];
     let mut y = vec![0.0; rows * n];
     let mut packed = Packed::default();
-    packed.pack_transposed(&vec![1.0; n * k], n, k);
+    packed.pack_transposed(precision, &vec![1.0; n * k], n, k);
     let rates = (0..8).map(|_| {
         let started = clock::Moment::now();
         for _ in 0..4 {

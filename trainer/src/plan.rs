@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::kernels::precision::Precision;
 use crate::policy::{Attention, Config};
 use crate::recipe::{self, Budget, Log, Prices, Recipe, RecipeErrors, Sources};
 use crate::tokenizer::Tokenizer;
@@ -28,6 +29,8 @@ pub struct Plan {
     pub seed: u64,
     /// Threads to compute with.
     pub threads: usize,
+    /// Of the products; this machine has it.
+    pub precision: Precision,
     /// Where to compute.
     pub device: Device,
     /// The network.
@@ -171,13 +174,23 @@ impl Plan {
     }
 }
 
+/// What a recipe's precision stands for on this machine, available or not.
+fn precision(written: recipe::Precision) -> Precision {
+    match written {
+        recipe::Precision::Float32 => Precision::Float32,
+        recipe::Precision::Bf16x3 => Precision::Bf16x3,
+        recipe::Precision::Bf16 => Precision::Bf16,
+        recipe::Precision::Auto => Precision::automatic(),
+    }
+}
+
 fn as_toml(recipe: &Recipe) -> String {
     toml::to_string(recipe)
         .expect("a recipe holds strings, finite numbers, arrays and tables: TOML has them all")
 }
 
 /// The plan that a recipe without mistakes means.
-fn complete(mut written: Recipe, drafts: Drafts, warnings: Vec<String>) -> Plan {
+fn complete(mut written: Recipe, drafts: Drafts, mut warnings: Vec<String>) -> Plan {
     let Drafts { stages, tokenizer } = drafts;
     let longest_row = stages.iter().map(Stage::positions).max().unwrap_or(1);
     let model = Config::new(&written.model, tokenizer.size(), longest_row);
@@ -188,11 +201,21 @@ fn complete(mut written: Recipe, drafts: Drafts, warnings: Vec<String>) -> Plan 
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = *written.threads.get_or_insert(cores);
+    let precision = precision(written.precision);
+    if written.precision == recipe::Precision::Auto {
+        warnings.push(format!("precision `auto` is `{}` on this machine", precision.name()));
+        written.precision = match precision {
+            Precision::Float32 => recipe::Precision::Float32,
+            Precision::Bf16x3 => recipe::Precision::Bf16x3,
+            Precision::Bf16 => recipe::Precision::Bf16,
+        };
+    }
     written.stage = stages.iter().map(|stage| stage.settings.clone()).collect();
     Plan {
         name: written.name.clone(),
         seed: written.seed,
         threads,
+        precision,
         device: Device::parse(&written.device).unwrap_or(Device::Auto),
         footprint: footprint(&model),
         model,

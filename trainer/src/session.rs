@@ -265,10 +265,12 @@ impl Session {
         let (state, learner) = state.map_or((None, None), |(state, learner)| (Some(state), Some(learner)));
         let offsets = state.as_ref().map_or((0, 0), |state| (state.metrics_bytes, state.rollouts_bytes));
         let killed = std::fs::read(run.path.join(run::BOOKS)).ok();
+        let policy = Transformer::with_precision(config, parameters, plan.precision);
         let mut session = Self {
             metrics: run.journal(run::METRICS, offsets.0)?,
             rollouts: run.journal(run::ROLLOUTS, offsets.1)?,
-            policy: Transformer::new(config, parameters),
+            peak_flops: ledger::measured_peak(policy.precision()) * rayon::current_num_threads() as f64,
+            policy,
             tokenizer,
             workspace: Workspace::default(),
             ledger: Ledger::default(),
@@ -281,7 +283,6 @@ impl Session {
             resumed: learner,
             wall_before_s: 0.0,
             started: Moment::now(),
-            peak_flops: ledger::measured_peak() * rayon::current_num_threads() as f64,
             last: Map::new(),
         };
         if let Some(state) = state {

@@ -1,8 +1,9 @@
 //! `thinkling bench`: the standard shapes, timed.
 
 use thinkling::bench::{self, Options, Part, Shape};
+use thinkling::kernels::precision::Precision;
 
-use super::{DONE, Outcome, print_line};
+use super::{DONE, Failure, Outcome, print_line};
 
 /// What is timed.
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -24,6 +25,19 @@ enum ShapeName {
     M,
 }
 
+/// A precision of products.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum PrecisionName {
+    /// As it is: the reference.
+    Float32,
+    /// Two bfloat16 parts, three products.
+    Bf16x3,
+    /// Rounded to bfloat16.
+    Bf16,
+    /// `bf16x3` where there are tiles, else `float32`.
+    Auto,
+}
+
 /// Arguments of `bench`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -38,6 +52,9 @@ pub(super) struct Arguments {
     /// Timed repeats, after one that is not counted.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     repeats: u64,
+    /// Precision of the products.
+    #[arg(long, value_enum, default_value = "float32")]
+    precision: PrecisionName,
     /// Also print where the time went.
     #[arg(long)]
     profile: bool,
@@ -57,11 +74,15 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         ShapeName::S => Shape::Small,
         ShapeName::M => Shape::Mixture,
     };
-    let timing = bench::time(
-        part,
-        shape,
-        Options { repeats: arguments.repeats as usize, profile: arguments.profile },
-    )?;
+    let precision = match arguments.precision {
+        PrecisionName::Float32 => Precision::Float32,
+        PrecisionName::Bf16x3 => Precision::Bf16x3,
+        PrecisionName::Bf16 => Precision::Bf16,
+        PrecisionName::Auto => Precision::automatic(),
+    };
+    let precision = precision.available().map_err(Failure::usage)?;
+    let options = Options { repeats: arguments.repeats as usize, precision, profile: arguments.profile };
+    let timing = bench::time(part, shape, options)?;
     if arguments.json {
         print_line(serde_json::to_string(&timing)?)?;
     } else {

@@ -27,7 +27,7 @@ const EXPECTED_MFU: f64 = 0.2;
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let plan = super::train::load(&arguments.recipe, &arguments.overrides)?;
-    let peak = ledger::measured_peak();
+    let peak = ledger::measured_peak(thinkling::kernels::precision::Precision::Float32);
     let stages: Vec<Value> = plan.stages.iter().map(|stage| estimate(&plan, stage, peak)).collect();
     let sum = |key: &str| stages.iter().filter_map(|stage| stage[key].as_f64()).sum::<f64>();
     let summary = json!({

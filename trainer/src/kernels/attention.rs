@@ -3,6 +3,7 @@
 use super::exponential::exp;
 use super::matmul::{Packed, add_outer};
 use super::multiply_add;
+use super::precision::Precision;
 
 /// Queries that are handled together.
 const BLOCK: usize = 32;
@@ -46,6 +47,8 @@ pub struct Shape {
     pub query_dim: usize,
     /// Width of a value.
     pub value_dim: usize,
+    /// Of the products.
+    pub precision: Precision,
 }
 
 impl Shape {
@@ -172,9 +175,9 @@ pub fn forward(
 ) {
     for key_head in 0..shape.key_heads {
         gather(key, key_head, shape.query_dim, time, &mut scratch.gathered);
-        scratch.keys.pack_transposed(&scratch.gathered, time, shape.query_dim);
+        scratch.keys.pack_transposed(shape.precision, &scratch.gathered, time, shape.query_dim);
         gather(value, key_head, shape.value_dim, time, &mut scratch.gathered);
-        scratch.values.pack_straight(&scratch.gathered, time, shape.value_dim);
+        scratch.values.pack_straight(shape.precision, &scratch.gathered, time, shape.value_dim);
         for head in key_head * shape.group()..(key_head + 1) * shape.group() {
             for start in (0..time).step_by(BLOCK) {
                 let rows = BLOCK.min(time - start);
@@ -213,10 +216,10 @@ pub fn backward(
     let (query_dim, value_dim) = (shape.query_dim, shape.value_dim);
     for key_head in 0..shape.key_heads {
         gather(key, key_head, query_dim, time, &mut scratch.gathered);
-        scratch.keys.pack_transposed(&scratch.gathered, time, query_dim);
-        scratch.keys_straight.pack_straight(&scratch.gathered, time, query_dim);
+        scratch.keys.pack_transposed(shape.precision, &scratch.gathered, time, query_dim);
+        scratch.keys_straight.pack_straight(shape.precision, &scratch.gathered, time, query_dim);
         gather(value, key_head, value_dim, time, &mut scratch.gathered);
-        scratch.values_transposed.pack_transposed(&scratch.gathered, time, value_dim);
+        scratch.values_transposed.pack_transposed(shape.precision, &scratch.gathered, time, value_dim);
         scratch.dkeys.clear();
         scratch.dkeys.resize(time * query_dim, 0.0);
         scratch.dvalues.clear();
@@ -229,6 +232,7 @@ pub fn backward(
                 let dout_rows = &dout.data[start * dout.row + head * dout.head..];
                 let outer = (rows, seen, value_dim);
                 add_outer(
+                    shape.precision,
                     &scratch.weights,
                     seen,
                     dout_rows,
@@ -251,6 +255,7 @@ pub fn backward(
                 let query_rows = &query.data[start * query.row + head * query.head..];
                 let outer = (rows, seen, query_dim);
                 add_outer(
+                    shape.precision,
                     &scratch.dweights,
                     seen,
                     query_rows,
@@ -288,7 +293,7 @@ mod tests {
 
     /// The twin: query, key and value, each `[time, heads, width]`, one behind the other.
     fn plain(x: &[f64], shape: Shape, time: usize) -> Vec<f64> {
-        let Shape { heads, key_heads, query_dim, value_dim } = shape;
+        let Shape { heads, key_heads, query_dim, value_dim, .. } = shape;
         let (query, rest) = x.split_at(time * heads * query_dim);
         let (key, value) = rest.split_at(time * key_heads * query_dim);
         let mut out = vec![0.0; time * heads * value_dim];
@@ -321,7 +326,7 @@ mod tests {
         for (heads, key_heads, query_dim, value_dim, time) in
             [(2, 2, 6, 3, 5), (4, 1, 4, 5, 33), (4, 2, 8, 8, 9)]
         {
-            let shape = Shape { heads, key_heads, query_dim, value_dim };
+            let shape = Shape { heads, key_heads, query_dim, value_dim, precision: Precision::Float32 };
             let widths = [heads * query_dim, key_heads * query_dim, key_heads * value_dim];
             let x = random(time * widths.iter().sum::<usize>(), time as u64);
             let dy = random(time * heads * value_dim, 97);

@@ -281,13 +281,16 @@ pub fn backward(
         let doutputs = &*outputs;
         let ExpertGradient { gate_up: gate_up_place, down: down_place } = places(number);
         let activation = &saved.activation[start * width..end * width];
-        add_outer(doutputs, hidden, activation, width, &mut gradient[down_place], (rows, hidden, width));
+        let precision = expert.down.precision();
+        let shape = (rows, hidden, width);
+        add_outer(precision, doutputs, hidden, activation, width, &mut gradient[down_place], shape);
         dactivation.resize(rows * width, 0.0);
         expert.down_backward.product(doutputs, hidden, &mut dactivation, width, rows, false);
         let gate_up = &mut saved.gate_up[start * 2 * width..end * 2 * width];
         swiglu::backward(&dactivation, width, gate_up);
         let inputs = &mut saved.inputs[start * hidden..end * hidden];
         add_outer(
+            precision,
             gate_up,
             2 * width,
             inputs,

@@ -2,6 +2,7 @@
 
 use super::exponential::exp;
 use super::matmul::{Packed, add_outer};
+use super::precision::Precision;
 
 /// Rows whose logits are held at once.
 const BLOCK: usize = 128;
@@ -124,6 +125,7 @@ impl Head<'_> {
             let dhidden = &mut dhidden[start * self.hidden..end * self.hidden];
             self.backward.product(logits, self.vocabulary, dhidden, self.hidden, targets.len(), false);
             add_outer(
+                Precision::Float32,
                 logits,
                 self.vocabulary,
                 rows,
@@ -163,8 +165,8 @@ mod tests {
         let numbers = single(&x);
         let (input, weight) = numbers.split_at(rows * hidden);
         let (mut forward, mut backward) = (Packed::default(), Packed::default());
-        forward.pack_transposed(weight, vocabulary, hidden);
-        backward.pack_straight(weight, vocabulary, hidden);
+        forward.pack_transposed(Precision::Float32, weight, vocabulary, hidden);
+        backward.pack_straight(Precision::Float32, weight, vocabulary, hidden);
         let head = Head {
             forward: &forward,
             backward: &backward,

@@ -100,6 +100,7 @@ pub mod experts;
 mod exponential;
 pub mod likelihood;
 pub mod matmul;
+pub mod precision;
 pub mod profile;
 pub mod rms_norm;
 pub mod rotary;

@@ -56,6 +56,10 @@ pub(super) fn check(recipe: &Recipe, names: &[String], checker: &mut Checker<'_>
         let help = "a name is letters, digits, `.`, `_` and `-`, and does not start with `.`";
         checker.mistake(&["name"], format!("`name` cannot be `{}`", recipe.name), [help.to_owned()]);
     }
+    if let Err(unavailable) = super::precision(recipe.precision).available() {
+        let help = "write one that it has, or `auto`".to_owned();
+        checker.mistake(&["precision"], unavailable.to_string(), [help]);
+    }
     if super::Device::parse(&recipe.device).is_none() {
         let meant = nearest(&recipe.device, ["auto", "cpu", "cuda", "cuda:0"]);
         let help = meant.map(|meant| format!("did you mean `{meant}`?"));

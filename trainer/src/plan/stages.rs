@@ -7,6 +7,7 @@ use thinkling_datasets::SolutionKind;
 use super::Stage;
 use super::check::Checker;
 use super::task::{self, Lengths, Task, ample, longest};
+use crate::kernels::precision::Precision;
 use crate::recipe::{self, Eval, Grpo, Pretrain, Recipe, Shares};
 use crate::tokenizer::Tokenizer;
 
@@ -195,6 +196,10 @@ impl Drafter<'_> {
         let longest_prompt = prompts.max().unwrap_or(0).min(limit);
         let mut settings = self.written.stage[index].clone();
         settings.fill(name);
+        if let recipe::Stage::Grpo(grpo) = &mut settings {
+            let is_rounded = super::precision(self.written.precision) == Precision::Bf16;
+            grpo.importance_cap.get_or_insert(if is_rounded { 2.0 } else { 0.0 });
+        }
         let stage = Stage {
             name: name.to_owned(),
             task,

@@ -10,6 +10,7 @@ use super::parameters::{AttentionPlaces, LayerPlaces};
 use super::tape::{LayerTape, sized};
 use super::transformer::{FeedForward, Layer, Projections, Transformer};
 use crate::kernels::matmul::Packed;
+use crate::kernels::precision::Precision;
 use crate::kernels::profile::{self, Part};
 use crate::kernels::{attention, rms_norm};
 
@@ -48,6 +49,7 @@ struct Shape {
     key: usize,
     value: usize,
     scale: f32,
+    precision: Precision,
 }
 
 impl Shape {
@@ -55,23 +57,26 @@ impl Shape {
         let config = &policy.config;
         let heads = config.num_attention_heads;
         let scale = 1.0 / (config.query_dim() as f32).sqrt();
+        let precision = policy.precision();
         match config.attention {
             // All heads look at the same latents.
             Attention::Mla => {
                 let key = config.kv_lora_rank + config.qk_rope_head_dim;
-                Self { heads, key_heads: 1, key, value: config.kv_lora_rank, scale }
+                Self { heads, key_heads: 1, key, value: config.kv_lora_rank, scale, precision }
             }
             Attention::Gqa => {
                 let dim = config.head_dim;
-                Self { heads, key_heads: config.num_key_value_heads, key: dim, value: dim, scale }
+                Self { heads, key_heads: config.num_key_value_heads, key: dim, value: dim, scale, precision }
             }
         }
     }
 
     fn cache(&self, capacity: usize) -> Cache {
         Cache {
-            keys: (0..self.key_heads).map(|_| Packed::zeros(self.key, capacity)).collect(),
-            values: (0..self.key_heads).map(|_| Packed::zeros(capacity, self.value)).collect(),
+            keys: (0..self.key_heads).map(|_| Packed::zeros(self.precision, self.key, capacity)).collect(),
+            values: (0..self.key_heads)
+                .map(|_| Packed::zeros(self.precision, capacity, self.value))
+                .collect(),
         }
     }
 }
@@ -332,7 +337,7 @@ impl<'a> Decoder<'a> {
     fn attend_group(&mut self, number: usize, rows: &[Row], start: usize, longest: usize) {
         let _scope = profile::enter(Part::Attention);
         let shape = self.shape;
-        let Shape { heads, key_heads, key, value, scale } = shape;
+        let Shape { heads, key_heads, key, value, scale, .. } = shape;
         let per_key_head = heads / key_heads;
         let Prompt { length: prompt_length, layers } = &self.prompts[rows[0].group];
         let (prompt_length, prompt) = (*prompt_length, &layers[number]);

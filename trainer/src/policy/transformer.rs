@@ -6,6 +6,7 @@ use crate::kernels::attention;
 use crate::kernels::experts::{self, Expert};
 use crate::kernels::likelihood::Head;
 use crate::kernels::matmul::{Packed, add_outer};
+use crate::kernels::precision::Precision;
 use crate::kernels::rotary::Rotary;
 
 /// A linear layer, packed for both directions.
@@ -19,11 +20,18 @@ pub(super) struct Linear {
 }
 
 impl Linear {
-    fn pack(&mut self, parameters: &Parameters, place: &Place, out: usize, input: usize) {
+    fn pack(
+        &mut self,
+        precision: Precision,
+        parameters: &Parameters,
+        place: &Place,
+        out: usize,
+        input: usize,
+    ) {
         let weight = parameters.at(place);
         (self.out, self.input, self.place) = (out, input, place.clone());
-        self.forward.pack_transposed(weight, out, input);
-        self.backward.pack_straight(weight, out, input);
+        self.forward.pack_transposed(precision, weight, out, input);
+        self.backward.pack_straight(precision, weight, out, input);
     }
 
     /// `y = x · Wᵀ`, or `y += …`.
@@ -43,7 +51,8 @@ impl Linear {
     ) {
         self.backward.product(dy, self.out, dx, self.input, rows, add);
         let place = self.place.clone();
-        add_outer(dy, self.out, x, self.input, &mut gradient[place], (rows, self.out, self.input));
+        let shape = (rows, self.out, self.input);
+        add_outer(self.backward.precision(), dy, self.out, x, self.input, &mut gradient[place], shape);
     }
 }
 
@@ -55,10 +64,17 @@ pub(super) struct Swiglu {
 }
 
 impl Swiglu {
-    fn pack(&mut self, parameters: &Parameters, places: &SwigluPlaces, hidden: usize, width: usize) {
+    fn pack(
+        &mut self,
+        precision: Precision,
+        parameters: &Parameters,
+        places: &SwigluPlaces,
+        hidden: usize,
+        width: usize,
+    ) {
         self.width = width;
-        self.gate_up.pack(parameters, &places.gate_up, 2 * width, hidden);
-        self.down.pack(parameters, &places.down, hidden, width);
+        self.gate_up.pack(precision, parameters, &places.gate_up, 2 * width, hidden);
+        self.down.pack(precision, parameters, &places.down, hidden, width);
     }
 }
 
@@ -104,11 +120,17 @@ pub struct Transformer {
     pub(super) layers: Vec<Layer>,
     pub(super) head: Linear,
     pub(super) rotary: Rotary,
+    precision: Precision,
 }
 
 impl Transformer {
-    /// A policy with these weights.
+    /// A policy with these weights, whose products are float32.
     pub fn new(config: Config, parameters: Parameters) -> Self {
+        Self::with_precision(config, parameters, Precision::Float32)
+    }
+
+    /// A policy with these weights. Router and head stay float32 in every precision, as in DeepSeek-V3 §3.3.
+    pub fn with_precision(config: Config, parameters: Parameters, precision: Precision) -> Self {
         let is_interleaved = config.attention == Attention::Mla;
         let rotary = Rotary::new(
             config.rotary_dim(),
@@ -117,14 +139,20 @@ impl Transformer {
             is_interleaved,
         );
         let layers = parameters.layout.layers.iter().map(Layer::unpacked).collect();
-        let mut transformer = Self { config, parameters, layers, head: Linear::default(), rotary };
+        let mut transformer = Self { config, parameters, layers, head: Linear::default(), rotary, precision };
         transformer.repack();
         transformer
     }
 
+    /// The precision of its products.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// Packs the weights again after they have changed.
     pub fn repack(&mut self) {
-        let Self { config, parameters, layers, head, .. } = self;
+        let Self { config, parameters, layers, head, precision, .. } = self;
+        let precision = *precision;
         for (layer, places) in layers.iter_mut().zip(&parameters.layout.layers) {
             let hidden = config.hidden_size;
             let heads = config.num_attention_heads;
@@ -141,31 +169,37 @@ impl Transformer {
                 ) => {
                     let query_input = config.q_lora_rank.unwrap_or(hidden);
                     if let (Some(down), Some((place, _))) = (query_down, down_places) {
-                        down.pack(parameters, place, query_input, hidden);
+                        down.pack(precision, parameters, place, query_input, hidden);
                     }
-                    query_up.pack(parameters, up_place, heads * config.query_dim(), query_input);
+                    query_up.pack(precision, parameters, up_place, heads * config.query_dim(), query_input);
                     let rank = config.kv_lora_rank;
-                    key_value_down.pack(parameters, kv_down_place, rank + config.qk_rope_head_dim, hidden);
+                    key_value_down.pack(
+                        precision,
+                        parameters,
+                        kv_down_place,
+                        rank + config.qk_rope_head_dim,
+                        hidden,
+                    );
                     let width = heads * (config.qk_nope_head_dim + config.v_head_dim);
-                    key_value_up.pack(parameters, kv_up_place, width, rank);
+                    key_value_up.pack(precision, parameters, kv_up_place, width, rank);
                     absorbed.resize_with(heads, Absorbed::default);
                     let (nope, value) = (config.qk_nope_head_dim, config.v_head_dim);
                     let per_head = parameters.at(kv_up_place).chunks_exact((nope + value) * rank);
                     for (absorbed, weight) in absorbed.iter_mut().zip(per_head) {
-                        absorbed.key.pack_straight(&weight[..nope * rank], nope, rank);
-                        absorbed.value.pack_transposed(&weight[nope * rank..], value, rank);
+                        absorbed.key.pack_straight(precision, &weight[..nope * rank], nope, rank);
+                        absorbed.value.pack_transposed(precision, &weight[nope * rank..], value, rank);
                     }
                 }
                 (Projections::Gqa(linear), AttentionPlaces::Gqa { query_key_value }) => {
                     let width = (heads + 2 * config.num_key_value_heads) * config.head_dim;
-                    linear.pack(parameters, query_key_value, width, hidden);
+                    linear.pack(precision, parameters, query_key_value, width, hidden);
                 }
                 _ => unreachable!("layers are built from the same places"),
             }
-            layer.output.pack(parameters, &places.output, hidden, heads * config.value_dim());
+            layer.output.pack(precision, parameters, &places.output, hidden, heads * config.value_dim());
             match (&mut layer.feed_forward, &places.feed_forward) {
                 (FeedForward::Dense(swiglu), FeedForwardPlaces::Dense(places)) => {
-                    swiglu.pack(parameters, places, hidden, config.intermediate_size);
+                    swiglu.pack(precision, parameters, places, hidden, config.intermediate_size);
                 }
                 (
                     FeedForward::Experts { router, routed, shared },
@@ -175,23 +209,29 @@ impl Transformer {
                         shared: shared_places,
                     },
                 ) => {
-                    router.pack(parameters, place, config.n_routed_experts, hidden);
+                    router.pack(Precision::Float32, parameters, place, config.n_routed_experts, hidden);
                     let width = config.moe_intermediate_size;
                     for (expert, places) in routed.iter_mut().zip(routed_places) {
                         let (gate_up, down) = (parameters.at(&places.gate_up), parameters.at(&places.down));
-                        expert.gate_up.pack_transposed(gate_up, 2 * width, hidden);
-                        expert.gate_up_backward.pack_straight(gate_up, 2 * width, hidden);
-                        expert.down.pack_transposed(down, hidden, width);
-                        expert.down_backward.pack_straight(down, hidden, width);
+                        expert.gate_up.pack_transposed(precision, gate_up, 2 * width, hidden);
+                        expert.gate_up_backward.pack_straight(precision, gate_up, 2 * width, hidden);
+                        expert.down.pack_transposed(precision, down, hidden, width);
+                        expert.down_backward.pack_straight(precision, down, hidden, width);
                     }
                     if let (Some(shared), Some(places)) = (shared, shared_places) {
-                        shared.pack(parameters, places, hidden, config.n_shared_experts * width);
+                        shared.pack(precision, parameters, places, hidden, config.n_shared_experts * width);
                     }
                 }
                 _ => unreachable!("layers are built from the same places"),
             }
         }
-        head.pack(parameters, &parameters.layout.head, config.vocab_size, config.hidden_size);
+        head.pack(
+            Precision::Float32,
+            parameters,
+            &parameters.layout.head,
+            config.vocab_size,
+            config.hidden_size,
+        );
     }
 
     pub(super) fn rule(&self) -> experts::Rule {
@@ -217,6 +257,7 @@ impl Transformer {
             key_heads: self.config.key_heads(),
             query_dim: self.config.query_dim(),
             value_dim: self.config.value_dim(),
+            precision: self.precision,
         }
     }
 

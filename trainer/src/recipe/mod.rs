@@ -36,6 +36,10 @@ pub struct Recipe {
     /// Threads to compute with; default all cores. Changes the time a run takes, never its result.
     #[schemars(range(min = 1, max = 4096))]
     pub threads: Option<usize>,
+    /// Precision of the matrix products: `float32`, the reference; `bf16x3`, two bfloat16 parts and three products, about
+    /// as exact; `bf16`, rounded to bfloat16; `auto`, `bf16x3` where the processor has AMX tiles and `float32` elsewhere.
+    #[serde(default)]
+    pub precision: Precision,
     /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`.
     #[serde(default = "auto")]
     pub device: String,
@@ -71,6 +75,21 @@ fn one() -> u64 {
 
 fn auto() -> String {
     "auto".to_owned()
+}
+
+/// The precision of matrix products, as a recipe asks for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// As they are.
+    #[default]
+    Float32,
+    /// Two bfloat16 parts, three products.
+    Bf16x3,
+    /// Rounded to bfloat16.
+    Bf16,
+    /// The fastest of the first two on this machine.
+    Auto,
 }
 
 /// A family of verifiable questions at one level of difficulty.

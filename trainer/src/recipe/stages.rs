@@ -445,6 +445,10 @@ pub struct Grpo {
     /// Step of the experts' load bias after each update; 0: no load balancing by bias.
     #[schemars(range(min = 0.0))]
     pub bias_update_speed: f64,
+    /// Most that a token counts for being likelier in the training forward than in the decoder that drew it (truncated
+    /// importance sampling); 0 leaves the correction out, as is right where the two agree. Default 2 in `bf16`, else 0.
+    #[schemars(range(min = 0.0))]
+    pub importance_cap: Option<f64>,
     /// Whether an update routes each token to the experts it had when it was sampled.
     pub replay_routes: bool,
     /// Steps between two evaluations; 0: only at the end.
@@ -499,6 +503,7 @@ impl Default for Grpo {
             keep_best: true,
             readiness: Readiness::default(),
             bias_update_speed: 0.001,
+            importance_cap: None,
             replay_routes: true,
             evaluate_every: 0,
             evaluation: Evaluation::default(),

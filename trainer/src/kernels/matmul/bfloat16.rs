@@ -1,0 +1,439 @@
+//! Products of bfloat16 parts with float32 sums, by AVX-512's dot-product instruction or by AMX tiles.
+//!
+//! Two neighbours along the summed axis share a word of 32 bits, the first in the low half, as both instructions want
+//! them. A float32 is split into the nearest bfloat16 and, for three products, the bfloat16 nearest to what is left.
+
+use std::cell::RefCell;
+
+use super::{PANEL, Precision, amx};
+
+/// Sixteen pairs: one cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(super) struct Pairs(pub(super) [u32; 16]);
+
+impl Pairs {
+    pub(super) const ZERO: Self = Self([0; 16]);
+}
+
+/// Pairs that a tile sums over: depths are padded to a multiple of it.
+const TILE_PAIRS: usize = 16;
+/// Rows whose left matrix is converted at a time.
+const ROWS: usize = 64;
+/// Rows and columns of a block of four tiles.
+pub(super) const BLOCK: usize = 32;
+/// Rows that the gradient of a weight sums over at a time; fixed, since its bits depend on it.
+const OUTER_ROWS: usize = 256;
+
+/// How products of bfloat16 are computed on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// AMX tiles.
+    Tiles,
+    /// AVX-512's dot product of pairs.
+    DotProduct,
+}
+
+impl Unit {
+    /// The best unit that this machine has.
+    pub(super) fn detected() -> Option<Self> {
+        static DETECTED: std::sync::OnceLock<Option<Unit>> = std::sync::OnceLock::new();
+        *DETECTED.get_or_init(|| if amx::is_usable() { Some(Self::Tiles) } else { Self::dot_product() })
+    }
+
+    /// The dot product, where the machine has it.
+    pub(super) fn dot_product() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw") {
+            return Some(Self::DotProduct);
+        }
+        None
+    }
+}
+
+/// The nearest bfloat16, ties to even, as its bits. NaN stays NaN.
+#[inline(always)]
+fn rounded(value: f32) -> u32 {
+    let bits = value.to_bits();
+    let nearest = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+    if value.is_nan() { (bits >> 16) | 0x40 } else { nearest }
+}
+
+/// The bfloat16 nearest to what [`rounded`] leaves.
+#[inline(always)]
+fn remainder(value: f32) -> u32 {
+    rounded(value - f32::from_bits(rounded(value) << 16))
+}
+
+/// The part of a number that one of the passes multiplies.
+#[derive(Clone, Copy)]
+pub(super) enum Half {
+    High,
+    Low,
+}
+
+#[inline(always)]
+fn part<const LOW: bool>(value: f32) -> u32 {
+    if LOW { remainder(value) } else { rounded(value) }
+}
+
+/// Sets number `at` of the pairs' axis in one lane.
+pub(super) fn set(pairs: &mut u32, at: usize, value: f32, half: Half) {
+    let bits = match half {
+        Half::High => rounded(value),
+        Half::Low => remainder(value),
+    };
+    *pairs = if at % 2 == 0 { (*pairs & 0xffff_0000) | bits } else { (*pairs & 0xffff) | bits << 16 };
+}
+
+/// Sets a whole column of pairs.
+pub(super) fn set_pairs<'a>(pairs: impl Iterator<Item = &'a mut u32>, values: &[f32], half: Half) {
+    let part = |value: f32| match half {
+        Half::High => rounded(value),
+        Half::Low => remainder(value),
+    };
+    for (pair, values) in pairs.zip(values.chunks(2)) {
+        *pair = part(values[0]) | values.get(1).map_or(0, |second| part(*second) << 16);
+    }
+}
+
+/// Pairs that a depth of `k` takes, padded.
+pub(super) fn pairs_of(k: usize) -> usize {
+    k.div_ceil(2 * TILE_PAIRS) * TILE_PAIRS
+}
+
+dispatch! {
+    /// Converts a row into pairs; what is over at its end becomes 0.
+    fn convert_row(row: &[f32], low: bool, out: &mut [u32]) {
+        if low { convert::<true>(row, out) } else { convert::<false>(row, out) }
+    }
+}
+
+#[inline(always)]
+fn convert<const LOW: bool>(row: &[f32], out: &mut [u32]) {
+    let (pairs, last) = row.as_chunks::<2>();
+    let (whole, rest) = out.split_at_mut(pairs.len());
+    for (out, [first, second]) in whole.iter_mut().zip(pairs) {
+        *out = part::<LOW>(*first) | part::<LOW>(*second) << 16;
+    }
+    rest.fill(0);
+    if let Some(last) = last.first() {
+        rest[0] = part::<LOW>(*last);
+    }
+}
+
+dispatch! {
+    /// Converts two rows, one above the other, into the pairs of their columns.
+    fn convert_columns(first: &[f32], second: &[f32], low: bool, out: &mut [u32]) {
+        if low { interleave::<true>(first, second, out) } else { interleave::<false>(first, second, out) }
+    }
+}
+
+#[inline(always)]
+fn interleave<const LOW: bool>(first: &[f32], second: &[f32], out: &mut [u32]) {
+    for ((out, first), second) in out.iter_mut().zip(first).zip(second) {
+        *out = part::<LOW>(*first) | part::<LOW>(*second) << 16;
+    }
+}
+
+/// Packs a matrix `[k, n]` in row order: `row(depth)` gives its rows.
+pub(super) fn pack_rows<'a>(
+    row: impl Fn(usize) -> &'a [f32],
+    (k, n): (usize, usize),
+    low: bool,
+    out: &mut Vec<Pairs>,
+) {
+    let depth = pairs_of(k);
+    out.clear();
+    out.resize(n.div_ceil(PANEL) * depth * 2, Pairs::ZERO);
+    let zeros = [0.0; PANEL];
+    for pair in 0..k.div_ceil(2) {
+        let first = row(2 * pair);
+        let second = if 2 * pair + 1 < k { Some(row(2 * pair + 1)) } else { None };
+        for (line, first) in first.chunks(16).enumerate() {
+            let second = second.map_or(&zeros[..first.len()], |row| &row[line * 16..line * 16 + first.len()]);
+            let at = (line / 2 * depth + pair) * 2 + line % 2;
+            convert_columns(first, second, low, &mut out[at].0);
+        }
+    }
+}
+
+/// The left matrix of a product: some rows of words, each word a pair.
+#[derive(Clone, Copy)]
+pub(super) struct Left<'a> {
+    pub(super) high: &'a [u32],
+    /// Empty for a single product.
+    pub(super) low: &'a [u32],
+    /// Words between rows.
+    pub(super) row: usize,
+    /// Words between the pairs of a row; 1 for tiles.
+    pub(super) pair: usize,
+}
+
+/// The right matrix: a packed one's parts.
+#[derive(Clone, Copy)]
+pub(super) struct Right<'a> {
+    pub(super) high: &'a [Pairs],
+    /// Empty for a single product.
+    pub(super) low: &'a [Pairs],
+    /// Pairs of the whole packed depth.
+    pub(super) depth: usize,
+}
+
+#[derive(Default)]
+struct Scratch {
+    left: [Vec<Pairs>; 2],
+    turned: [Vec<Pairs>; 2],
+    right: [Vec<Pairs>; 2],
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// The words of `lines`.
+fn words(lines: &[Pairs]) -> &[u32] {
+    // SAFETY: `Pairs` is sixteen words without padding, and the slice's length is scaled accordingly.
+    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * 16) }
+}
+
+fn words_mut(lines: &mut [Pairs]) -> &mut [u32] {
+    // SAFETY: as in `words`; every pattern of bits is a `Pairs`.
+    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * 16) }
+}
+
+/// `y = x · right` or `y += …`, of the first `k` rows and `n` columns.
+#[allow(clippy::too_many_arguments, reason = "two matrices with their strides and a shape")]
+pub(super) fn product(
+    unit: Unit,
+    right: Right<'_>,
+    k: usize,
+    n: usize,
+    x: &[f32],
+    x_stride: usize,
+    y: &mut [f32],
+    y_stride: usize,
+    rows: usize,
+    add: bool,
+) {
+    let pairs = pairs_of(k);
+    let passes = if right.low.is_empty() { 1 } else { 2 };
+    SCRATCH.with_borrow_mut(|Scratch { left, .. }| {
+        for start in (0..rows).step_by(ROWS) {
+            let count = ROWS.min(rows - start);
+            for (half, buffer) in left.iter_mut().enumerate().take(passes) {
+                // Tiles read whole blocks of rows; what lies beyond the last is computed and dropped.
+                let room = count.next_multiple_of(BLOCK) * pairs / 16;
+                buffer.resize(room.max(buffer.len()), Pairs::ZERO);
+                for (row, out) in words_mut(buffer).chunks_exact_mut(pairs).enumerate().take(count) {
+                    let at = (start + row) * x_stride;
+                    convert_row(&x[at..at + k], half == 1, out);
+                }
+            }
+            let [high, low] = &*left;
+            let low = if passes == 2 { words(low) } else { &[] };
+            let left = Left { high: words(high), low, row: pairs, pair: 1 };
+            multiply(unit, left, right, k, n, &mut y[start * y_stride..], y_stride, count, add);
+        }
+    });
+}
+
+/// `out += leftᵀ · right`, `[m, n]`, over `rows`.
+#[allow(clippy::too_many_arguments, reason = "two matrices with their strides and a shape")]
+pub(super) fn add_outer(
+    unit: Unit,
+    precision: Precision,
+    left: &[f32],
+    left_stride: usize,
+    right: &[f32],
+    right_stride: usize,
+    out: &mut [f32],
+    (rows, m, n): (usize, usize, usize),
+) {
+    let passes = if precision == Precision::Bf16x3 { 2 } else { 1 };
+    SCRATCH.with_borrow_mut(|scratch| {
+        let Scratch { left: left_lines, right: right_lines, turned } = scratch;
+        for start in (0..rows).step_by(OUTER_ROWS) {
+            let count = OUTER_ROWS.min(rows - start);
+            let depth = pairs_of(count);
+            for half in 0..passes {
+                let is_low = half == 1;
+                let row = |row: usize| &left[(start + row) * left_stride..][..m];
+                pack_rows(row, (count, m), is_low, &mut left_lines[half]);
+                let row = |row: usize| &right[(start + row) * right_stride..][..n];
+                pack_rows(row, (count, n), is_low, &mut right_lines[half]);
+            }
+            let right =
+                Right { high: &right_lines[0], low: if passes == 2 { &right_lines[1] } else { &[] }, depth };
+            for first in (0..m).step_by(PANEL) {
+                let columns = PANEL.min(m - first);
+                let panel = first / PANEL * 2 * depth..(first / PANEL + 1) * 2 * depth;
+                for half in 0..passes {
+                    if unit == Unit::Tiles {
+                        turn(&left_lines[half][panel.clone()], depth, &mut turned[half]);
+                    }
+                }
+                let part = |half: usize| -> &[u32] {
+                    match unit {
+                        _ if half >= passes => &[],
+                        Unit::Tiles => words(&turned[half]),
+                        Unit::DotProduct => words(&left_lines[half][panel.clone()]),
+                    }
+                };
+                let (row, pair) = if unit == Unit::Tiles { (depth, 1) } else { (1, PANEL) };
+                let left = Left { high: part(0), low: part(1), row, pair };
+                multiply(unit, left, right, count, n, &mut out[first * n..], n, columns, true);
+            }
+        }
+    });
+}
+
+/// Turns a panel, `[depth, 32]` words, into `[32, depth]`.
+fn turn(panel: &[Pairs], depth: usize, out: &mut Vec<Pairs>) {
+    out.resize(PANEL * depth / 16, Pairs::ZERO);
+    let (from, to) = (words(panel), words_mut(out));
+    // Blocks of sixteen by sixteen, so that both sides stay near.
+    for block in (0..depth).step_by(16) {
+        for lane in 0..PANEL {
+            let to = &mut to[lane * depth + block..][..16];
+            for (at, to) in to.iter_mut().enumerate() {
+                *to = from[(block + at) * PANEL + lane];
+            }
+        }
+    }
+}
+
+/// `y = left · right` or `y += …` for `rows` rows of converted numbers.
+#[allow(clippy::too_many_arguments, reason = "two matrices with their strides and a shape")]
+fn multiply(
+    unit: Unit,
+    left: Left<'_>,
+    right: Right<'_>,
+    k: usize,
+    n: usize,
+    y: &mut [f32],
+    y_stride: usize,
+    rows: usize,
+    add: bool,
+) {
+    match unit {
+        Unit::Tiles => amx::multiply(left, right, pairs_of(k), n, y, y_stride, rows, add),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the unit is only detected where the processor has these instructions.
+        Unit::DotProduct => unsafe {
+            dot_product::multiply(left, right, k.div_ceil(2), n, y, y_stride, rows, add);
+        },
+        #[cfg(not(target_arch = "x86_64"))]
+        Unit::DotProduct => unreachable!("only x86-64 has this unit"),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod dot_product {
+    use std::arch::x86_64::{
+        __m512bh, _mm512_dpbf16_ps, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_storeu_ps,
+    };
+
+    use super::super::{PANEL, TILE, store};
+    use super::{Left, Pairs, Right};
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma")]
+    #[allow(clippy::too_many_arguments, reason = "two matrices with their strides and a shape")]
+    pub(super) fn multiply(
+        left: Left<'_>,
+        right: Right<'_>,
+        pairs: usize,
+        n: usize,
+        y: &mut [f32],
+        y_stride: usize,
+        rows: usize,
+        add: bool,
+    ) {
+        let last = (rows - 1) * left.row + (pairs - 1) * left.pair;
+        assert!(left.high.len() > last && (right.low.is_empty() || left.low.len() > last));
+        for panel in 0..n.div_ceil(PANEL) {
+            let lines = |parts: &'_ [Pairs]| -> *const Pairs {
+                if parts.is_empty() {
+                    parts.as_ptr()
+                } else {
+                    parts[panel * 2 * right.depth..][..2 * pairs].as_ptr()
+                }
+            };
+            let (high, low) = (lines(right.high), lines(right.low));
+            let columns = (n - panel * PANEL).min(PANEL);
+            let mut row = 0;
+            while row < rows {
+                let y = &mut y[row * y_stride + panel * PANEL..];
+                macro_rules! tile {
+                    ($count:expr) => {{
+                        let sums = if right.low.is_empty() {
+                            // SAFETY: the lengths are asserted above for `rows` rows and `pairs` pairs.
+                            unsafe { tile::<{ $count }, false>(left, row, high, low, pairs) }
+                        } else {
+                            // SAFETY: as above.
+                            unsafe { tile::<{ $count }, true>(left, row, high, low, pairs) }
+                        };
+                        store::<{ $count }>(&sums, y, y_stride, columns, add);
+                        row += $count;
+                    }};
+                }
+                match rows - row {
+                    1 => tile!(1),
+                    2 => tile!(2),
+                    3 => tile!(3),
+                    4 => tile!(4),
+                    5 => tile!(5),
+                    6 => tile!(6),
+                    7 => tile!(7),
+                    _ => tile!(TILE),
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// `left` holds `row + ROWS` rows of `pairs` pairs; `high`, and `low` for three products, `2 · pairs` lines.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma")]
+    unsafe fn tile<const ROWS: usize, const THREE: bool>(
+        left: Left<'_>,
+        row: usize,
+        high: *const Pairs,
+        low: *const Pairs,
+        pairs: usize,
+    ) -> [[[f32; 16]; 2]; ROWS] {
+        // SAFETY: see above. A line is 64 bytes on a boundary of 64; sixteen floats take the stores.
+        unsafe {
+            let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
+            let (left_high, left_low) = (left.high.as_ptr().add(row * left.row), left.low.as_ptr());
+            let left_low = if THREE { left_low.add(row * left.row) } else { left_low };
+            for pair in 0..pairs {
+                let line =
+                    |lines: *const Pairs, half: usize| lines.add(2 * pair + half).cast::<__m512bh>().read();
+                let right = [line(high, 0), line(high, 1)];
+                for row in 0..ROWS {
+                    let at = row * left.row + pair * left.pair;
+                    let word = std::mem::transmute(_mm512_set1_epi32(left_high.add(at).read().cast_signed()));
+                    for half in 0..2 {
+                        sums[row][half] = _mm512_dpbf16_ps(sums[row][half], word, right[half]);
+                    }
+                    if THREE {
+                        let low_word =
+                            std::mem::transmute(_mm512_set1_epi32(left_low.add(at).read().cast_signed()));
+                        for half in 0..2 {
+                            sums[row][half] = _mm512_dpbf16_ps(sums[row][half], low_word, right[half]);
+                            sums[row][half] = _mm512_dpbf16_ps(sums[row][half], word, line(low, half));
+                        }
+                    }
+                }
+            }
+            let mut out = [[[0.0; 16]; 2]; ROWS];
+            for row in 0..ROWS {
+                for half in 0..2 {
+                    _mm512_storeu_ps(out[row][half].as_mut_ptr(), sums[row][half]);
+                }
+            }
+            out
+        }
+    }
+}

@@ -1,0 +1,550 @@
+//! Matrix products.
+//!
+//! A weight is packed once an update into panels of 32 columns, so that a product of any number of rows reads it in
+//! order. Every output is one chain of multiply-adds over `k` in order: a row's bits do not depend on the rows beside
+//! it, so a batch may be cut anywhere.
+
+use super::precision::Precision;
+use super::{count_flops, multiply_add};
+use bfloat16::{Half, Pairs, Right, Unit};
+
+mod amx;
+mod bfloat16;
+
+/// Columns of a panel: two AVX-512 registers.
+const PANEL: usize = 32;
+/// Rows of a register tile: 8 × 2 accumulators; with 12 rows the compiler spills them.
+const TILE: usize = 8;
+
+/// One cache line of floats.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
+/// The instructions that products of bfloat16 take on this machine, if it has any.
+pub fn bfloat16_unit() -> Option<&'static str> {
+    Unit::detected().map(|unit| match unit {
+        Unit::Tiles => "amx",
+        Unit::DotProduct => "avx512bf16",
+    })
+}
+
+/// The right matrix of a product, `k` × `n`, in panels of columns padded with zeros.
+#[derive(Clone, Debug, Default)]
+pub struct Packed {
+    k: usize,
+    n: usize,
+    precision: Precision,
+    /// In float32.
+    lines: Vec<Line>,
+    /// In bfloat16: the numbers, and for three products what rounding left of them.
+    halves: [Vec<Pairs>; 2],
+}
+
+impl Packed {
+    /// Packs `weight`, stored `[n, k]` as a linear layer's is, for products `x · weightᵀ`.
+    pub fn pack_transposed(&mut self, precision: Precision, weight: &[f32], n: usize, k: usize) {
+        assert_eq!(weight.len(), n * k);
+        self.reset(precision, k, n);
+        for (column, row) in weight.chunks_exact(k).enumerate() {
+            self.set_column(column, row);
+        }
+    }
+
+    /// Packs `matrix`, stored `[k, n]`, for products `x · matrix`.
+    pub fn pack_straight(&mut self, precision: Precision, matrix: &[f32], k: usize, n: usize) {
+        assert_eq!(matrix.len(), n * k);
+        self.reset(precision, k, n);
+        match precision {
+            Precision::Float32 => {
+                for (depth, row) in matrix.chunks_exact(n).enumerate() {
+                    self.set_row(depth, row);
+                }
+            }
+            Precision::Bf16x3 | Precision::Bf16 => {
+                for (half, lines) in self.halves.iter_mut().enumerate().take(passes(precision)) {
+                    bfloat16::pack_rows(|row| &matrix[row * n..(row + 1) * n], (k, n), half == 1, lines);
+                }
+            }
+        }
+    }
+
+    /// An empty matrix of `k` × `n` zeros, to be filled column by column or row by row.
+    pub fn zeros(precision: Precision, k: usize, n: usize) -> Self {
+        let mut packed = Self::default();
+        packed.reset(precision, k, n);
+        packed
+    }
+
+    /// The precision of its products.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Writes one column.
+    pub fn set_column(&mut self, column: usize, values: &[f32]) {
+        assert!(column < self.n && values.len() == self.k);
+        let (panel, lane) = (column / PANEL, column % PANEL);
+        if self.precision == Precision::Float32 {
+            let lines = self.lines[2 * panel * self.k + lane / 16..].iter_mut().step_by(2);
+            for (line, value) in lines.zip(values) {
+                line.0[lane % 16] = *value;
+            }
+            return;
+        }
+        let first = 2 * panel * bfloat16::pairs_of(self.k) + lane / 16;
+        for (lines, half) in self.halves.iter_mut().zip([Half::High, Half::Low]).take(passes(self.precision))
+        {
+            let lines = lines[first..].iter_mut().step_by(2).map(|line| &mut line.0[lane % 16]);
+            bfloat16::set_pairs(lines, values, half);
+        }
+    }
+
+    /// Writes one row.
+    pub fn set_row(&mut self, row: usize, values: &[f32]) {
+        assert!(row < self.k && values.len() == self.n);
+        if self.precision == Precision::Float32 {
+            for (line, values) in values.chunks(16).enumerate() {
+                self.lines[(line / 2 * self.k + row) * 2 + line % 2].0[..values.len()]
+                    .copy_from_slice(values);
+            }
+            return;
+        }
+        let depth = bfloat16::pairs_of(self.k);
+        for (lines, half) in self.halves.iter_mut().zip([Half::High, Half::Low]).take(passes(self.precision))
+        {
+            for (line, values) in values.chunks(16).enumerate() {
+                let pairs = &mut lines[(line / 2 * depth + row / 2) * 2 + line % 2].0;
+                for (pair, value) in pairs.iter_mut().zip(values) {
+                    bfloat16::set(pair, row, *value, half);
+                }
+            }
+        }
+    }
+
+    fn reset(&mut self, precision: Precision, k: usize, n: usize) {
+        (self.precision, self.k, self.n) = (precision, k, n);
+        let panels = n.div_ceil(PANEL);
+        let is_float32 = precision == Precision::Float32;
+        self.lines.clear();
+        self.lines.resize(if is_float32 { panels * k * 2 } else { 0 }, Line([0.0; 16]));
+        let pairs = panels * bfloat16::pairs_of(k) * 2;
+        let passes = if is_float32 { 0 } else { passes(precision) };
+        for (half, lines) in self.halves.iter_mut().enumerate() {
+            lines.clear();
+            lines.resize(if half < passes { pairs } else { 0 }, Pairs::ZERO);
+        }
+    }
+
+    /// Asks for the first `k` rows and `n` columns to be brought near, for a product that follows soon.
+    pub fn prefetch(&self, k: usize, n: usize) {
+        let panels = n.div_ceil(PANEL);
+        if self.precision == Precision::Float32 {
+            self.lines.chunks_exact(2 * self.k).take(panels).for_each(|panel| prefetch(&panel[..2 * k]));
+        }
+        let (depth, pairs) = (bfloat16::pairs_of(self.k), k.div_ceil(2));
+        for lines in &self.halves {
+            lines.chunks_exact(2 * depth).take(panels).for_each(|panel| prefetch(&panel[..2 * pairs]));
+        }
+    }
+
+    /// `y = x · self`, or `y += x · self`.
+    ///
+    /// Shapes: `x` is `[rows, k]` with rows `x_stride` apart, `y` is `[rows, n]` with rows `y_stride` apart.
+    pub fn product(
+        &self,
+        x: &[f32],
+        x_stride: usize,
+        y: &mut [f32],
+        y_stride: usize,
+        rows: usize,
+        add: bool,
+    ) {
+        self.part(self.k, self.n, x, x_stride, y, y_stride, rows, add);
+    }
+
+    /// As [`Packed::product`] with the first `k` rows and `n` columns of the packed matrix.
+    #[allow(clippy::too_many_arguments, reason = "two matrices with their strides and a shape")]
+    pub fn part(
+        &self,
+        k: usize,
+        n: usize,
+        x: &[f32],
+        x_stride: usize,
+        y: &mut [f32],
+        y_stride: usize,
+        rows: usize,
+        add: bool,
+    ) {
+        if rows == 0 || n == 0 {
+            return;
+        }
+        assert!(k <= self.k && n <= self.n && x_stride >= k && y_stride >= n);
+        assert!(x.len() >= (rows - 1) * x_stride + k && y.len() >= (rows - 1) * y_stride + n);
+        count_flops(2 * rows * k * n);
+        if self.precision == Precision::Float32 {
+            product(&self.lines, 2 * self.k, k, n, x, x_stride, y, y_stride, rows, add);
+            return;
+        }
+        let depth = bfloat16::pairs_of(self.k);
+        let right = Right { high: &self.halves[0], low: &self.halves[1], depth };
+        bfloat16::product(unit(), right, k, n, x, x_stride, y, y_stride, rows, add);
+    }
+}
+
+/// Parts that a number is split into.
+fn passes(precision: Precision) -> usize {
+    match precision {
+        Precision::Float32 | Precision::Bf16 => 1,
+        Precision::Bf16x3 => 2,
+    }
+}
+
+fn unit() -> Unit {
+    Unit::detected().expect("Precision::available lets no precision through that the machine lacks")
+}
+
+fn prefetch<T>(lines: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in lines {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: SSE is part of x86-64, and a prefetch reads nothing that the program can see.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(line).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = lines;
+}
+
+dispatch! {
+    fn product(
+        lines: &[Line], panel_lines: usize, k: usize, n: usize,
+        x: &[f32], x_stride: usize, y: &mut [f32], y_stride: usize, rows: usize, add: bool,
+    ) {
+        for (panel, lines) in lines.chunks_exact(panel_lines).enumerate().take(n.div_ceil(PANEL)) {
+            let lines = &lines[..2 * k];
+            let columns = (n - panel * PANEL).min(PANEL);
+            let mut row = 0;
+            while row < rows {
+                let x = &x[row * x_stride..];
+                let y = &mut y[row * y_stride + panel * PANEL..];
+                macro_rules! tile {
+                    ($($count:literal)*) => {
+                        match rows - row {
+                            $($count => {
+                                tile::<$count, FUSED>(lines, x, x_stride, y, y_stride, columns, add);
+                                row += $count;
+                            })*
+                            _ => {
+                                tile::<TILE, FUSED>(lines, x, x_stride, y, y_stride, columns, add);
+                                row += TILE;
+                            }
+                        }
+                    };
+                }
+                tile!(1 2 3 4 5 6 7);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn tile<const ROWS: usize, const FUSED: bool>(
+    lines: &[Line],
+    x: &[f32],
+    x_stride: usize,
+    y: &mut [f32],
+    y_stride: usize,
+    columns: usize,
+    add: bool,
+) {
+    let mut sums = [[[0.0f32; 16]; 2]; ROWS];
+    let k = lines.len() / 2;
+    let rows: [&[f32]; ROWS] = std::array::from_fn(|row| &x[row * x_stride..row * x_stride + k]);
+    for depth in 0..k {
+        let (low, high) = (&lines[2 * depth].0, &lines[2 * depth + 1].0);
+        for row in 0..ROWS {
+            // SAFETY: every slice of `rows` is `k` long, and `depth < k`.
+            let value = unsafe { *rows[row].get_unchecked(depth) };
+            for lane in 0..16 {
+                sums[row][0][lane] = multiply_add::<FUSED>(value, low[lane], sums[row][0][lane]);
+            }
+            for lane in 0..16 {
+                sums[row][1][lane] = multiply_add::<FUSED>(value, high[lane], sums[row][1][lane]);
+            }
+        }
+    }
+    store::<ROWS>(&sums, y, y_stride, columns, add);
+}
+
+/// Writes, or adds, the sums of `ROWS` rows and one panel.
+#[inline(always)]
+fn store<const ROWS: usize>(
+    sums: &[[[f32; 16]; 2]; ROWS],
+    y: &mut [f32],
+    y_stride: usize,
+    columns: usize,
+    add: bool,
+) {
+    for (row, sums) in sums.iter().enumerate() {
+        let sums = sums.as_flattened();
+        let out = &mut y[row * y_stride..row * y_stride + columns];
+        if columns == PANEL {
+            let out = &mut out[..PANEL];
+            if add {
+                for lane in 0..PANEL {
+                    out[lane] += sums[lane];
+                }
+            } else {
+                out.copy_from_slice(sums);
+            }
+        } else {
+            for (out, sum) in out.iter_mut().zip(sums) {
+                *out = if add { *out + sum } else { *sum };
+            }
+        }
+    }
+}
+
+/// `out += leftᵀ · right`: the gradient of a weight from its output's gradient and its input.
+///
+/// Shapes: `left` is `[rows, m]` with rows `left_stride` apart, `right` `[rows, n]` likewise, `out` `[m, n]`.
+pub fn add_outer(
+    precision: Precision,
+    left: &[f32],
+    left_stride: usize,
+    right: &[f32],
+    right_stride: usize,
+    out: &mut [f32],
+    (rows, m, n): (usize, usize, usize),
+) {
+    if rows == 0 {
+        return;
+    }
+    assert!(left.len() >= (rows - 1) * left_stride + m && right.len() >= (rows - 1) * right_stride + n);
+    assert_eq!(out.len(), m * n);
+    count_flops(2 * rows * m * n);
+    if precision != Precision::Float32 {
+        bfloat16::add_outer(unit(), precision, left, left_stride, right, right_stride, out, (rows, m, n));
+        return;
+    }
+    // SAFETY: the bounds are asserted above, and `out` is borrowed mutably, so it overlaps neither operand.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            rows,
+            out.as_mut_ptr(),
+            1,
+            n as isize,
+            true,
+            left.as_ptr(),
+            left_stride as isize,
+            1,
+            right.as_ptr(),
+            1,
+            right_stride as isize,
+            1.0f32,
+            1.0f32,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use thinkling_datasets::seed::Stream;
+
+    fn random(length: usize, stream: &mut Stream) -> Vec<f32> {
+        (0..length).map(|_| stream.normal() as f32).collect()
+    }
+
+    #[test]
+    fn products_agree_with_float64() {
+        let mut stream = Stream::at("matmul", 0, &[]);
+        for (rows, k, n) in [(1, 1, 1), (3, 7, 33), (12, 64, 32), (13, 65, 31), (50, 96, 130), (128, 40, 64)]
+        {
+            let (x, w) = (random(rows * k, &mut stream), random(n * k, &mut stream));
+            let mut transposed = Packed::default();
+            transposed.pack_transposed(Precision::Float32, &w, n, k);
+            let mut y = vec![1.0; rows * n];
+            transposed.product(&x, k, &mut y, n, rows, false);
+            let mut added = y.clone();
+            transposed.product(&x, k, &mut added, n, rows, true);
+            let mut straight = Packed::default();
+            let columns: Vec<f32> = (0..k * n).map(|i| w[(i % n) * k + i / n]).collect();
+            straight.pack_straight(Precision::Float32, &columns, k, n);
+            let mut same = vec![0.0; rows * n];
+            straight.product(&x, k, &mut same, n, rows, false);
+            assert_eq!(y, same);
+            let mut outer = vec![0.5; k * n];
+            add_outer(Precision::Float32, &x, k, &y, n, &mut outer, (rows, k, n));
+            for row in 0..rows {
+                for column in 0..n {
+                    let exact: f64 =
+                        (0..k).map(|i| f64::from(x[row * k + i]) * f64::from(w[column * k + i])).sum();
+                    let scale = (k as f64).sqrt() * 1e-6 * 4.0;
+                    assert!((f64::from(y[row * n + column]) - exact).abs() < scale, "{rows} {k} {n}");
+                    assert!((f64::from(added[row * n + column]) - 2.0 * exact).abs() < 2.0 * scale);
+                }
+            }
+            for i in 0..k {
+                for column in 0..n {
+                    let exact: f64 = 0.5
+                        + (0..rows)
+                            .map(|row| f64::from(x[row * k + i]) * f64::from(y[row * n + column]))
+                            .sum::<f64>();
+                    assert!((f64::from(outer[i * n + column]) - exact).abs() < 1e-3, "{rows} {k} {n}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_does_not_depend_on_its_neighbours() {
+        let mut stream = Stream::at("matmul", 1, &[]);
+        let (rows, k, n) = (29, 50, 70);
+        let (x, w) = (random(rows * k, &mut stream), random(n * k, &mut stream));
+        let mut packed = Packed::default();
+        packed.pack_transposed(Precision::Float32, &w, n, k);
+        let mut all = vec![0.0; rows * n];
+        packed.product(&x, k, &mut all, n, rows, false);
+        for row in 0..rows {
+            let mut alone = vec![0.0; n];
+            packed.product(&x[row * k..], k, &mut alone, n, 1, false);
+            assert_eq!(alone, all[row * n..(row + 1) * n]);
+        }
+    }
+
+    /// The units of this machine; those it lacks are named on standard error.
+    fn units() -> Vec<Unit> {
+        // An emulator of the instructions cannot change what the processor says of itself.
+        let is_emulated = std::env::var_os("THINKLING_TEST_TILES").is_some();
+        let mut units = Vec::from_iter(Unit::dot_product());
+        if amx::is_usable() || is_emulated {
+            units.push(Unit::Tiles);
+        } else {
+            eprintln!("skipped: this machine has no AMX");
+        }
+        if Unit::dot_product().is_none() {
+            eprintln!("skipped: this machine has no AVX-512 for bfloat16");
+        }
+        units
+    }
+
+    /// The product on one unit, as [`Packed::part`] does it on the detected one.
+    fn on(
+        unit: Unit,
+        packed: &Packed,
+        (k, n): (usize, usize),
+        x: &[f32],
+        y: &mut [f32],
+        rows: usize,
+        add: bool,
+    ) {
+        let right =
+            Right { high: &packed.halves[0], low: &packed.halves[1], depth: bfloat16::pairs_of(packed.k) };
+        bfloat16::product(unit, right, k, n, x, packed.k, y, packed.n, rows, add);
+    }
+
+    #[test]
+    fn products_of_bfloat16_agree_with_float64() {
+        let mut stream = Stream::at("matmul", 2, &[]);
+        for unit in units() {
+            for (precision, tolerance) in [(Precision::Bf16x3, 2e-5), (Precision::Bf16, 8e-3)] {
+                for (rows, k, n) in [
+                    (1, 1, 1),
+                    (3, 7, 33),
+                    (12, 64, 32),
+                    (31, 65, 31),
+                    (50, 96, 130),
+                    (300, 40, 64),
+                    (97, 300, 70),
+                ] {
+                    let (x, w) = (random(rows * k, &mut stream), random(n * k, &mut stream));
+                    let mut transposed = Packed::default();
+                    transposed.pack_transposed(precision, &w, n, k);
+                    let mut y = vec![1.0; rows * n];
+                    on(unit, &transposed, (k, n), &x, &mut y, rows, false);
+                    let mut added = y.clone();
+                    on(unit, &transposed, (k, n), &x, &mut added, rows, true);
+                    let mut straight = Packed::default();
+                    let columns: Vec<f32> = (0..k * n).map(|i| w[(i % n) * k + i / n]).collect();
+                    straight.pack_straight(precision, &columns, k, n);
+                    let mut by_rows = Packed::zeros(precision, k, n);
+                    columns.chunks(n).enumerate().for_each(|(row, values)| by_rows.set_row(row, values));
+                    for other in [&straight, &by_rows] {
+                        let mut same = vec![0.0; rows * n];
+                        on(unit, other, (k, n), &x, &mut same, rows, false);
+                        assert_eq!(y, same, "{unit:?} {precision:?} {rows} {k} {n}");
+                    }
+                    let mut alone = vec![0.0; n];
+                    on(unit, &transposed, (k, n), &x[(rows - 1) * k..], &mut alone, 1, false);
+                    assert_eq!(alone, y[(rows - 1) * n..], "{unit:?} {precision:?}: a row alone");
+                    let mut outer = vec![0.5; k * n];
+                    let right = random(rows * n, &mut stream);
+                    bfloat16::add_outer(unit, precision, &x, k, &right, n, &mut outer, (rows, k, n));
+                    let near = |ours: f32, exact: f64, terms: usize| {
+                        let scale = (terms as f64).sqrt().max(1.0);
+                        assert!(
+                            (f64::from(ours) - exact).abs() < tolerance * scale * 4.0,
+                            "{unit:?} {precision:?} {rows} {k} {n}: {ours} {exact}"
+                        );
+                    };
+                    for row in 0..rows {
+                        for column in 0..n {
+                            let exact: f64 = (0..k)
+                                .map(|i| f64::from(x[row * k + i]) * f64::from(w[column * k + i]))
+                                .sum();
+                            near(y[row * n + column], exact, k);
+                            near(added[row * n + column], 2.0 * exact, 4 * k);
+                        }
+                    }
+                    for i in 0..k {
+                        for column in 0..n {
+                            let product =
+                                |row: usize| f64::from(x[row * k + i]) * f64::from(right[row * n + column]);
+                            near(outer[i * n + column], 0.5 + (0..rows).map(product).sum::<f64>(), rows);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_rows_and_columns_of_a_cache_in_bfloat16_are_a_product_of_their_own() {
+        let mut stream = Stream::at("matmul", 3, &[]);
+        let (k, capacity) = (24, 80);
+        for unit in units() {
+            for precision in [Precision::Bf16x3, Precision::Bf16] {
+                let mut keys = Packed::zeros(precision, k, capacity);
+                let columns: Vec<Vec<f32>> = (0..capacity).map(|_| random(k, &mut stream)).collect();
+                columns.iter().enumerate().for_each(|(at, column)| keys.set_column(at, column));
+                let x = random(3 * k, &mut stream);
+                let mut all = vec![0.0; 3 * capacity];
+                on(unit, &keys, (k, capacity), &x, &mut all, 3, false);
+                let mut some = vec![0.0; 3 * capacity];
+                on(unit, &keys, (k, 37), &x, &mut some, 3, false);
+                for row in 0..3 {
+                    let at = row * capacity;
+                    assert_eq!(some[at..at + 37], all[at..at + 37]);
+                    assert!(some[at + 37..at + capacity].iter().all(|value| *value == 0.0));
+                }
+                // As values: the depth that counts is shorter than the capacity.
+                let mut values = Packed::zeros(precision, capacity, k);
+                columns.iter().enumerate().for_each(|(at, row)| values.set_row(at, row));
+                let mut fresh = Packed::zeros(precision, capacity, k);
+                columns.iter().enumerate().take(37).for_each(|(at, row)| fresh.set_row(at, row));
+                let weights = random(capacity, &mut stream);
+                let (mut ours, mut expected) = (vec![0.0; k], vec![0.0; k]);
+                on(unit, &values, (37, k), &weights, &mut ours, 1, false);
+                on(unit, &fresh, (37, k), &weights, &mut expected, 1, false);
+                assert_eq!(ours, expected);
+            }
+        }
+    }
+}

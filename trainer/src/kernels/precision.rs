@@ -1,0 +1,77 @@
+//! The precision of matrix products.
+
+use serde::{Deserialize, Serialize};
+
+use super::matmul::bfloat16_unit;
+
+/// How exact the products are. Weights, sums, moments and all that is not a product are float32 in each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// Operands as they are.
+    #[default]
+    Float32,
+    /// Each operand as the sum of two bfloat16; three products, float32 sums.
+    Bf16x3,
+    /// Operands rounded to bfloat16, and the cache of keys and values with them.
+    Bf16,
+}
+
+/// A precision that this machine's processor has no instructions for.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("this processor cannot compute `{wanted}` products: {lacks}; it has {has}")]
+pub struct Unavailable {
+    /// What was asked for.
+    pub wanted: &'static str,
+    /// What it would take.
+    pub lacks: &'static str,
+    /// The precisions that it has.
+    pub has: String,
+}
+
+impl Precision {
+    /// Every precision, the most exact first.
+    pub const ALL: [Self; 3] = [Self::Float32, Self::Bf16x3, Self::Bf16];
+
+    /// The name in recipes and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Float32 => "float32",
+            Self::Bf16x3 => "bf16x3",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    /// The instructions that this machine computes it with; `None` where it lacks them.
+    pub fn instructions(self) -> Option<&'static str> {
+        match self {
+            Self::Float32 => Some(super::InstructionSet::detected().name()),
+            Self::Bf16x3 | Self::Bf16 => bfloat16_unit(),
+        }
+    }
+
+    /// Itself, where the machine has it.
+    ///
+    /// # Errors
+    /// Names the precisions that the machine has. Nothing is ever computed in another one in silence.
+    pub fn available(self) -> Result<Self, Unavailable> {
+        if self.instructions().is_some() {
+            return Ok(self);
+        }
+        let has: Vec<String> = Self::ALL
+            .iter()
+            .filter(|precision| precision.instructions().is_some())
+            .map(|precision| format!("`{}`", precision.name()))
+            .collect();
+        Err(Unavailable {
+            wanted: self.name(),
+            lacks: "they need AMX tiles or AVX-512 with bfloat16",
+            has: has.join(", "),
+        })
+    }
+
+    /// What `auto` stands for on this machine: `bf16x3` where there are tiles, which make it faster than float32.
+    pub fn automatic() -> Self {
+        if bfloat16_unit() == Some("amx") { Self::Bf16x3 } else { Self::Float32 }
+    }
+}
