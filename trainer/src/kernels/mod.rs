@@ -19,10 +19,22 @@ pub enum InstructionSet {
 }
 
 impl InstructionSet {
-    /// The best set that this processor has.
+    /// The best set that this processor has, or a lesser one that the variable `THINKLING_INSTRUCTION_SET` names, so that
+    /// a machine can give the same bits as one that lacks something.
     pub fn detected() -> Self {
         static DETECTED: OnceLock<InstructionSet> = OnceLock::new();
         *DETECTED.get_or_init(|| {
+            let has = Self::of_processor();
+            match std::env::var("THINKLING_INSTRUCTION_SET").as_deref() {
+                Ok("baseline") => Self::Baseline,
+                Ok("avx2") if has == Self::Avx512 => Self::Avx2,
+                _ => has,
+            }
+        })
+    }
+
+    fn of_processor() -> Self {
+        {
             #[cfg(target_arch = "x86_64")]
             {
                 if is_x86_feature_detected!("avx512f")
@@ -38,7 +50,7 @@ impl InstructionSet {
                 }
             }
             Self::Baseline
-        })
+        }
     }
 
     /// The name in a manifest.

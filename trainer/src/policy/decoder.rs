@@ -345,7 +345,10 @@ impl<'a> Decoder<'a> {
         let scores = &mut self.scores[start * heads * longest..];
         let latents = &mut self.latents[start * heads * value..];
         let is_prompt = rows[0].sample.is_none();
-        if !is_prompt {
+        if !is_prompt && key_heads == 1 {
+            let (x, keys) = (query, &prompt.keys[0]);
+            keys.part(key, prompt_length, x, key, scores, longest, heads * rows.len(), false);
+        } else if !is_prompt {
             for head in 0..heads {
                 let (x, y) = (&query[head * key..], &mut scores[head * longest..]);
                 let keys = &prompt.keys[head / per_key_head];
@@ -377,7 +380,10 @@ impl<'a> Decoder<'a> {
                 own.values[key_head].part(length - offset, value, x, longest, y, value, per_key_head, false);
             }
         }
-        if !is_prompt {
+        if !is_prompt && key_heads == 1 {
+            let values = &prompt.values[0];
+            values.part(prompt_length, value, scores, longest, latents, value, heads * rows.len(), true);
+        } else if !is_prompt {
             for head in 0..heads {
                 let (x, y) = (&scores[head * longest..], &mut latents[head * value..]);
                 let values = &prompt.values[head / per_key_head];

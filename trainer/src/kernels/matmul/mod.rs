@@ -5,7 +5,7 @@
 //! it, so a batch may be cut anywhere.
 
 use super::precision::Precision;
-use super::{count_flops, multiply_add};
+use super::{InstructionSet, count_flops, multiply_add};
 use bfloat16::{Half, Pairs, Right, Unit};
 
 mod amx;
@@ -15,6 +15,9 @@ mod bfloat16;
 const PANEL: usize = 32;
 /// Rows of a register tile: 8 × 2 accumulators; with 12 rows the compiler spills them.
 const TILE: usize = 8;
+
+/// The same with sixteen registers of half the width or less. A row's sums are the same in any tile.
+const NARROW_TILE: usize = 2;
 
 /// One cache line of floats.
 #[derive(Clone, Copy, Debug)]
@@ -220,6 +223,7 @@ dispatch! {
         lines: &[Line], panel_lines: usize, k: usize, n: usize,
         x: &[f32], x_stride: usize, y: &mut [f32], y_stride: usize, rows: usize, add: bool,
     ) {
+        let most = if InstructionSet::detected() == InstructionSet::Avx512 { TILE } else { NARROW_TILE };
         for (panel, lines) in lines.chunks_exact(panel_lines).enumerate().take(n.div_ceil(PANEL)) {
             let lines = &lines[..2 * k];
             let columns = (n - panel * PANEL).min(PANEL);
@@ -229,7 +233,7 @@ dispatch! {
                 let y = &mut y[row * y_stride + panel * PANEL..];
                 macro_rules! tile {
                     ($($count:literal)*) => {
-                        match rows - row {
+                        match (rows - row).min(most) {
                             $($count => {
                                 tile::<$count, FUSED>(lines, x, x_stride, y, y_stride, columns, add);
                                 row += $count;
@@ -365,8 +369,16 @@ mod tests {
     #[test]
     fn products_agree_with_float64() {
         let mut stream = Stream::at("matmul", 0, &[]);
-        for (rows, k, n) in [(1, 1, 1), (3, 7, 33), (12, 64, 32), (13, 65, 31), (50, 96, 130), (128, 40, 64)]
-        {
+        for (rows, k, n) in [
+            (1, 1, 1),
+            (3, 7, 33),
+            (12, 64, 32),
+            (13, 65, 31),
+            (50, 96, 130),
+            (128, 40, 64),
+            (32, 45, 48),
+            (64, 33, 96),
+        ] {
             let (x, w) = (random(rows * k, &mut stream), random(n * k, &mut stream));
             let mut transposed = Packed::default();
             transposed.pack_transposed(Precision::Float32, &w, n, k);
