@@ -310,7 +310,7 @@ def hanoi(_, entry):
 
 
 def hanoi_answer(text, _):
-    found = [re.fullmatch(r"\s*Move disk (\d+) from Peg (\d+) to Peg (\d+)\s*", line) for line in text.splitlines()]
+    found = [re.fullmatch(r"\s*Move disk (\d+) from Peg (\d+) to Peg (\d+)\s*", line) for line in text.splitlines() if line.strip()]
     if not found or None in found:
         return text
     return str([[int(move[1]), int(move[2]) - 1, int(move[3]) - 1] for move in found])

@@ -207,7 +207,23 @@ mod tests {
         assert_eq!(Complex::read("5i + 2"), Some(Complex(2, 5)));
         assert_eq!(Complex::read("-15.0 + 3.00i"), Some(Complex(-15, 3)));
         assert_eq!(Complex::read("-0.00"), Some(Complex(0, 0)));
-        for text in ["", "1.5", "1+0.000001i", "1.+2i", "1+-2i", "i5", "1+2", "1i+2i", "1+2i+3", "+", "1++i", "1 2i", "(1+i)", "٣i", "1+2j"] {
+        for text in [
+            "",
+            "1.5",
+            "1+0.000001i",
+            "1.+2i",
+            "1+-2i",
+            "i5",
+            "1+2",
+            "1i+2i",
+            "1+2i+3",
+            "+",
+            "1++i",
+            "1 2i",
+            "(1+i)",
+            "٣i",
+            "1+2j",
+        ] {
             assert_eq!(Complex::read(text), None, "{text}");
         }
     }
