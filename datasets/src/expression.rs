@@ -10,7 +10,7 @@ const MAX_DEPTH: usize = 64;
 /// What may be written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Syntax {
-    /// `-3`, `2*-3`, `-(1+2)`.
+    /// `-3`, `2*-3`, `-(1+2)`, and `+3`.
     pub(crate) unary_minus: bool,
     /// `×`, `÷` and `−` beside `*`, `/` and `-`.
     pub(crate) aliases: bool,
@@ -81,7 +81,7 @@ fn tokenize(text: &str, syntax: Syntax) -> Option<Vec<Token>> {
         }
         rest = &rest[next.len_utf8()..];
         match next {
-            ' ' => {}
+            ' ' | '\t' => {}
             '+' | '-' | '*' | '/' | '(' | ')' => tokens.push(Token::Symbol(next)),
             '%' if syntax.remainder => tokens.push(Token::Symbol('%')),
             '×' if syntax.aliases => tokens.push(Token::Symbol('*')),
@@ -172,6 +172,7 @@ impl Parser<'_> {
                 let value = self.nested(Self::factor)?;
                 Some(value.and_then(Rational::negated))
             }
+            Token::Symbol('+') if self.syntax.unary_minus => self.nested(Self::factor),
             Token::Symbol('(') => {
                 let value = self.nested(Self::sum)?;
                 let is_closed = self.tokens.get(self.at) == Some(&Token::Symbol(')'));
@@ -209,6 +210,8 @@ mod tests {
             ("8-3-2", 3, 1),
             ("8/3/2", 4, 3),
             ("-2*-3", 6, 1),
+            ("+2-+3", -1, 1),
+            ("1\t+ 2", 3, 1),
             ("17%5*2", 4, 1),
             ("0.5+1", 3, 2),
         ] {
@@ -232,9 +235,10 @@ mod tests {
         }
         assert_eq!(value(&("(".repeat(65) + "1" + &")".repeat(65))), None);
         assert_eq!(value(&("-".repeat(65) + "1")), None);
+        assert_eq!(value(&("+".repeat(65) + "1")), None);
         assert_eq!(value(&"(".repeat(1 << 20)), None);
         let plain = Syntax { unary_minus: false, aliases: false, decimals: false, remainder: false };
-        for text in ["-1", "2*-1", "1.5", "5%3", "2×3", "5−3", "6÷3"] {
+        for text in ["-1", "+1", "2*-1", "1.5", "5%3", "2×3", "5−3", "6÷3"] {
             assert!(evaluate(text, plain).is_none(), "{text}");
             assert!(evaluate(text, Syntax { aliases: true, ..Syntax::TRACE }).is_some(), "{text}");
         }

@@ -1,9 +1,11 @@
 //! From an item to a verdict: what every judge here does around its own check.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use thinkling_verifiers::{Item, Verdict, answer};
 
-use crate::rational::{Rational, whole};
+use crate::rational::Rational;
 
 /// A longer answer than any right one.
 const MAX_ANSWER: usize = 4096;
@@ -61,19 +63,21 @@ pub(crate) fn judge_whole<S: for<'de> Deserialize<'de>>(
     item: &Item<'_>,
     truth: impl FnOnce(&S) -> Option<i128>,
 ) -> Verdict {
-    judge(item, |spec, found| match (truth(spec), whole(found)) {
+    judge(item, |spec, found| match (truth(spec), whole_value(&ungrouped(found))) {
         (None, _) => Check::Broken("the item has no whole number as its answer"),
         (_, None) => Check::Unreadable("not one whole number"),
         (Some(truth), Some(found)) => Check::of(truth == found),
     })
 }
 
-/// Judges an answer that is one number, whole, decimal or a fraction, which `truth` derives from the spec.
+/// Judges an answer that is one number, whole, decimal or a fraction in lowest terms, which `truth` derives from the spec.
+///
+/// A quotient that could be carried out, as `6/3`, is a question and no answer.
 pub(crate) fn judge_number<S: for<'de> Deserialize<'de>>(
     item: &Item<'_>,
     truth: impl FnOnce(&S) -> Option<Rational>,
 ) -> Verdict {
-    judge(item, |spec, found| match (truth(spec), Rational::read(found)) {
+    judge(item, |spec, found| match (truth(spec), number(&ungrouped(found))) {
         (None, _) => Check::Broken("the item has no number as its answer"),
         (_, None) => Check::Unreadable("not one number"),
         (Some(truth), Some(found)) => Check::of(truth == found),
@@ -91,7 +95,98 @@ pub(crate) fn judge_text<S: for<'de> Deserialize<'de>>(
     })
 }
 
-/// The entries of a list that is separated by commas, spaces or both.
+/// A whole number as it may be written: `12`, `-12`, `12.00`.
+pub(crate) fn whole_value(text: &str) -> Option<i128> {
+    if text.contains('/') { None } else { Rational::read(text)?.as_whole() }
+}
+
+fn number(text: &str) -> Option<Rational> {
+    Rational::read_lowest(text).filter(|value| value.as_whole().is_none() || !text.contains('/'))
+}
+
+/// `1,234,567` without its commas; any other text as it is.
+fn ungrouped(text: &str) -> Cow<'_, str> {
+    let digits = text.trim_start_matches(['+', '-', '\u{2212}']);
+    let mut groups = digits.split('.').next().unwrap_or_default().split(',');
+    let is_first = groups.next().is_some_and(|first| (1..=3).contains(&first.len()));
+    let is_grouped = is_first && digits.contains(',') && groups.all(|group| group.len() == 3);
+    if is_grouped { Cow::Owned(text.replace(',', "")) } else { Cow::Borrowed(text) }
+}
+
+/// The entries of a list with commas, blanks or both between them, and any quotes around each; see [`unbracketed`].
 pub(crate) fn entries(text: &str) -> impl Iterator<Item = &str> {
-    text.split([',', ' ']).filter(|entry| !entry.is_empty())
+    let parts = unbracketed(text).split(|letter: char| letter == ',' || letter.is_ascii_whitespace());
+    parts.filter(|entry| !entry.is_empty()).map(|entry| {
+        let within = |quote| entry.strip_prefix(quote)?.strip_suffix(quote);
+        within('"').or_else(|| within('\'')).unwrap_or(entry)
+    })
+}
+
+/// A list without the brackets or braces around it, if it has them.
+pub(crate) fn unbracketed(text: &str) -> &str {
+    let within = |open, close| text.strip_prefix(open)?.strip_suffix(close);
+    within('[', ']').or_else(|| within('{', '}')).unwrap_or(text).trim_ascii()
+}
+
+/// What stands behind `x=` or `x =`; the whole text where neither does.
+pub(crate) fn behind_unknown(text: &str) -> &str {
+    let behind = text.strip_prefix('x').and_then(|rest| rest.trim_ascii_start().strip_prefix('='));
+    behind.map_or(text, str::trim_ascii_start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_has_several_ways_to_be_written() {
+        let read = |text: &str| whole_value(&ungrouped(text));
+        for text in ["1234", "+1234", "01234", "1234.0", "1,234", "1,234.00"] {
+            assert_eq!(read(text), Some(1234), "{text}");
+        }
+        assert_eq!(read("\u{2212}1,234,567"), Some(-1_234_567));
+        for text in [
+            "1,23",
+            "12,34",
+            "1234,567",
+            ",234",
+            "1,234,",
+            "1,,234",
+            "1,234.5",
+            "1234.",
+            "2468/2",
+            "1 234",
+            "1234.000001",
+            "1,234 apples",
+            "1e3",
+            "x=1234",
+            "1,2 34",
+            "",
+            ",",
+            "1.234,000",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_quotient_is_no_number_before_it_is_carried_out() {
+        assert!(number("1/2").is_some() && number("-0.5").is_some() && number("7").is_some());
+        for text in ["6/3", "2/4", "7/1", "0/5", "1/0"] {
+            assert!(number(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_list_may_have_brackets_quotes_and_lines() {
+        for text in ["a b", "a, b", "a,b", "[a, b]", "['a', 'b']", "[\"a\",\"b\"]", "a\nb", "{a; b}"] {
+            let is_list = !text.contains(';');
+            assert_eq!(entries(text).eq(["a", "b"]), is_list, "{text}");
+        }
+        for text in ["[a, b", "a, b]", "[[a, b]]", "['a', 'b]", "a, b, ''"] {
+            assert!(!entries(text).eq(["a", "b"]), "{text}");
+        }
+        assert_eq!(entries("[]").count() + entries(" , ").count() + entries("").count(), 0);
+        assert_eq!((behind_unknown("x = 3"), behind_unknown("x=3"), behind_unknown("x3")), ("3", "3", "x3"));
+    }
 }

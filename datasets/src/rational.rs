@@ -84,6 +84,15 @@ impl Rational {
         };
         if sign < 0 { value.negated() } else { Some(value) }
     }
+
+    /// As [`Rational::read`], where a fraction must be in lowest terms.
+    pub(crate) fn read_lowest(text: &str) -> Option<Self> {
+        let value = Self::read(text)?;
+        let is_lowest = text
+            .split_once('/')
+            .is_none_or(|(_, denominator)| digits(denominator.trim_start()) == Some(value.denominator));
+        is_lowest.then_some(value)
+    }
 }
 
 impl fmt::Display for Rational {
@@ -171,5 +180,16 @@ mod tests {
             assert_eq!(Rational::read(text), None, "{text}");
         }
         assert_eq!(whole(&"9".repeat(37)), None);
+    }
+
+    #[test]
+    fn lowest_terms_are_told_by_the_denominator() {
+        for text in ["-3/4", "3 / 4", "+3/4", "03/04", "5/1", "5", "0.50", "0/1"] {
+            assert_eq!(Rational::read_lowest(text), Rational::read(text), "{text}");
+            assert!(Rational::read(text).is_some(), "{text}");
+        }
+        for text in ["6/8", "6/3", "0/2", "3/4/1", "3/-4"] {
+            assert_eq!(Rational::read_lowest(text), None, "{text}");
+        }
     }
 }

@@ -6,23 +6,43 @@ usage: reasoning_gym_bridge.py DATASET [SETTINGS AS JSON]
 {"id", "completion", "answer", "spec"}        ->  {"id", "score", "verdict", "extracted", "reason"}
 
 The spec holds what makes the question again, not the question: some entries do not survive JSON. Levels are those of
-the dataset's curriculum where it has one; elsewhere only level 0 and settings count.
+the dataset's curriculum where it has one; elsewhere only level 0 and settings count. A score is theirs, but nothing is
+paid for any answer at all, nor for an answer that merely holds the right one.
 """
-import contextlib
-import json
-import re
+import os
 import sys
 
+# Some datasets walk through sets of names: without a fixed hash the judge would not meet the question that was posed.
+if os.environ.get("PYTHONHASHSEED") != "0":
+    os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "PYTHONHASHSEED": "0"})
+
+import contextlib
+import functools
+import json
+import re
+
 from reasoning_gym import create_dataset
+from reasoning_gym.composite import DatasetSpec
 from reasoning_gym.factory import DATASETS, create_curriculum, has_curriculum
 
 # What these scorers pay for any answer at all.
 CONSOLATION = 0.05
+# Where datasets without a single answer keep an example of one.
+EXAMPLES = ("example_answer", "possible_answer", "example_correct_answer")
+
+
+@functools.lru_cache(maxsize=256)
+def remembered(name, seed, level, settings):
+    """A question is judged once a completion; some take seconds to make. `settings` is JSON."""
+    return make(name, seed, level, json.loads(settings))
 
 
 def make(name, seed, level, settings):
     """The dataset with a single question, and that question; a seed of its own each, so that none overlap."""
     fixed = {"seed": seed % 2**31, "size": 1}
+    if name == "composite":
+        parts = [DatasetSpec(**{"weight": 1.0, "config": {}, **part}) for part in settings["datasets"]]
+        settings = {**settings, "datasets": parts}
     if level > 0 and has_curriculum(name):
         curriculum = create_curriculum(name)
         curriculum.set_global_level(level)
@@ -36,9 +56,19 @@ def make(name, seed, level, settings):
 
 def pose(name, settings, wanted):
     spec = {"dataset": name, "seed": wanted["seed"], "level": wanted["level"], "settings": settings}
-    _, entry = make(name, spec["seed"], spec["level"], settings)
+    dataset, entry = remembered(name, spec["seed"], spec["level"], json.dumps(settings))
     answer = entry["answer"]
+    if answer is None:
+        examples = [entry["metadata"][key] for key in EXAMPLES if key in entry["metadata"]]
+        examples = [example if isinstance(example, str) else json.dumps(example) for example in examples]
+        answer = next((example for example in examples if dataset.score_answer(example, entry) == 1), None)
     return {"prompt": entry["question"], "answer": None if answer is None else str(answer), "spec": spec}
+
+
+def is_padded(score, answer, gold):
+    """Whether a share of the score was paid for the right answer with text around it."""
+    held = answer.replace(",", "")
+    return any(gold in text and score == len(gold) / len(text) for text in (answer, held) if text and text != gold)
 
 
 def judge(item):
@@ -46,12 +76,14 @@ def judge(item):
     if not found:
         return {"score": 0, "verdict": "malformed", "reason": "no closed <answer> after the thinking"}
     spec, answer = item["spec"], found[-1].strip()
-    dataset, entry = make(spec["dataset"], spec["seed"], spec["level"], spec["settings"])
+    dataset, entry = remembered(spec["dataset"], spec["seed"], spec["level"], json.dumps(spec["settings"]))
     try:
         score = float(dataset.score_answer(answer, entry))
     except Exception as error:  # The scorers parse what the model wrote: a mistake of the model, not of the item.
         return {"score": 0, "verdict": "wrong", "extracted": answer, "reason": f"not readable: {error!r:.100}"}
     score = min(score, 1.0) if score > CONSOLATION else 0.0
+    if score < 1 and is_padded(score, answer, str(entry["answer"])):
+        return {"score": 0, "verdict": "wrong", "extracted": answer, "reason": "more than the answer"}
     return {"score": score, "extracted": answer, "reason": f"reasoning-gym's {spec['dataset']} scores {score:g}"}
 
 

@@ -146,7 +146,7 @@ pub(super) fn write_named(puzzle: &impl Constraints, values: &[u8]) -> String {
 /// Reads `name=value` pairs in any order, each variable once.
 pub(super) fn read_named(puzzle: &impl Constraints, text: &str) -> Result<Vec<u8>, String> {
     let mut values = vec![None; puzzle.variables()];
-    for pair in text.split(',') {
+    for pair in text.split([',', '\n']) {
         let (variable, value) =
             read_pair(puzzle, pair.trim()).ok_or("the answer is a list of name=value with commas between")?;
         if values[variable].replace(value).is_some() {
@@ -158,7 +158,7 @@ pub(super) fn read_named(puzzle: &impl Constraints, text: &str) -> Result<Vec<u8
 }
 
 fn read_pair(puzzle: &impl Constraints, text: &str) -> Option<(usize, u8)> {
-    let (name, value) = text.split_once('=')?;
+    let (name, value) = text.split_once('=').map(|(name, value)| (name.trim_end(), value.trim_start()))?;
     let variable = (0..puzzle.variables()).find(|variable| puzzle.name(*variable) == name)?;
     let value = (0..puzzle.values()).find(|candidate| puzzle.value_name(*candidate) == value)?;
     Some((variable, value))

@@ -129,6 +129,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_question_does_not_answer_itself() {
+        let spec = json!({ "expression": "6/3" });
+        let score = |answer: &str| {
+            let completion = format!("<answer>{answer}</answer>");
+            BasicArithmetic::default()
+                .judge(&Item { completion: &completion, answer: None, spec: Some(&spec) })
+                .score
+        };
+        for (answer, right) in
+            [("2", 1.0), ("2.0", 1.0), ("+2", 1.0), ("6/3", 0.0), ("2/1", 0.0), ("-2", 0.0)]
+        {
+            assert_eq!(score(answer), right, "{answer}");
+        }
+    }
+
+    #[test]
     fn the_text_has_the_value_it_grew_with() {
         let domain = BasicArithmetic { max_number: 999, max_value: 999 };
         for seed in 0..500 {

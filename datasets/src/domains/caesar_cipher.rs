@@ -50,9 +50,14 @@ impl CaesarCipher {
 }
 
 impl Spec {
+    /// Small letters stay small and capitals capital; what is no letter stays as it is.
     fn moved(&self, letter: char) -> Option<char> {
-        let place = LETTERS.find(letter)? + usize::from(self.shift);
-        LETTERS.chars().nth(place % LETTERS.len())
+        let first = match letter {
+            'a'..='z' => b'a',
+            'A'..='Z' => b'A',
+            _ => return (!letter.is_alphabetic()).then_some(letter),
+        };
+        Some(char::from(first + (letter as u8 - first + self.shift % 26) % 26))
     }
 
     fn cipher(&self) -> Option<String> {
@@ -111,5 +116,7 @@ mod tests {
         assert_eq!(spec.cipher().as_deref(), Some("abcd"));
         assert_eq!(spec.chain().unwrap().join(","), "x>a,y>b,z>c,a>d");
         assert_eq!(Spec { shift: 255, word: "É".to_owned() }.cipher(), None);
+        let spec = Spec { shift: 255, word: "NRQ, fas 2!".to_owned() };
+        assert_eq!(spec.cipher().as_deref(), Some("IML, avn 2!"));
     }
 }

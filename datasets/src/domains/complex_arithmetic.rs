@@ -8,7 +8,7 @@ use thinkling_verifiers::{Item, Verdict};
 
 use super::{Row, build, characters};
 use crate::judging::{Check, judge};
-use crate::rational::digits;
+use crate::rational::{decimal, digits};
 use crate::seed::Stream;
 use crate::trace::{self, bracketed, equation};
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
@@ -84,9 +84,17 @@ impl Complex {
         };
         match magnitude.strip_suffix('i') {
             Some("") => Some((Self(0, sign), true)),
-            Some(factor) => Some((Self(0, sign * digits(factor)?), true)),
-            None => Some((Self(sign * digits(magnitude)?, 0), false)),
+            Some(factor) => Some((Self(0, sign * part(factor)?), true)),
+            None => Some((Self(sign * part(magnitude)?, 0), false)),
         }
+    }
+}
+
+/// A whole number without a sign, `3` or `3.00`.
+fn part(text: &str) -> Option<i128> {
+    match text.split_once('.') {
+        Some((integer, places)) => decimal(integer, places)?.as_whole(),
+        None => digits(text),
     }
 }
 
@@ -197,7 +205,25 @@ mod tests {
             assert_eq!(Complex::read(text), Some(number));
         }
         assert_eq!(Complex::read("5i + 2"), Some(Complex(2, 5)));
-        for text in ["", "i5", "1+2", "1i+2i", "1+2i+3", "+", "1++i", "1 2i", "(1+i)", "٣i", "1+2j"] {
+        assert_eq!(Complex::read("-15.0 + 3.00i"), Some(Complex(-15, 3)));
+        assert_eq!(Complex::read("-0.00"), Some(Complex(0, 0)));
+        for text in [
+            "",
+            "1.5",
+            "1+0.000001i",
+            "1.+2i",
+            "1+-2i",
+            "i5",
+            "1+2",
+            "1i+2i",
+            "1+2i+3",
+            "+",
+            "1++i",
+            "1 2i",
+            "(1+i)",
+            "٣i",
+            "1+2j",
+        ] {
             assert_eq!(Complex::read(text), None, "{text}");
         }
     }

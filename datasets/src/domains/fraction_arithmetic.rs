@@ -114,7 +114,7 @@ impl Domain for FractionArithmetic {
             (None, _) => Check::Broken("the item has no value"),
             (_, None) => Check::Unreadable("not one fraction"),
             (Some(truth), Some(value)) if truth != value => Check::Wrong("another value"),
-            (Some(truth), _) if self.lowest_terms && truth.to_string() != found => {
+            _ if self.lowest_terms && Rational::read_lowest(found).is_none() => {
                 Check::Wrong("not in lowest terms")
             }
             _ => Check::Right,
@@ -149,7 +149,9 @@ mod tests {
         let free = FractionArithmetic::default();
         let strict = FractionArithmetic { lowest_terms: true };
         assert_eq!((score(free, "10/12"), score(strict, "10/12")), (1.0, 0.0));
-        assert_eq!((score(free, "5/6"), score(strict, "5/6")), (1.0, 1.0));
+        for answer in ["5/6", "5 / 6", "+5/6", "05/06"] {
+            assert_eq!((score(free, answer), score(strict, answer)), (1.0, 1.0), "{answer}");
+        }
         for answer in ["0.8333", "5/7", "-5/6", "1/2+1/3", "5/0", "5/6/1"] {
             assert_eq!(score(free, answer), 0.0, "{answer}");
         }

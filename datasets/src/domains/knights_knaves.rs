@@ -174,7 +174,9 @@ mod tests {
         let spec = json!({ "says": ["!A&!B", "!A"] });
         let problem = Problem { prompt: String::new(), answer: String::new(), spec };
         let score = |text: &str| checks::verdict(&KnightsKnaves {}, &problem, text).score;
-        assert_eq!(score("B=knight, A=knave"), 1.0);
+        for text in ["B=knight, A=knave", "A = knave, B = knight", "A=knave\nB=knight"] {
+            assert_eq!(score(text), 1.0, "{text}");
+        }
         for text in [
             "A=knight,B=knave",
             "A=knave,B=knave",

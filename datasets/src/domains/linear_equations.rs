@@ -7,7 +7,7 @@ use serde_json::json;
 use thinkling_verifiers::{Item, Verdict};
 
 use super::{Row, build, characters};
-use crate::judging::{Check, judge};
+use crate::judging::{Check, behind_unknown, judge};
 use crate::rational::Rational;
 use crate::seed::Stream;
 use crate::trace::{self, bracketed, equation};
@@ -121,7 +121,7 @@ impl Domain for LinearEquations {
             if spec.left.0 == spec.right.0 {
                 return Check::Broken("the item's equation has no single solution");
             }
-            let Some(unknown) = Rational::read(found.strip_prefix("x=").unwrap_or(found)) else {
+            let Some(unknown) = Rational::read(behind_unknown(found)) else {
                 return Check::Unreadable("not one number");
             };
             let (left, right) = (value(spec.left, unknown), value(spec.right, unknown));
@@ -168,9 +168,11 @@ mod tests {
                 "{}",
                 solution.thinking
             );
-            let completion = format!("<answer>x={}</answer>", problem.answer);
-            let item = Item { completion: &completion, answer: None, spec: Some(&problem.spec) };
-            assert!(domain.judge(&item).is_correct());
+            for unknown in ["", "x=", "x = "] {
+                let completion = format!("<answer>{unknown}{}</answer>", problem.answer);
+                let item = Item { completion: &completion, answer: None, spec: Some(&problem.spec) };
+                assert!(domain.judge(&item).is_correct());
+            }
         }
     }
 }

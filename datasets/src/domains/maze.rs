@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn any_way_that_ends_at_the_goal_is_right() {
         let judge = |text: &str| checks::verdict(&Maze::default(), &small(false), text);
-        for text in ["RDDL", "RDRDLL", r#"["R","D","D","L"]"#] {
+        for text in ["RDDL", "RDRDLL", "R D D L", "R,D,D,L", r#"["R","D","D","L"]"#] {
             assert!(judge(text).is_correct(), "{text}");
         }
         for (text, reason) in [
@@ -184,7 +184,7 @@ mod tests {
             ("RDDDL", "move 4 is illegal: D from 3.2 leaves the grid"),
             ("RDD", "all 3 moves are legal, but the goal is not reached"),
             ("RDDLR", "all 5 moves are legal, but the goal is not reached"),
-            ("RDD L", "no list of moves: move 4 is not in the notation"),
+            ("RDD;L", "no list of moves: move 4 is not in the notation"),
             ("rddl", "no list of moves: move 1 is not in the notation"),
         ] {
             assert_eq!(judge(text).reason, reason);

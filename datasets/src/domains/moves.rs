@@ -94,12 +94,14 @@ impl Notation {
     }
 }
 
-/// The moves of a short answer.
+/// The moves of a short answer; commas and blanks part them.
 fn words<P: Puzzle>(text: &str) -> Box<dyn Iterator<Item = &str> + '_> {
+    let is_between = |letter: char| letter == ',' || letter.is_ascii_whitespace();
     if P::SEPARATOR.is_empty() {
-        return Box::new(text.char_indices().map(|(at, letter)| &text[at..at + letter.len_utf8()]));
+        let letters = text.char_indices().filter(move |(_, letter)| !is_between(*letter));
+        return Box::new(letters.map(|(at, letter)| &text[at..at + letter.len_utf8()]));
     }
-    Box::new(text.split_whitespace())
+    Box::new(text.split(is_between).filter(|word| !word.is_empty()))
 }
 
 /// A position and what has been played to reach it.

@@ -8,6 +8,7 @@ use thinkling_verifiers::{Item, Verdict};
 
 use super::assignment::{self, Constraints};
 use super::{Row, build, characters};
+use crate::judging::unbracketed;
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
@@ -76,7 +77,9 @@ fn read(board: &Board, text: &str) -> Result<Vec<u8>, String> {
         column.map(|column| column - 1)
     };
     // One more than there are rows is enough to see that there are too many.
-    let columns: Option<Vec<u8>> = text.split(',').take(rows + 1).map(column).collect();
+    let text = unbracketed(text);
+    let separator = if text.contains(',') { ',' } else { ' ' };
+    let columns: Option<Vec<u8>> = text.split(separator).take(rows + 1).map(column).collect();
     let columns = columns.filter(|columns| columns.len() == rows);
     columns.ok_or_else(|| format!("the answer is {rows} columns from 1 to {rows} with commas between"))
 }
@@ -162,9 +165,22 @@ mod tests {
         let spec = json!({ "given": [null, null, null, 3] });
         let problem = Problem { prompt: String::new(), answer: String::new(), spec };
         let score = |text: &str| checks::verdict(&NQueens {}, &problem, text).score;
-        assert_eq!(score("2, 4, 1, 3"), 1.0);
-        for text in ["3,1,4,2", "2,4,1", "2,4,1,3,3", "2,4,1,3,", "1,2,3,3", "2,4,1,0", "2,4,1,+3", "2,4,1,٣"]
-        {
+        for text in ["2, 4, 1, 3", "2 4 1 3", "[2,4,1,3]", "[2, 4, 1, 3]"] {
+            assert_eq!(score(text), 1.0, "{text}");
+        }
+        for text in [
+            "[2,4,1,3",
+            "2,4 1,3",
+            "2413",
+            "3,1,4,2",
+            "2,4,1",
+            "2,4,1,3,3",
+            "2,4,1,3,",
+            "1,2,3,3",
+            "2,4,1,0",
+            "2,4,1,+3",
+            "2,4,1,٣",
+        ] {
             assert_eq!(score(text), 0.0, "{text}");
         }
         let spec = json!({ "given": [2, null, null, null, null] });

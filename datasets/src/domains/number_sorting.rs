@@ -8,8 +8,7 @@ use thinkling_verifiers::{Item, Verdict};
 
 use super::{Row, build_checked, characters};
 use crate::chain;
-use crate::judging::{Check, entries, judge};
-use crate::rational::whole;
+use crate::judging::{Check, entries, judge, whole_value};
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
@@ -81,7 +80,7 @@ impl Domain for NumberSorting {
     }
 
     fn judge(&self, item: &Item<'_>) -> Verdict {
-        judge(item, |spec: &Spec, found| match entries(found).map(whole).collect::<Option<Vec<_>>>() {
+        judge(item, |spec: &Spec, found| match entries(found).map(whole_value).collect::<Option<Vec<_>>>() {
             Some(numbers) => Check::of(numbers.into_iter().eq(spec.sorted().into_iter().map(i128::from))),
             None => Check::Unreadable("not a list of whole numbers"),
         })
@@ -119,12 +118,22 @@ mod tests {
                 .judge(&Item { completion: &completion, answer: None, spec: Some(&spec) })
                 .score
         };
-        for answer in ["5 5 9 30", "5, 5, 9, 30", "5,5,9,30"] {
+        for answer in ["5 5 9 30", "5, 5, 9, 30", "5,5,9,30", "['5', '5.0', '9', '30']", "[5, 5, 9, 30]"] {
             assert_eq!(score(answer), 1.0, "{answer}");
         }
-        for answer in
-            ["5 9 30", "30 9 5 5", "5 5 9 31", "5 5 9 30 30", "5 5 30 9", "55930", "5 30 9 5", "", ","]
-        {
+        for answer in [
+            "['5', '5', '9', '30.5']",
+            "[5, 5, 9, 30",
+            "5 9 30",
+            "30 9 5 5",
+            "5 5 9 31",
+            "5 5 9 30 30",
+            "5 5 30 9",
+            "55930",
+            "5 30 9 5",
+            "",
+            ",",
+        ] {
             assert_eq!(score(answer), 0.0, "{answer}");
         }
     }

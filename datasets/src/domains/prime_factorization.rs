@@ -93,9 +93,10 @@ fn is_prime(number: u64) -> bool {
     })
 }
 
-/// Reads `2*3^2*5` as primes with exponents; the primes are not yet checked.
+/// Reads `2*3^2*5`, `2 × 3 × 3` or `2 x 3**2` as primes with exponents; the primes are not yet checked.
 fn read(text: &str) -> Option<Vec<(u64, u32)>> {
-    text.split(['*', '×'])
+    text.replace("**", "^")
+        .split(['*', '×', '·', 'x'])
         .map(|factor| {
             let (base, exponent) = factor.trim().split_once('^').unwrap_or((factor.trim(), "1"));
             Some((digits(base)?.try_into().ok()?, digits(exponent)?.try_into().ok()?))
@@ -202,7 +203,13 @@ mod tests {
         {
             assert_eq!(score(answer), f64::from(!answer.contains("^0")), "{answer}");
         }
+        for answer in ["2**3 * 3**2 * 5", "2·2·2·3·3·5", "2 x 2 x 2 x 3 x 3 x 5"] {
+            assert_eq!(score(answer), 1.0, "{answer}");
+        }
         for answer in [
+            "2 × 2 × 2 × 3 × 3 × 5 ×",
+            "0x168",
+            "2**3**2*5",
             "360",
             "1*360",
             "4*2*3*3*5",

@@ -7,7 +7,7 @@ use serde_json::json;
 use thinkling_verifiers::{Item, Verdict};
 
 use super::{Row, build, characters};
-use crate::judging::{Check, entries, judge};
+use crate::judging::{Check, behind_unknown, entries, judge};
 use crate::rational::Rational;
 use crate::seed::Stream;
 use crate::trace::{self, bracketed, equation};
@@ -145,8 +145,10 @@ impl Domain for QuadraticEquations {
                 Some(1..) if spec.coefficients[0] != 0 => 2,
                 _ => return Check::Broken("the item's equation is not quadratic or has no real root"),
             };
-            let read = |entry: &str| Rational::read(entry.strip_prefix("x=").unwrap_or(entry));
-            let Some(values) = entries(found).take(3).map(read).collect::<Option<Vec<_>>>() else {
+            let read = |entry: &str| Rational::read(behind_unknown(entry));
+            // Blanks part the entries, but not those at an equals sign.
+            let found = found.replace(" =", "=").replace("= ", "=");
+            let Some(values) = entries(&found).take(3).map(read).collect::<Option<Vec<_>>>() else {
                 return Check::Unreadable("not a list of numbers");
             };
             let is_each_a_root = values.iter().all(|value| spec.is_root(*value));
@@ -188,7 +190,7 @@ mod tests {
 
     #[test]
     fn all_roots_in_any_order_and_nothing_else() {
-        for answer in ["2,3", "3, 2", "x=2,x=3", "6/2 2"] {
+        for answer in ["2,3", "3, 2", "x=2,x=3", "x = 2, x = 3", "{2.0, 3.0}", "6/2 2"] {
             assert_eq!(score([1, -5, 6], answer), 1.0, "{answer}");
         }
         for answer in ["2", "2,2", "2,3,4", "2,3,3", "2 or 3", "-2,-3", "x^2-5x+6=0:x="] {

@@ -220,16 +220,18 @@ fn judge(graph: &Graph, completion: &str) -> Verdict {
     let Some(text) = answer::tagged(completion) else {
         return Verdict::malformed("no closed <answer> pair after the thinking");
     };
-    let is_letters = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase());
+    // `A-B`, `A > B` and `A, B` say the same as `AB`.
+    let letters = text.replace([' ', ',', '-', '>'], "");
+    let is_letters = !letters.is_empty() && letters.bytes().all(|byte| byte.is_ascii_uppercase());
     if !is_letters {
         return Verdict::malformed("the answer is the letters of a path");
     }
     let Some(least) = graph.settle_goal().last().map(|done| done.distance) else {
         return Verdict::error("the spec's goal cannot be reached");
     };
-    match graph.cost(text) {
+    match graph.cost(&letters) {
         Err(reason) => Verdict::wrong(text, reason),
-        Ok(_) if !graph.spans(text) => {
+        Ok(_) if !graph.spans(&letters) => {
             Verdict::wrong(text, "the path does not go from the start to the goal")
         }
         Ok(cost) if cost > least => {
@@ -410,7 +412,9 @@ mod tests {
     #[test]
     fn any_shortest_path_is_right() {
         let judge = |text: &str| checks::verdict(&ShortestPath::default(), &square(), text);
-        assert!(judge("ABD").is_correct() && judge("ACD").is_correct());
+        for text in ["ABD", "ACD", "A B D", "A->B->D", "A, C, D"] {
+            assert!(judge(text).is_correct(), "{text}");
+        }
         for (text, reason) in [
             ("AD", "the path costs 4, the shortest 3"),
             ("ABABD", "the path costs 5, the shortest 3"),
@@ -418,7 +422,7 @@ mod tests {
             ("BD", "the path does not go from the start to the goal"),
             ("ABCD", "there is no edge BC"),
             ("AZD", "a path is written in the letters of its nodes"),
-            ("A B D", "the answer is the letters of a path"),
+            ("A/B/D", "the answer is the letters of a path"),
         ] {
             let verdict = judge(text);
             assert_eq!((verdict.score, verdict.reason.as_str()), (0.0, reason), "{text}");

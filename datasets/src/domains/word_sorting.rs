@@ -121,6 +121,7 @@ mod tests {
                 .score
         };
         assert_eq!((score("baki bako mola"), score("baki, bako, mola")), (1.0, 1.0));
+        assert_eq!((score("['baki', 'bako', 'mola']"), score("baki\nbako\nmola")), (1.0, 1.0));
         for answer in ["bako baki mola", "baki bako", "baki bako mola mola", "bakibakomola", "Baki bako mola"]
         {
             assert_eq!(score(answer), 0.0, "{answer}");
