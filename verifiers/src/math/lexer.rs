@@ -434,7 +434,7 @@ impl<'a> Lexer<'a> {
         let name = &self.rest[..end];
         self.skip(end);
         if WORDY.contains(&name) {
-            return self.wordy();
+            return self.wordy(name);
         }
         if SILENT.contains(&name) {
             if matches!(name, "left" | "right") && self.rest.trim_start().starts_with('.') {
@@ -510,11 +510,13 @@ impl<'a> Lexer<'a> {
         Some(&inner[..end])
     }
 
-    fn wordy(&mut self) -> Result<(), Refusal> {
+    fn wordy(&mut self, command: &str) -> Result<(), Refusal> {
         let kept = self.rest;
         let Some(inner) = self.braced() else { return Ok(()) };
         let bare = inner.trim_matches(|next: char| next.is_whitespace() || matches!(next, '.' | ',' | '~'));
-        let after_number = matches!(self.tokens.last(), Some(Token::Number { .. }));
+        // `2\operatorname{sec} x` names a function, `2\text{ sec}` a unit.
+        let names_function = matches!(command, "operatorname" | "mathop");
+        let after_number = !names_function && matches!(self.tokens.last(), Some(Token::Number { .. }));
         if after_number && words::is_unit(bare) {
             // `5\text{ m}`: a unit of one letter that no variable is written as.
             self.tokens.push(Token::Text(bare.to_owned()));
