@@ -335,6 +335,27 @@ fn nothing_is_left_when_the_verifier_is_killed() {
     wait_until("the processes to go", || !processes.iter().any(|pid| is_alive(*pid)));
 }
 
+/// Programs that forge, hunt, break out, flood, hang or end by themselves; each is followed by an honest one.
+#[test]
+fn no_hostile_program_is_rewarded_or_spoils_the_next() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/programs.jsonl");
+    let code = judge(settings());
+    let mut spec = add();
+    spec["time_limit_s"] = json!(1);
+    spec["memory_mb"] = json!(256);
+    // A constant that happens to be right once is no break-in.
+    spec["partial"] = json!("all");
+    for line in std::fs::read_to_string(path).unwrap().lines() {
+        let attack: Value = serde_json::from_str(line).unwrap();
+        let name = attack["name"].as_str().unwrap();
+        let found = verdict(&code, attack["program"].as_str().unwrap(), &spec);
+        assert_eq!(found.score, 0.0, "{name}: {}", found.reason);
+        assert_ne!(found.outcome, Outcome::Error, "{name}: {}", found.reason);
+        let found = verdict(&code, HONEST, &spec);
+        assert!(found.is_correct(), "after {name}: {}", found.reason);
+    }
+}
+
 /// The attacks of the shared set, in one stream; skipped where the set is not there, but not in continuous integration.
 #[test]
 fn no_attack_is_rewarded_and_every_control_passes() {

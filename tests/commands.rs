@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::program::{Bench, TINY, json_lines, number, run, run_on};
+use crate::program::{Bench, TINY, json_lines, number, run, run_on, run_on_bytes};
 
 /// A trained model that all tests here ask.
 fn model() -> &'static str {
@@ -137,6 +137,58 @@ fn no_completion_is_an_error_or_ends_the_program() {
                 "{task}: {completion}: {verdict}"
             );
             assert_eq!(verdict["score"], 0.0, "{task}: {completion}");
+        }
+    }
+}
+
+/// Ten megabytes, NUL bytes and deep nesting for everything that judges without a program of its own.
+#[test]
+fn every_verifier_bears_what_is_huge_deep_or_no_text() {
+    let huge = |piece: &str| piece.repeat((10 << 20) / piece.len());
+    let completions = [
+        huge("x"),
+        huge("\0"),
+        huge("<answer>"),
+        huge("((("),
+        huge("<think></think>"),
+        format!("<answer>{}</answer>", huge("[{\"")),
+        format!("<answer>{}</answer>", huge("9 ")),
+        format!("<answer>\n```python\n{}\n```\n</answer>", huge("\0")),
+    ];
+    let general = listed("verifiers").into_iter().filter(|name| name != "external");
+    let (general, tasks) = (general.map(|name| (name, completions.len())), listed("tasks"));
+    for (name, count) in general.chain(tasks.into_iter().map(|name| (name, 4))) {
+        let completions = &completions[..count];
+        let question = match name.as_str() {
+            "code" => {
+                json!({"spec": {"kind": "function", "entry": "f", "tests": [{"args": [1], "expect": 1}]}})
+            }
+            "math" | "format" | "exact" => json!({"answer": "1"}),
+            "choice" => json!({"answer": "A"}),
+            task => run(&["generate", task, "--count", "1", "--seed", "2"]).expect(0).json_lines()[0].clone(),
+        };
+        let mut input = Vec::new();
+        for (id, completion) in completions.iter().enumerate() {
+            let mut line = question.clone();
+            line["id"] = id.into();
+            line["completion"] = completion.as_str().into();
+            input.extend(line.to_string().into_bytes());
+            // Bytes that are no UTF-8 are a bad line, and the next one is read.
+            input.extend(b"\n{\"id\": 1, \"completion\": \"\xff\xfe\"}\n");
+        }
+        let started = std::time::Instant::now();
+        let rows = run_on_bytes(&["verify", &name], &input).expect(1).json_lines();
+        assert!(started.elapsed().as_secs() < 60, "{name} took {:?}", started.elapsed());
+        assert_eq!(rows.len(), 2 * completions.len(), "{name}");
+        for (id, pair) in rows.chunks(2).enumerate() {
+            assert_eq!((&pair[0]["id"], &pair[0]["score"]), (&json!(id), &json!(0.0)), "{name}");
+            let outcome = pair[0]["verdict"].as_str().unwrap();
+            assert!(
+                ["wrong", "malformed", "timeout"].contains(&outcome),
+                "{name} {id}: {}",
+                pair[0]["reason"]
+            );
+            assert!(pair[1]["error"].as_str().is_some_and(|error| error.contains("UTF-8")), "{name}");
         }
     }
 }

@@ -101,6 +101,11 @@ pub(crate) fn run<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Output {
 
 /// Runs the program on `input`.
 pub(crate) fn run_on<S: AsRef<std::ffi::OsStr>>(arguments: &[S], input: &str) -> Output {
+    run_on_bytes(arguments, input.as_bytes())
+}
+
+/// Runs the program on input that need be no text.
+pub(crate) fn run_on_bytes<S: AsRef<std::ffi::OsStr>>(arguments: &[S], input: &[u8]) -> Output {
     let mut child = command(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -110,7 +115,7 @@ pub(crate) fn run_on<S: AsRef<std::ffi::OsStr>>(arguments: &[S], input: &str) ->
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
     // A program that answers line by line must be read while it is written to.
-    let writer = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let output = finish(child);
     writer.join().unwrap();
     output

@@ -51,6 +51,9 @@ fn every_failure_is_an_error_and_the_next_item_is_judged() {
     let failures = [
         ("os._exit(1)", "ended"),
         ("os.kill(os.getpid(), 9)", "ended"),
+        ("sys.stdout.write('{\"id\": '); sys.stdout.flush(); os._exit(0)", "ended"),
+        ("print('', flush=True)", "not to be used"),
+        ("print('[' * 4000, flush=True)", "not to be used"),
         ("print('nonsense', flush=True)", "not to be used"),
         ("print(json.dumps({'id': -1, 'score': 1}), flush=True)", "id"),
         ("print(json.dumps({'id': item['id'], 'score': 2}), flush=True)", "score"),
@@ -68,6 +71,19 @@ fn every_failure_is_an_error_and_the_next_item_is_judged() {
         assert_eq!(found.outcome, Outcome::Error, "{failure}");
         assert!(found.reason.contains(part), "{failure}: {}", found.reason);
         assert!(verdict(&external, "good").is_correct(), "after {failure}");
+    }
+}
+
+#[test]
+fn a_program_that_ends_at_once_or_closes_its_input_is_an_error_each_time() {
+    for source in ["", "import sys; sys.exit(3)", "import os, time; os.close(0); time.sleep(60)"] {
+        let command = vec!["python3".to_owned(), "-c".to_owned(), source.to_owned()];
+        let external =
+            External::new(Settings { command, time_limit_s: 2.0, output_limit_bytes: 4096 }).unwrap();
+        for completion in ["x", &"x".repeat(1_000_000)] {
+            let found = verdict(&external, completion);
+            assert_eq!(found.outcome, Outcome::Error, "{source}: {}", found.reason);
+        }
     }
 }
 

@@ -45,6 +45,50 @@ fn our_own_cases() {
 }
 
 #[test]
+fn cases_of_every_point_of_the_specification() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/math_reviewed.jsonl");
+    let (count, refused, accepted) = misjudged(&path);
+    assert!(count > 1200, "{count} rows");
+    assert!(refused.is_empty() && accepted.is_empty(), "{refused:#?}\n{accepted:#?}");
+}
+
+/// What fuzzing found, as the bytes that it found them with.
+#[test]
+fn boxes_without_braces_end_before_the_next_box() {
+    for completion in [
+        "<think>\\boxed2{4/?1<think>\\boxed{42}",
+        "<answer>\\boxedwer>\\boxed{42}</an{42}</answer>",
+        "\\boxed 1\\boxed 2\\fbox3\\boxed{",
+        "\\boxed2{\\boxed3{\\boxed{4}}}",
+    ] {
+        verify("42", completion);
+        verify(completion, completion);
+    }
+    assert!(verify("42", "\\boxed2{4/?1<think>\\boxed{42}").is_correct());
+    assert_eq!(verify("4", "\\boxedfour").outcome, Outcome::Malformed);
+}
+
+/// Coefficients and exponents as large as the prime of the quick comparison.
+#[test]
+fn numbers_do_not_wrap_around() {
+    let prime = (1_u64 << 61) - 1;
+    for (gold, answer) in [
+        ("x+1", "x+2^{61}".to_owned()),
+        ("x+1", format!("x+{}", prime + 1)),
+        ("x", format!("x^{{{prime}}}")),
+        ("x", "2^{31} x 2^{30}".to_owned()),
+        ("x^2", "((x^{2^{31}})^{2^{30}})".to_owned()),
+        ("\\frac{x}{2}", format!("\\frac{{x}}{{{}}}", prime + 2)),
+        ("x", format!("{}x - {prime}x", prime + 2)),
+    ] {
+        assert!(!equal(gold, &answer), "{gold} {answer}");
+        assert!(equal(&answer, &answer), "{answer}");
+    }
+    assert!(equal("(x+1)^{100}", "(1+x)^{100}"));
+    assert!(equal("2^{70}x", "4^{35}x"));
+}
+
+#[test]
 fn the_shared_golden_cases() {
     let shared = std::env::var_os("THINKLING_SHARED")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);

@@ -14,8 +14,6 @@ use super::number::Rational;
 const TERMS: i64 = 2000;
 /// Sums within sums deeper than this stay unevaluated.
 const NESTING: usize = 3;
-/// A Mersenne prime.
-const PRIME: u64 = (1 << 61) - 1;
 /// Exponents up to this are multiplied out, larger ones go through the logarithm.
 const EXPONENT: i64 = 1 << 20;
 
@@ -57,7 +55,7 @@ pub(super) fn mix(seed: u64) -> u64 {
     value ^ (value >> 31)
 }
 
-fn hash(text: &str) -> u64 {
+pub(super) fn hash(text: &str) -> u64 {
     text.bytes().fold(17, |state, byte| mix(state ^ u64::from(byte)))
 }
 
@@ -181,81 +179,6 @@ fn exact_call(function: Function, arguments: &[Rational]) -> Result<Rational, St
         (Function::Ln | Function::Log, [item]) if item.is_zero() => Err(Stop::Undefined),
         _ => Err(Stop::Undecided),
     }
-}
-
-fn modular(value: &Rational) -> Option<u64> {
-    let part = |value: &BigInt| value.mod_floor(&BigInt::from(PRIME)).to_u64();
-    multiply(part(value.numerator())?, inverse(part(value.denominator())?)?).into()
-}
-
-fn multiply(left: u64, right: u64) -> u64 {
-    (u128::from(left) * u128::from(right) % u128::from(PRIME)) as u64
-}
-
-fn power(mut base: u64, mut exponent: u64) -> u64 {
-    let mut result = 1;
-    while exponent > 0 {
-        if exponent & 1 == 1 {
-            result = multiply(result, base);
-        }
-        base = multiply(base, base);
-        exponent >>= 1;
-    }
-    result
-}
-
-fn inverse(value: u64) -> Option<u64> {
-    (value != 0).then(|| power(value, PRIME - 2))
-}
-
-/// The value of a rational function modulo a prime at the point of number `point`.
-///
-/// `Stop::Undecided` for anything else, `Stop::Undefined` where a denominator is 0 at that point.
-pub(super) fn modulo_prime(
-    arena: &Arena,
-    id: Id,
-    sign: i64,
-    point: u64,
-    budget: &mut Budget,
-) -> Result<u64, Stop> {
-    let first = arena.first(id);
-    budget.spend((id - first) as u64 / 8)?;
-    let mut values: Vec<u64> = vec![0; id - first + 1];
-    let signed = |value: u64, plus: bool| if plus == (sign > 0) { value } else { (PRIME - value) % PRIME };
-    for at in arena.below(id, |_| None) {
-        budget.spend(2)?;
-        values[at - first] = match arena.node(at) {
-            Node::Number { value, .. } => modular(value).ok_or(Stop::Undecided)?,
-            Node::Symbol(name) => mix(hash(arena.spelling(*name)) ^ mix(point + 0x9d)) % PRIME,
-            Node::Group('(' | '{' | '[', _, Some(item)) => values[*item - first],
-            Node::Unary(Unary::Negative, item) => (PRIME - values[*item - first]) % PRIME,
-            Node::Unary(Unary::PlusMinus(plus), item) => signed(values[*item - first], *plus),
-            Node::Unary(Unary::Percent, item) => {
-                multiply(values[*item - first], inverse(100).ok_or(Stop::Undefined)?)
-            }
-            Node::Binary(binary, left, right) => {
-                let (a, b) = (values[*left - first], values[*right - first]);
-                match binary {
-                    Binary::Add => (a + b) % PRIME,
-                    Binary::Subtract => (a + PRIME - b) % PRIME,
-                    Binary::PlusMinus(plus) => (a + signed(b, *plus)) % PRIME,
-                    Binary::Multiply => multiply(a, b),
-                    Binary::Divide => multiply(a, inverse(b).ok_or(Stop::Undefined)?),
-                    Binary::Power => {
-                        budget.spend(60)?;
-                        let exponent = exact(arena, *right, sign, budget)?;
-                        let exponent =
-                            exponent.to_integer().and_then(|value| value.to_i64()).ok_or(Stop::Undecided)?;
-                        let result = power(a, exponent.unsigned_abs() % (PRIME - 1));
-                        if exponent < 0 { inverse(result).ok_or(Stop::Undefined)? } else { result }
-                    }
-                    _ => return Err(Stop::Undecided),
-                }
-            }
-            _ => return Err(Stop::Undecided),
-        };
-    }
-    Ok(values[id - first])
 }
 
 /// The value to 50 digits; every variable has a number of its own that depends on `points` and its name.

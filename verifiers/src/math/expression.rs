@@ -302,6 +302,47 @@ impl Arena {
         (first..=id).filter(|at| seen[at - first]).collect()
     }
 
+    /// Whether two expressions are built alike, brackets that only group aside.
+    pub(super) fn alike(&self, a: Id, b: Id) -> bool {
+        let mut pairs = vec![(a, b)];
+        let mut left = super::NODES;
+        while let Some((a, b)) = pairs.pop() {
+            let (a, b) = (self.peel(a), self.peel(b));
+            let same = match (&self.nodes[a], &self.nodes[b]) {
+                (Node::Number { value, .. }, Node::Number { value: other, .. }) => value == other,
+                (Node::Based(digits, base), Node::Based(other, other_base)) => {
+                    digits == other && base == other_base
+                }
+                (Node::Constant(constant), Node::Constant(other)) => constant == other,
+                (Node::Symbol(name), Node::Symbol(other)) => name == other,
+                (Node::Text(text), Node::Text(other)) => text == other,
+                (Node::Unary(unary, _), Node::Unary(other, _)) => unary == other,
+                (Node::Binary(binary, ..), Node::Binary(other, ..)) => binary == other,
+                (Node::Call(function, _), Node::Call(other, _)) => function == other,
+                (Node::Big(function, name, _), Node::Big(other, bound, _)) => {
+                    function == other && name == bound
+                }
+                (Node::Apply(name, _), Node::Apply(other, _)) => name == other,
+                (Node::Group(open, close, _), Node::Group(other, other_close, _)) => {
+                    (open, close) == (other, other_close)
+                }
+                (Node::Matrix(rows), Node::Matrix(others)) => {
+                    rows.iter().map(Vec::len).eq(others.iter().map(Vec::len))
+                }
+                (Node::Chain(_, relations), Node::Chain(_, others)) => relations == others,
+                (Node::List(_), Node::List(_)) | (Node::Rows(_), Node::Rows(_)) => true,
+                _ => false,
+            };
+            let (below, others) = (self.children(a), self.children(b));
+            left = match left.checked_sub(1 + below.len()) {
+                Some(left) if same && below.len() == others.len() => left,
+                _ => return false,
+            };
+            pairs.extend(below.into_iter().zip(others));
+        }
+        true
+    }
+
     /// The node under brackets that only group.
     pub(super) fn peel(&self, mut id: Id) -> Id {
         while let Node::Group('(' | '{' | '[', ')' | '}' | ']', Some(item)) = self.nodes[id] {

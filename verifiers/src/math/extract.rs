@@ -63,6 +63,11 @@ pub fn completion(text: &str, extraction: Extraction) -> Result<Found, &'static 
 }
 
 fn search(text: &str, extraction: Extraction) -> Result<Found, &'static str> {
+    if extraction == Extraction::Lenient
+        && let Some(found) = closing_sentence(text)
+    {
+        return Ok(found);
+    }
     if let Some(found) = boxes(text, false)? {
         return Ok(found);
     }
@@ -145,8 +150,13 @@ fn spans(text: &str) -> (Vec<Span>, Option<usize>) {
                     at = inner + 1;
                     continue;
                 }
-                let end = text[inner..].find([' ', '$', '\n', '}']).map_or(text.len(), |end| inner + end);
-                if end > inner && bytes[inner].is_ascii_alphanumeric() && blank + end - inner < 64 {
+                // Without braces the box ends where a word does, and before anything that is a box itself.
+                let end = text[inner..]
+                    .find([' ', '$', '\n', '{', '}', '\\'])
+                    .map_or(text.len(), |end| inner + end);
+                let first = bytes.get(inner).copied().unwrap_or_default();
+                let begins = first.is_ascii_digit() || (blank > 0 && first.is_ascii_alphabetic());
+                if begins && blank + end - inner < 64 {
                     closed.push(Span { start: at, inner, inner_end: end, end });
                 }
                 at = after;
@@ -189,7 +199,9 @@ fn boxes(text: &str, is_gold: bool) -> Result<Option<Found>, &'static str> {
     let Some(last) = outermost.last() else { return Ok(None) };
     let mut list = vec![innermost(text, &closed, *last)];
     for pair in outermost.windows(2).rev() {
-        if list.len() >= MEMBERS || !joins(&text[pair[0].end..pair[1].start], is_gold) {
+        if list.len() >= MEMBERS
+            || !text.get(pair[0].end..pair[1].start).is_some_and(|between| joins(between, is_gold))
+        {
             break;
         }
         let content = innermost(text, &closed, pair[0]);
@@ -268,6 +280,16 @@ fn hashes(text: &str) -> Option<Found> {
     (!line.is_empty()).then(|| Found::one("####", line))
 }
 
+/// The answer of "The final answer is $…$. I hope it is correct.", Minerva's form, where no box follows it.
+fn closing_sentence(text: &str) -> Option<Found> {
+    const OPEN: &str = "final answer is $";
+    let at = text.rfind(OPEN)? + OPEN.len();
+    let (inner, rest) = text[at..].split_once('$')?;
+    let hoped = rest.trim_start_matches(['.', ' ']).starts_with("I hope it is correct");
+    let alone = !inner.is_empty() && !text[at..].contains("\\boxed");
+    (hoped && alone).then(|| Found::one("final answer", inner))
+}
+
 /// What follows the last "answer is" or "answer:".
 fn phrase(text: &str) -> Option<Found> {
     let lower = text.to_ascii_lowercase();
@@ -306,7 +328,7 @@ fn sentence(text: &str) -> &str {
 fn last(text: &str) -> Option<Found> {
     let whole = text.trim();
     let mut candidates = Vec::new();
-    if whole.len() <= SHORT && !whole.contains('\n') {
+    if whole.len() <= SHORT && !whole.contains('\n') && !words::is_sentence(whole) {
         candidates.push(whole.to_owned());
     }
     let formula = last_formula(text);

@@ -244,6 +244,11 @@ impl<'a> Lexer<'a> {
             ("->", '→'),
             ("||", '‖'),
         ];
+        if self.rest.starts_with("{:}") {
+            self.skip(3);
+            self.sign(':');
+            return Ok(());
+        }
         if let Some((pair, sign)) = PAIRS.iter().find(|(pair, _)| self.rest.starts_with(pair)) {
             self.skip(pair.len());
             self.sign(*sign);
@@ -356,6 +361,11 @@ impl<'a> Lexer<'a> {
     fn word(&mut self) {
         let end = self.rest.find(|next: char| !next.is_alphabetic()).unwrap_or(self.rest.len());
         let word = &self.rest[..end];
+        if matches!(word, "x" | "X") && self.is_times_power_of_ten() {
+            self.skip(end);
+            self.sign('*');
+            return;
+        }
         for separator in ["and", "or"] {
             // Also `1orW(x)=-1`, where the words touch their neighbours.
             let glued = word.strip_prefix(separator).is_some_and(|rest| {
@@ -370,6 +380,12 @@ impl<'a> Lexer<'a> {
         }
         self.skip(end);
         self.bare_word(word);
+    }
+
+    /// Whether the `x` here is the sign of `6.02 x 10^{23}`.
+    fn is_times_power_of_ten(&self) -> bool {
+        matches!(self.tokens.last(), Some(Token::Number { .. }))
+            && self.rest[1..].trim_start().strip_prefix("10").is_some_and(|rest| rest.starts_with(['^', '*']))
     }
 
     fn bare_word(&mut self, word: &str) {
@@ -395,7 +411,11 @@ impl<'a> Lexer<'a> {
 
     /// Whether a unit of one letter stands apart from its number and ends the answer: `10 m`, not `10m + 1`.
     fn unit_ends(&self) -> bool {
-        let rest = self.rest.trim_start_matches(['^', '2', '3', '{', '}', '.', ' ', '$']);
+        let rest = self.rest.strip_prefix('/').map_or(self.rest, |per| {
+            let end = per.find(|next: char| !next.is_alphabetic()).unwrap_or(per.len());
+            if words::is_unit(&per[..end]) { &per[end..] } else { self.rest }
+        });
+        let rest = rest.trim_start_matches(['^', '2', '3', '{', '}', '.', ' ', '$']);
         self.blank && rest.is_empty() && matches!(self.tokens.last(), Some(Token::Number { .. }))
     }
 
@@ -414,7 +434,7 @@ impl<'a> Lexer<'a> {
         let name = &self.rest[..end];
         self.skip(end);
         if WORDY.contains(&name) {
-            return self.wordy();
+            return self.wordy(name);
         }
         if SILENT.contains(&name) {
             if matches!(name, "left" | "right") && self.rest.trim_start().starts_with('.') {
@@ -490,11 +510,19 @@ impl<'a> Lexer<'a> {
         Some(&inner[..end])
     }
 
-    fn wordy(&mut self) -> Result<(), Refusal> {
+    fn wordy(&mut self, command: &str) -> Result<(), Refusal> {
         let kept = self.rest;
         let Some(inner) = self.braced() else { return Ok(()) };
         let bare = inner.trim_matches(|next: char| next.is_whitespace() || matches!(next, '.' | ',' | '~'));
-        if bare.eq_ignore_ascii_case("and") || bare.eq_ignore_ascii_case("or") {
+        // `2\operatorname{sec} x` names a function, `2\text{ sec}` a unit.
+        let names_function = matches!(command, "operatorname" | "mathop");
+        let after_number = !names_function && matches!(self.tokens.last(), Some(Token::Number { .. }));
+        if after_number && words::is_unit(bare) {
+            // `5\text{ m}`: a unit of one letter that no variable is written as.
+            self.tokens.push(Token::Text(bare.to_owned()));
+        } else if bare == "\\$" {
+            self.tokens.push(Token::Currency('$'));
+        } else if bare.eq_ignore_ascii_case("and") || bare.eq_ignore_ascii_case("or") {
             self.tokens.push(Token::Conjunction);
         } else if let Some(command) = words::meaning(bare) {
             self.meaning(command);
@@ -530,7 +558,15 @@ impl<'a> Lexer<'a> {
 
     fn blackboard(&mut self, name: &str) {
         let set = if name == "R" { Some("R") } else { self.braced() };
-        self.tokens.push(Token::Command(format!("set{}", set.unwrap_or_default())));
+        // `\mathbb R`
+        let set = set.unwrap_or_else(|| {
+            let rest = self.rest.trim_start();
+            let width =
+                rest.chars().next().filter(|next| next.is_ascii_uppercase()).map_or(0, char::len_utf8);
+            self.rest = &rest[width..];
+            &rest[..width]
+        });
+        self.tokens.push(Token::Command(format!("set{set}")));
     }
 }
 

@@ -1,4 +1,6 @@
-//! Words with a meaning: functions, letters of the Greek alphabet, units.
+//! Words with a meaning: functions, letters of the Greek alphabet, units, sets.
+
+use super::expression::Constant;
 
 /// Words that stand for a command when they are written bare or in a text command.
 const MEANINGS: &[(&str, &str)] = &[
@@ -65,9 +67,10 @@ const ENGLISH: &[&str] = &[
     "us", "the", "are", "was", "not", "for", "its", "has", "had", "can", "but", "you", "any", "all", "one",
     "two", "ten", "out", "who", "how", "why", "yes", "then", "than", "that", "this", "with", "from", "have",
     "will", "when", "what", "were", "each", "both", "only", "thus", "true", "none", "some", "time", "case",
-    "four", "five", "nine", "zero", "three", "gold", "odd", "even", "No", "Yes", "The", "It", "So", "We",
-    "True", "None", "or", "and", "nor", "more", "less", "fewer", "least", "most", "wrong", "false", "other",
-    "over", "null", "void", "todo", "your", "here", "box", "Thus", "area", "odds", "left", "just", "also",
+    "get", "got", "now", "let", "see", "say", "four", "five", "nine", "zero", "three", "gold", "odd", "even",
+    "No", "Yes", "The", "It", "So", "We", "True", "None", "or", "and", "nor", "more", "less", "fewer",
+    "least", "most", "wrong", "false", "other", "over", "null", "void", "todo", "your", "here", "box",
+    "Thus", "area", "odds", "left", "just", "also",
 ];
 
 /// Units and what they are short for: the first of a row is the name that is compared.
@@ -156,6 +159,39 @@ pub(super) fn is_product(word: &str) -> bool {
 /// Whether the word belongs to a sentence, so that it is no unit after a number.
 pub(super) fn is_prose(word: &str) -> bool {
     ENGLISH.contains(&word.to_lowercase().as_str()) && !is_unit(word)
+}
+
+/// Whether words of a language stand around a number or a formula: `So I get $x = 7$`.
+pub(super) fn is_sentence(text: &str) -> bool {
+    let plain = |word: &&str| {
+        let word = word.trim_matches([',', '.', ':', ';']);
+        let letters = word.chars().count() > 3 || ENGLISH.contains(&word);
+        letters
+            && word.chars().all(char::is_alphabetic)
+            && !["and", "or"].contains(&word.to_lowercase().as_str())
+            && meaning(word).is_none()
+            && !is_unit(word)
+            && !word.chars().all(char::is_uppercase)
+    };
+    text.contains(|next: char| next.is_ascii_digit() || next == '$')
+        && text.split_whitespace().any(|word| plain(&word))
+}
+
+/// A set that words name.
+pub(super) fn named_set(text: &str) -> Option<Constant> {
+    const SETS: &[(&str, Constant)] = &[
+        ("all real numbers", Constant::Reals),
+        ("all reals", Constant::Reals),
+        ("real numbers", Constant::Reals),
+        ("no solution", Constant::Empty),
+        ("no solutions", Constant::Empty),
+        ("no real solution", Constant::Empty),
+        ("no real solutions", Constant::Empty),
+        ("empty set", Constant::Empty),
+        ("the empty set", Constant::Empty),
+    ];
+    let text = text.trim().to_lowercase();
+    SETS.iter().find(|(name, _)| *name == text).map(|(_, set)| *set)
 }
 
 /// Answers that say nothing.

@@ -59,6 +59,30 @@ impl Judge {
         Ok(Some((Some(name), region::union(positive.iter().copied().chain(negative).collect()))))
     }
 
+    /// Whether a list is of inequalities alone.
+    pub(super) fn are_chains(&self, items: &[Part]) -> bool {
+        items.iter().all(|part| match self.shape(*part) {
+            Shape::Chain(_, relations) => relations.iter().all(|relation| relation.is_inequality()),
+            _ => false,
+        })
+    }
+
+    /// The numbers that several inequalities leave for one name: what satisfies all, or, where none can, any.
+    pub(super) fn joint_solutions(&mut self, items: &[Part]) -> Result<Option<Vec<Span>>, Stop> {
+        let (mut all, mut any) = (vec![Span::all()], Vec::new());
+        let mut known = None;
+        for item in items {
+            let Some((name, spans)) = self.solutions(*item)? else { return Ok(None) };
+            if known.get_or_insert_with(|| name.clone()) != &name {
+                return Ok(None);
+            }
+            self.budget.spend((all.len() * spans.len()) as u64)?;
+            all = region::intersection(&all, &spans);
+            any.extend(spans);
+        }
+        Ok(Some(if all.is_empty() { region::union(any) } else { all }))
+    }
+
     /// The end of a span: a real number or an infinity.
     fn end(&mut self, part: Part, closed: bool) -> Result<Option<End>, Stop> {
         let id = self.arena.peel(part.id);

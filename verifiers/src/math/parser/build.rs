@@ -7,6 +7,8 @@ use super::Parser;
 
 impl Parser<'_> {
     pub(super) fn binary(&mut self, binary: Binary, left: Id, right: Id) -> Result<Id, Refusal> {
+        // `101_{(2)}`
+        let right = if binary == Binary::Index { self.arena.peel(right) } else { right };
         let node = match (binary, self.arena.node(left), self.arena.node(right)) {
             (Binary::Mixed, Node::Number { value, .. }, Node::Binary(Binary::Divide, top, bottom)) => {
                 match (self.arena.node(*top), self.arena.node(*bottom)) {

@@ -1,0 +1,29 @@
+//! Any bytes as JSON lines, for every verifier that starts no process: a line for a line, each of them JSON.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use thinkling_verifiers::{Verifier, find, lines};
+
+static VERIFIERS: LazyLock<Vec<Box<dyn Verifier>>> = LazyLock::new(|| {
+    ["math", "exact", "choice", "format"]
+        .into_iter()
+        .filter_map(find)
+        .filter_map(|row| (row.build)(&serde_json::Value::Null).ok())
+        .collect()
+});
+
+fuzz_target!(|bytes: &[u8]| {
+    for verifier in VERIFIERS.iter() {
+        let mut written = Vec::new();
+        let summary = lines::run(verifier.as_ref(), bytes, &mut written).expect("a vector takes every byte");
+        let text = String::from_utf8(written).expect("verdicts are UTF-8");
+        assert_eq!(text.lines().count() as u64, summary.judged + summary.bad);
+        for line in text.lines() {
+            let judged: serde_json::Value = serde_json::from_str(line).expect("a verdict is JSON");
+            let score = judged["score"].as_f64();
+            assert!(judged["error"].is_string() || score.is_some_and(|score| (0.0..=1.0).contains(&score)));
+        }
+    }
+});

@@ -1,0 +1,208 @@
+//! Equations, inequalities and chains of them.
+
+use super::super::Stop;
+use super::super::complex::Complex;
+use super::super::evaluate::{Points, numeric};
+use super::super::expression::{Binary, Node, Relation, holds};
+use super::{Answer, Judge, POINTS, Part, Shape};
+
+impl Judge {
+    /// The members of a chain that its right side claims to be equal, and the name that is given this value.
+    pub(super) fn claims(
+        &self,
+        members: &[Part],
+        relations: &[Relation],
+    ) -> Option<(Option<String>, Vec<Part>)> {
+        let exact = relations
+            .iter()
+            .take_while(|relation| matches!(relation, Relation::Equal | Relation::In))
+            .count();
+        if relations[exact..].iter().any(|relation| *relation != Relation::Approximate) {
+            return None;
+        }
+        let name = self.name_of(members[0].id);
+        // `x ≈ 11` has nothing exact to its right.
+        let end = if exact == 0 { 2 } else { exact + 1 };
+        let start = usize::from(name.is_some());
+        Some((name, members[start..end].to_vec()))
+    }
+
+    pub(super) fn chain(
+        &mut self,
+        gold: Part,
+        members: &[Part],
+        relations: &[Relation],
+        answer: Part,
+        other: Shape,
+    ) -> Answer {
+        if let Some((name, values)) = self.claims(members, relations) {
+            let value = values.last().copied();
+            if let Shape::Chain(others, other_relations) = &other {
+                if let Some((other_name, other_values)) = self.claims(others, other_relations) {
+                    let same_name = name.is_some() && name == other_name;
+                    if let (true, Some(value)) = (same_name, value)
+                        && self.all_equal(value, &other_values)?
+                    {
+                        return Ok(true);
+                    }
+                    return self.equations(members, others);
+                }
+                // As for an interval, an inequality may restate the question.
+                if relations == [Relation::In] && self.settings.set_relation {
+                    return self.same_solutions(gold, answer);
+                }
+                return Ok(false);
+            }
+            // `AB + BC = 3 + 4 = 7` ends in the answer, `x + y = 3` is the answer.
+            let ends = name.is_some() || (values.len() > 2 && self.is_number(value));
+            return match value {
+                Some(value) if ends => self.compare(value, answer),
+                _ => Ok(false),
+            };
+        }
+        if let Shape::Chain(others, other_relations) = &other {
+            if self.inequalities(members, relations, others, other_relations)? {
+                return Ok(true);
+            }
+            return self.same_solutions(gold, answer);
+        }
+        match (self.solutions(gold)?, self.region(answer)?) {
+            (Some((_, spans)), Some(others)) => self.same_spans(&spans, &others),
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether two chains of inequalities say the same of the same name.
+    fn same_solutions(&mut self, gold: Part, answer: Part) -> Answer {
+        let (Some((name, spans)), Some((other, others))) = (self.solutions(gold)?, self.solutions(answer)?)
+        else {
+            return Ok(false);
+        };
+        Ok((name.is_none() || other.is_none() || name == other) && self.same_spans(&spans, &others)?)
+    }
+
+    fn is_number(&self, part: Option<Part>) -> bool {
+        part.is_some_and(|part| matches!(self.shape(part), Shape::Value) && self.names(part).is_empty())
+    }
+
+    pub(super) fn all_equal(&mut self, gold: Part, claims: &[Part]) -> Answer {
+        for claim in claims {
+            if !self.compare(gold, *claim)? {
+                return Ok(false);
+            }
+        }
+        Ok(!claims.is_empty())
+    }
+
+    pub(super) fn against_chain(
+        &mut self,
+        gold: Part,
+        shape: &Shape,
+        answer: Part,
+        members: &[Part],
+        relations: &[Relation],
+    ) -> Answer {
+        if let Some((_, values)) = self.claims(members, relations) {
+            return self.all_equal(gold, &values);
+        }
+        if !self.settings.set_relation || !matches!(shape, Shape::Region | Shape::Tuple(..) | Shape::Set(_)) {
+            return Ok(false);
+        }
+        match (self.region(gold)?, self.solutions(answer)?) {
+            (Some(spans), Some((_, others))) => self.same_spans(&spans, &others),
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether two equations have the same solutions: their differences are proportional.
+    pub(super) fn equations(&mut self, a: &[Part], b: &[Part]) -> Answer {
+        let (&[left, right], &[other_left, other_right]) = (a, b) else { return Ok(false) };
+        let (gold, answer) = (self.difference(left, right), self.difference(other_left, other_right));
+        let both = [gold, answer].map(|part| part.sign.is_none() && self.has_both_signs(part.id));
+        if both[0] != both[1] {
+            return Ok(false);
+        }
+        if !both[0] {
+            return self.proportional(gold, answer).map(|ratio| ratio.is_some());
+        }
+        // `x = ±4` is two equations, and each must be among the others.
+        for turn in [1, -1] {
+            let mut same = true;
+            for sign in [1, -1] {
+                let (gold, answer) =
+                    (Part { sign: Some(sign), ..gold }, Part { sign: Some(sign * turn), ..answer });
+                same = same && self.proportional(gold, answer)?.is_some();
+            }
+            if same {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn difference(&mut self, a: Part, b: Part) -> Part {
+        let id = self.arena.push(Node::Binary(Binary::Subtract, a.id, b.id));
+        Part { id, sign: a.sign }
+    }
+
+    /// The constant that the second expression is of the first, if it is one and not 0.
+    pub(super) fn proportional(&mut self, gold: Part, answer: Part) -> Result<Option<f64>, Stop> {
+        let names = self.names(gold);
+        if names.is_empty()
+            || names != self.names(answer)
+            || self.arena.holds(gold.id, holds::MATRIX)
+            || self.arena.holds(answer.id, holds::MATRIX)
+        {
+            return Ok(None);
+        }
+        let mut ratio: Option<Complex> = None;
+        let mut count = 0;
+        for points in POINTS {
+            let values = [gold, answer]
+                .map(|part| numeric(&self.arena, part.id, part.sign.unwrap_or(1), points, &mut self.budget));
+            let [a, b] = match values {
+                [Err(Stop::Budget), _] | [_, Err(Stop::Budget)] => return Err(Stop::Budget),
+                [Ok(a), Ok(b)] => [a, b],
+                _ => continue,
+            };
+            if a.may_be_zero() || b.may_be_zero() {
+                return Ok(None);
+            }
+            if matches!(points, Points::Negative(_)) && !(a.may_be_real() && b.may_be_real()) {
+                continue;
+            }
+            let next = b.div(&a)?;
+            match &ratio {
+                None => ratio = Some(next),
+                Some(ratio) if ratio.same(&next) != Some(true) => return Ok(None),
+                Some(_) => {}
+            }
+            count += 1;
+        }
+        Ok(ratio.filter(|ratio| count >= 3 && ratio.may_be_real()).map(|ratio| ratio.re.to_f64()))
+    }
+
+    /// Whether two chains of inequalities say the same, member by member or as differences.
+    pub(super) fn inequalities(
+        &mut self,
+        a: &[Part],
+        relations: &[Relation],
+        b: &[Part],
+        others: &[Relation],
+    ) -> Answer {
+        if a.len() != b.len() {
+            return Ok(false);
+        }
+        let flipped: Vec<Relation> = others.iter().rev().map(|relation| relation.flipped()).collect();
+        let reversed: Vec<Part> = b.iter().rev().copied().collect();
+        if relations == others && self.in_order(a, b)?
+            || relations == flipped && self.in_order(a, &reversed)?
+        {
+            return Ok(true);
+        }
+        let (&[left, right], &[other_left, other_right]) = (a, b) else { return Ok(false) };
+        let (gold, answer) = (self.difference(left, right), self.difference(other_left, other_right));
+        let Some(ratio) = self.proportional(gold, answer)? else { return Ok(false) };
+        Ok(relations[0] == if ratio > 0.0 { others[0] } else { others[0].flipped() })
+    }
+}

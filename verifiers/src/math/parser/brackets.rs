@@ -1,0 +1,154 @@
+//! Brackets, bars and environments.
+
+use super::super::expression::{Constant, Function, Id, Node, Unary};
+use super::super::{DEPTH, Refusal};
+use super::{Operator, Parser, Step, strength};
+
+impl Parser<'_> {
+    pub(super) fn open(&mut self, sign: char) -> Step {
+        self.operand()?;
+        self.depth += 1;
+        if self.depth > DEPTH {
+            return Err(Refusal::Budget);
+        }
+        self.operators.push(Operator::Open { sign, rows: Vec::new(), row: Vec::new() });
+        Ok(())
+    }
+
+    pub(super) fn begin(&mut self, name: &str) -> Step {
+        const MATRICES: &[&str] =
+            &["matrix", "pmatrix", "bmatrix", "vmatrix", "Bmatrix", "Vmatrix", "array", "smallmatrix"];
+        let sign = match name {
+            _ if MATRICES.contains(&name) => 'M',
+            "cases" | "aligned" | "align" | "gathered" | "split" => 'A',
+            _ => return Err(Refusal::Unparsable),
+        };
+        self.open(sign)
+    }
+
+    /// Ends an entry of a matrix.
+    pub(super) fn cell(&mut self) -> Step {
+        self.end_entry()?;
+        match self.operators.last_mut() {
+            Some(Operator::Open { sign: 'M' | 'A', .. }) => Ok(()),
+            _ => Err(Refusal::Unparsable),
+        }
+    }
+
+    pub(super) fn end_entry(&mut self) -> Step {
+        if !self.ready {
+            // `&=` in an aligned environment, or an empty line.
+            return match self.operators.last() {
+                Some(Operator::Open { sign: 'A', .. }) => Ok(()),
+                _ => Err(Refusal::Unparsable),
+            };
+        }
+        self.reduce(strength::ROWS, false)?;
+        let entry = self.pop()?;
+        self.ready = false;
+        match self.operators.last_mut() {
+            Some(Operator::Open { row, .. }) => row.push(entry),
+            _ => return Err(Refusal::Unparsable),
+        }
+        Ok(())
+    }
+
+    pub(super) fn row(&mut self) -> Step {
+        let in_rows =
+            self.operators.iter().any(|operator| matches!(operator, Operator::Open { sign: 'M' | 'A', .. }));
+        if !in_rows {
+            // A line break, or a command whose backslash was doubled: nothing to parse.
+            return if self.ready { self.infix(Operator::Comma) } else { Ok(()) };
+        }
+        self.end_entry()?;
+        match self.operators.last_mut() {
+            Some(Operator::Open { rows, row, .. }) => rows.push(std::mem::take(row)),
+            _ => return Err(Refusal::Unparsable),
+        }
+        Ok(())
+    }
+
+    pub(super) fn close(&mut self, sign: char) -> Step {
+        if !self.ready && matches!(self.operators.last(), Some(Operator::Comma | Operator::Semicolon)) {
+            self.operators.pop();
+            self.ready = true;
+        }
+        if self.ready {
+            self.reduce(strength::ROWS, false)?;
+        }
+        if sign == 'E' {
+            return self.close_environment();
+        }
+        let Some(Operator::Open { sign: open, .. }) = self.operators.pop() else {
+            return Err(Refusal::Unparsable);
+        };
+        self.depth -= 1;
+        if !closes(open, sign) {
+            return Err(Refusal::Unparsable);
+        }
+        let item = if self.ready { Some(self.pop()?) } else { None };
+        let id = self.group(open, sign, item)?;
+        self.deliver(id, matches!(open, '(' | '{' | '['))
+    }
+
+    pub(super) fn group(&mut self, open: char, close: char, item: Option<Id>) -> Result<Id, Refusal> {
+        let node = match (open, item) {
+            ('|' | '‖' | '⟦', Some(item)) => Node::Call(Function::Abs, vec![item]),
+            ('⌊', Some(item)) => Node::Call(Function::Floor, vec![item]),
+            ('⌈', Some(item)) => Node::Call(Function::Ceiling, vec![item]),
+            ('⟨', Some(item)) => Node::Group('(', ')', Some(item)),
+            ('S', None) => Node::Constant(Constant::Empty),
+            ('S', Some(item)) => Node::Group('S', 's', Some(item)),
+            ('(' | '[', Some(item)) => Node::Group(open, close, Some(item)),
+            ('{', Some(item)) => match self.arena.node(item) {
+                Node::List(_) | Node::Rows(_) | Node::Unary(Unary::PlusMinus(_), _) => {
+                    Node::Group('S', 's', Some(item))
+                }
+                Node::Number { .. } => return Ok(item),
+                _ => Node::Group('{', '}', Some(item)),
+            },
+            _ => return Err(Refusal::Unparsable),
+        };
+        Ok(self.push(node))
+    }
+
+    pub(super) fn close_environment(&mut self) -> Step {
+        if self.ready {
+            self.end_entry()?;
+        }
+        let Some(Operator::Open { sign, mut rows, row }) = self.operators.pop() else {
+            return Err(Refusal::Unparsable);
+        };
+        self.depth -= 1;
+        if !row.is_empty() {
+            rows.push(row);
+        }
+        rows.retain(|row| !row.is_empty());
+        if rows.is_empty() || !matches!(sign, 'M' | 'A') {
+            return Err(Refusal::Unparsable);
+        }
+        let id = match sign {
+            'M' => self.push(Node::Matrix(rows)),
+            _ => self.push(Node::List(rows.concat())),
+        };
+        self.ready = false;
+        // A matrix in brackets of its own is the matrix.
+        self.deliver(id, false)
+    }
+}
+
+fn closes(open: char, close: char) -> bool {
+    matches!(
+        (open, close),
+        ('(', ')' | ']')
+            | ('[', ']' | ')')
+            | ('{', '}')
+            | ('S', 's')
+            | ('⟨', '⟩')
+            | ('⌊', '⌋')
+            | ('⌈', '⌉')
+            | ('⟦', '⟧' | '|')
+            | ('|', '|' | '⟧')
+            | ('‖', '‖')
+    )
+}
