@@ -111,6 +111,11 @@ impl<R: BufRead> Reader<R> {
         self.counts
     }
 
+    /// The number of the line that was read last, from 1.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
     /// The next line without its end, or why it is none; nothing at the end of the file.
     fn next_line(&mut self) -> std::io::Result<Option<Result<String, String>>> {
         let mut bytes = Vec::new();

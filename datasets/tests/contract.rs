@@ -14,7 +14,8 @@ use thinkling_datasets::{Dataset, Domain, Problem, Solution, SolutionKind, Split
 use thinkling_verifiers::{Item, Outcome, Verdict, answer};
 
 /// Domains whose questions have several right answers: another item's answer may be right by luck.
-const SEVERAL_ANSWERS: &[&str] = &["countdown", "maze", "n_queens", "program_synthesis", "puzzle24"];
+const SEVERAL_ANSWERS: &[&str] =
+    &["countdown", "maze", "n_queens", "program_synthesis", "puzzle24", "river_crossing"];
 
 const SPLITS: [Split; 2] = [Split::Train, Split::Test];
 
