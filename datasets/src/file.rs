@@ -35,7 +35,18 @@ pub struct Report {
 }
 
 impl Report {
-    fn complain(&mut self, complaint: String) {
+    /// Counts a question, which an earlier line may have had.
+    pub fn count(&mut self, split: Split, is_new: bool) {
+        *match (split, is_new) {
+            (Split::Train, true) => &mut self.train,
+            (Split::Test, true) => &mut self.test,
+            (Split::Train, false) => &mut self.train_duplicates,
+            (Split::Test, false) => &mut self.test_duplicates,
+        } += 1;
+    }
+
+    /// Takes a fault in, unless there are many already.
+    pub fn complain(&mut self, complaint: String) {
         if self.complaints.len() < COMPLAINTS {
             self.complaints.push(complaint);
         }
@@ -72,6 +83,19 @@ impl FileTasks {
         name: &str,
         verifier: Box<dyn Verifier>,
     ) -> Result<(Self, Report), JsonlError> {
+        Self::read_noting(input, name, verifier, |_| ())
+    }
+
+    /// As [`FileTasks::read`], and tells `note` of every fault.
+    ///
+    /// # Errors
+    /// When the input cannot be read on.
+    pub fn read_noting(
+        input: impl BufRead,
+        name: &str,
+        verifier: Box<dyn Verifier>,
+        mut note: impl FnMut(String),
+    ) -> Result<(Self, Report), JsonlError> {
         let mut tasks = Self {
             levels: vec![Questions::default()],
             worked: HashMap::new(),
@@ -88,19 +112,19 @@ impl FileTasks {
             let (line, result) = match read {
                 Ok(record) => (reader.line(), tasks.take(&record, &mut seen)),
                 Err(error @ JsonlError::Line { .. }) => {
+                    note(error.to_string());
                     report.complain(error.to_string());
                     continue;
                 }
                 Err(error) => return Err(error),
             };
             match result {
-                Ok((Split::Train, true)) => report.train += 1,
-                Ok((Split::Test, true)) => report.test += 1,
-                Ok((Split::Train, false)) => report.train_duplicates += 1,
-                Ok((Split::Test, false)) => report.test_duplicates += 1,
+                Ok((split, is_new)) => report.count(split, is_new),
                 Err(reason) => {
                     refused += 1;
-                    report.complain(format!("{name}, line {line}: {reason}"));
+                    let complaint = format!("{name}, line {line}: {reason}");
+                    note(complaint.clone());
+                    report.complain(complaint);
                 }
             }
         }
@@ -116,8 +140,7 @@ impl FileTasks {
         if level >= MAX_LEVELS {
             return Err(format!("`level` is {level}; the highest is {}", MAX_LEVELS - 1));
         }
-        let before = record.history.iter().map(|message| message.content.as_str());
-        let prompt = before.chain([record.prompt.as_str()]).collect::<Vec<_>>().join("\n\n");
+        let prompt = record.whole_prompt();
         if record.answer.is_none() && record.spec.is_none() {
             return Err("has neither `answer` nor `spec`: nothing to judge by".to_owned());
         }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::kernels::InstructionSet;
 use crate::ledger::clock;
-use crate::plan::Plan;
+use crate::plan::{self, Census, Plan};
 
 /// The recipe as resolved.
 pub const RECIPE: &str = "recipe.toml";
@@ -74,6 +74,8 @@ struct Manifest {
     instruction_set: String,
     started: String,
     recipe_hash: String,
+    #[serde(default)]
+    questions: Vec<Census>,
     resumes: Vec<Resume>,
 }
 
@@ -122,6 +124,7 @@ impl Run {
             instruction_set: InstructionSet::detected().name().to_owned(),
             started: clock::timestamp(),
             recipe_hash: plan.hash(),
+            questions: plan::census(plan).map_err(|error| RunError::Refused(error.to_string()))?,
             resumes: Vec::new(),
         };
         run.write(MANIFEST, &checkpoint::encode_json(&manifest))?;

@@ -472,8 +472,8 @@ fn the_vocabulary_is_the_special_symbols_and_the_alphabets_in_order() {
     let expected = "<pad> <think> </think> <answer> </answer> <end> 0 1 = 2 3 4 5 6 7 8 9 + ,";
     assert_eq!(plan.tokenizer.symbols().join(" "), expected);
     assert_eq!(plan.model.vocab_size, plan.tokenizer.size());
-    assert_eq!(plan.stages[2].measured[0].row.name, "addition");
-    assert_eq!(plan.stages[1].task.row.name, "parity");
+    assert_eq!(plan.stages[2].measured[0].name, "addition");
+    assert_eq!(plan.stages[1].task.name, "parity");
     // Three digits: `abc+def=` and three steps of eight tokens with two commas, four digits, four tags and the end.
     assert!(plan.stages[2].longest_row >= 8 + 26 + 4 + 5);
 }
