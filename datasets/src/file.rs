@@ -157,7 +157,10 @@ impl FileTasks {
             let gold = answer::compose("", &problem.answer);
             let verdict = self.judge(&item(&problem, &gold));
             if !verdict.is_correct() {
-                return Err(format!("the verifier does not accept the line's own answer: {}", verdict.reason));
+                return Err(format!(
+                    "the verifier does not accept the line's own answer: {}",
+                    verdict.reason
+                ));
             }
         }
         let split = Split::of(&problem.prompt);
@@ -305,7 +308,9 @@ mod tests {
         assert_eq!(report.lines, LineCounts { good: 3, bad: 3, blank: 0 });
         assert_eq!(report.train + report.test, 2);
         assert_eq!(report.train_duplicates + report.test_duplicates, 1);
-        for (complaint, told) in report.complaints.iter().zip(["line 4: has neither", "line 5: holds", "line 6: not"]) {
+        for (complaint, told) in
+            report.complaints.iter().zip(["line 4: has neither", "line 5: holds", "line 6: not"])
+        {
             assert!(complaint.starts_with("q.jsonl, ") && complaint.contains(told), "{complaint}");
         }
         assert_eq!(tasks.levels(), 0..=2);
@@ -317,7 +322,8 @@ mod tests {
     #[test]
     fn an_answer_that_its_verifier_refuses_is_a_bad_line() {
         let verifier = (thinkling_verifiers::find("choice").unwrap().build)(&Value::Null).unwrap();
-        let text = "{\"prompt\": \"A or B?\", \"answer\": \"B\"}\n{\"prompt\": \"A, B?\", \"answer\": \"17\"}\n";
+        let text =
+            "{\"prompt\": \"A or B?\", \"answer\": \"B\"}\n{\"prompt\": \"A, B?\", \"answer\": \"17\"}\n";
         let (_, report) = FileTasks::read(text.as_bytes(), "c.jsonl", verifier).unwrap();
         assert_eq!((report.lines.good, report.lines.bad), (1, 1), "{:?}", report.complaints);
         assert!(report.complaints[0].contains("line 2: the verifier does not accept"));

@@ -110,7 +110,14 @@ pub struct Reader<R> {
 impl<R: BufRead> Reader<R> {
     /// A reader of `input`, which is called `file` in errors.
     pub fn new(input: R, file: impl Into<String>) -> Self {
-        Self { input, file: file.into(), line: 0, text: String::new(), is_over: false, counts: LineCounts::default() }
+        Self {
+            input,
+            file: file.into(),
+            line: 0,
+            text: String::new(),
+            is_over: false,
+            counts: LineCounts::default(),
+        }
     }
 
     /// What has been read so far.

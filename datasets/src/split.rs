@@ -106,12 +106,7 @@ impl<'a> Dataset<'a> {
     ///
     /// # Errors
     /// When the domain has no such level, or refuses it.
-    pub fn named(
-        name: &'a str,
-        domain: &'a dyn Domain,
-        level: u32,
-        seed: u64,
-    ) -> Result<Self, DatasetError> {
+    pub fn named(name: &'a str, domain: &'a dyn Domain, level: u32, seed: u64) -> Result<Self, DatasetError> {
         if let Some(reason) = domain.refusal(level) {
             return Err(DatasetError::Refused { domain: name.to_owned(), level, reason });
         }

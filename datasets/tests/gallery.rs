@@ -1,4 +1,4 @@
-//! The gallery of tasks in `docs/TASKS.md`, and what `docs/VERIFIERS.md` shows of the code: both as the code is.
+//! The gallery of tasks in `docs/TASKS.md`, as the code is.
 //!
 //! A change on purpose is written down with `THINKLING_GALLERY=1 cargo test -p thinkling-datasets --test gallery`.
 
@@ -18,8 +18,8 @@ const SHOWN: usize = 200;
 const HEAD: &str = "# Tasks
 
 One question of the test split for each task and level, with a worked solution (`long`) and an answer. This page is
-written by `THINKLING_GALLERY=1 cargo test -p thinkling-datasets --test gallery`; `⏎` is the end of a line. Most
-questions have other right answers than the one shown only where the task says so; its judge accepts them all.
+written by `THINKLING_GALLERY=1 cargo test -p thinkling-datasets --test gallery`; `⏎` is the end of a line.
+Where several answers are right, the judge accepts them all.
 ";
 
 fn path(name: &str) -> PathBuf {
@@ -53,7 +53,8 @@ fn section(row: &'static Row) -> String {
         let problem = dataset.task(Split::Test, 0).unwrap().problem;
         let mut stream = Stream::at("gallery", 0, &[u64::from(level)]);
         let long = domain.solve(&problem, SolutionKind::Long, &mut stream).unwrap();
-        let [prompt, thinking, answer] = [&problem.prompt, &long.thinking, &long.answer].map(|text| code(text));
+        let [prompt, thinking, answer] =
+            [&problem.prompt, &long.thinking, &long.answer].map(|text| code(text));
         writeln!(page, "- **{level}** {prompt}\n  - thinks {thinking}\n  - answers {answer}").unwrap();
     }
     page

@@ -16,10 +16,10 @@ mod task;
 #[cfg(test)]
 mod tests;
 
+pub use census::{Census, census};
 use check::Checker;
 pub use flops::{Footprint, footprint};
 use stages::Drafts;
-pub use census::{Census, census};
 pub use task::{Course, File, Task};
 
 /// A run as meant. Everything in it follows from the resolved recipe.

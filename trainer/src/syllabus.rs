@@ -152,8 +152,11 @@ impl<'a> Syllabus<'a> {
             let Some(curriculum) = curriculum else { continue };
             let task = course.tasks[0].name.as_str();
             let level = curriculum.level();
-            let is_its = |row: &&Map<String, Value>| row.get("task") == Some(&json!(task)) && row.get("level") == Some(&json!(level));
-            let accuracy = rows.iter().find(is_its).and_then(|row| row.get("accuracy")).and_then(Value::as_f64);
+            let is_its = |row: &&Map<String, Value>| {
+                row.get("task") == Some(&json!(task)) && row.get("level") == Some(&json!(level))
+            };
+            let accuracy =
+                rows.iter().find(is_its).and_then(|row| row.get("accuracy")).and_then(Value::as_f64);
             if let Some(rise) = accuracy.and_then(|accuracy| curriculum.observe(step, level, accuracy)) {
                 risen.push(Risen { task: task.to_owned(), rise });
             }

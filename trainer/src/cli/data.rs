@@ -93,7 +93,10 @@ fn check(arguments: &Check) -> Outcome {
         Some(verifier) => {
             let row = thinkling_verifiers::find(verifier).ok_or_else(|| {
                 let names: Vec<&str> = thinkling_verifiers::VERIFIERS.iter().map(|row| row.name).collect();
-                Failure::usage(anyhow::anyhow!("there is no verifier `{verifier}`; there are {}", names.join(", ")))
+                Failure::usage(anyhow::anyhow!(
+                    "there is no verifier `{verifier}`; there are {}",
+                    names.join(", ")
+                ))
             })?;
             let verifier = (row.build)(&arguments.config).map_err(Failure::usage)?;
             let (_, report) = FileTasks::read_noting(input, &name, verifier, |fault| note(&fault))?;
@@ -154,7 +157,8 @@ fn decontaminate(arguments: &Decontaminate) -> Outcome {
     let mut held_out = HeldOut::new(settings).map_err(Failure::usage)?;
     let (train, against) = (open(&arguments.train)?, open(&arguments.against)?);
     for input in [&arguments.train, &arguments.against] {
-        let is_input = |out: &PathBuf| out.canonicalize().ok().is_some_and(|out| input.canonicalize().ok() == Some(out));
+        let is_input =
+            |out: &PathBuf| out.canonicalize().ok().is_some_and(|out| input.canonicalize().ok() == Some(out));
         if arguments.out.as_ref().is_some_and(is_input) {
             let message = format!("--out would overwrite {}: give another file", input.display());
             return Err(Failure::usage(anyhow::anyhow!(message)));
@@ -166,7 +170,8 @@ fn decontaminate(arguments: &Decontaminate) -> Outcome {
     })?;
     let mut out = match &arguments.out {
         Some(path) => {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let folder =
+                path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
             Some(BufWriter::new(tempfile::NamedTempFile::new_in(folder).map_err(|error| {
                 Failure::usage(anyhow::anyhow!("cannot write {}: {error}", path.display()))
             })?))
@@ -181,7 +186,10 @@ fn decontaminate(arguments: &Decontaminate) -> Outcome {
             (Some(overlap), _) => {
                 if !arguments.json {
                     let file = arguments.train.display();
-                    print_line(format!("{file}, line {line}: repeats {}: \"{}\"", overlap.with, overlap.example))?;
+                    print_line(format!(
+                        "{file}, line {line}: repeats {}: \"{}\"",
+                        overlap.with, overlap.example
+                    ))?;
                 }
                 let mut row = serde_json::to_value(overlap)?;
                 row["line"] = json!(line);

@@ -64,7 +64,8 @@ impl Model {
     /// The level that the run trained the task `name` at: its last, where it had several.
     pub(super) fn trained_level(&self, name: &str) -> Option<u32> {
         let mut stages = self.plan.iter().flat_map(|plan| &plan.stages);
-        let courses = stages.find_map(|stage| stage.courses.iter().find(|course| course.tasks[0].name == name));
+        let courses =
+            stages.find_map(|stage| stage.courses.iter().find(|course| course.tasks[0].name == name));
         Some(courses?.tasks.last()?.level)
     }
 

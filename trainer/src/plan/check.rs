@@ -265,7 +265,11 @@ fn pool(stage: &Grpo, path: &str, checker: &mut Checker<'_>) {
     } else if settings.size < stage.prompts {
         let help = format!("make it {} or more: a batch is drawn from it", stage.prompts);
         let size = format!("{path}.size");
-        checker.mistake(&[&size, &path], format!("`{size}` is {}, fewer than `prompts`", settings.size), [help]);
+        checker.mistake(
+            &[&size, &path],
+            format!("`{size}` is {}, fewer than `prompts`", settings.size),
+            [help],
+        );
     }
 }
 

@@ -47,7 +47,8 @@ pub(super) fn locate(written: &mut Recipe, checker: &mut Checker<'_>) {
             }
             Ok((_, hash)) if task.blake3.as_ref().is_some_and(|known| *known != hash) => {
                 let message = format!("`{file}` is not the file that this recipe was written for");
-                let help = format!("its BLAKE3 hash is {hash}: restore the file, or leave `{path}.blake3` out");
+                let help =
+                    format!("its BLAKE3 hash is {hash}: restore the file, or leave `{path}.blake3` out");
                 checker.mistake(&[&format!("{path}.blake3"), &at], message, [help]);
             }
             Ok((absolute, hash)) => {
@@ -76,7 +77,8 @@ pub(super) fn needs_file(written: &recipe::Task, path: &str, checker: &mut Check
     for (key, is_given) in [("verifier", written.verifier.is_some()), ("blake3", written.blake3.is_some())] {
         if is_given {
             let at = format!("{path}.{key}");
-            let help = "give `file` too, or leave it out: a task of `thinkling list tasks` judges itself".to_owned();
+            let help =
+                "give `file` too, or leave it out: a task of `thinkling list tasks` judges itself".to_owned();
             checker.mistake(&[&at], format!("`{at}` has no effect without `{path}.file`"), [help]);
         }
     }
@@ -92,7 +94,11 @@ pub(super) fn read(
     let (at, name, judge) = (format!("{path}.file"), format!("{path}.name"), format!("{path}.verifier"));
     if thinkling_datasets::domains::find(&written.name).is_some() {
         let help = format!("give the questions of `{file}` a name of their own");
-        checker.mistake(&[&name], format!("`{}` is a task that poses its own questions", written.name), [help]);
+        checker.mistake(
+            &[&name],
+            format!("`{}` is a task that poses its own questions", written.name),
+            [help],
+        );
     }
     let names: Vec<&str> = VERIFIERS.iter().map(|row| row.name).collect();
     let Some(verifier) = &written.verifier else {
@@ -140,7 +146,11 @@ pub(super) fn read(
         checker.warn(&[&at], complaint.clone());
     }
     if report.lines.bad > 0 {
-        let message = format!("{file}: {} of {} lines are at fault and left out", report.lines.bad, report.lines.bad + report.lines.good);
+        let message = format!(
+            "{file}: {} of {} lines are at fault and left out",
+            report.lines.bad,
+            report.lines.bad + report.lines.good
+        );
         checker.warn(&[&at], message);
     }
     let duplicates = report.train_duplicates + report.test_duplicates;

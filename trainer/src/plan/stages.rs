@@ -102,7 +102,8 @@ fn courses(
         checker.mistake(&[&list, &alone], format!("`{list}` cannot stand beside `{alone}`"), [help]);
     }
     let written = task.iter().map(|task| (alone.clone(), task));
-    let listed = (0..).zip(tasks.iter().flatten());
+    // What stands beside a list is told once: the list is not built then.
+    let listed = (0..).zip(tasks.iter().flatten().filter(|_| task.is_none()));
     let listed = listed.map(|(number, task): (usize, _)| (format!("{list}.{number}"), task));
     let mut asked = Asked::new();
     for (path, task) in written.chain(listed) {
@@ -112,12 +113,14 @@ fn courses(
         let mut now = course.iter().flat_map(|course| &course.tasks);
         if let Some(again) = now.find(|task| before.contains(&(task.name.as_str(), task.level))) {
             let message = format!("task `{}` has level {} twice in `{list}`", again.name, again.level);
-            let help = "measurements are told apart by task and level: name each once, with its whole `weight`";
+            let help =
+                "measurements are told apart by task and level: name each once, with its whole `weight`";
             checker.mistake(&[&path], message, [help.to_owned()]);
         }
         asked.push((path, course));
     }
-    if asked.len() > 1 && asked.iter().all(|(_, course)| course.as_ref().is_some_and(|one| one.weight == 0.0)) {
+    if asked.len() > 1 && asked.iter().all(|(_, course)| course.as_ref().is_some_and(|one| one.weight == 0.0))
+    {
         let help = "give at least one of its tasks a `weight` above 0".to_owned();
         checker.mistake(&[&list], format!("no task of `{list}` is ever asked"), [help]);
     }
@@ -129,7 +132,8 @@ fn can_rise(stage: &recipe::Stage, path: &str, name: &str, asked: &Asked, checke
     let rising = asked.iter().find(|(_, course)| course.as_ref().is_some_and(|one| one.curriculum.is_some()));
     if let (Some((task, _)), Some(0)) = (rising, stage.evaluate_every()) {
         let key = format!("{path}evaluate_every");
-        let message = format!("the level of `{task}` cannot rise: stage `{name}` is only measured at its end");
+        let message =
+            format!("the level of `{task}` cannot rise: stage `{name}` is only measured at its end");
         let help = format!("set `{key}`, the steps between two evaluations");
         checker.mistake(&[&key, task], message, [help]);
     }
@@ -155,9 +159,9 @@ fn taught(written: &Recipe) -> Vec<SolutionKind> {
                 let own = task.iter().chain(tasks.iter().flatten());
                 let common = written.task.iter().chain(written.tasks.iter().flatten());
                 let shares = own.chain(common).filter_map(|task| task.shares.as_ref());
-                shares
-                    .chain([&pretrain.shares])
-                    .any(|shares| solutions(shares).iter().any(|(shown, share)| shown == kind && *share > 0.0))
+                shares.chain([&pretrain.shares]).any(|shares| {
+                    solutions(shares).iter().any(|(shown, share)| shown == kind && *share > 0.0)
+                })
             }
             _ => false,
         })
@@ -195,8 +199,7 @@ impl Drafter<'_> {
         let courses = asked.into_iter().map(|(_, course)| course).collect::<Option<Vec<Course>>>()?;
         let tasks: Vec<Arc<Task>> = courses.iter().flat_map(|course| course.tasks.iter().cloned()).collect();
         let task = tasks.first()?.clone();
-        let measured: Vec<&Lengths> =
-            tasks.iter().map(|task| self.lengths(task)).collect::<Option<_>>()?;
+        let measured: Vec<&Lengths> = tasks.iter().map(|task| self.lengths(task)).collect::<Option<_>>()?;
         let (rows, rows_per_step, updates_per_step) = match &self.written.stage[index] {
             recipe::Stage::Pretrain(stage) => {
                 let mut rows = Rows { seen: 0, ample: 0 };
@@ -213,7 +216,11 @@ impl Drafter<'_> {
             recipe::Stage::Grpo(stage) => {
                 let mut rows = Rows { seen: 0, ample: 0 };
                 for (task, lengths) in tasks.iter().zip(&measured) {
-                    let which = if tasks.len() > 1 { format!("task `{}`, level {}: ", task.name, task.level) } else { String::new() };
+                    let which = if tasks.len() > 1 {
+                        format!("task `{}`, level {}: ", task.name, task.level)
+                    } else {
+                        String::new()
+                    };
                     self.warn_of_cuts(stage, &path, &format!("stage `{name}`: {which}"), lengths, checker);
                     rows = rows.max(completion_rows(lengths, stage.max_new_tokens, stage.max_new_tokens));
                 }
