@@ -345,7 +345,7 @@ fn hostile_texts_end_quickly_with_a_verdict() {
             let task = Dataset::new(row, &*domain, level, 0).unwrap().task(Split::Train, 0).unwrap();
             for (name, text) in hostile_texts() {
                 let tagged = format!("<answer>{text}</answer>");
-                let thought = format!("<think>{text}</think><answer>{}</answer>", text.len());
+                let thought = format!("<think>{text}</think><answer>?</answer>");
                 for completion in [&text, &tagged, &thought] {
                     let start = std::time::Instant::now();
                     let verdict = judge(&*domain, &task.problem, completion);
