@@ -32,6 +32,18 @@ impl Default for CurriculumSettings {
     }
 }
 
+impl CurriculumSettings {
+    /// Every level that is taught, from the first to the last; none where a setting is out of its range.
+    pub fn levels(&self) -> Vec<u32> {
+        if Curriculum::new(*self).is_err() {
+            return Vec::new();
+        }
+        let mut levels: Vec<u32> = (self.first..self.last).step_by(self.step as usize).collect();
+        levels.push(self.last);
+        levels
+    }
+}
+
 /// A rise of the level.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -209,6 +221,13 @@ mod tests {
         let rises: Vec<_> =
             curriculum.state().rises.iter().map(|rise| (rise.step, rise.from, rise.to)).collect();
         assert_eq!(rises, [(3, 2, 4), (7, 4, 6), (9, 6, 7)]);
+    }
+
+    #[test]
+    fn the_levels_are_those_that_it_rises_to() {
+        assert_eq!(settings().levels(), [2, 4, 6, 7]);
+        assert_eq!(CurriculumSettings { last: 2, ..settings() }.levels(), [2]);
+        assert_eq!(CurriculumSettings { last: 1, ..settings() }.levels(), [0; 0]);
     }
 
     #[test]

@@ -47,6 +47,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// The question with the turns before it.
+    pub fn whole_prompt(&self) -> String {
+        let before = self.history.iter().map(|message| message.content.as_str());
+        before.chain([self.prompt.as_str()]).collect::<Vec<_>>().join("\n\n")
+    }
+
     /// The record as a question that can be judged, where it has an answer.
     pub fn problem(&self) -> Option<Problem> {
         let spec = self.spec.clone().unwrap_or(Value::Null);
@@ -96,6 +102,7 @@ pub struct Reader<R> {
     input: R,
     file: String,
     line: u64,
+    text: String,
     is_over: bool,
     counts: LineCounts,
 }
@@ -103,12 +110,29 @@ pub struct Reader<R> {
 impl<R: BufRead> Reader<R> {
     /// A reader of `input`, which is called `file` in errors.
     pub fn new(input: R, file: impl Into<String>) -> Self {
-        Self { input, file: file.into(), line: 0, is_over: false, counts: LineCounts::default() }
+        Self {
+            input,
+            file: file.into(),
+            line: 0,
+            text: String::new(),
+            is_over: false,
+            counts: LineCounts::default(),
+        }
     }
 
     /// What has been read so far.
     pub fn counts(&self) -> LineCounts {
         self.counts
+    }
+
+    /// The number of the line that was read last, from 1.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// The line that the last record was read from, without its end.
+    pub fn text(&self) -> &str {
+        self.text.trim_end_matches(['\n', '\r'])
     }
 
     /// The next line without its end, or why it is none; nothing at the end of the file.
@@ -158,7 +182,10 @@ impl<R: BufRead> Iterator for Reader<R> {
                     self.counts.blank += 1;
                     continue;
                 }
-                Ok(Some(line)) => line.and_then(|text| parse(&text)),
+                Ok(Some(line)) => line.and_then(|text| {
+                    self.text = text;
+                    parse(&self.text)
+                }),
                 Err(source) => {
                     self.is_over = true;
                     return Some(Err(JsonlError::Read { file: self.file.clone(), line: self.line, source }));

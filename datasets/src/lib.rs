@@ -16,9 +16,11 @@ pub mod curriculum;
 pub mod decontaminate;
 pub mod domains;
 mod expression;
+pub mod file;
 pub mod jsonl;
 mod judging;
 pub mod mixture;
+pub mod pool;
 mod rational;
 pub mod seed;
 pub mod split;
@@ -136,6 +138,11 @@ pub trait Domain: Send + Sync {
     /// a level keeps that instance for the test split.
     fn split(&self, problem: &Problem) -> Split {
         Split::of(&problem.prompt)
+    }
+
+    /// The questions of `split` at `level`, where they are a list instead of posed.
+    fn listed(&self, _split: Split, _level: u32) -> Option<&[Problem]> {
+        None
     }
 
     /// Judges a completion from the item alone. Total: no completion makes it panic, hang or answer `Error`.

@@ -83,9 +83,44 @@ impl Stream {
     }
 }
 
+/// Where `index` of `0..count` goes when all of them are put in the random order of an address, without a list of them.
+///
+/// A Feistel network over the next even number of bits, walked until it is back in range (Black and Rogaway 2002).
+pub fn permuted(purpose: &str, seed: u64, address: &[u64], index: u64, count: u64) -> u64 {
+    const ROUNDS: usize = 4;
+    let half = (u64::BITS - count.saturating_sub(1).leading_zeros()).div_ceil(2).max(1);
+    let mask = (1u64 << half) - 1;
+    let mut keys = Stream::at(purpose, seed, address);
+    let keys: [u64; ROUNDS] = std::array::from_fn(|_| keys.bits());
+    let mut place = index;
+    loop {
+        let (mut left, mut right) = (place >> half, place & mask);
+        for key in keys {
+            (left, right) = (right, left ^ (Stream::at("feistel", key, &[right]).bits() & mask));
+        }
+        place = left << half | right;
+        if place < count {
+            return place;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_permutation_visits_each_place_once_in_an_order_of_its_own() {
+        for count in [1, 2, 3, 7, 64, 65, 1000] {
+            let order = |epoch| -> Vec<u64> {
+                (0..count).map(|index| permuted("test", 5, &[epoch], index, count)).collect()
+            };
+            let mut sorted = order(0);
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..count).collect::<Vec<_>>());
+            assert!(count < 10 || (order(0) != sorted && order(0) != order(1)));
+        }
+    }
 
     #[test]
     fn an_address_is_a_stream_of_its_own() {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domains::Row;
-use crate::seed::Stream;
-use crate::{Domain, Task};
+use crate::seed::{Stream, permuted};
+use crate::{Domain, Problem, Task};
 
 /// One question in this many belongs to the test split.
 const TEST_ONE_IN: u64 = 8;
@@ -47,7 +47,7 @@ pub enum DatasetError {
     #[error("task `{domain}` has no level {level}: it has {low} to {high}")]
     Level {
         /// The domain's name.
-        domain: &'static str,
+        domain: String,
         /// What was asked.
         level: u32,
         /// The lowest level.
@@ -59,7 +59,7 @@ pub enum DatasetError {
     #[error("task `{domain}`, level {level}: {reason}")]
     Refused {
         /// The domain's name.
-        domain: &'static str,
+        domain: String,
         /// What was asked.
         level: u32,
         /// Why, and what to do instead.
@@ -72,7 +72,7 @@ pub enum DatasetError {
     )]
     Exhausted {
         /// The domain's name.
-        domain: &'static str,
+        domain: String,
         /// The level.
         level: u32,
         /// The split that came out empty.
@@ -82,7 +82,7 @@ pub enum DatasetError {
 
 /// The questions of one domain at one level, addressed by (split, index).
 pub struct Dataset<'a> {
-    row: &'static Row,
+    name: &'a str,
     domain: &'a dyn Domain,
     level: u32,
     seed: u64,
@@ -99,19 +99,27 @@ impl<'a> Dataset<'a> {
         level: u32,
         seed: u64,
     ) -> Result<Self, DatasetError> {
+        Self::named(row.name, domain, level, seed)
+    }
+
+    /// The dataset of `domain`, which is called `name`, at `level`.
+    ///
+    /// # Errors
+    /// When the domain has no such level, or refuses it.
+    pub fn named(name: &'a str, domain: &'a dyn Domain, level: u32, seed: u64) -> Result<Self, DatasetError> {
         if let Some(reason) = domain.refusal(level) {
-            return Err(DatasetError::Refused { domain: row.name, level, reason });
+            return Err(DatasetError::Refused { domain: name.to_owned(), level, reason });
         }
         let levels = domain.levels();
         if !levels.contains(&level) {
             return Err(DatasetError::Level {
-                domain: row.name,
+                domain: name.to_owned(),
                 level,
                 low: *levels.start(),
                 high: *levels.end(),
             });
         }
-        Ok(Self { row, domain, level, seed })
+        Ok(Self { name, domain, level, seed })
     }
 
     /// The task at (`split`, `index`): the same for ever.
@@ -119,20 +127,69 @@ impl<'a> Dataset<'a> {
     /// # Errors
     /// When the level has so few questions that none falls into the split.
     pub fn task(&self, split: Split, index: u64) -> Result<Task, DatasetError> {
-        let purpose = format!("task/{}", self.row.name);
-        for draw in 0..MAX_DRAWS {
+        let problem = match self.domain.listed(split, self.level) {
+            Some(list) => self.nth(list, split, index),
+            None => self.posed(split, index),
+        };
+        let problem = problem.ok_or_else(|| DatasetError::Exhausted {
+            domain: self.name.to_owned(),
+            level: self.level,
+            split: split.name(),
+        })?;
+        Ok(Task {
+            id: format!("{}/{}/{}/{}/{index}", self.name, self.level, split.name(), self.seed),
+            task: self.name.to_owned(),
+            level: self.level,
+            split,
+            problem,
+        })
+    }
+
+    /// The first question of `split` among the draws at `index`.
+    fn posed(&self, split: Split, index: u64) -> Option<Problem> {
+        let purpose = format!("task/{}", self.name);
+        let draw = |draw| {
             let address = [u64::from(self.level), split as u64, index, draw];
-            let problem = self.domain.pose(&mut Stream::at(&purpose, self.seed, &address), self.level);
-            if self.domain.split(&problem) == split {
-                return Ok(Task {
-                    id: format!("{}/{}/{}/{}/{index}", self.row.name, self.level, split.name(), self.seed),
-                    task: self.row.name.to_owned(),
-                    level: self.level,
-                    split,
-                    problem,
-                });
+            self.domain.pose(&mut Stream::at(&purpose, self.seed, &address), self.level)
+        };
+        (0..MAX_DRAWS).map(draw).find(|problem| self.domain.split(problem) == split)
+    }
+
+    /// The question of `list` at `index`: all of them in random order, then all in another.
+    fn nth(&self, list: &[Problem], split: Split, index: u64) -> Option<Problem> {
+        let count = list.len() as u64;
+        let address = [u64::from(self.level), split as u64, index.checked_div(count)?];
+        let place = permuted("task/listed", self.seed, &address, index % count, count);
+        list.get(place as usize).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domains;
+
+    /// No test question can be drawn for training: every question that any domain poses for one split, under any seed,
+    /// is of that split by its own text, and no text is of both.
+    #[test]
+    fn no_question_is_ever_drawn_for_both_splits() {
+        for row in domains::DOMAINS {
+            let domain = (row.build)(&serde_json::Value::Null).unwrap();
+            let levels = domain.levels();
+            for level in [*levels.start(), *levels.end()] {
+                let mut prompts = [(); 2].map(|()| std::collections::BTreeSet::new());
+                for (split, prompts) in [Split::Train, Split::Test].into_iter().zip(&mut prompts) {
+                    for seed in [0, 1, u64::MAX] {
+                        let dataset = Dataset::new(row, domain.as_ref(), level, seed).unwrap();
+                        for index in (0..20).chain((1 << 63)..(1 << 63) + 20) {
+                            let task = dataset.task(split, index).unwrap();
+                            assert_eq!(domain.split(&task.problem), split, "{}", task.id);
+                            prompts.insert(task.problem.prompt);
+                        }
+                    }
+                }
+                assert!(prompts[0].is_disjoint(&prompts[1]), "{} level {level}", row.name);
             }
         }
-        Err(DatasetError::Exhausted { domain: self.row.name, level: self.level, split: split.name() })
     }
 }

@@ -14,7 +14,8 @@ use thinkling_datasets::{Dataset, Domain, Problem, Solution, SolutionKind, Split
 use thinkling_verifiers::{Item, Outcome, Verdict, answer};
 
 /// Domains whose questions have several right answers: another item's answer may be right by luck.
-const SEVERAL_ANSWERS: &[&str] = &["countdown", "maze", "n_queens", "program_synthesis", "puzzle24"];
+const SEVERAL_ANSWERS: &[&str] =
+    &["countdown", "maze", "n_queens", "program_synthesis", "puzzle24", "river_crossing"];
 
 const SPLITS: [Split; 2] = [Split::Train, Split::Test];
 
@@ -344,7 +345,7 @@ fn hostile_texts_end_quickly_with_a_verdict() {
             let task = Dataset::new(row, &*domain, level, 0).unwrap().task(Split::Train, 0).unwrap();
             for (name, text) in hostile_texts() {
                 let tagged = format!("<answer>{text}</answer>");
-                let thought = format!("<think>{text}</think><answer>{}</answer>", text.len());
+                let thought = format!("<think>{text}</think><answer>?</answer>");
                 for completion in [&text, &tagged, &thought] {
                     let start = std::time::Instant::now();
                     let verdict = judge(&*domain, &task.problem, completion);

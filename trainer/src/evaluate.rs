@@ -325,7 +325,7 @@ impl Answers {
             |number: &dyn Fn(&Judged) -> u32| all().map(|judged| f64::from(number(judged))).sum::<f64>();
         let steps = sum(&|judged| judged.behaviours.steps);
         Measures {
-            task: task.row.name.to_owned(),
+            task: task.name.clone(),
             level: task.level,
             count: self.judged.len() as u64,
             distinct: questions.len() as u64,

@@ -14,6 +14,8 @@ pub mod tokenizer;
 
 pub mod plan;
 
+pub mod syllabus;
+
 pub mod rollout;
 
 pub mod score;

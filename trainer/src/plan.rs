@@ -8,17 +8,20 @@ use crate::policy::{Attention, Config};
 use crate::recipe::{self, Budget, Log, Prices, Recipe, RecipeErrors, Sources};
 use crate::tokenizer::Tokenizer;
 
+mod census;
 mod check;
+mod file;
 mod flops;
 mod stages;
 mod task;
 #[cfg(test)]
 mod tests;
 
+pub use census::{Census, census};
 use check::Checker;
 pub use flops::{Footprint, footprint};
 use stages::Drafts;
-pub use task::Task;
+pub use task::{Course, File, Task};
 
 /// A run as meant. Everything in it follows from the resolved recipe.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,9 +60,11 @@ pub struct Plan {
 pub struct Stage {
     /// Name, unlike that of any other stage.
     pub name: String,
-    /// What it learns.
+    /// The first task that it learns, at its first level.
     pub task: Arc<Task>,
-    /// What it is measured on: its own task, or those that an eval stage lists.
+    /// Its tasks, mixed by weight.
+    pub courses: Vec<Course>,
+    /// All its tasks at all their levels: what it may be measured on.
     pub measured: Vec<Arc<Task>>,
     /// Its settings.
     pub settings: recipe::Stage,
@@ -133,7 +138,7 @@ pub fn from_text(name: &str, text: &str, overrides: &[String]) -> Result<Plan, R
     }
     let conformed = recipe::conform(&root, &Recipe::schema(), &sources);
     found.extend(conformed.found);
-    let written: Recipe = serde_json::from_value(conformed.value).map_err(|error| {
+    let mut written: Recipe = serde_json::from_value(conformed.value).map_err(|error| {
         RecipeErrors::unreadable(format!("the recipe `{name}` cannot be read: {error}"), Vec::new())
     })?;
     let mut checker = Checker::new(&root, &conformed.faulty);
@@ -141,6 +146,7 @@ pub fn from_text(name: &str, text: &str, overrides: &[String]) -> Result<Plan, R
         written.stage.iter().map(|stage| (stage.name().map(str::to_owned), stage.kind().to_owned())),
     );
     check::check(&written, &names, &mut checker);
+    file::locate(&mut written, &mut checker);
     let drafts = stages::draft(&written, &names, &mut checker);
     found.append(&mut checker.found);
     match drafts {
@@ -163,13 +169,14 @@ impl Plan {
     /// The hash of what determines the results: the resolved recipe without what only says where a run computes, what
     /// it may spend and what that costs. Those may change when a run is resumed.
     pub fn hash(&self) -> String {
-        let results = Recipe {
+        let mut results = Recipe {
             threads: None,
             device: String::new(),
             budget: Budget::default(),
             prices: Prices::default(),
             ..self.resolved.clone()
         };
+        file::forget_places(&mut results);
         blake3::hash(as_toml(&results).as_bytes()).to_hex().to_string()
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::kernels::InstructionSet;
 use crate::ledger::clock;
-use crate::plan::Plan;
+use crate::plan::{self, Census, Plan};
 
 /// The recipe as resolved.
 pub const RECIPE: &str = "recipe.toml";
@@ -76,6 +76,8 @@ struct Manifest {
     precision_instructions: String,
     started: String,
     recipe_hash: String,
+    #[serde(default)]
+    questions: Vec<Census>,
     resumes: Vec<Resume>,
 }
 
@@ -126,6 +128,7 @@ impl Run {
             precision_instructions: plan.precision.instructions().unwrap_or_default().to_owned(),
             started: clock::timestamp(),
             recipe_hash: plan.hash(),
+            questions: plan::census(plan).map_err(|error| RunError::Refused(error.to_string()))?,
             resumes: Vec::new(),
         };
         run.write(MANIFEST, &checkpoint::encode_json(&manifest))?;

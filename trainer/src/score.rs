@@ -103,10 +103,10 @@ impl Rule {
         Some(self.terms.iter().map(|term| term.weight * earned(term)).sum())
     }
 
-    /// Reads and rewards every completion, in order; `address` is that of the batch.
+    /// Reads and rewards every completion, in order, each with the judge of its task; `address` is that of the batch.
     pub fn score(
         &self,
-        domain: &Arc<dyn Domain>,
+        domains: &[Arc<dyn Domain>],
         tokenizer: &Tokenizer,
         asked: Vec<Task>,
         groups: Vec<Group>,
@@ -116,8 +116,9 @@ impl Rule {
         asked
             .into_par_iter()
             .zip(groups)
+            .zip(domains)
             .enumerate()
-            .map(|(number, (task, group))| {
+            .map(|(number, ((task, group), domain))| {
                 let score = |(sample, completion): (usize, &Completion)| {
                     let mut judged = judge(domain.as_ref(), tokenizer, &task, completion);
                     let place = [address[0], address[1], number as u64, sample as u64];

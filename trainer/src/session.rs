@@ -18,6 +18,7 @@ use crate::progress::Progress;
 use crate::recipe::Evaluation;
 use crate::rollout::sampling::Sampling;
 use crate::run::{self, Journal, Run, RunError};
+use crate::syllabus::{SyllabusError, SyllabusState};
 use crate::tokenizer::Tokenizer;
 use crate::update::{Workspace, balance_biases};
 
@@ -68,6 +69,9 @@ pub enum TrainError {
     /// The corpus cannot be written.
     #[error(transparent)]
     Corpus(#[from] thinkling_datasets::corpus::CorpusError),
+    /// What is asked next cannot be told.
+    #[error(transparent)]
+    Syllabus(#[from] SyllabusError),
     /// A question cannot be posed.
     #[error(transparent)]
     Dataset(#[from] thinkling_datasets::DatasetError),
@@ -191,6 +195,8 @@ pub struct Learner {
     pub best: Option<Best>,
     /// The reference policy's weights.
     pub reference: Option<Snapshot>,
+    /// What its questions depend on.
+    pub syllabus: SyllabusState,
 }
 
 /// `state.json`: where a run stands. Tensors lie beside it.
@@ -207,6 +213,8 @@ struct State {
     asked: u64,
     recent: VecDeque<f64>,
     best: Option<(f64, u64)>,
+    #[serde(default)]
+    syllabus: SyllabusState,
     metrics_bytes: u64,
     rollouts_bytes: u64,
     wall_s: f64,
@@ -323,6 +331,7 @@ impl Session {
             recent: VecDeque::new(),
             best: None,
             reference: None,
+            syllabus: SyllabusState::default(),
         })
     }
 
@@ -472,6 +481,7 @@ impl Session {
             recent: learner.map(|learner| learner.recent.clone()).unwrap_or_default(),
             best: learner
                 .and_then(|learner| Some((learner.best.as_ref()?.reward, learner.best.as_ref()?.step))),
+            syllabus: learner.map(|learner| learner.syllabus.clone()).unwrap_or_default(),
             metrics_bytes: self.metrics.bytes(),
             rollouts_bytes: self.rollouts.bytes(),
             wall_s: self.wall_s(),
@@ -490,20 +500,21 @@ impl Session {
         Ok(())
     }
 
-    /// Measures the policy on held-out questions, sampled and greedy, and logs a row for each task.
+    /// Measures the policy on held-out questions of `tasks`, sampled and greedy, and logs a row for each.
     ///
     /// # Errors
     /// When the policy cannot be asked, or the row cannot be written.
     pub fn evaluate(
         &mut self,
         stage: &plan::Stage,
+        tasks: &[Arc<plan::Task>],
         step: u64,
         evaluation: &Evaluation,
         samples: usize,
         temperature: f32,
     ) -> Result<Vec<Map<String, Value>>, TrainError> {
         let mut rows = Vec::new();
-        for task in &stage.measured {
+        for task in tasks {
             let started = Moment::now();
             let questions = Questions {
                 count: evaluation.count,
@@ -531,7 +542,7 @@ impl Session {
             self.progress.note(&format!(
                 "{} {step}: {} level {}: accuracy {} sampled, {} greedy; mean length {:.1}",
                 stage.name,
-                task.row.name,
+                task.name,
                 task.level,
                 percent(&row, "accuracy"),
                 percent(&row, "greedy_accuracy"),
@@ -637,6 +648,7 @@ fn load(checkpoint: &Checkpoint, parameters: &mut Parameters) -> Result<(State, 
         recent: state.recent.clone(),
         best,
         reference,
+        syllabus: state.syllabus.clone(),
     };
     Ok((state, learner))
 }

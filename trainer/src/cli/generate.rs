@@ -1,9 +1,11 @@
 //! `thinkling generate`: questions of a task as JSON lines.
 
-use serde_json::Value;
-use thinkling_datasets::{Dataset, Split, domains};
+use std::io::{BufWriter, Write};
 
-use super::{DONE, Failure, Outcome, print_line};
+use serde_json::Value;
+use thinkling_datasets::{Dataset, Split, domains, jsonl};
+
+use super::{DONE, Failure, Outcome};
 
 /// Arguments of `generate`.
 #[derive(clap::Args)]
@@ -52,9 +54,11 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let domain = (row.build)(&arguments.settings).map_err(Failure::usage)?;
     let level = arguments.level.unwrap_or(*domain.levels().start());
     let dataset = Dataset::new(row, domain.as_ref(), level, arguments.seed).map_err(Failure::usage)?;
+    let mut out = BufWriter::new(std::io::stdout().lock());
     for index in 0..arguments.count {
         let task = dataset.task(arguments.split, index).map_err(Failure::usage)?;
-        print_line(serde_json::to_string(&task)?)?;
+        jsonl::write_line(&mut out, &task)?;
     }
+    out.flush()?;
     Ok(DONE)
 }

@@ -45,9 +45,12 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             let levels = row["levels"]
                 .as_array()
                 .map_or(String::new(), |ends| format!("  levels {}..{}", ends[0], ends[1]));
-            let example =
-                row["example"].as_str().map_or(String::new(), |example| format!("  e.g. {example}"));
-            print_line(format!("{:22} {}{levels}{example}", text("name"), text("about")))?;
+            let answers = row["answers"].as_str().map_or(String::new(), |kind| format!("  answers: {kind}"));
+            // A question may have lines; here it has one.
+            let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let example = row["example"].as_str();
+            let example = example.map_or(String::new(), |example| format!("  e.g. {}", one_line(example)));
+            print_line(format!("{:22} {}{levels}{answers}{example}", text("name"), text("about")))?;
         }
     }
     Ok(DONE)

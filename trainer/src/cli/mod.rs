@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 mod bench;
 mod check;
+mod data;
 mod eval;
 mod generate;
 mod list;
@@ -49,6 +50,9 @@ enum Command {
     Verify(verify::Arguments),
     /// Write questions of a task as JSON lines.
     Generate(generate::Arguments),
+    /// Check files of questions, and find what they repeat.
+    #[command(subcommand)]
+    Data(data::Command),
     /// Time the standard shapes.
     Bench(bench::Arguments),
     /// List what there is.
@@ -115,6 +119,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Score(arguments) => score::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
+        Command::Data(command) => data::run(&command),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::List(arguments) => list::run(&arguments),
         Command::Completions { shell } => {

@@ -46,20 +46,27 @@ impl Model {
         Ok(Self { policy: Transformer::new(config, parameters), tokenizer, plan })
     }
 
-    /// The task `name` at `level`, with the settings that the run had for it.
-    pub(super) fn task(&self, name: &str, level: u32) -> Result<plan::Task, Failure> {
-        let row = super::generate::find_task(name)?;
-        let trained =
-            self.plan.iter().flat_map(|plan| &plan.stages).find(|stage| stage.task.row.name == name);
-        let settings: Map<String, Value> =
-            trained.map(|stage| stage.task.settings.clone()).unwrap_or_default();
-        build_task(row, level, settings)
+    /// The tasks that the run learnt or was measured on.
+    fn tasks(&self) -> impl Iterator<Item = &plan::Task> {
+        self.plan.iter().flat_map(|plan| &plan.stages).flat_map(|stage| &stage.measured).map(AsRef::as_ref)
     }
 
-    /// The level that the run trained the task `name` at.
+    /// The task `name` at `level`, with the settings that the run had for it.
+    pub(super) fn task(&self, name: &str, level: u32) -> Result<plan::Task, Failure> {
+        if let Some(task) = self.tasks().find(|task| (task.name.as_str(), task.level) == (name, level)) {
+            return Ok(task.clone());
+        }
+        let row = super::generate::find_task(name)?;
+        let settings = self.tasks().find(|task| task.name == name).map(|task| task.settings.clone());
+        build_task(row, level, settings.unwrap_or_default())
+    }
+
+    /// The level that the run trained the task `name` at: its last, where it had several.
     pub(super) fn trained_level(&self, name: &str) -> Option<u32> {
         let mut stages = self.plan.iter().flat_map(|plan| &plan.stages);
-        Some(stages.find(|stage| stage.task.row.name == name)?.task.level)
+        let courses =
+            stages.find_map(|stage| stage.courses.iter().find(|course| course.tasks[0].name == name));
+        Some(courses?.tasks.last()?.level)
     }
 
     /// The new tokens that the policy's positions leave after the task's prompts.
@@ -74,7 +81,7 @@ impl Model {
                     .map_err(|error| {
                         Failure::usage(anyhow::anyhow!(
                             "the model cannot read task `{}`: {error}; it was trained on another alphabet",
-                            task.row.name
+                            task.name
                         ))
                     })?
                     .len(),
@@ -85,7 +92,7 @@ impl Model {
         if room == 0 {
             return Err(Failure::usage(anyhow::anyhow!(
                 "prompts of task `{}` at level {} take all {} positions of the model: use a lower level",
-                task.row.name,
+                task.name,
                 task.level,
                 self.policy.config.max_position_embeddings
             )));
@@ -101,7 +108,7 @@ fn build_task(
     settings: Map<String, Value>,
 ) -> Result<plan::Task, Failure> {
     let domain = (row.build)(&Value::Object(settings.clone())).map_err(Failure::usage)?;
-    let task = plan::Task { row, level, settings, domain: domain.into() };
+    let task = plan::Task { name: row.name.to_owned(), level, settings, domain: domain.into(), file: None };
     task.dataset(0).map_err(Failure::usage)?;
     Ok(task)
 }

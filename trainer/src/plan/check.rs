@@ -1,5 +1,7 @@
 //! What a recipe of the right form may still say that makes no sense.
 
+use thinkling_datasets::pool::{Pool, PoolState};
+
 use crate::recipe::{
     Attention, FlatGroups, Found, Grpo, Model, Node, Pretrain, Recipe, Schedule, Stage, nearest,
 };
@@ -222,6 +224,7 @@ fn grpo(stage: &Grpo, path: &str, name: &str, checker: &mut Checker<'_>) {
         let help = format!("a group is never cut: `{minibatches}` must divide `{prompts}`");
         checker.mistake(&[&minibatches, &prompts], message, [help]);
     }
+    pool(stage, path, checker);
     for (index, reward) in stage.rewards.iter().enumerate() {
         if stage.rewards[..index].iter().any(|earlier| earlier.term == reward.term) {
             let path = format!("{path}.rewards.{index}.term");
@@ -256,6 +259,22 @@ fn grpo(stage: &Grpo, path: &str, name: &str, checker: &mut Checker<'_>) {
         name,
         checker,
     );
+}
+
+fn pool(stage: &Grpo, path: &str, checker: &mut Checker<'_>) {
+    let Some(settings) = stage.pool else { return };
+    let path = format!("{path}.pool");
+    if let Err(error) = Pool::resume(settings, PoolState::default()) {
+        checker.mistake(&[&format!("{path}.{}", error.key)], error.to_string(), []);
+    } else if settings.size < stage.prompts {
+        let help = format!("make it {} or more: a batch is drawn from it", stage.prompts);
+        let size = format!("{path}.size");
+        checker.mistake(
+            &[&size, &path],
+            format!("`{size}` is {}, fewer than `prompts`", settings.size),
+            [help],
+        );
+    }
 }
 
 fn warm_up(warmup_steps: u64, steps: u64, path: &str, name: &str, checker: &mut Checker<'_>) {

@@ -6,9 +6,9 @@ use thinkling_datasets::SolutionKind;
 
 use super::Stage;
 use super::check::Checker;
-use super::task::{self, Lengths, Task, ample, longest};
+use super::task::{self, Course, Lengths, Task, ample, longest};
 use crate::kernels::precision::Precision;
-use crate::recipe::{self, Eval, Grpo, Pretrain, Recipe, Shares};
+use crate::recipe::{self, Grpo, Recipe, Shares};
 use crate::tokenizer::Tokenizer;
 
 /// The stages as meant, and the symbols that their texts are written in.
@@ -17,18 +17,8 @@ pub(super) struct Drafts {
     pub(super) tokenizer: Tokenizer,
 }
 
-/// A task that a stage asks, and where the recipe says so; none where it was wrong.
-#[derive(Clone)]
-struct Asked {
-    path: String,
-    task: Option<Arc<Task>>,
-}
-
-/// What one stage asks.
-struct Asks {
-    learnt: Asked,
-    measured: Vec<Asked>,
-}
+/// The tasks that a stage asks, each with the path where the recipe says so; none where one was wrong.
+type Asked = Vec<(String, Option<Course>)>;
 
 /// A task's measures.
 struct Measured {
@@ -39,18 +29,19 @@ struct Measured {
 /// Builds the tasks of all stages and measures them; none where one is wrong.
 pub(super) fn draft(written: &Recipe, names: &[String], checker: &mut Checker<'_>) -> Option<Drafts> {
     let asks = ask(written, names, checker);
-    let all = || asks.iter().flat_map(|asks| std::iter::once(&asks.learnt).chain(&asks.measured));
-    let alphabets = all().filter_map(|asked| Some(asked.task.as_deref()?.domain.alphabet()));
+    let all = || asks.iter().flatten().filter_map(|(path, course)| Some((path, course.as_ref()?)));
+    let alphabets = all().map(|(_, course)| course.tasks[0].domain.alphabet());
     let tokenizer = Tokenizer::from_alphabets(alphabets);
     let mut measured: Vec<Measured> = Vec::new();
-    for Asked { path, task } in all() {
-        let Some(task) = task else { continue };
-        if measured.iter().any(|known| known.task == *task) {
-            continue;
-        }
-        match Lengths::measure(task, &tokenizer) {
-            Ok(lengths) => measured.push(Measured { task: task.clone(), lengths }),
-            Err(message) => checker.mistake(&[path], format!("task `{}`: {message}", task.row.name), []),
+    for (path, course) in all() {
+        for task in &course.tasks {
+            if measured.iter().any(|known| known.task == *task) {
+                continue;
+            }
+            match Lengths::measure(task, &tokenizer) {
+                Ok(lengths) => measured.push(Measured { task: task.clone(), lengths }),
+                Err(message) => checker.mistake(&[path], format!("task `{}`: {message}", task.name), []),
+            }
         }
     }
     let drafter = Drafter { written, measured, taught: taught(written) };
@@ -74,34 +65,21 @@ pub(super) fn draft(written: &Recipe, names: &[String], checker: &mut Checker<'_
 }
 
 /// Builds every task, in the order of the recipe.
-fn ask(written: &Recipe, names: &[String], checker: &mut Checker<'_>) -> Vec<Asks> {
-    let build = |task: &recipe::Task, path: String, checker: &mut Checker<'_>| {
-        let task = task::build(task, &path, checker).map(Arc::new);
-        Asked { path, task }
-    };
-    let common = written.task.as_ref().map(|task| build(task, "task".to_owned(), checker));
+fn ask(written: &Recipe, names: &[String], checker: &mut Checker<'_>) -> Vec<Asked> {
+    let common = courses(&written.task, &written.tasks, "", checker);
     let mut asks = Vec::with_capacity(written.stage.len());
     let mut without = Vec::new();
     for (index, stage) in written.stage.iter().enumerate() {
-        let own = stage.task().map(|task| build(task, format!("stage.{index}.task"), checker));
-        let listed: Vec<Asked> = match stage {
-            recipe::Stage::Eval(Eval { tasks: Some(tasks), .. }) => tasks
-                .iter()
-                .enumerate()
-                .map(|(number, task)| build(task, format!("stage.{index}.tasks.{number}"), checker))
-                .collect(),
-            _ => Vec::new(),
-        };
-        let learnt = own.or_else(|| listed.first().cloned()).or_else(|| common.clone());
-        let learnt = learnt.unwrap_or_else(|| {
-            let path = format!("stage.{index}.task");
-            if !checker.is_faulty(&path) {
-                without.push(index);
-            }
-            Asked { path, task: None }
-        });
-        let measured = if listed.is_empty() { vec![learnt.clone()] } else { listed };
-        asks.push(Asks { learnt, measured });
+        let (task, tasks) = stage.tasks();
+        let path = format!("stage.{index}.");
+        let own = courses(task, tasks, &path, checker);
+        let asked = if own.is_empty() { common.clone() } else { own };
+        let is_told = ["task", "tasks"].iter().any(|key| checker.is_faulty(&format!("{path}{key}")));
+        if asked.is_empty() && !is_told {
+            without.push(index);
+        }
+        can_rise(stage, &path, &names[index], &asked, checker);
+        asks.push(asked);
     }
     if let Some(first) = without.first() {
         let names: Vec<&str> = without.iter().map(|index| names[*index].as_str()).collect();
@@ -110,6 +88,56 @@ fn ask(written: &Recipe, names: &[String], checker: &mut Checker<'_>) -> Vec<Ask
         checker.mistake(&[&format!("stage.{first}.task"), "task"], message, [help]);
     }
     asks
+}
+
+/// Builds a task that stands alone, or those of a list.
+fn courses(
+    task: &Option<recipe::Task>,
+    tasks: &Option<Vec<recipe::Task>>,
+    path: &str,
+    checker: &mut Checker<'_>,
+) -> Asked {
+    let (alone, list) = (format!("{path}task"), format!("{path}tasks"));
+    if task.is_some() && tasks.is_some() {
+        let help = format!("put the task of `{alone}` into the list, or leave one of the two out");
+        checker.mistake(&[&list, &alone], format!("`{list}` cannot stand beside `{alone}`"), [help]);
+    }
+    let written = task.iter().map(|task| (alone.clone(), task));
+    // What stands beside a list is told once: the list is not built then.
+    let listed = (0..).zip(tasks.iter().flatten().filter(|_| task.is_none()));
+    let listed = listed.map(|(number, task): (usize, _)| (format!("{list}.{number}"), task));
+    let mut asked = Asked::new();
+    for (path, task) in written.chain(listed) {
+        let course = task::build(task, &path, checker);
+        let before = asked.iter().filter_map(|(_, course)| course.as_ref()).flat_map(|course| &course.tasks);
+        let before: Vec<(&str, u32)> = before.map(|task| (task.name.as_str(), task.level)).collect();
+        let mut now = course.iter().flat_map(|course| &course.tasks);
+        if let Some(again) = now.find(|task| before.contains(&(task.name.as_str(), task.level))) {
+            let message = format!("task `{}` has level {} twice in `{list}`", again.name, again.level);
+            let help =
+                "measurements are told apart by task and level: name each once, with its whole `weight`";
+            checker.mistake(&[&path], message, [help.to_owned()]);
+        }
+        asked.push((path, course));
+    }
+    if asked.len() > 1 && asked.iter().all(|(_, course)| course.as_ref().is_some_and(|one| one.weight == 0.0))
+    {
+        let help = "give at least one of its tasks a `weight` above 0".to_owned();
+        checker.mistake(&[&list], format!("no task of `{list}` is ever asked"), [help]);
+    }
+    asked
+}
+
+/// Notes a curriculum whose level can never rise.
+fn can_rise(stage: &recipe::Stage, path: &str, name: &str, asked: &Asked, checker: &mut Checker<'_>) {
+    let rising = asked.iter().find(|(_, course)| course.as_ref().is_some_and(|one| one.curriculum.is_some()));
+    if let (Some((task, _)), Some(0)) = (rising, stage.evaluate_every()) {
+        let key = format!("{path}evaluate_every");
+        let message =
+            format!("the level of `{task}` cannot rise: stage `{name}` is only measured at its end");
+        let help = format!("set `{key}`, the steps between two evaluations");
+        checker.mistake(&[&key, task], message, [help]);
+    }
 }
 
 /// The share of each kind of worked solution.
@@ -127,8 +155,14 @@ fn solutions(shares: &Shares) -> [(SolutionKind, f64); 4] {
 fn taught(written: &Recipe) -> Vec<SolutionKind> {
     let shown = |kind: &SolutionKind| {
         written.stage.iter().any(|stage| match stage {
-            recipe::Stage::Pretrain(stage) => {
-                solutions(&stage.shares).iter().any(|(shown, share)| shown == kind && *share > 0.0)
+            recipe::Stage::Pretrain(pretrain) => {
+                let (task, tasks) = stage.tasks();
+                let own = task.iter().chain(tasks.iter().flatten());
+                let common = written.task.iter().chain(written.tasks.iter().flatten());
+                let shares = own.chain(common).filter_map(|task| task.shares.as_ref());
+                shares.chain([&pretrain.shares]).any(|shares| {
+                    solutions(shares).iter().any(|(shown, share)| shown == kind && *share > 0.0)
+                })
             }
             _ => false,
         })
@@ -150,8 +184,7 @@ struct Rows {
 }
 
 impl Drafter<'_> {
-    fn lengths(&self, asked: &Asked) -> Option<&Lengths> {
-        let task = asked.task.as_ref()?;
+    fn lengths(&self, task: &Arc<Task>) -> Option<&Lengths> {
         self.measured.iter().find(|known| known.task == *task).map(|known| &known.lengths)
     }
 
@@ -160,22 +193,38 @@ impl Drafter<'_> {
         &self,
         index: usize,
         name: &str,
-        asks: Asks,
+        asked: Asked,
         checker: &mut Checker<'_>,
     ) -> Option<(Stage, usize)> {
         let path = format!("stage.{index}");
-        let lengths = self.lengths(&asks.learnt)?;
-        let measured: Vec<&Lengths> =
-            asks.measured.iter().map(|asked| self.lengths(asked)).collect::<Option<_>>()?;
-        let task = asks.learnt.task.clone()?;
+        let courses = asked.into_iter().map(|(_, course)| course).collect::<Option<Vec<Course>>>()?;
+        let tasks: Vec<Arc<Task>> = courses.iter().flat_map(|course| course.tasks.iter().cloned()).collect();
+        let task = tasks.first()?.clone();
+        let measured: Vec<&Lengths> = tasks.iter().map(|task| self.lengths(task)).collect::<Option<_>>()?;
         let (rows, rows_per_step, updates_per_step) = match &self.written.stage[index] {
             recipe::Stage::Pretrain(stage) => {
-                has_solutions(stage, &path, &task, lengths, checker);
-                (document_rows(&stage.shares, lengths), stage.batch_size as u64, 1)
+                let mut rows = Rows { seen: 0, ample: 0 };
+                for course in &courses {
+                    let shares = course.shares.as_ref().unwrap_or(&stage.shares);
+                    for task in &course.tasks {
+                        let lengths = self.lengths(task)?;
+                        has_solutions(shares, &path, task, lengths, checker);
+                        rows = rows.max(document_rows(shares, lengths));
+                    }
+                }
+                (rows, stage.batch_size as u64, 1)
             }
             recipe::Stage::Grpo(stage) => {
-                self.warn_of_cuts(stage, &path, name, lengths, checker);
-                let rows = completion_rows(lengths, stage.max_new_tokens, stage.max_new_tokens);
+                let mut rows = Rows { seen: 0, ample: 0 };
+                for (task, lengths) in tasks.iter().zip(&measured) {
+                    let which = if tasks.len() > 1 {
+                        format!("task `{}`, level {}: ", task.name, task.level)
+                    } else {
+                        String::new()
+                    };
+                    self.warn_of_cuts(stage, &path, &format!("stage `{name}`: {which}"), lengths, checker);
+                    rows = rows.max(completion_rows(lengths, stage.max_new_tokens, stage.max_new_tokens));
+                }
                 let rows_per_step = (stage.prompts as u64).saturating_mul(stage.group_size as u64);
                 (rows, rows_per_step, (stage.minibatches as u64).saturating_mul(stage.epochs as u64))
             }
@@ -192,7 +241,7 @@ impl Drafter<'_> {
             _ => measured.iter().map(|lengths| self.room(lengths)).max()?,
         };
         let limit = self.written.model.max_position_embeddings.unwrap_or(usize::MAX);
-        let prompts = measured.iter().chain([&lengths]).map(|lengths| ample(&lengths.prompts));
+        let prompts = measured.iter().map(|lengths| ample(&lengths.prompts));
         let longest_prompt = prompts.max().unwrap_or(0).min(limit);
         let mut settings = self.written.stage[index].clone();
         settings.fill(name);
@@ -203,7 +252,8 @@ impl Drafter<'_> {
         let stage = Stage {
             name: name.to_owned(),
             task,
-            measured: asks.measured.into_iter().map(|asked| asked.task).collect::<Option<_>>()?,
+            courses,
+            measured: tasks,
             settings,
             longest_prompt,
             longest_row: rows.ample.min(limit),
@@ -233,7 +283,7 @@ impl Drafter<'_> {
         &self,
         stage: &Grpo,
         path: &str,
-        name: &str,
+        whose: &str,
         lengths: &Lengths,
         checker: &mut Checker<'_>,
     ) {
@@ -243,7 +293,7 @@ impl Drafter<'_> {
             let cut = completions.iter().filter(|length| **length > stage.max_new_tokens).count();
             if cut > 0 {
                 let message = format!(
-                    "stage `{name}`: max_new_tokens = {} cuts off {:.0} % of the {} solutions; the longest seen has {} tokens",
+                    "{whose}max_new_tokens = {} cuts off {:.0} % of the {} solutions; the longest seen has {} tokens",
                     stage.max_new_tokens,
                     (100.0 * cut as f64 / completions.len() as f64).ceil(),
                     kind.name(),
@@ -262,17 +312,17 @@ impl Rows {
 }
 
 /// Notes every kind of document that has a share and that the task cannot write.
-fn has_solutions(stage: &Pretrain, path: &str, task: &Task, lengths: &Lengths, checker: &mut Checker<'_>) {
-    let mut has: Vec<(&str, f64, bool)> = solutions(&stage.shares)
+fn has_solutions(shares: &Shares, path: &str, task: &Task, lengths: &Lengths, checker: &mut Checker<'_>) {
+    let mut has: Vec<(&str, f64, bool)> = solutions(shares)
         .into_iter()
         .map(|(kind, share)| (kind.name(), share, lengths.completions(kind).is_some()))
         .collect();
-    has.push(("drill", stage.shares.drill, lengths.drills.is_some()));
+    has.push(("drill", shares.drill, lengths.drills.is_some()));
     let valid: Vec<&str> =
         has.iter().filter(|(_, _, is_there)| *is_there).map(|(kind, _, _)| *kind).collect();
     for (kind, share, is_there) in &has {
         if *share > 0.0 && !is_there {
-            let message = format!("task `{}` has no documents of the kind `{kind}`", task.row.name);
+            let message = format!("task `{}` has no documents of the kind `{kind}`", task.name);
             let help = format!("it has: {}", valid.join(", "));
             checker.mistake(&[&format!("{path}.shares.{kind}")], message, [help]);
         }

@@ -4,13 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use thinkling_datasets::curriculum::{Curriculum, CurriculumError, CurriculumSettings};
 use thinkling_datasets::domains::{self, DOMAINS};
+use thinkling_datasets::file::Report;
 use thinkling_datasets::seed::Stream;
 use thinkling_datasets::{Dataset, DatasetError, Domain, Problem, SolutionKind, Split};
 use thinkling_verifiers::answer;
 
 use super::check::Checker;
-use crate::recipe::{self, keys, values};
+use super::file;
+use crate::recipe::{self, Shares, keys, values};
 use crate::tokenizer::Tokenizer;
 
 /// Questions that are posed to measure a task.
@@ -19,14 +22,40 @@ const PROBES: u64 = 256;
 /// A task that can be asked: its domain is built and has the level.
 #[derive(Clone)]
 pub struct Task {
-    /// The domain's row in the table.
-    pub row: &'static domains::Row,
+    /// Its name: the domain's, or what the recipe calls a file.
+    pub name: String,
     /// The difficulty.
     pub level: u32,
-    /// The domain's settings, as written.
+    /// The domain's settings, as written; those of the verifier for a file.
     pub settings: Map<String, Value>,
     /// The domain, built from its settings.
     pub domain: Arc<dyn Domain>,
+    /// The file that the questions are from, where they are not posed.
+    pub file: Option<Arc<File>>,
+}
+
+/// A file of questions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct File {
+    /// Where it was.
+    pub path: String,
+    /// The BLAKE3 hash of its content.
+    pub hash: String,
+    /// What reading it showed.
+    pub report: Report,
+}
+
+/// A task with its levels, and how often it is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Course {
+    /// The task at each of its levels, in the order that they are taught in; one at least.
+    pub tasks: Vec<Arc<Task>>,
+    /// How often it is asked, in proportion to the stage's others.
+    pub weight: f64,
+    /// How the level rises; absent: all levels are asked equally often.
+    pub curriculum: Option<CurriculumSettings>,
+    /// Ratios of the kinds of document; absent: those of the stage.
+    pub shares: Option<Shares>,
 }
 
 impl Task {
@@ -35,52 +64,126 @@ impl Task {
     /// # Errors
     /// Never for a task of a plan, whose level was checked.
     pub fn dataset(&self, seed: u64) -> Result<Dataset<'_>, DatasetError> {
-        Dataset::new(self.row, self.domain.as_ref(), self.level, seed)
+        Dataset::named(&self.name, self.domain.as_ref(), self.level, seed)
     }
 }
 
 impl PartialEq for Task {
     fn eq(&self, other: &Self) -> bool {
-        (self.row.name, self.level, &self.settings) == (other.row.name, other.level, &other.settings)
+        (&self.name, self.level, &self.settings, &self.file)
+            == (&other.name, other.level, &other.settings, &other.file)
     }
 }
 
 impl fmt::Debug for Task {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}/{} {:?}", self.row.name, self.level, self.settings)
+        write!(out, "{}/{} {:?}", self.name, self.level, self.settings)
     }
 }
 
-/// Builds the task written at `path`; notes every mistake in it.
-pub(super) fn build(written: &recipe::Task, path: &str, checker: &mut Checker<'_>) -> Option<Task> {
-    let (name, level) = (format!("{path}.name"), format!("{path}.level"));
+/// Builds the task written at `path` at all its levels; notes every mistake in it.
+pub(super) fn build(written: &recipe::Task, path: &str, checker: &mut Checker<'_>) -> Option<Course> {
+    let name = format!("{path}.name");
+    let levels = levels(written, path, checker);
     if checker.is_faulty(&name) {
         return None;
     }
-    let Some(row) = domains::find(&written.name) else {
-        let names: Vec<&str> = DOMAINS.iter().map(|row| row.name).collect();
-        let help = values(&written.name, &names);
-        checker.mistake(&[&name], format!("there is no task `{}`", written.name), help);
-        return None;
+    let (domain, file, is_sound): (Arc<dyn Domain>, _, _) = if let Some(file) = &written.file {
+        let (domain, file) = file::read(written, file, path, checker)?;
+        (Arc::new(domain), Some(Arc::new(file)), true)
+    } else {
+        file::needs_file(written, path, checker);
+        let Some(row) = domains::find(&written.name) else {
+            let names: Vec<&str> = DOMAINS.iter().map(|row| row.name).collect();
+            let help = values(&written.name, &names);
+            checker.mistake(&[&name], format!("there is no task `{}`", written.name), help);
+            return None;
+        };
+        let (domain, is_sound) = with_settings(row, written, &format!("{path}.settings"), checker)?;
+        (domain.into(), None, is_sound)
     };
-    let (domain, is_sound) = with_settings(row, written, &format!("{path}.settings"), checker)?;
-    let domain: Arc<dyn Domain> = domain.into();
-    let levels = domain.levels();
-    if !levels.contains(&written.level) {
-        let message = format!("task `{}` has no level {}", row.name, written.level);
-        let help = format!("its levels are {} to {}", levels.start(), levels.end());
-        checker.mistake(&[&level], message, [help]);
-        return None;
+    let tasks = levels?.into_iter().map(|(level, at)| {
+        let (name, settings) = (written.name.clone(), written.settings.clone());
+        let task = Task { name, level, settings, domain: domain.clone(), file: file.clone() };
+        is_posed(&task, &at, checker).then(|| Arc::new(task))
+    });
+    // Every level is tried before the first mistake counts.
+    let tasks: Vec<Option<Arc<Task>>> = tasks.collect();
+    let tasks = tasks.into_iter().collect::<Option<Vec<_>>>()?;
+    let recipe::Task { weight, curriculum, ref shares, .. } = *written;
+    let course = Course { tasks, weight, curriculum, shares: shares.clone() };
+    (is_sound && !checker.is_faulty(path)).then_some(course)
+}
+
+/// The levels that are written at `path`, each with the path that says so.
+fn levels(written: &recipe::Task, path: &str, checker: &mut Checker<'_>) -> Option<Vec<(u32, String)>> {
+    let at = |key: &str| format!("{path}.{key}");
+    let (level, listed, curriculum) = (at("level"), at("levels"), at("curriculum"));
+    match (written.level, &written.levels, written.curriculum) {
+        (Some(number), None, None) => Some(vec![(number, level)]),
+        (None, Some(numbers), None) => {
+            let repeated = (1..numbers.len()).find(|at| numbers[..*at].contains(&numbers[*at]));
+            if let Some(place) = repeated {
+                let message = format!("`{listed}` names level {} twice", numbers[place]);
+                let help = "levels are asked equally often: name each once".to_owned();
+                checker.mistake(&[&format!("{listed}.{place}")], message, [help]);
+                return None;
+            }
+            Some((0..).zip(numbers).map(|(place, number)| (*number, format!("{listed}.{place}"))).collect())
+        }
+        (None, None, Some(settings)) => match Curriculum::new(settings) {
+            Ok(_) => Some(settings.levels().into_iter().map(|number| (number, curriculum.clone())).collect()),
+            Err(error) => {
+                let key = match &error {
+                    CurriculumError::Setting { key, .. } => format!("{curriculum}.{key}"),
+                    _ => curriculum,
+                };
+                checker.mistake(&[&key], error.to_string(), []);
+                None
+            }
+        },
+        // All questions of a file.
+        (None, None, None) if written.file.is_some() => Some(vec![(0, at("file"))]),
+        (None, None, None) => {
+            let is_told = [&level, &listed, &curriculum].into_iter().any(|key| checker.is_faulty(key));
+            if !is_told {
+                let help = "give `level`, or several `levels`, or a `curriculum`".to_owned();
+                checker.mistake(&[path], format!("`{path}` lacks `level`"), [help]);
+            }
+            None
+        }
+        _ => {
+            let given = [
+                (&curriculum, written.curriculum.is_some()),
+                (&listed, written.levels.is_some()),
+                (&level, written.level.is_some()),
+            ];
+            let given: Vec<&str> =
+                given.iter().filter(|(_, is_given)| *is_given).map(|(key, _)| key.as_str()).collect();
+            let message = format!("`{}` cannot stand beside `{}`", given[0], given[1]);
+            checker.mistake(&given, message, ["give one of `level`, `levels` and `curriculum`".to_owned()]);
+            None
+        }
     }
-    let task = Task { row, level: written.level, settings: written.settings.clone(), domain };
+}
+
+/// Whether the task can be asked; notes why not at the path `at`.
+fn is_posed(task: &Task, at: &str, checker: &mut Checker<'_>) -> bool {
+    let levels = task.domain.levels();
+    if !levels.contains(&task.level) {
+        let message = format!("task `{}` has no level {}", task.name, task.level);
+        let help = format!("its levels are {} to {}", levels.start(), levels.end());
+        checker.mistake(&[at], message, [help]);
+        return false;
+    }
     for split in [Split::Train, Split::Test] {
         let asked = task.dataset(0).and_then(|dataset| dataset.task(split, 0));
         if let Err(error) = asked {
-            checker.mistake(&[&level], error.to_string(), []);
-            return None;
+            checker.mistake(&[at], error.to_string(), []);
+            return false;
         }
     }
-    (is_sound && !checker.is_faulty(path)).then_some(task)
+    true
 }
 
 /// Builds a domain, without those of its settings that it refuses. Answers whether all were sound.
@@ -239,6 +342,11 @@ mod tests {
         },
     };
 
+    fn painting(settings: Map<String, Value>) -> recipe::Task {
+        let written = serde_json::json!({ "name": "painting", "level": 5, "settings": settings });
+        serde_json::from_value(written).unwrap()
+    }
+
     #[test]
     fn every_wrong_setting_is_told_at_its_key() {
         static PAINTING: domains::Row = ROW;
@@ -246,7 +354,7 @@ mod tests {
         let root = recipe::parse(0, text).unwrap();
         let settings = serde_json::json!({ "colour": 2, "names": [3], "size": 1, "colours": 9 });
         let Value::Object(settings) = settings else { panic!("settings are an object") };
-        let written = recipe::Task { name: "painting".to_owned(), level: 5, settings };
+        let written = painting(settings);
         let mut checker = Checker::new(&root, &[]);
         let (_, is_sound) = with_settings(&PAINTING, &written, "s", &mut checker).unwrap();
         assert!(!is_sound);
@@ -264,7 +372,7 @@ mod tests {
         let Value::Object(settings) = serde_json::json!({ "colours": 1, "names": ["a", "b"] }) else {
             panic!()
         };
-        let written = recipe::Task { name: "painting".to_owned(), level: 5, settings };
+        let written = painting(settings);
         let mut checker = Checker::new(&root, &[]);
         with_settings(&PAINTING, &written, "s", &mut checker).unwrap();
         assert_eq!(checker.found.len(), 1);

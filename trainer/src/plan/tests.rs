@@ -1,5 +1,7 @@
 //! Whole recipes, right and wrong.
 
+use thinkling_datasets::Split;
+
 use super::*;
 use crate::recipe::Mistake;
 
@@ -335,6 +337,25 @@ const ALONE: &[(&str, &str, &str)] = &[
         "{ name = \"addition\" }",
         "lacks `level`",
     ),
+    ("task.levels=[6, 8]", "[6, 8]", "one of `level`, `levels` and `curriculum`"),
+    ("task={ name = \"parity\", levels = [6, 6] }", "6", "once"),
+    ("task={ name = \"parity\", levels = [6, 65] }", "65", "4 to 64"),
+    ("task={ name = \"parity\", level = 6, weight = -1 }", "-1", "at least 0"),
+    ("task={ name = \"parity\", level = 6, verifier = \"math\" }", "\"math\"", "give `file` too"),
+    ("task={ name = \"mine\", file = \"/no/such\", verifier = \"math\" }", "\"/no/such\"", "folder"),
+    ("tasks=[{ name = \"parity\", level = 8 }]", "[{ name = \"parity\", level = 8 }]", "put the task"),
+    (
+        "stage.2.tasks=[{ name = \"parity\", level = 8 }, { name = \"parity\", levels = [6, 8] }]",
+        "{ name = \"parity\", levels = [6, 8] }",
+        "whole `weight`",
+    ),
+    (
+        "stage.1.task={ name = \"parity\", curriculum = { first = 4, last = 8 } }",
+        "{ name = \"parity\", curriculum = { first = 4, last = 8 } }",
+        "steps between two evaluations",
+    ),
+    ("stage.1.pool={ size = 4 }", "4", "16 or more"),
+    ("stage.1.pool={ easy = 2.0 }", "2.0", "at most 1"),
     ("model.qk_rope_head_dim=7", "7", "even"),
     ("model.max_position_embeddings=20", "20", "at least"),
     ("model={ attention = \"gqa\", num_key_value_heads = 3 }", "3", "1, 2, 4"),
@@ -472,10 +493,71 @@ fn the_vocabulary_is_the_special_symbols_and_the_alphabets_in_order() {
     let expected = "<pad> <think> </think> <answer> </answer> <end> 0 1 = 2 3 4 5 6 7 8 9 + ,";
     assert_eq!(plan.tokenizer.symbols().join(" "), expected);
     assert_eq!(plan.model.vocab_size, plan.tokenizer.size());
-    assert_eq!(plan.stages[2].measured[0].row.name, "addition");
-    assert_eq!(plan.stages[1].task.row.name, "parity");
+    assert_eq!(plan.stages[2].measured[0].name, "addition");
+    assert_eq!(plan.stages[1].task.name, "parity");
     // Three digits: `abc+def=` and three steps of eight tokens with two commas, four digits, four tags and the end.
     assert!(plan.stages[2].longest_row >= 8 + 26 + 4 + 5);
+}
+
+#[test]
+fn a_mixture_has_one_alphabet_and_room_for_all_its_levels() {
+    let mixed = r#"stage.1.tasks=[
+        { name = "addition", level = 3, weight = 2 },
+        { name = "parity", curriculum = { first = 4, last = 9, step = 2, bar = 0.8 } },
+        { name = "gcd", levels = [2, 3], weight = 0 },
+    ]"#;
+    let plan = right(LEAST, &[mixed, "stage.1.evaluate_every=5"]);
+    let stage = &plan.stages[1];
+    let levels: Vec<(&str, u32)> =
+        stage.measured.iter().map(|task| (task.name.as_str(), task.level)).collect();
+    let expected =
+        [("addition", 3), ("parity", 4), ("parity", 6), ("parity", 8), ("parity", 9), ("gcd", 2), ("gcd", 3)];
+    assert_eq!(levels, expected);
+    assert_eq!(stage.courses.iter().map(|course| course.weight).collect::<Vec<_>>(), [2.0, 1.0, 0.0]);
+    for task in &stage.measured {
+        for split in [Split::Train, Split::Test] {
+            let problem = task.dataset(1).unwrap().task(split, 0).unwrap().problem;
+            assert!(plan.tokenizer.encode(&problem.prompt).unwrap().len() <= stage.longest_prompt);
+        }
+    }
+    let again = right(&plan.resolved_toml(), &[]);
+    assert_eq!((&again, again.hash()), (&plan, plan.hash()));
+    for census in census(&plan).unwrap() {
+        assert_eq!((census.shared, census.train, census.test), (0, 512, 512), "{census:?}");
+    }
+}
+
+#[test]
+fn a_file_is_known_by_what_it_holds_and_its_bad_lines_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("q.jsonl");
+    let lines = |last: &str| {
+        let sums = (0..60).map(|n| format!("{{\"prompt\": \"{n}+1=\", \"answer\": {}}}\n", n + 1));
+        sums.collect::<String>() + last
+    };
+    std::fs::write(&path, lines("{\"prompt\": \"1+1=\", \"answer\": 2}\nnot JSON\n")).unwrap();
+    let task = format!("stage.2.task={{ name = \"sums\", file = {path:?}, verifier = \"math\" }}");
+    let plan = right(LEAST, &[&task]);
+    let told = plan.warnings.join("\n");
+    assert!(told.contains("q.jsonl, line 62: not JSON"), "{told}");
+    assert!(
+        told.contains("1 of 62 lines are at fault") && told.contains("1 lines repeat a question"),
+        "{told}"
+    );
+    let sums = census(&plan).unwrap().pop().unwrap();
+    assert_eq!((sums.train_duplicates + sums.test_duplicates, sums.shared), (1, 0));
+    assert_eq!(sums.train + sums.test, 61);
+
+    let moved = folder.path().join("moved.jsonl");
+    std::fs::rename(&path, &moved).unwrap();
+    let resolved = plan.resolved_toml();
+    let elsewhere = resolved.replace("q.jsonl", "moved.jsonl");
+    assert_eq!(right(&elsewhere, &[]).hash(), plan.hash());
+    std::fs::write(&moved, lines("")).unwrap();
+    let [mistake] = &wrong(&elsewhere, &[])[..] else { panic!("the file has changed") };
+    assert!(mistake.message.contains("is not the file that this recipe was written for"));
+    let judge = format!("stage.2.task={{ name = \"sums\", file = {moved:?}, verifier = \"maths\" }}");
+    assert!(wrong(LEAST, &[&judge])[0].help.join(" ").contains("did you mean `math`?"));
 }
 
 #[test]

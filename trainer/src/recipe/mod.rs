@@ -5,6 +5,7 @@
 
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
+use thinkling_datasets::curriculum::CurriculumSettings;
 
 mod conform;
 mod mistake;
@@ -45,6 +46,9 @@ pub struct Recipe {
     pub device: String,
     /// The task of every stage that names none of its own.
     pub task: Option<Task>,
+    /// The tasks of every stage that names none of its own, mixed by weight.
+    #[schemars(length(min = 1))]
+    pub tasks: Option<Vec<Task>>,
     /// The network, in the words of Hugging Face's `config.json`.
     #[serde(default)]
     pub model: Model,
@@ -92,17 +96,39 @@ pub enum Precision {
     Auto,
 }
 
-/// A family of verifiable questions at one level of difficulty.
+/// A family of verifiable questions: at one level of difficulty, at several, or at one that rises.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
-    /// Name of the task, as `thinkling list tasks` prints it.
+    /// Name of the task, as `thinkling list tasks` prints it; with `file` a name of your own.
+    #[schemars(length(min = 1))]
     pub name: String,
     /// Difficulty; what it counts and how far it goes is the task's own.
-    pub level: u32,
-    /// The task's own settings.
+    pub level: Option<u32>,
+    /// Several levels, asked equally often.
+    #[schemars(length(min = 1))]
+    pub levels: Option<Vec<u32>>,
+    /// A level that rises when held-out accuracy passes a bar; measured at the stage's `evaluate_every`.
+    pub curriculum: Option<CurriculumSettings>,
+    /// How often the task is asked, in proportion to the stage's others.
+    #[serde(default = "whole")]
+    #[schemars(range(min = 0.0))]
+    pub weight: f64,
+    /// Ratios of the kinds of document in a corpus; default those of the stage.
+    pub shares: Option<Shares>,
+    /// JSON lines with the questions, as `thinkling data check` reads them.
+    pub file: Option<String>,
+    /// BLAKE3 hash of that file; filled in, and where it is given the file must have it.
+    pub blake3: Option<String>,
+    /// What judges the answers to the questions of a file, as `thinkling list verifiers` prints it.
+    pub verifier: Option<String>,
+    /// The task's own settings; with `file` those of the verifier.
     #[serde(default)]
     pub settings: serde_json::Map<String, serde_json::Value>,
+}
+
+fn whole() -> f64 {
+    1.0
 }
 
 /// Limits on what a run may spend; the first one reached ends it. Absent: no limit.

@@ -2,6 +2,7 @@
 
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
+use thinkling_datasets::pool::PoolSettings;
 
 use super::Task;
 
@@ -36,12 +37,30 @@ impl Stage {
         }
     }
 
-    /// The stage's own task, if the recipe gives one.
-    pub fn task(&self) -> Option<&Task> {
+    /// The stage's own task and its own list of tasks, as far as the recipe gives them.
+    pub fn tasks(&self) -> (&Option<Task>, &Option<Vec<Task>>) {
         match self {
-            Self::Pretrain(stage) => stage.task.as_ref(),
-            Self::Grpo(stage) => stage.task.as_ref(),
-            Self::Eval(stage) => stage.task.as_ref(),
+            Self::Pretrain(stage) => (&stage.task, &stage.tasks),
+            Self::Grpo(stage) => (&stage.task, &stage.tasks),
+            Self::Eval(stage) => (&stage.task, &stage.tasks),
+        }
+    }
+
+    /// Its own task and list of tasks, to be filled in.
+    pub(crate) fn tasks_mut(&mut self) -> (&mut Option<Task>, &mut Option<Vec<Task>>) {
+        match self {
+            Self::Pretrain(stage) => (&mut stage.task, &mut stage.tasks),
+            Self::Grpo(stage) => (&mut stage.task, &mut stage.tasks),
+            Self::Eval(stage) => (&mut stage.task, &mut stage.tasks),
+        }
+    }
+
+    /// Steps between two evaluations, where the stage has any.
+    pub fn evaluate_every(&self) -> Option<u64> {
+        match self {
+            Self::Pretrain(stage) => Some(stage.evaluate_every),
+            Self::Grpo(stage) => Some(stage.evaluate_every),
+            Self::Eval(_) => None,
         }
     }
 
@@ -116,6 +135,9 @@ pub struct Pretrain {
     pub name: Option<String>,
     /// Task of the stage; default the recipe's.
     pub task: Option<Task>,
+    /// Tasks of the stage, mixed by weight; default the recipe's.
+    #[schemars(length(min = 1))]
+    pub tasks: Option<Vec<Task>>,
     /// Updates.
     #[schemars(range(min = 1, max = 1000000000))]
     pub steps: u64,
@@ -171,6 +193,7 @@ impl Default for Pretrain {
         Self {
             name: None,
             task: None,
+            tasks: None,
             steps: 0,
             batch_size: 64,
             learning_rate: 3e-3,
@@ -350,6 +373,9 @@ pub struct Grpo {
     pub name: Option<String>,
     /// Task of the stage; default the recipe's.
     pub task: Option<Task>,
+    /// Tasks of the stage, mixed by weight; default the recipe's.
+    #[schemars(length(min = 1))]
+    pub tasks: Option<Vec<Task>>,
     /// Batches of rollouts.
     #[schemars(range(min = 1, max = 1000000000))]
     pub steps: u64,
@@ -359,6 +385,8 @@ pub struct Grpo {
     /// Completions a question.
     #[schemars(range(min = 2, max = 1000000))]
     pub group_size: usize,
+    /// Asks questions again until their pass rate says that they teach no more; absent: each question is asked once.
+    pub pool: Option<PoolSettings>,
     /// Learning rate after the warm-up.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub learning_rate: f64,
@@ -467,9 +495,11 @@ impl Default for Grpo {
         Self {
             name: None,
             task: None,
+            tasks: None,
             steps: 0,
             prompts: 16,
             group_size: 16,
+            pool: None,
             learning_rate: 3e-4,
             final_learning_rate_share: 0.1,
             warmup_steps: 5,
@@ -521,7 +551,7 @@ pub struct Eval {
     pub name: Option<String>,
     /// Task of the stage; default the recipe's.
     pub task: Option<Task>,
-    /// Tasks to measure on; default the stage's one.
+    /// Tasks to measure on; default the recipe's.
     #[schemars(length(min = 1))]
     pub tasks: Option<Vec<Task>>,
     /// Questions of the test split, a task.

@@ -10,7 +10,14 @@ use crate::session::{Session, Status, TrainError};
 /// When the policy cannot be asked.
 pub fn run(session: &mut Session, stage: &Stage, settings: &Eval) -> Result<Status, TrainError> {
     let evaluation = Evaluation { count: settings.count, seed: settings.seed };
-    session.evaluate(stage, 1, &evaluation, settings.samples, settings.temperature as f32)?;
+    session.evaluate(
+        stage,
+        &stage.measured,
+        1,
+        &evaluation,
+        settings.samples,
+        settings.temperature as f32,
+    )?;
     session.finish_stage(stage, 1)?;
     Ok(Status::Done)
 }

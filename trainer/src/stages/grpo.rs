@@ -3,24 +3,28 @@
 //! Source: DeepSeekMath (arXiv 2402.03300) and DeepSeek-R1 (arXiv 2501.12948). Ratios are per token; the reference's
 //! divergence is in the loss; experts chosen at rollout are taken again in the update.
 
-use candle_core::{Device, Tensor};
-use serde_json::{Value, json};
-use thinkling_datasets::{Split, Task};
+use std::sync::Arc;
 
-use super::{final_share, is_due};
+use candle_core::{Device, Tensor};
+use serde_json::{Map, Value, json};
+use thinkling_datasets::pool::Address;
+use thinkling_datasets::{DatasetError, Domain, Split, Task};
+
+use super::{evaluate_and_rise, final_share, is_due};
 use crate::advantage::{Spread, group_advantages, is_flat};
 use crate::kernels::precision::Precision;
 use crate::ledger::clock::Moment;
 use crate::ledger::{Spent, Work};
 use crate::objective::{Aggregation, BatchSize, Measured, Objective, Tokens};
 use crate::optim::{self, learning_rate};
-use crate::plan::Stage;
+use crate::plan::{self, Stage};
 use crate::policy::{Sequence, Tape, Transformer};
 use crate::recipe::{AdvantageScale, Control, FlatGroups, Grpo, LossAggregation, ReadinessAction, StdKind};
 use crate::rollout::sampling::Sampling;
 use crate::rollout::{Limits, Request, roll_out};
 use crate::score::{Judged, Rule, ScoredGroup};
 use crate::session::{Best, Learner, Session, Snapshot, Status, TrainError};
+use crate::syllabus::Syllabus;
 use crate::update::{Pass, add_loads, load_max_over_mean};
 
 /// Steps that the best mean reward is taken over where the recipe has no early stop.
@@ -74,9 +78,11 @@ struct Updated {
 /// # Errors
 /// When questions, the update or the run folder fail.
 pub fn run(session: &mut Session, stage: &Stage, settings: &Grpo) -> Result<Status, TrainError> {
+    let plan = session.plan.clone();
     let mut learner = session.learner();
+    let mut syllabus = Syllabus::resume(stage, settings.pool, plan.seed, &learner.syllabus)?;
     if learner.step == 0 {
-        if !is_ready(session, stage, settings)? {
+        if !is_ready(session, stage, &syllabus.measured(), settings)? {
             return Ok(Status::NotReady);
         }
         if settings.kl_coefficient > 0.0 {
@@ -84,25 +90,31 @@ pub fn run(session: &mut Session, stage: &Stage, settings: &Grpo) -> Result<Stat
         }
     }
     // Asked before each step, so that a resume sees what the run saw when it stopped.
-    while learner.step < settings.steps && !is_over(settings, &learner) {
-        step(session, stage, settings, &mut learner)?;
-        if is_due(learner.step, settings.evaluate_every) && learner.step < settings.steps {
-            session.evaluate(stage, learner.step, &settings.evaluation, 1, 1.0)?;
+    while learner.step < settings.steps && !is_over(settings, &learner, &syllabus) {
+        step(session, stage, settings, &mut learner, &mut syllabus)?;
+        if is_due(learner.step, settings.evaluate_every)
+            && learner.step < settings.steps
+            && evaluate_and_rise(session, stage, &mut syllabus, learner.step, &settings.evaluation)?
+        {
+            // Rewards of easier questions say nothing about what is to come.
+            learner.recent.clear();
+            learner.best = None;
         }
+        learner.syllabus = syllabus.state();
         let save_every = settings.save_every;
         if let Some(status) = session.finish_step(stage, &learner, save_every, settings.max_bad_steps)? {
             return Ok(status);
         }
     }
     keep_best(session, settings, &learner);
-    session.evaluate(stage, learner.step, &settings.evaluation, 1, 1.0)?;
+    session.evaluate(stage, &syllabus.measured(), learner.step, &settings.evaluation, 1, 1.0)?;
     session.finish_stage(stage, learner.step)?;
     Ok(Status::Done)
 }
 
-/// Whether the stage may end early.
-fn is_over(settings: &Grpo, learner: &Learner) -> bool {
-    let stop = settings.early_stop;
+/// Whether the stage may end early: not before every curriculum teaches its last level.
+fn is_over(settings: &Grpo, learner: &Learner, syllabus: &Syllabus<'_>) -> bool {
+    let stop = settings.early_stop.filter(|_| syllabus.is_at_the_top());
     stop.is_some_and(|stop| learner.recent.len() >= stop.window && window_mean(learner) >= stop.reward)
 }
 
@@ -112,10 +124,13 @@ fn step(
     stage: &Stage,
     settings: &Grpo,
     learner: &mut Learner,
+    syllabus: &mut Syllabus<'_>,
 ) -> Result<(), TrainError> {
     let started = Moment::now();
     let flops_before = session.ledger.flops();
-    let scored = roll_out_and_score(session, stage, settings, learner)?;
+    // What was taught while this batch was asked.
+    let taught = syllabus.fields();
+    let scored = roll_out_and_score(session, stage, settings, learner, syllabus)?;
     let advantages: Vec<Vec<Option<f64>>> = scored.iter().map(|group| advantages(settings, group)).collect();
     let used: Vec<usize> = (0..scored.len())
         .filter(|at| settings.flat_groups == FlatGroups::Keep || !is_flat(&rewards(&scored[*at])))
@@ -138,6 +153,7 @@ fn step(
         &advantages,
         used.len(),
         &updated,
+        taught,
         (started, flops_before),
     )
 }
@@ -148,6 +164,7 @@ fn roll_out_and_score(
     stage: &Stage,
     settings: &Grpo,
     learner: &mut Learner,
+    syllabus: &mut Syllabus<'_>,
 ) -> Result<Vec<ScoredGroup>, TrainError> {
     let rule =
         Rule { terms: settings.rewards.clone(), overlong: settings.overlong, control: settings.control };
@@ -161,6 +178,7 @@ fn roll_out_and_score(
         Limits { max_new_tokens: settings.max_new_tokens, end: session.tokenizer.end(), thinking: None };
     let place = [session.next_stage() as u64, learner.step];
     let mut kept: Vec<ScoredGroup> = Vec::new();
+    let mut pass_rates = Vec::new();
     let rounds = if settings.flat_groups == FlatGroups::Refill { 1 + settings.refill_rounds } else { 1 };
     for round in 0..rounds {
         let missing = settings.prompts - kept.len();
@@ -168,21 +186,23 @@ fn roll_out_and_score(
             break;
         }
         let posing = Moment::now();
-        let tasks = questions(session, stage, learner, missing)?;
+        let addresses = syllabus.ask(missing, &mut learner.asked);
+        let (tasks, domains) = questions(session, syllabus, &addresses)?;
         let prompts: Vec<Vec<u32>> = tasks
             .iter()
-            .map(|task| session.tokenizer.encode(&task.problem.prompt))
-            .collect::<Result<_, _>>()
-            .map_err(|source| TrainError::Alphabet { task: stage.task.row.name.to_owned(), source })?;
+            .map(|task| {
+                let encoded = session.tokenizer.encode(&task.problem.prompt);
+                encoded.map_err(|source| TrainError::Alphabet { task: task.task.clone(), source })
+            })
+            .collect::<Result<_, _>>()?;
         session.ledger.charge(&stage.name, Work::Verifier, Spent::new(posing.elapsed(), 0, 0));
-        let first = learner.asked - missing as u64;
         let requests: Vec<Request<'_>> = prompts
             .iter()
-            .zip(first..)
-            .map(|(prompt, index)| Request {
+            .zip(&addresses)
+            .map(|(prompt, at)| Request {
                 prompt,
                 samples: settings.group_size,
-                address: [place[0], place[1], index],
+                address: [place[0], place[1], at.index],
             })
             .collect();
         let rolling = Moment::now();
@@ -194,9 +214,8 @@ fn roll_out_and_score(
 
         let judging = Moment::now();
         let address = [place[0], (place[1] << 16) + round as u64];
-        let domain = &stage.task.domain;
         let scored =
-            rule.score(domain, &session.tokenizer, tasks, rollout.groups, session.plan.seed, address);
+            rule.score(&domains, &session.tokenizer, tasks, rollout.groups, session.plan.seed, address);
         session.ledger.charge(&stage.name, Work::Verifier, Spent::new(judging.elapsed(), 0, 0));
         let account = session.ledger.account(&stage.name);
         account.tokens_generated += rollout.decode_tokens;
@@ -216,6 +235,7 @@ fn roll_out_and_score(
                 reason,
             });
         }
+        pass_rates.extend(scored.iter().map(pass_rate));
         if round + 1 < rounds {
             kept.extend(scored.into_iter().filter(|group| !is_flat(&rewards(group))));
         } else {
@@ -223,24 +243,33 @@ fn roll_out_and_score(
             kept.extend(scored);
         }
     }
+    syllabus.observe_pass_rates(&pass_rates);
     Ok(kept)
 }
 
-/// The next `count` questions of the train split.
+/// The share of right answers among those of a group that could be judged.
+fn pass_rate(group: &ScoredGroup) -> Option<f64> {
+    let judged: Vec<&Judged> = group.judged.iter().filter(|one| !one.is_error()).collect();
+    (!judged.is_empty()).then(|| mean(judged.iter().map(|one| f64::from(one.is_correct()))))
+}
+
+/// Questions, and beside each the domain that judges it.
+type Questions = (Vec<Task>, Vec<Arc<dyn Domain>>);
+
+/// The questions of the train split at these addresses, each with its judge.
 fn questions(
     session: &Session,
-    stage: &Stage,
-    learner: &mut Learner,
-    count: usize,
-) -> Result<Vec<Task>, TrainError> {
-    let dataset = stage.task.dataset(session.plan.seed)?;
-    let first = learner.asked;
-    learner.asked += count as u64;
+    syllabus: &Syllabus<'_>,
+    addresses: &[Address],
+) -> Result<Questions, TrainError> {
     // The corpus of a pretraining counts from 0; half of the numbers lie between the two.
     let number = |index: u64| (1 << 63) + index;
-    Ok((first..learner.asked)
-        .map(|index| dataset.task(Split::Train, number(index)))
-        .collect::<Result<_, _>>()?)
+    let ask = |at: &Address| {
+        let task = syllabus.task(at);
+        let question = task.dataset(session.plan.seed)?.task(Split::Train, number(at.index))?;
+        Ok((question, task.domain.clone()))
+    };
+    Ok(addresses.iter().map(ask).collect::<Result<Vec<_>, DatasetError>>()?.into_iter().unzip())
 }
 
 /// The rewards of those members of a group that count.
@@ -510,13 +539,18 @@ fn keep_best(session: &mut Session, settings: &Grpo, learner: &Learner) {
 }
 
 /// Measures the base model; says whether the stage may begin.
-fn is_ready(session: &mut Session, stage: &Stage, settings: &Grpo) -> Result<bool, TrainError> {
+fn is_ready(
+    session: &mut Session,
+    stage: &Stage,
+    tasks: &[Arc<plan::Task>],
+    settings: &Grpo,
+) -> Result<bool, TrainError> {
     let readiness = settings.readiness;
     let mut evaluation = settings.evaluation.clone();
     if readiness.action != ReadinessAction::Off {
         evaluation.count = evaluation.count.max(readiness.samples);
     }
-    let rows = session.evaluate(stage, 0, &evaluation, 1, 1.0)?;
+    let rows = session.evaluate(stage, tasks, 0, &evaluation, 1, 1.0)?;
     if readiness.action == ReadinessAction::Off {
         return Ok(true);
     }
@@ -559,6 +593,19 @@ fn sum(values: &[f32]) -> f64 {
     values.iter().map(|value| f64::from(*value)).sum()
 }
 
+/// Accuracy task by task, where a stage asks several; a task that was not asked is left out.
+fn by_task(stage: &Stage, scored: &[ScoredGroup]) -> Option<(String, Value)> {
+    let mut names: Vec<&str> = stage.courses.iter().map(|course| course.tasks[0].name.as_str()).collect();
+    names.dedup();
+    let of_task = |name: &str| {
+        let groups = scored.iter().filter(|group| group.task.task == name);
+        let mut judged = groups.flat_map(|group| &group.judged).peekable();
+        judged.peek().is_some().then(|| mean(judged.map(|one| f64::from(one.is_correct()))))
+    };
+    let accuracy = names.iter().filter_map(|name| Some(((*name).to_owned(), json!(of_task(name)?))));
+    (names.len() > 1).then(|| ("accuracy_by_task".to_owned(), Value::Object(accuracy.collect())))
+}
+
 /// Writes the step's row and its sampled completions.
 #[allow(clippy::too_many_arguments, reason = "everything that a step has produced is reported")]
 fn log(
@@ -570,6 +617,7 @@ fn log(
     advantages: &[Vec<Option<f64>>],
     used: usize,
     updated: &Updated,
+    taught: Map<String, Value>,
     (started, flops_before): (Moment, f64),
 ) -> Result<(), TrainError> {
     let judged: Vec<&Judged> = scored.iter().flat_map(|group| &group.judged).collect();
@@ -590,6 +638,8 @@ fn log(
 
     let mut row = session.row(&stage.name, "grpo", learner.step);
     session.speed(&mut row, wall_s, drawn as u64, session.ledger.flops() - flops_before);
+    row.extend(taught);
+    row.extend(by_task(stage, scored));
     let mut set = |name: &str, value: Value| row.insert(name.to_owned(), value);
     set("reward_mean", json!(reward));
     set("reward_std", json!(variance.sqrt()));

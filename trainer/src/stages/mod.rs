@@ -1,7 +1,9 @@
 //! The stages of a run: one file each, each a loop that fits one screen.
 
-use crate::recipe::{Schedule, Stage};
+use crate::plan;
+use crate::recipe::{Evaluation, Schedule, Stage};
 use crate::session::{Session, Status, TrainError};
+use crate::syllabus::{Risen, Syllabus};
 
 pub mod eval;
 pub mod grpo;
@@ -30,6 +32,28 @@ pub fn run(session: &mut Session) -> Result<Status, TrainError> {
     }
     session.summarise(status)?;
     Ok(status)
+}
+
+/// Measures the policy where the syllabus stands, and lets levels rise; says whether one did.
+fn evaluate_and_rise(
+    session: &mut Session,
+    stage: &plan::Stage,
+    syllabus: &mut Syllabus<'_>,
+    step: u64,
+    evaluation: &Evaluation,
+) -> Result<bool, TrainError> {
+    let rows = session.evaluate(stage, &syllabus.measured(), step, evaluation, 1, 1.0)?;
+    let risen = syllabus.observe(step, &rows);
+    for Risen { task, rise } in &risen {
+        session.progress.note(&format!(
+            "{} {step}: {task} rises from level {} to {}: {:.1} % right",
+            stage.name,
+            rise.from,
+            rise.to,
+            100.0 * rise.accuracy
+        ));
+    }
+    Ok(!risen.is_empty())
 }
 
 /// Where a schedule ends, as a share of its peak; `None` where it stays.

@@ -1,11 +1,13 @@
 //! A base model: learns to continue worked solutions.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 use serde_json::json;
 use thinkling_datasets::SolutionKind;
 use thinkling_datasets::corpus::{Corpus, Shares};
 
-use super::{final_share, is_due};
+use super::{evaluate_and_rise, final_share, is_due};
 use crate::ledger::clock::Moment;
 use crate::ledger::{Spent, Work};
 use crate::optim::{self, learning_rate};
@@ -13,6 +15,7 @@ use crate::plan::Stage;
 use crate::policy::{Sequence, Tape};
 use crate::recipe::{self, Pretrain};
 use crate::session::{Learner, Session, Status, TrainError};
+use crate::syllabus::Syllabus;
 use crate::tokenizer::Tokenizer;
 use crate::update::load_max_over_mean;
 
@@ -22,28 +25,44 @@ use crate::update::load_max_over_mean;
 /// When the corpus or the run folder fails.
 pub fn run(session: &mut Session, stage: &Stage, settings: &Pretrain) -> Result<Status, TrainError> {
     let plan = session.plan.clone();
-    let task = &stage.task;
-    let dataset = task.dataset(plan.seed)?;
-    let corpus = Corpus::new(task.domain.as_ref(), dataset, shares(&settings.shares), task.level, plan.seed)?;
+    let corpora = corpora(stage, settings, plan.seed)?;
     let mut learner = session.learner();
+    let mut syllabus = Syllabus::resume(stage, None, plan.seed, &learner.syllabus)?;
     while learner.step < settings.steps {
         let writing = Moment::now();
         let longest = session.policy.config.max_position_embeddings;
-        let documents = batch(&corpus, settings, learner.step, &session.tokenizer, longest, task.row.name)?;
+        let documents = batch(&corpora, &syllabus, settings, learner.step, &session.tokenizer, longest)?;
         session.ledger.charge(&stage.name, Work::Verifier, Spent::new(writing.elapsed(), 0, 0));
-        step(session, stage, settings, &mut learner, &documents)?;
+        step(session, stage, settings, &mut learner, &syllabus, &documents)?;
         if is_due(learner.step, settings.evaluate_every) && learner.step < settings.steps {
-            session.evaluate(stage, learner.step, &settings.evaluation, 1, 1.0)?;
+            evaluate_and_rise(session, stage, &mut syllabus, learner.step, &settings.evaluation)?;
         }
+        learner.syllabus = syllabus.state();
         if let Some(status) =
             session.finish_step(stage, &learner, settings.save_every, settings.max_bad_steps)?
         {
             return Ok(status);
         }
     }
-    session.evaluate(stage, settings.steps, &settings.evaluation, 1, 1.0)?;
+    session.evaluate(stage, &syllabus.measured(), settings.steps, &settings.evaluation, 1, 1.0)?;
     session.finish_stage(stage, settings.steps)?;
     Ok(Status::Done)
+}
+
+/// Where documents come from: one corpus a task and level, by the task's place in the stage.
+type Corpora<'a> = BTreeMap<(usize, u32), Corpus<'a>>;
+
+fn corpora<'a>(stage: &'a Stage, settings: &Pretrain, seed: u64) -> Result<Corpora<'a>, TrainError> {
+    let mut corpora = Corpora::new();
+    for (entry, course) in stage.courses.iter().enumerate() {
+        let written = course.shares.as_ref().unwrap_or(&settings.shares);
+        for task in &course.tasks {
+            let (domain, dataset) = (task.domain.as_ref(), task.dataset(seed)?);
+            let corpus = Corpus::new(domain, dataset, shares(written), task.level, seed)?;
+            corpora.insert((entry, task.level), corpus);
+        }
+    }
+    Ok(corpora)
 }
 
 fn shares(written: &recipe::Shares) -> Shares {
@@ -54,22 +73,23 @@ fn shares(written: &recipe::Shares) -> Shares {
 
 /// The documents of the step after `done` steps, as tokens, each with its end.
 fn batch(
-    corpus: &Corpus<'_>,
+    corpora: &Corpora<'_>,
+    syllabus: &Syllabus<'_>,
     settings: &Pretrain,
     done: u64,
     tokenizer: &Tokenizer,
     longest: usize,
-    task: &str,
 ) -> Result<Vec<Vec<u32>>, TrainError> {
     let first = done * settings.batch_size as u64;
     let documents: Vec<Vec<u32>> = (first..first + settings.batch_size as u64)
         .into_par_iter()
         .map(|number| {
-            let document = corpus.document(number % settings.documents())?;
+            let at = syllabus.address(number % settings.documents());
+            let document = corpora[&(at.entry, at.level)].document(at.index)?;
             let text = document.prompt + &document.completion;
             let mut tokens = tokenizer
                 .encode(&text)
-                .map_err(|source| TrainError::Alphabet { task: task.to_owned(), source })?;
+                .map_err(|source| TrainError::Alphabet { task: syllabus.task(&at).name.clone(), source })?;
             tokens.push(tokenizer.end());
             Ok(tokens)
         })
@@ -84,6 +104,7 @@ fn step(
     stage: &Stage,
     settings: &Pretrain,
     learner: &mut Learner,
+    syllabus: &Syllabus<'_>,
     documents: &[Vec<u32>],
 ) -> Result<(), TrainError> {
     let started = Moment::now();
@@ -133,6 +154,7 @@ fn step(
     if let Some(load) = load_max_over_mean(&pass.expert_loads) {
         row.insert("expert_load_max_over_mean".to_owned(), json!(load));
     }
+    row.extend(syllabus.fields());
     let shown = [
         ("loss", format!("{loss:.4}")),
         ("tokens/s", format!("{:.0}", tokens as f64 / started.elapsed().wall_s)),

@@ -1,0 +1,331 @@
+//! The lines of a file as a task: questions of your own, judged by a general verifier.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::BufRead;
+use std::ops::RangeInclusive;
+
+use serde::Serialize;
+use serde_json::Value;
+use thinkling_verifiers::answer::{self, ANSWER_CLOSE, ANSWER_OPEN, THINK_CLOSE, THINK_OPEN};
+use thinkling_verifiers::{Item, Verdict, Verifier};
+
+use crate::jsonl::{JsonlError, LineCounts, Reader, Record};
+use crate::seed::Stream;
+use crate::{Domain, Problem, Solution, SolutionKind, Split};
+
+/// Complaints about single lines that a report holds; it counts the rest.
+const COMPLAINTS: usize = 20;
+
+/// What reading a file of questions showed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Report {
+    /// Lines: those that were taken, those at fault, blank ones.
+    #[serde(flatten)]
+    pub lines: LineCounts,
+    /// Questions of the train split.
+    pub train: u64,
+    /// Questions of the test split.
+    pub test: u64,
+    /// Lines of the train split whose question an earlier line has; they are left out.
+    pub train_duplicates: u64,
+    /// Lines of the test split whose question an earlier line has; they are left out.
+    pub test_duplicates: u64,
+    /// File, line and reason of the first faults.
+    pub complaints: Vec<String>,
+}
+
+impl Report {
+    /// Counts a question, which an earlier line may have had.
+    pub fn count(&mut self, split: Split, is_new: bool) {
+        *match (split, is_new) {
+            (Split::Train, true) => &mut self.train,
+            (Split::Test, true) => &mut self.test,
+            (Split::Train, false) => &mut self.train_duplicates,
+            (Split::Test, false) => &mut self.test_duplicates,
+        } += 1;
+    }
+
+    /// Takes a fault in, unless there are many already.
+    pub fn complain(&mut self, complaint: String) {
+        if self.complaints.len() < COMPLAINTS {
+            self.complaints.push(complaint);
+        }
+    }
+}
+
+/// The questions of one level.
+#[derive(Default)]
+struct Questions {
+    train: Vec<Problem>,
+    test: Vec<Problem>,
+}
+
+/// Questions of a file. Level 0 asks all of them, a higher one those of that level.
+pub struct FileTasks {
+    levels: Vec<Questions>,
+    /// The worked solution of a question, where its line has one.
+    worked: HashMap<String, String>,
+    /// Whether every question has a worked solution, and whether every one has an answer to write down.
+    has_worked: bool,
+    has_answers: bool,
+    symbols: BTreeSet<char>,
+    verifier: Box<dyn Verifier>,
+}
+
+impl FileTasks {
+    /// Reads the questions of `input`, which is called `name` in complaints. A line is taken if it has a question that
+    /// `verifier` can judge, and if the verifier accepts the line's own answer.
+    ///
+    /// # Errors
+    /// When the input cannot be read on.
+    pub fn read(
+        input: impl BufRead,
+        name: &str,
+        verifier: Box<dyn Verifier>,
+    ) -> Result<(Self, Report), JsonlError> {
+        Self::read_noting(input, name, verifier, |_| ())
+    }
+
+    /// As [`FileTasks::read`], and tells `note` of every fault.
+    ///
+    /// # Errors
+    /// When the input cannot be read on.
+    pub fn read_noting(
+        input: impl BufRead,
+        name: &str,
+        verifier: Box<dyn Verifier>,
+        mut note: impl FnMut(String),
+    ) -> Result<(Self, Report), JsonlError> {
+        let mut tasks = Self {
+            levels: vec![Questions::default()],
+            worked: HashMap::new(),
+            has_worked: true,
+            has_answers: true,
+            symbols: BTreeSet::new(),
+            verifier,
+        };
+        let mut report = Report::default();
+        let mut seen = BTreeSet::new();
+        let mut reader = Reader::new(input, name);
+        let mut refused = 0;
+        while let Some(read) = reader.next() {
+            let (line, result) = match read {
+                Ok(record) => (reader.line(), tasks.take(&record, &mut seen)),
+                Err(error @ JsonlError::Line { .. }) => {
+                    note(error.to_string());
+                    report.complain(error.to_string());
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            match result {
+                Ok((split, is_new)) => report.count(split, is_new),
+                Err(reason) => {
+                    refused += 1;
+                    let complaint = format!("{name}, line {line}: {reason}");
+                    note(complaint.clone());
+                    report.complain(complaint);
+                }
+            }
+        }
+        report.lines = reader.counts();
+        report.lines.good -= refused;
+        report.lines.bad += refused;
+        Ok((tasks, report))
+    }
+
+    /// Takes a line in: its split, and whether its question is new. An error is the reason that it cannot be a task.
+    fn take(&mut self, record: &Record, seen: &mut BTreeSet<[u8; 32]>) -> Result<(Split, bool), String> {
+        let level = record.level.unwrap_or(0) as usize;
+        if level >= MAX_LEVELS {
+            return Err(format!("`level` is {level}; the highest is {}", MAX_LEVELS - 1));
+        }
+        let prompt = record.whole_prompt();
+        if record.answer.is_none() && record.spec.is_none() {
+            return Err("has neither `answer` nor `spec`: nothing to judge by".to_owned());
+        }
+        let texts = [Some(&prompt), record.completion.as_ref(), record.answer.as_ref()];
+        for text in texts.into_iter().flatten() {
+            let tags = [THINK_OPEN, THINK_CLOSE, ANSWER_OPEN, ANSWER_CLOSE];
+            if let Some(tag) = tags.into_iter().find(|tag| text.contains(tag)) {
+                return Err(format!("holds the tag `{tag}`, which belongs to completions"));
+            }
+        }
+        let spec = record.spec.clone().unwrap_or(Value::Null);
+        let problem = Problem { prompt, answer: record.answer.clone().unwrap_or_default(), spec };
+        if record.answer.is_some() {
+            let gold = answer::compose("", &problem.answer);
+            let verdict = self.judge(&item(&problem, &gold));
+            if !verdict.is_correct() {
+                return Err(format!(
+                    "the verifier does not accept the line's own answer: {}",
+                    verdict.reason
+                ));
+            }
+        }
+        let split = Split::of(&problem.prompt);
+        if !seen.insert(*blake3::hash(problem.prompt.as_bytes()).as_bytes()) {
+            return Ok((split, false));
+        }
+        self.has_answers &= record.answer.is_some();
+        self.has_worked &= record.completion.is_some();
+        let worked = record.completion.as_deref().unwrap_or_default();
+        self.symbols.extend(problem.prompt.chars().chain(problem.answer.chars()).chain(worked.chars()));
+        if let Some(worked) = &record.completion {
+            self.worked.insert(problem.prompt.clone(), worked.clone());
+        }
+        if self.levels.len() <= level {
+            self.levels.resize_with(level + 1, Questions::default);
+        }
+        for place in BTreeSet::from([0, level]) {
+            let questions = &mut self.levels[place];
+            match split {
+                Split::Train => questions.train.push(problem.clone()),
+                Split::Test => questions.test.push(problem.clone()),
+            }
+        }
+        Ok((split, true))
+    }
+
+    /// What the verifier found on this machine, for a reader.
+    pub fn notice(&self) -> Option<String> {
+        self.verifier.notice()
+    }
+}
+
+/// Levels of a file; a higher number is a mistake, not a difficulty.
+const MAX_LEVELS: usize = 1000;
+
+fn item<'a>(problem: &'a Problem, completion: &'a str) -> Item<'a> {
+    let answer = (!problem.answer.is_empty()).then_some(problem.answer.as_str());
+    Item { completion, answer, spec: Some(&problem.spec).filter(|spec| !spec.is_null()) }
+}
+
+impl Domain for FileTasks {
+    fn levels(&self) -> RangeInclusive<u32> {
+        0..=self.levels.len() as u32 - 1
+    }
+
+    fn refusal(&self, level: u32) -> Option<String> {
+        let questions = self.levels.get(level as usize)?;
+        let is_empty = questions.train.is_empty() && questions.test.is_empty();
+        is_empty.then(|| "the file has no question of this level".to_owned())
+    }
+
+    fn pose(&self, stream: &mut Stream, level: u32) -> Problem {
+        let level = self.levels.get(level as usize).unwrap_or(&self.levels[0]);
+        let place = stream.index(level.train.len() + level.test.len());
+        let mut all = level.train.iter().chain(&level.test);
+        let nothing = || Problem { prompt: String::new(), answer: String::new(), spec: Value::Null };
+        all.nth(place).cloned().unwrap_or_else(nothing)
+    }
+
+    fn listed(&self, split: Split, level: u32) -> Option<&[Problem]> {
+        let level = self.levels.get(level as usize)?;
+        Some(match split {
+            Split::Train => &level.train,
+            Split::Test => &level.test,
+        })
+    }
+
+    fn judge(&self, item: &Item<'_>) -> Verdict {
+        // Nothing but an answer that the line has can be compared with; a spec of null says nothing.
+        let answer = item.answer.filter(|answer| !answer.is_empty());
+        self.verifier.verify(&Item { answer, spec: item.spec.filter(|spec| !spec.is_null()), ..*item })
+    }
+
+    fn solve(&self, problem: &Problem, kind: SolutionKind, _stream: &mut Stream) -> Option<Solution> {
+        match kind {
+            SolutionKind::Direct if self.has_answers => Some(Solution::sure("", &problem.answer)),
+            SolutionKind::Long if self.has_answers && self.has_worked => {
+                Some(Solution::sure(self.worked.get(&problem.prompt)?, &problem.answer))
+            }
+            _ => None,
+        }
+    }
+
+    fn alphabet(&self) -> Vec<String> {
+        self.symbols.iter().map(char::to_string).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::Dataset;
+
+    fn read(text: &str) -> (FileTasks, Report) {
+        let verifier = (thinkling_verifiers::find("math").unwrap().build)(&Value::Null).unwrap();
+        FileTasks::read(text.as_bytes(), "q.jsonl", verifier).unwrap()
+    }
+
+    fn sums(count: u32) -> String {
+        let line = |n: u32| {
+            let (question, answer) = (format!("What is {n} + 1?"), format!("{n} and one is\n#### {}", n + 1));
+            json!({ "question": question, "answer": answer }).to_string() + "\n"
+        };
+        (0..count).map(line).collect()
+    }
+
+    #[test]
+    fn each_question_comes_once_an_epoch_and_in_one_split_only() {
+        let (tasks, report) = read(&sums(200));
+        assert_eq!((report.lines.good, report.lines.bad, report.train + report.test), (200, 0, 200));
+        let dataset = Dataset::named("sums", &tasks, 0, 3).unwrap();
+        let epoch = |split, count, epoch| -> BTreeSet<String> {
+            let ask = |index| dataset.task(split, epoch * count + index).unwrap().problem.prompt;
+            (0..count).map(ask).collect()
+        };
+        let train = epoch(Split::Train, report.train, 0);
+        let test = epoch(Split::Test, report.test, 0);
+        assert_eq!((train.len() as u64, test.len() as u64), (report.train, report.test));
+        assert!(train.is_disjoint(&test) && !test.is_empty());
+        assert_eq!(train, epoch(Split::Train, report.train, 7));
+        let task = dataset.task(Split::Train, 0).unwrap();
+        assert_eq!(dataset.task(Split::Train, 0).unwrap(), task);
+        let long = tasks.solve(&task.problem, SolutionKind::Long, &mut Stream::at("x", 0, &[])).unwrap();
+        assert!(long.thinking.ends_with("and one is"));
+        let completion = answer::compose(&long.thinking, &long.answer);
+        assert!(tasks.judge(&item(&task.problem, &completion)).is_correct());
+        assert_eq!(tasks.judge(&item(&task.problem, "<answer>no</answer>")).score, 0.0);
+    }
+
+    #[test]
+    fn bad_lines_are_named_and_counted_and_duplicates_are_left_out() {
+        let text = [
+            r#"{"problem": "Half of 1?", "solution": "It is $\\boxed{\\frac12}$.", "level": "Level 2"}"#,
+            r#"{"problem": "Half of 1?", "solution": "Again $\\boxed{0.5}$."}"#,
+            r#"{"prompt": "2+2", "answer": 4}"#,
+            r#"{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]}"#,
+            r#"{"prompt": "3+3 </think>", "answer": 6}"#,
+            "not JSON",
+            "",
+        ]
+        .join("\n");
+        let (tasks, report) = read(&text);
+        assert_eq!(report.lines, LineCounts { good: 3, bad: 3, blank: 0 });
+        assert_eq!(report.train + report.test, 2);
+        assert_eq!(report.train_duplicates + report.test_duplicates, 1);
+        for (complaint, told) in
+            report.complaints.iter().zip(["line 4: has neither", "line 5: holds", "line 6: not"])
+        {
+            assert!(complaint.starts_with("q.jsonl, ") && complaint.contains(told), "{complaint}");
+        }
+        assert_eq!(tasks.levels(), 0..=2);
+        assert!(tasks.refusal(1).is_some() && tasks.refusal(2).is_none());
+        let strict = Dataset::named("x", &tasks, 1, 0).err().unwrap().to_string();
+        assert!(strict.contains("no question of this level"), "{strict}");
+    }
+
+    #[test]
+    fn an_answer_that_its_verifier_refuses_is_a_bad_line() {
+        let verifier = (thinkling_verifiers::find("choice").unwrap().build)(&Value::Null).unwrap();
+        let text =
+            "{\"prompt\": \"A or B?\", \"answer\": \"B\"}\n{\"prompt\": \"A, B?\", \"answer\": \"17\"}\n";
+        let (_, report) = FileTasks::read(text.as_bytes(), "c.jsonl", verifier).unwrap();
+        assert_eq!((report.lines.good, report.lines.bad), (1, 1), "{:?}", report.complaints);
+        assert!(report.complaints[0].contains("line 2: the verifier does not accept"));
+    }
+}

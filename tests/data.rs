@@ -1,0 +1,105 @@
+//! Files of questions: checked line by line, and compared with those that are held out.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::program::{Bench, run};
+
+const LONG: &str =
+    "A farmer has seventeen sheep and all but nine of them run away so how many are left over now";
+
+fn file(bench: &Bench, name: &str, lines: &[String]) -> String {
+    let path = bench.path(name);
+    fs::write(&path, lines.join("\n") + "\n").unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn line(prompt: &str) -> String {
+    json!({ "prompt": prompt, "answer": "9" }).to_string()
+}
+
+#[test]
+fn a_bad_line_is_named_counted_and_ends_with_1() {
+    let bench = Bench::new("");
+    let gsm8k = json!({ "question": "2 and 2?", "answer": "They are\n#### 4" }).to_string();
+    let good = file(&bench, "good.jsonl", &[line("a"), line("b"), line("a"), gsm8k.clone()]);
+    let told = run(&["data", "check", &good, "--json"]).expect(0).json_lines();
+    assert_eq!((&told[0]["good"], &told[0]["bad"]), (&json!(4), &json!(0)));
+    let count = |key: &str| told[0][key].as_u64().unwrap();
+    assert_eq!(count("train") + count("test"), 3);
+    assert_eq!(count("train_duplicates") + count("test_duplicates"), 1);
+
+    let bad = file(&bench, "bad.jsonl", &[line("a"), "{".to_owned(), json!({ "question": "x" }).to_string()]);
+    let output = run(&["data", "check", &bad]).expect(1);
+    for told in ["bad.jsonl, line 2: not JSON", "bad.jsonl, line 3: `answer` is missing"] {
+        assert!(output.stderr.contains(told), "{}", output.stderr);
+    }
+    assert!(output.stdout.contains("1 good lines, 2 at fault"), "{}", output.stdout);
+    // The third line of the good file has no other answer than 9, which is no letter.
+    run(&["data", "check", &good, "--verifier", "math"]).expect(0);
+    let refused = run(&["data", "check", &good, "--verifier", "choice", "--json"]).expect(1);
+    assert_eq!(refused.json_lines()[0]["bad"], 4);
+
+    run(&["data", "check", "/no/such.jsonl"]).expect(2);
+    let wrong = run(&["data", "check", &good, "--verifier", "maths"]).expect(2);
+    assert!(wrong.stderr.contains("math"), "{}", wrong.stderr);
+}
+
+#[test]
+fn lines_that_repeat_held_out_ones_are_found_and_left_out() {
+    let bench = Bench::new("");
+    let test = file(&bench, "test.jsonl", &[line(LONG), line("How many legs have two cats?")]);
+    let quoted = line(&format!("Read this. {} Well?", LONG.to_uppercase()));
+    let kept = [
+        line("Something else altogether, that nobody has asked before in any of the files here"),
+        line("1+1"),
+    ];
+    let train = file(
+        &bench,
+        "train.jsonl",
+        &[kept[0].clone(), quoted, kept[1].clone(), line("how many legs have two cats")],
+    );
+    let out = bench.path("clean.jsonl");
+    let out = out.to_str().unwrap();
+    let arguments = ["data", "decontaminate", &train, "--against", &test, "--out", out, "--json"];
+    let told = run(&arguments).expect(0).json_lines();
+    assert_eq!((&told[0]["contaminated"], &told[0]["kept"]), (&json!(2), &json!(2)));
+    assert_eq!((&told[0]["lines"][0]["line"], &told[0]["lines"][1]["line"]), (&json!(2), &json!(4)));
+    assert_eq!(fs::read_to_string(out).unwrap(), kept.join("\n") + "\n");
+    // Runs that are longer than the quotation find only what is repeated whole.
+    let longer = run(&["data", "decontaminate", &train, "--against", &test, "--n", "40", "--json"]).expect(0);
+    assert_eq!(longer.json_lines()[0]["contaminated"], 2);
+    let text = run(&["data", "decontaminate", &train, "--against", &test]).expect(0).stdout;
+    assert!(text.contains("train.jsonl, line 2: repeats line 1") && text.contains("2 of 4 lines"), "{text}");
+
+    let few = run(&["data", "decontaminate", &train, "--against", &test, "--n", "2"]).expect(2);
+    assert!(few.stderr.contains("`words` is 2"), "{}", few.stderr);
+    let same = run(&["data", "decontaminate", &train, "--against", &test, "--out", &train]).expect(2);
+    assert!(same.stderr.contains("overwrite"), "{}", same.stderr);
+    let bad = file(&bench, "half.jsonl", &[line("fine"), "{".to_owned()]);
+    let half = run(&["data", "decontaminate", &bad, "--against", &test, "--json"]).expect(1);
+    assert!(half.stderr.contains("half.jsonl, line 2"), "{}", half.stderr);
+}
+
+#[test]
+fn a_puzzle_without_a_solution_is_refused_by_name() {
+    let refused = run(&[
+        "generate",
+        "river_crossing",
+        "--count",
+        "1",
+        "--seed",
+        "1",
+        "--level",
+        "6",
+        "--settings",
+        "{\"boat\": 3}",
+    ])
+    .expect(2);
+    assert!(
+        refused.stderr.contains("river_crossing") && refused.stderr.contains("level 6"),
+        "{}",
+        refused.stderr
+    );
+}

@@ -1,0 +1,167 @@
+//! Tasks whose questions are the lines of a file.
+
+use std::io::BufReader;
+
+use serde_json::Value;
+use thinkling_datasets::file::FileTasks;
+use thinkling_verifiers::VERIFIERS;
+
+use super::check::Checker;
+use super::task::File;
+use crate::recipe::{self, Recipe, values};
+
+/// Complaints about lines that are shown; the rest is counted.
+const SHOWN: usize = 5;
+
+/// Every task that a recipe writes down, with its path.
+fn tasks(written: &mut Recipe) -> impl Iterator<Item = (String, &mut recipe::Task)> {
+    let Recipe { task, tasks, stage, .. } = written;
+    let common = [(String::new(), task, tasks)];
+    let own = (0..).zip(stage).map(|(index, stage): (usize, _)| {
+        let (task, tasks) = stage.tasks_mut();
+        (format!("stage.{index}."), task, tasks)
+    });
+    common.into_iter().chain(own).flat_map(|(path, task, tasks)| {
+        let alone = task.iter_mut().map({
+            let path = path.clone();
+            move |task| (format!("{path}task"), task)
+        });
+        let listed = (0..).zip(tasks.iter_mut().flatten());
+        alone.chain(listed.map(move |(number, task): (usize, _)| (format!("{path}tasks.{number}"), task)))
+    })
+}
+
+/// Writes down where each file lies and what it holds, so that a recipe resolved here means the same elsewhere.
+pub(super) fn locate(written: &mut Recipe, checker: &mut Checker<'_>) {
+    for (path, task) in tasks(written) {
+        let Some(file) = &mut task.file else { continue };
+        let at = format!("{path}.file");
+        let content = std::path::absolute(&*file).and_then(|absolute| {
+            let hash = hash(&absolute)?;
+            Ok((absolute.to_string_lossy().into_owned(), hash))
+        });
+        match content {
+            Err(error) => {
+                let help = "a path is relative to the folder that the program is started in".to_owned();
+                checker.mistake(&[&at], format!("cannot read `{file}`: {error}"), [help]);
+            }
+            Ok((_, hash)) if task.blake3.as_ref().is_some_and(|known| *known != hash) => {
+                let message = format!("`{file}` is not the file that this recipe was written for");
+                let help =
+                    format!("its BLAKE3 hash is {hash}: restore the file, or leave `{path}.blake3` out");
+                checker.mistake(&[&format!("{path}.blake3"), &at], message, [help]);
+            }
+            Ok((absolute, hash)) => {
+                *file = absolute;
+                task.blake3 = Some(hash);
+            }
+        }
+    }
+}
+
+/// Forgets where files lie: only what they hold determines a result.
+pub(super) fn forget_places(written: &mut Recipe) {
+    for (_, task) in tasks(written) {
+        task.file = task.file.take().map(|_| String::new());
+    }
+}
+
+fn hash(path: &std::path::Path) -> std::io::Result<String> {
+    let mut hash = blake3::Hasher::new();
+    std::io::copy(&mut std::fs::File::open(path)?, &mut hash)?;
+    Ok(hash.finalize().to_hex().to_string())
+}
+
+/// Notes keys that only mean something beside `file`.
+pub(super) fn needs_file(written: &recipe::Task, path: &str, checker: &mut Checker<'_>) {
+    for (key, is_given) in [("verifier", written.verifier.is_some()), ("blake3", written.blake3.is_some())] {
+        if is_given {
+            let at = format!("{path}.{key}");
+            let help =
+                "give `file` too, or leave it out: a task of `thinkling list tasks` judges itself".to_owned();
+            checker.mistake(&[&at], format!("`{at}` has no effect without `{path}.file`"), [help]);
+        }
+    }
+}
+
+/// Reads the file of the task written at `path`; notes every mistake, and warns of lines that are left out.
+pub(super) fn read(
+    written: &recipe::Task,
+    file: &str,
+    path: &str,
+    checker: &mut Checker<'_>,
+) -> Option<(FileTasks, File)> {
+    let (at, name, judge) = (format!("{path}.file"), format!("{path}.name"), format!("{path}.verifier"));
+    if thinkling_datasets::domains::find(&written.name).is_some() {
+        let help = format!("give the questions of `{file}` a name of their own");
+        checker.mistake(
+            &[&name],
+            format!("`{}` is a task that poses its own questions", written.name),
+            [help],
+        );
+    }
+    let names: Vec<&str> = VERIFIERS.iter().map(|row| row.name).collect();
+    let Some(verifier) = &written.verifier else {
+        let help = format!("add `verifier`, one of {}", names.join(", "));
+        checker.mistake(&[path], format!("`{path}` does not say what judges its answers"), [help]);
+        return None;
+    };
+    let Some(row) = thinkling_verifiers::find(verifier) else {
+        let message = format!("there is no verifier `{verifier}`");
+        checker.mistake(&[&judge], message, values(verifier, &names));
+        return None;
+    };
+    let mut settings = written.settings.clone();
+    if row.name == "math" {
+        // In training only what stands where an answer belongs is one.
+        settings.entry("extraction").or_insert_with(|| "strict".into());
+    }
+    let verifier = match (row.build)(&Value::Object(settings)) {
+        Ok(verifier) => verifier,
+        Err(error) => {
+            checker.mistake(&[&format!("{path}.settings"), &judge], error.to_string(), []);
+            return None;
+        }
+    };
+    // A file that cannot be opened was told of when it was located.
+    let opened = std::fs::File::open(file).ok()?;
+    let (tasks, report) = match FileTasks::read(BufReader::new(opened), file, verifier) {
+        Ok(read) => read,
+        Err(error) => {
+            checker.mistake(&[&at], error.to_string(), []);
+            return None;
+        }
+    };
+    if report.train == 0 || report.test == 0 {
+        let message = format!(
+            "`{file}` has {} questions to train on and {} to test on ({} lines at fault)",
+            report.train, report.test, report.lines.bad
+        );
+        let help = report.complaints.iter().take(SHOWN).cloned();
+        let split = "a question in eight is for testing, by the hash of its text: give more".to_owned();
+        checker.mistake(&[&at], message, help.chain([split]));
+        return None;
+    }
+    for complaint in report.complaints.iter().take(SHOWN) {
+        checker.warn(&[&at], complaint.clone());
+    }
+    if report.lines.bad > 0 {
+        let message = format!(
+            "{file}: {} of {} lines are at fault and left out",
+            report.lines.bad,
+            report.lines.bad + report.lines.good
+        );
+        checker.warn(&[&at], message);
+    }
+    let duplicates = report.train_duplicates + report.test_duplicates;
+    if duplicates > 0 {
+        let message = format!(
+            "{file}: {duplicates} lines repeat a question ({} of the train split, {} of the test split) and are left out",
+            report.train_duplicates, report.test_duplicates
+        );
+        checker.warn(&[&at], message);
+    }
+    checker.warnings.extend(tasks.notice());
+    let hash = written.blake3.clone().unwrap_or_default();
+    Some((tasks, File { path: file.to_owned(), hash, report }))
+}
