@@ -40,4 +40,6 @@ pub mod session;
 
 pub mod stages;
 
+pub mod audit;
+
 pub mod bench;

@@ -9,6 +9,7 @@ use crate::tokenizer::Tokenizer;
 
 mod check;
 mod flops;
+mod rewards;
 mod stages;
 mod task;
 #[cfg(test)]

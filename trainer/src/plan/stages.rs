@@ -6,6 +6,7 @@ use thinkling_datasets::SolutionKind;
 
 use super::Stage;
 use super::check::Checker;
+use super::rewards;
 use super::task::{self, Lengths, Task, ample, longest};
 use crate::recipe::{self, Eval, Grpo, Pretrain, Recipe, Shares};
 use crate::tokenizer::Tokenizer;
@@ -174,6 +175,7 @@ impl Drafter<'_> {
             }
             recipe::Stage::Grpo(stage) => {
                 self.warn_of_cuts(stage, &path, name, lengths, checker);
+                rewards::suit(stage, &path, &task, checker);
                 let rows = completion_rows(lengths, stage.max_new_tokens, stage.max_new_tokens);
                 let rows_per_step = (stage.prompts as u64).saturating_mul(stage.group_size as u64);
                 (rows, rows_per_step, (stage.minibatches as u64).saturating_mul(stage.epochs as u64))
