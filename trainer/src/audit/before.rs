@@ -319,3 +319,51 @@ impl Cases<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use thinkling_datasets::domains::DOMAINS;
+
+    fn audited(task: &str, level: u32, rewards: &str) -> RecipeAudit {
+        let text = format!(
+            "name = \"t\"\n[task]\nname = \"{task}\"\nlevel = {level}\n[[stage]]\nkind = \"grpo\"\nsteps = 9\n\
+             max_new_tokens = 4000\nrewards = [{rewards}]\n"
+        );
+        let plan = crate::plan::from_text("test.toml", &text, &[]).unwrap();
+        recipe(&plan, &crate::score::rules(&plan).unwrap(), 3).unwrap()
+    }
+
+    #[test]
+    fn the_judge_of_every_task_is_paid_for_right_answers_only() {
+        let mut accused = Vec::new();
+        for row in DOMAINS {
+            let Ok(domain) = (row.build)(&serde_json::Value::Null) else { continue };
+            let levels = domain.levels();
+            let level = levels.start() + 2.min(levels.end() - levels.start());
+            let audit = audited(row.name, level, "{ term = \"correct\", weight = 1 }");
+            for finding in &audit.stages[0].findings {
+                accused.push(format!("{}: {} {:?}", row.name, finding.message, finding.examples));
+            }
+        }
+        assert!(accused.is_empty(), "{}", accused.join("\n"));
+    }
+
+    #[test]
+    fn partial_credit_is_measured_by_its_margin() {
+        let audit = audited(
+            "parity",
+            8,
+            "{ term = \"correct\", weight = 0.1 }, { term = \"format\", weight = 0.9, config = { partial = true } }",
+        );
+        assert!(audit.is_clean(), "{:?}", audit.stages[0].findings);
+        // A wrong answer in the right form earns less than a right one, but here only a little: long ones earn more.
+        let audit = audited(
+            "parity",
+            8,
+            "{ term = \"correct\", weight = 0.1 }, { term = \"soft_overlong\", weight = 1, config = { longest = 20 } }",
+        );
+        let kinds: Vec<&str> = audit.stages[0].findings.iter().map(|finding| finding.kind).collect();
+        assert_eq!(kinds, ["margin"]);
+    }
+}

@@ -132,11 +132,7 @@ pub(super) fn settled<T>(
 }
 
 /// The key that a domain's complaint is about: one it quotes, or else one without which it does not complain so.
-fn blamed<T>(
-    build: &Build<'_, T>,
-    settings: &Map<String, Value>,
-    message: &str,
-) -> Option<String> {
+fn blamed<T>(build: &Build<'_, T>, settings: &Map<String, Value>, message: &str) -> Option<String> {
     let quoted = message.split('`').skip(1).step_by(2).find(|word| settings.contains_key(*word));
     let is_cause = |key: &&String| {
         let rest: Map<_, _> =
