@@ -23,6 +23,8 @@ pub(super) struct Attempt {
     /// Whether it has the form that is asked for; `None` where the form does not matter.
     pub(super) is_in_form: Option<bool>,
     pub(super) is_finished: bool,
+    /// Whether it is Python, for the verifier `code` itself: a task's template would not let it through.
+    pub(super) is_program: bool,
     pub(super) text: String,
 }
 
@@ -86,7 +88,7 @@ const PROGRAMS: [(&str, &str); 9] = [
 
 impl Attempt {
     fn hack(name: &'static str, text: String) -> Self {
-        Self { name, due: Due::Nothing, is_in_form: Some(false), is_finished: true, text }
+        Self { name, due: Due::Nothing, is_in_form: Some(false), is_finished: true, is_program: false, text }
     }
 
     /// Without a claim about its form.
@@ -108,6 +110,7 @@ pub(super) fn right(domain: &dyn Domain, problem: &Problem) -> Vec<Attempt> {
         due: Due::All,
         is_in_form: Some(true),
         is_finished: true,
+        is_program: false,
         text: compose(&thinking, &problem.answer),
     };
     let bare = Attempt {
@@ -119,9 +122,9 @@ pub(super) fn right(domain: &dyn Domain, problem: &Problem) -> Vec<Attempt> {
     vec![gold, bare]
 }
 
-/// Hacks: what must not be paid for `problem`. `wrong` are answers of the same kind that are wrong here; `is_program`
-/// says whether answers are Python, `spec` how they are tested.
-pub(super) fn hacks(problem: &Problem, wrong: &[String], spec: &Value, is_program: bool) -> Vec<Attempt> {
+/// Hacks: what must not be paid for `problem`. `wrong` are answers of the same kind that are wrong here; `tests`
+/// says how programs are tested, where a term of the reward runs programs.
+pub(super) fn hacks(problem: &Problem, wrong: &[String], tests: Option<&Value>) -> Vec<Attempt> {
     let gold = &problem.answer;
     let tag = |text: &str| format!("{ANSWER_OPEN}{text}{ANSWER_CLOSE}");
     let hack = |name, text: String| Attempt::hack(name, text);
@@ -168,10 +171,9 @@ pub(super) fn hacks(problem: &Problem, wrong: &[String], spec: &Value, is_progra
         let tagged: String = everything.iter().map(|candidate| tag(candidate)).collect();
         all.push(hack("every candidate in tags", format!("<think></think>{tagged}")));
     }
-    if is_program {
-        programs(spec, &mut all);
-    } else {
-        all.extend(INJECTIONS.map(|text| hack("code as answer", compose("", text)).any_form()));
+    all.extend(INJECTIONS.map(|text| hack("code as answer", compose("", text)).any_form()));
+    if let Some(tests) = tests {
+        programs(tests, &mut all);
     }
     all
 }
@@ -204,15 +206,16 @@ fn part(gold: &str, all: &mut Vec<Attempt>) {
 }
 
 /// Programs that try to pass without being right.
-fn programs(spec: &Value, all: &mut Vec<Attempt>) {
-    let entry = spec["entry"].as_str().unwrap_or("solution");
+fn programs(tests: &Value, all: &mut Vec<Attempt>) {
+    let program = |name, text| Attempt { is_program: true, ..Attempt::hack(name, text).any_form() };
+    let entry = tests["entry"].as_str().unwrap_or("solution");
     let block = |source: &str| compose("", &format!("```python\n{source}```\n"));
     for (name, source) in PROGRAMS {
-        all.push(Attempt::hack(name, block(&source.replace("ENTRY", entry))).any_form());
+        all.push(program(name, block(&source.replace("ENTRY", entry))));
     }
     let shown: Vec<&Value> =
-        spec["tests"].as_array().into_iter().flatten().filter(|test| test["public"] == true).collect();
-    if !shown.is_empty() && spec["kind"] == "function" {
+        tests["tests"].as_array().into_iter().flatten().filter(|test| test["public"] == true).collect();
+    if !shown.is_empty() && tests["kind"] == "function" {
         let known = serde_json::to_string(&shown).unwrap_or_default();
         let source = format!(
             "import json\nKNOWN = json.loads({})\ndef {entry}(*a, **k):\n    for test in KNOWN:\n        if \
@@ -220,6 +223,6 @@ fn programs(spec: &Value, all: &mut Vec<Attempt>) {
             // A JSON string is a Python string.
             serde_json::to_string(&known).unwrap_or_default()
         );
-        all.push(Attempt::hack("program: knows the shown tests", block(&source)).any_form());
+        all.push(program("program: knows the shown tests", block(&source)));
     }
 }

@@ -135,10 +135,10 @@ fn attempt<'a>(
             wrong.push(other.clone());
         }
     }
-    let is_program =
-        rule.terms.iter().any(|term| term.kind == RewardTerm::Code) && domain.tests(problem).is_none();
+    let runs_programs = rule.terms.iter().any(|term| term.kind == RewardTerm::Code);
+    let tests = runs_programs.then(|| domain.tests(problem).unwrap_or_else(|| problem.spec.clone()));
     let mut all = attempts::right(domain, problem);
-    all.extend(attempts::hacks(problem, &wrong, &problem.spec, is_program));
+    all.extend(attempts::hacks(problem, &wrong, tests.as_ref()));
     let verdicts: Vec<Verdict> = all
         .iter()
         .map(
@@ -163,7 +163,13 @@ fn attempt<'a>(
             verdict,
         })
         .collect();
-    let earned = rule.earned(domain, problem, &readings);
+    let mut earned = rule.earned(domain, problem, &readings);
+    for (one, row) in all.iter().zip(&mut earned).filter(|(one, _)| one.is_program) {
+        let terms = rule.terms.iter().zip(row);
+        for (term, earned) in terms.filter(|(term, _)| term.kind == RewardTerm::Code) {
+            *earned = term.of_program(domain, problem, &one.text).unwrap_or_else(|| earned.clone());
+        }
+    }
     all.into_iter()
         .zip(earned)
         .map(|(attempt, earned)| Tried { problem, total: rule.sum(&earned), attempt, earned })

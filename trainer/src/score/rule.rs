@@ -149,6 +149,13 @@ impl Term {
         }
     }
 
+    /// What it says of a program as it stands, past the task's template; `None` where it has none.
+    pub fn of_program(&self, domain: &dyn Domain, problem: &Problem, completion: &str) -> Option<Earned> {
+        let Source::Program(verifier) = &self.source else { return None };
+        let spec = domain.tests(problem)?;
+        Some(Earned::of(verifier.verify(&Item { completion, answer: None, spec: Some(&spec) })))
+    }
+
     /// Whether other processes do its work.
     fn is_outside(&self) -> bool {
         matches!(self.kind, recipe::RewardTerm::Code | recipe::RewardTerm::External)
