@@ -40,7 +40,6 @@ fn honest_rewards_are_clean() {
         r#"{ term = "correct", weight = 0.9 }, { term = "format", weight = 0.1 }"#,
         r#"{ term = "correct", weight = 0.9 }, { term = "format", weight = 0.1, config = { partial = true } }"#,
         r#"{ term = "exact", weight = 1 }"#,
-        r#"{ term = "math", weight = 1, config = { extraction = "strict", worked_out = true } }"#,
         r#"{ term = "correct", weight = 1 }, { term = "soft_overlong", weight = 0.2 }, { term = "repetition", weight = 0.2 }"#,
     ] {
         let bench = with_reward(reward);
@@ -131,6 +130,9 @@ fn a_question_that_answers_itself_and_a_reward_without_a_judge_are_found() {
     let audit_of_sums = audit(&bench.recipe, 1, &["--questions", "4"]);
     let message = audit_of_sums["stages"][0]["findings"][0]["message"].as_str().unwrap();
     assert!(message.contains("question repeated"), "{message}");
+    let worked_out =
+        r#"{ term = "math", weight = 1, config = { extraction = "strict", worked_out = true } }"#;
+    audit(&Bench::new(&sums(worked_out)).recipe, 0, &["--questions", "8"]);
     let bench = Bench::new(&sums(r#"{ term = "format", weight = 1 }"#));
     assert!(has(&audit(&bench.recipe, 1, &["--questions", "4"]), "no_judge", ""));
 }
@@ -181,11 +183,16 @@ fn write_rows(path: &Path, rows: &[Value]) {
 fn an_honest_run_is_clean_and_planted_anomalies_are_found() {
     let bench = Bench::new(TINY);
     let folder = bench.trained("run", &["--set", "log.rollouts_per_step=16"]);
-    let honest = audit(&folder.0, 0, &[]);
-    assert_eq!((honest["completions"].as_u64(), honest["judged_again"].as_u64()), (Some(96), Some(96)));
-
     let rollouts = folder.0.join("rollouts.jsonl");
-    let rows = folder.rows("rollouts.jsonl");
+    let mut rows = folder.rows("rollouts.jsonl");
+    // So small a policy writes two answers now and then, of which the last one counts: the strict judge tells.
+    rows.retain(|row| row["completion"].as_str().unwrap().matches("<answer>").count() == 1);
+    assert!(rows.len() > 64, "{}", rows.len());
+    write_rows(&rollouts, &rows);
+    let honest = audit(&folder.0, 0, &[]);
+    assert_eq!(honest["completions"].as_u64(), Some(rows.len() as u64));
+    assert_eq!(honest["judged_again"], honest["completions"]);
+
     let plant = |change: &dyn Fn(usize, &Value) -> Value| {
         let planted: Vec<Value> = rows.iter().enumerate().map(|(at, row)| change(at, row)).collect();
         write_rows(&rollouts, &planted);
@@ -217,7 +224,8 @@ fn an_honest_run_is_clean_and_planted_anomalies_are_found() {
             }),
         )
     };
-    let at_the_end = |thinking: &str| plant(&|at, row| answered(if at < 60 { "01" } else { thinking }, row));
+    let at_the_end =
+        |thinking: &str| plant(&|at, row| answered(if at < rows.len() / 2 { "01" } else { thinking }, row));
     assert_eq!(found(&at_the_end("")), [("answers_without_thinking".to_owned(), String::new())]);
     let looped = at_the_end(&"wait, no. ".repeat(12));
     assert!(has(&looped, "repeated_text", "") && has(&looped, "same_thinking", ""), "{:?}", found(&looped));

@@ -23,6 +23,8 @@ const LEAST: usize = 4;
 const PAID: f64 = 0.5;
 /// The share of the last window from which on a pattern is a finding.
 const SHARE: f64 = 0.5;
+/// How much larger than at the start of the stage the share of right answers without thinking must be.
+const GROWN: f64 = 0.1;
 /// The share of completions that loop from which on that is a finding.
 const LOOPS: f64 = 0.1;
 /// A loop repeats its unit at least so often, and covers at least so many characters.
@@ -42,7 +44,7 @@ const ABOVE: f64 = 0.05;
 #[non_exhaustive]
 pub enum AuditError {
     /// A file of the run is not there or cannot be read.
-    #[error("cannot read {}: {source}; name the folder of a run that has trained with grpo", path.display())]
+    #[error("cannot read {}: name the folder of a run that has trained with grpo", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -237,7 +239,7 @@ fn thoughtless(stage: &str, first: &[&Rollout], last: &[&Rollout]) -> Option<Fin
     let share = bare.len() as f64 / right(last).max(1) as f64;
     let before = first.iter().filter(|row| row.verdict == "correct" && is_bare(row)).count() as f64
         / right(first).max(1) as f64;
-    (bare.len() >= LEAST && share >= SHARE && share > before).then(|| Finding {
+    (bare.len() >= LEAST && share >= SHARE && share >= before + GROWN).then(|| Finding {
         stage: stage.to_owned(),
         kind: "answers_without_thinking",
         term: None,

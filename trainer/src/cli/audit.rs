@@ -52,11 +52,11 @@ fn of_recipe(arguments: &Arguments) -> Outcome {
 
 fn of_run(arguments: &Arguments) -> Outcome {
     let recipe = arguments.subject.join(run::RECIPE);
-    if !recipe.exists() {
+    if !arguments.subject.join(run::MANIFEST).exists() {
         return Err(Failure::usage(anyhow::anyhow!(
             "{} is not the folder of a run: it holds no {}",
             arguments.subject.display(),
-            run::RECIPE
+            run::MANIFEST
         )));
     }
     if !arguments.overrides.is_empty() {
