@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::disallowed_methods, reason = "a test waits for a bounded time")]
 
+mod audit;
 mod program;
+mod rewards;
 
 #[cfg(target_os = "linux")]
 mod code;

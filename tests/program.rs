@@ -218,6 +218,7 @@ impl Folder {
         let mut rows = self.rows("metrics.jsonl");
         for row in rows.iter_mut().filter_map(Value::as_object_mut) {
             row.retain(|key, _| !["wall_s", "tokens_per_s", "mfu", "cost_usd"].contains(&key.as_str()));
+            row.retain(|key, _| !key.starts_with("verifying_"));
             row.retain(|key, _| !but.contains(&key.as_str()));
         }
         rows

@@ -159,6 +159,16 @@ pub trait Domain: Send + Sync {
         None
     }
 
+    /// The tests of a question whose answers are programs, as a spec of the verifier `code`; `None` for other domains.
+    fn tests(&self, _problem: &Problem) -> Option<Value> {
+        None
+    }
+
+    /// An answer as a Python program for these tests, by a fixed template; `None` where it cannot be read as one.
+    fn python(&self, _answer: &str) -> Option<String> {
+        None
+    }
+
     /// What a trace of thinking shows.
     fn behaviours(&self, _problem: &Problem, _thinking: &str) -> Behaviours {
         Behaviours::default()

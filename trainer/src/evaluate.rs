@@ -445,6 +445,7 @@ mod tests {
             is_well_formed: true,
             is_thinking: false,
             behaviours: Default::default(),
+            earned: Vec::new(),
             reward: None,
         };
         use thinkling_verifiers::Verdict;

@@ -9,6 +9,7 @@ use crate::kernels::matmul::Packed;
 use crate::kernels::precision::Precision;
 use crate::recipe::{Budget, Prices};
 
+pub mod children;
 pub mod clock;
 
 use clock::Elapsed;
@@ -94,6 +95,14 @@ impl Account {
             total.add(*spent);
         }
         total
+    }
+
+    /// The share of the wall time that went into posing and judging, and what that took; `None` where nothing was
+    /// judged.
+    pub fn verifying(&self) -> Option<(f64, Spent)> {
+        let spent = *self.work.get(&Work::Verifier).filter(|_| self.verifier_calls > 0)?;
+        let wall_s = self.total().wall_s;
+        (wall_s > 0.0).then(|| (spent.wall_s / wall_s, spent))
     }
 
     fn add(&mut self, other: &Account) {
@@ -226,6 +235,12 @@ impl Ledger {
             .or_else(|| over(budget.flops, spent.flops, "FLOPs"))
             .or_else(|| over(budget.minutes, spent.wall_s / 60.0, "minutes"))
             .or_else(|| over(budget.tokens.map(|limit| limit as f64), tokens as f64, "tokens"))
+    }
+
+    /// The share of the wall time of each stage that judges which went into that.
+    pub fn verifying_shares(&self) -> BTreeMap<&str, f64> {
+        let shares = self.stages.iter();
+        shares.filter_map(|(name, account)| Some((name.as_str(), account.verifying()?.0))).collect()
     }
 
     /// `ledger.json`.

@@ -42,4 +42,6 @@ pub mod session;
 
 pub mod stages;
 
+pub mod audit;
+
 pub mod bench;

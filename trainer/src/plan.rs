@@ -12,6 +12,7 @@ mod census;
 mod check;
 mod file;
 mod flops;
+mod rewards;
 mod stages;
 mod task;
 #[cfg(test)]

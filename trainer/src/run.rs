@@ -15,7 +15,8 @@ use crate::plan::{self, Census, Plan};
 /// The recipe as resolved.
 pub const RECIPE: &str = "recipe.toml";
 /// What made the run.
-const MANIFEST: &str = "manifest.json";
+/// What a run was made with: the file that makes a folder a run.
+pub const MANIFEST: &str = "manifest.json";
 /// One object a step.
 pub const METRICS: &str = "metrics.jsonl";
 /// Sampled completions.

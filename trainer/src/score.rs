@@ -1,26 +1,14 @@
 //! Completions to verdicts and rewards.
 
-use std::sync::Arc;
-
-use rayon::prelude::*;
-use thinkling_datasets::seed::Stream;
 use thinkling_datasets::{Behaviours, Domain, Task};
 use thinkling_verifiers::{Item, Outcome, Verdict, answer, format};
 
-use crate::recipe::{Control, Overlong, Reward, RewardTerm};
 use crate::rollout::{Completion, Group};
 use crate::tokenizer::Tokenizer;
 
-/// How a verdict becomes a reward.
-#[derive(Clone, Debug)]
-pub struct Rule {
-    /// Weighted terms.
-    pub terms: Vec<Reward>,
-    /// What becomes of completions that were cut off.
-    pub overlong: Overlong,
-    /// A control experiment.
-    pub control: Control,
-}
+mod rule;
+
+pub use rule::{Earned, Reading, Rule, Term, rules};
 
 /// What is known of one completion once it has been read.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,14 +23,24 @@ pub struct Judged {
     pub is_thinking: bool,
     /// What the thinking shows.
     pub behaviours: Behaviours,
+    /// What each term of the reward says, in the recipe's order; empty where no reward is asked for.
+    pub earned: Vec<Earned>,
     /// The reward; `None` for a completion that is left out: cut off under `mask`, or not judged because of an error.
     pub reward: Option<f64>,
 }
 
 impl Judged {
-    /// Whether the item could not be judged.
+    /// Whether the item could not be judged, by the task's judge or by a term of the reward.
     pub fn is_error(&self) -> bool {
-        self.verdict.outcome == Outcome::Error
+        self.error().is_some()
+    }
+
+    /// Why the item could not be judged.
+    pub fn error(&self) -> Option<&str> {
+        let verdicts = self.earned.iter().filter_map(|earned| earned.verdict.as_ref());
+        let failed =
+            std::iter::once(&self.verdict).chain(verdicts).find(|verdict| verdict.outcome == Outcome::Error);
+        failed.map(|verdict| verdict.reason.as_str())
     }
 
     /// Whether it is right and ended by itself.
@@ -78,57 +76,8 @@ pub fn judge(domain: &dyn Domain, tokenizer: &Tokenizer, task: &Task, completion
         is_thinking: !thinking.is_empty(),
         behaviours: domain.behaviours(&task.problem, thinking),
         verdict,
+        earned: Vec::new(),
         reward: None,
         text,
-    }
-}
-
-impl Rule {
-    /// The reward of a completion; `stream` is its own, for the random control.
-    fn reward(&self, judged: &Judged, is_finished: bool, stream: &mut Stream) -> Option<f64> {
-        let is_masked = self.overlong == Overlong::Mask && !is_finished;
-        if is_masked || judged.verdict.outcome == Outcome::Error {
-            return None;
-        }
-        if self.control == Control::RandomReward {
-            return Some(f64::from(stream.chance(0.5)));
-        }
-        let earned = |term: &Reward| match term.term {
-            // Who answers nothing earns nothing, here too.
-            RewardTerm::Correct if judged.verdict.outcome == Outcome::Malformed => 0.0,
-            RewardTerm::Correct if self.control == Control::InvertedReward => 1.0 - judged.verdict.score,
-            RewardTerm::Correct => judged.verdict.score,
-            RewardTerm::Format => f64::from(judged.is_well_formed),
-        };
-        Some(self.terms.iter().map(|term| term.weight * earned(term)).sum())
-    }
-
-    /// Reads and rewards every completion, in order, each with the judge of its task; `address` is that of the batch.
-    pub fn score(
-        &self,
-        domains: &[Arc<dyn Domain>],
-        tokenizer: &Tokenizer,
-        asked: Vec<Task>,
-        groups: Vec<Group>,
-        seed: u64,
-        address: [u64; 2],
-    ) -> Vec<ScoredGroup> {
-        asked
-            .into_par_iter()
-            .zip(groups)
-            .zip(domains)
-            .enumerate()
-            .map(|(number, ((task, group), domain))| {
-                let score = |(sample, completion): (usize, &Completion)| {
-                    let mut judged = judge(domain.as_ref(), tokenizer, &task, completion);
-                    let place = [address[0], address[1], number as u64, sample as u64];
-                    let mut stream = Stream::at("random reward", seed, &place);
-                    judged.reward = self.reward(&judged, completion.is_finished, &mut stream);
-                    judged
-                };
-                let judged = group.completions.iter().enumerate().map(score).collect();
-                ScoredGroup { task, group, judged }
-            })
-            .collect()
     }
 }

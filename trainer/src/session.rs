@@ -1,6 +1,6 @@
 //! A run while it runs: the policy, what it learnt with, the books, and the folder they are saved to.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,6 +19,7 @@ use crate::recipe::Evaluation;
 use crate::rollout::sampling::Sampling;
 use crate::run::{self, Journal, Run, RunError};
 use crate::syllabus::{SyllabusError, SyllabusState};
+use crate::score::Rule;
 use crate::tokenizer::Tokenizer;
 use crate::update::{Workspace, balance_biases};
 
@@ -83,6 +84,9 @@ pub enum TrainError {
         /// Where.
         source: crate::tokenizer::TokenizerError,
     },
+    /// A verifier of the reward cannot be built on this machine.
+    #[error(transparent)]
+    Reward(#[from] thinkling_verifiers::SettingsError),
     /// Candle failed.
     #[error("stage {stage}, step {step}: {source}")]
     Tensor {
@@ -94,7 +98,13 @@ pub enum TrainError {
         source: candle_core::Error,
     },
     /// Most of a batch could not be judged.
-    #[error("stage {stage}, step {step}: {:.0} % of the completions could not be judged: {reason}", 100.0 * share)]
+    #[error(
+        "stage {stage}, step {step}: {:.1} % of the completions could not be judged, max_error_share allows {:.1} %. The \
+         first says: {reason}. Mend the verifier and go on with --resume, or raise max_error_share: what is not judged is \
+         left out of the update",
+        100.0 * share,
+        100.0 * limit
+    )]
     Verifier {
         /// The stage.
         stage: String,
@@ -102,6 +112,8 @@ pub enum TrainError {
         step: u64,
         /// The share of completions.
         share: f64,
+        /// The share that the recipe allows.
+        limit: f64,
         /// What the verifier says of the first.
         reason: String,
     },
@@ -236,6 +248,8 @@ pub struct Session {
     pub ledger: Ledger,
     /// What a person sees.
     pub progress: Progress,
+    /// How stages reward, by their names, where that was built before the run; others build it when they start.
+    pub rules: BTreeMap<String, Rule>,
     run: Run,
     metrics: Journal,
     rollouts: Journal,
@@ -283,6 +297,7 @@ impl Session {
             workspace: Workspace::default(),
             ledger: Ledger::default(),
             progress: Progress::new(plan.log.every_s),
+            rules: BTreeMap::new(),
             plan: Arc::new(plan),
             run,
             interrupt,
@@ -561,7 +576,8 @@ impl Session {
     pub fn summarise(&mut self, status: Status) -> Result<(), TrainError> {
         self.write_books()?;
         let books = self.ledger.to_json(&self.plan.prices);
-        let summary = run::summary(status.name(), &Value::Object(self.last.clone()), &books["total"]);
+        let mut summary = run::summary(status.name(), &Value::Object(self.last.clone()), &books["total"]);
+        summary["verifying_share"] = json!(self.ledger.verifying_shares());
         Ok(self.run.write(run::SUMMARY, &checkpoint::encode_json(&summary))?)
     }
 }

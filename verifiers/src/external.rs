@@ -67,6 +67,22 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// What can be told without starting the program.
+    pub fn check(&self) -> Result<(), String> {
+        if self.command.is_empty() {
+            return Err("`command` is missing: the program and its arguments, as a list".into());
+        }
+        if !(self.time_limit_s > 0.0 && self.time_limit_s <= 86_400.0) {
+            return Err("`time_limit_s` must be above 0 and at most 86400".into());
+        }
+        if !(64..=1 << 30).contains(&self.output_limit_bytes) {
+            return Err("`output_limit_bytes` must be 64 to 1073741824".into());
+        }
+        Ok(())
+    }
+}
+
 /// What an external program did instead of answering.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -127,15 +143,7 @@ impl External {
     /// Errors where the settings name no program or one that does not start.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
         let refusal = |message: String| SettingsError { verifier: "external", message };
-        if settings.command.is_empty() {
-            return Err(refusal("`command` is missing: the program and its arguments, as a list".into()));
-        }
-        if !(settings.time_limit_s > 0.0 && settings.time_limit_s <= 86_400.0) {
-            return Err(refusal("`time_limit_s` must be above 0 and at most 86400".into()));
-        }
-        if !(64..=1 << 30).contains(&settings.output_limit_bytes) {
-            return Err(refusal("`output_limit_bytes` must be 64 to 1073741824".into()));
-        }
+        settings.check().map_err(refusal)?;
         let program = Program::start(&settings).map_err(|error| refusal(error.to_string()))?;
         Ok(Self { settings, idle: Mutex::new(vec![program]), asked: AtomicU64::new(0) })
     }

@@ -2,6 +2,8 @@
 //!
 //! Pure functions of what was written. Lengths are numbers of tokens and are passed in: text knows no tokens.
 
+use serde::Deserialize;
+
 /// The penalty of an answer that comes near to the longest one allowed, in [-1, 0].
 ///
 /// 0 up to `longest - cache` tokens, then falling in a straight line to -1 at `longest`.
@@ -68,8 +70,42 @@ pub fn repetition(text: &str, size: usize) -> f64 {
     (total - runs.len()) as f64 / total as f64
 }
 
+/// Whether an answer is worked out as far as the right one: it uses no operation that the right one does not use.
+///
+/// `12+34` equals 46 as mathematics and repeats the question. Operations are signs (a leading one aside) and words,
+/// LaTeX commands included; white space and the commands of layout do not count.
+pub fn is_worked_out(answer: &str, right: &str) -> bool {
+    let allowed = operations(right);
+    operations(answer).iter().all(|operation| allowed.contains(operation))
+}
+
+/// The signs and words of a text that stand for operations, relations or functions.
+fn operations(text: &str) -> Vec<String> {
+    const LAYOUT: [&str; 7] = ["left", "right", "text", "mathrm", "displaystyle", "boxed", "quad"];
+    let text = text.trim().trim_start_matches('$').trim_start_matches(['+', '-', '\u{2212}']);
+    let mut found = Vec::new();
+    let mut word = String::new();
+    for next in text.chars().chain([' ']) {
+        if next.is_alphabetic() {
+            word.push(next);
+            continue;
+        }
+        if !word.is_empty() {
+            let word = std::mem::take(&mut word);
+            if !LAYOUT.contains(&word.as_str()) {
+                found.push(word);
+            }
+        }
+        if "+-*/^!=<>|\u{2212}\u{d7}\u{b7}\u{f7}\u{221a}".contains(next) {
+            found.push(next.to_string());
+        }
+    }
+    found
+}
+
 /// A writing system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Script {
     /// Latin letters: English and its neighbours.
     Latin,
@@ -154,6 +190,28 @@ mod tests {
         assert_eq!(repetition("wait no wait no", 2), 1.0 / 3.0);
         assert_eq!(repetition("a b", 3), 0.0);
         assert_eq!(repetition("", 1), 0.0);
+    }
+
+    #[test]
+    fn an_answer_that_repeats_the_question_is_not_worked_out() {
+        for (answer, right) in
+            [("46", "46"), ("-46", "46"), (" 046 ", "46"), ("$1/2$", "1/3"), ("x^2+1", "1+x^2")]
+        {
+            assert!(is_worked_out(answer, right), "{answer}");
+        }
+        for answer in [
+            "12+34",
+            "12+34=46",
+            "92/2",
+            "47-1",
+            "\\sqrt{2116}",
+            "\\frac{92}{2}",
+            "46^1",
+            "23 times 2",
+            "5\u{d7}9",
+        ] {
+            assert!(!is_worked_out(answer, "46"), "{answer}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use thinkling_verifiers::{Item, Verdict};
 
 use super::{Row, build_checked, characters};
@@ -57,6 +57,8 @@ const INPUTS: RangeInclusive<i64> = 1..=9;
 const SHOWN: usize = 3;
 /// A longer answer is no program.
 const MAX_OPERATIONS: usize = 16;
+/// The function that a program becomes in Python.
+const ENTRY: &str = "f";
 /// Runs in one drill.
 const DRILL: usize = 6;
 
@@ -106,6 +108,19 @@ impl Operation {
             Multiply(number) => format!("*{number}"),
             Square => "s".to_owned(),
             Negate => "~".to_owned(),
+        }
+    }
+}
+
+impl Operation {
+    /// The operation on `x`, in Python.
+    fn python(self) -> String {
+        match self {
+            Add(number) => format!("x + {number}"),
+            Subtract(number) => format!("x - {number}"),
+            Multiply(number) => format!("x * {number}"),
+            Square => "x * x".to_owned(),
+            Negate => "-x".to_owned(),
         }
     }
 }
@@ -343,6 +358,28 @@ impl Domain for ProgramSynthesis {
         symbols
     }
 
+    fn tests(&self, problem: &Problem) -> Option<Value> {
+        let spec = Spec::deserialize(&problem.spec).ok()?;
+        let program = read_program(&problem.answer)?;
+        let test = |(input, output): &Example, public: bool| json!({ "args": [input], "expect": output, "public": public });
+        // Where few outputs can be shown, few are hidden; inputs beyond those of the prompts need not be shown.
+        let known: Vec<i64> = spec.shown.iter().chain(&spec.hidden).map(|(input, _)| *input).collect();
+        let more = (*INPUTS.start()..)
+            .filter(|input| !known.contains(input))
+            .map_while(|input| Some((input, run(&program, input)?)))
+            .take(SHOWN.saturating_sub(spec.hidden.len()));
+        let hidden: Vec<Example> = spec.hidden.iter().copied().chain(more).collect();
+        let shown = spec.shown.iter().map(|example| test(example, true));
+        let tests: Vec<Value> = shown.chain(hidden.iter().map(|example| test(example, false))).collect();
+        Some(json!({ "kind": "function", "entry": ENTRY, "tests": tests }))
+    }
+
+    fn python(&self, answer: &str) -> Option<String> {
+        let steps: String =
+            read_program(answer)?.iter().map(|step| format!("    x = {}\n", step.python())).collect();
+        Some(format!("def {ENTRY}(x):\n{steps}    return x\n"))
+    }
+
     fn drill(&self, stream: &mut Stream, level: u32) -> Option<String> {
         let mut runs = Vec::with_capacity(DRILL);
         while runs.len() < DRILL {
@@ -503,6 +540,33 @@ mod tests {
         let spec = json!({ "shown": [(1, 2), (2, 4), (3, 6)], "hidden": [(4, 16)] });
         let item = Item { completion: "<answer>*2</answer>", answer: None, spec: Some(&spec) };
         assert_eq!(ProgramSynthesis::default().judge(&item).score, 0.0);
+    }
+
+    #[test]
+    fn an_answer_becomes_python_with_three_shown_and_three_hidden_tests() {
+        let domain = ProgramSynthesis::default();
+        let source = "def f(x):\n    x = x + 2\n    x = x * 3\n    x = x * x\n    x = -x\n    return x\n";
+        assert_eq!(domain.python("+2*3s~").as_deref(), Some(source));
+        assert_eq!(domain.python("x"), None);
+        for seed in 0..300 {
+            let problem = domain.pose(&mut Stream::at("test", seed, &[]), 1 + seed as u32 % 3);
+            let program = read_program(&problem.answer).unwrap();
+            let tests = domain.tests(&problem).unwrap();
+            let tests = tests["tests"].as_array().unwrap();
+            assert_eq!(
+                tests.iter().filter(|test| test["public"] == true).count(),
+                SHOWN,
+                "{}",
+                problem.prompt
+            );
+            assert_eq!(tests.len(), 2 * SHOWN, "{}", problem.prompt);
+            let inputs: std::collections::BTreeSet<i64> =
+                tests.iter().map(|test| test["args"][0].as_i64().unwrap()).collect();
+            assert_eq!(inputs.len(), tests.len(), "an input is tested once");
+            for test in tests {
+                assert_eq!(run(&program, test["args"][0].as_i64().unwrap()), test["expect"].as_i64());
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+mod audit;
 mod bench;
 mod check;
 mod data;
@@ -48,6 +49,8 @@ enum Command {
     Score(score::Arguments),
     /// Judge completions: JSON lines in, verdicts out.
     Verify(verify::Arguments),
+    /// Try to fool the rewards of a recipe, or read what a run paid for.
+    Audit(audit::Arguments),
     /// Write questions of a task as JSON lines.
     Generate(generate::Arguments),
     /// Check files of questions, and find what they repeat.
@@ -118,6 +121,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Sample(arguments) => sample::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Data(command) => data::run(&command),
         Command::Bench(arguments) => bench::run(&arguments),

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use thinkling::plan::{self, Device, Plan};
 use thinkling::run::{self, Run, RunError};
+use thinkling::score;
 use thinkling::session::{Session, Status};
 use thinkling::stages;
 
@@ -58,6 +59,8 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     overrides.extend(arguments.device.map(|device| format!("device={device}")));
     let plan = load(&arguments.recipe, &overrides)?;
     let threads = plan.threads;
+    // A verifier that does not start is told before anything is trained.
+    let rules = score::rules(&plan).map_err(Failure::usage)?;
     let interrupt = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // The first one asks for a checkpoint, a second one does not wait for it.
@@ -74,6 +77,13 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let mut session = Session::open(plan, folder, newest.as_ref(), interrupt)?;
     session.progress.note(&format!("run folder: {}", session.path().display()));
+    for (name, rule) in &rules {
+        for notice in rule.terms.iter().filter_map(|term| Some(format!("{}: {}", term.name, term.notice()?)))
+        {
+            session.progress.note(&format!("{name}: {notice}"));
+        }
+    }
+    session.rules = rules;
     for warning in warnings {
         session.progress.note(&format!("warning: {warning}"));
     }

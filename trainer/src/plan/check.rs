@@ -225,14 +225,9 @@ fn grpo(stage: &Grpo, path: &str, name: &str, checker: &mut Checker<'_>) {
         checker.mistake(&[&minibatches, &prompts], message, [help]);
     }
     pool(stage, path, checker);
-    for (index, reward) in stage.rewards.iter().enumerate() {
-        if stage.rewards[..index].iter().any(|earlier| earlier.term == reward.term) {
-            let path = format!("{path}.rewards.{index}.term");
-            let help = "name each term once, with its whole weight".to_owned();
-            checker.mistake(&[&path], format!("`{path}` is there already"), [help]);
-        }
-    }
-    let highest: f64 = stage.rewards.iter().map(|reward| reward.weight).sum();
+    super::rewards::check(stage, path, checker);
+    let longest = stage.max_new_tokens as u64;
+    let highest: f64 = stage.rewards.iter().map(|reward| reward.weight * reward.most(longest)).sum();
     if let Some(stop) = stage.early_stop.filter(|stop| stop.reward > highest) {
         let (reward, rewards) = (format!("{path}.early_stop.reward"), format!("{path}.rewards"));
         let message = format!(

@@ -6,6 +6,7 @@ use thinkling_datasets::SolutionKind;
 
 use super::Stage;
 use super::check::Checker;
+use super::rewards;
 use super::task::{self, Course, Lengths, Task, ample, longest};
 use crate::kernels::precision::Precision;
 use crate::recipe::{self, Grpo, Recipe, Shares};
@@ -223,6 +224,7 @@ impl Drafter<'_> {
                         String::new()
                     };
                     self.warn_of_cuts(stage, &path, &format!("stage `{name}`: {which}"), lengths, checker);
+                    rewards::suit(stage, &path, task, checker);
                     rows = rows.max(completion_rows(lengths, stage.max_new_tokens, stage.max_new_tokens));
                 }
                 let rows_per_step = (stage.prompts as u64).saturating_mul(stage.group_size as u64);

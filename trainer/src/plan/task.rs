@@ -196,13 +196,31 @@ fn with_settings(
     path: &str,
     checker: &mut Checker<'_>,
 ) -> Option<(Box<dyn Domain>, bool)> {
-    let mut settings = written.settings.clone();
+    let build = |settings: &Map<String, Value>| {
+        (row.build)(&Value::Object(settings.clone())).map_err(|error| error.message)
+    };
+    settled(&build, &written.settings, path, &format!("settings of task `{}`", row.name), checker)
+}
+
+/// Makes something of settings, or tells the first mistake in them.
+type Build<'a, T> = dyn Fn(&Map<String, Value>) -> Result<T, String> + 'a;
+
+/// Builds something from `written`, without those of its settings that it refuses, each of which is told at its key
+/// under `path`. Answers whether all were sound.
+pub(super) fn settled<T>(
+    build: &Build<'_, T>,
+    written: &Map<String, Value>,
+    path: &str,
+    label: &str,
+    checker: &mut Checker<'_>,
+) -> Option<(T, bool)> {
+    let mut settings = written.clone();
     loop {
-        let message = match (row.build)(&Value::Object(settings.clone())) {
-            Ok(domain) => return Some((domain, settings.len() == written.settings.len())),
-            Err(error) => error.message,
+        let message = match build(&settings) {
+            Ok(built) => return Some((built, settings.len() == written.len())),
+            Err(message) => message,
         };
-        let blamed = blamed(row, &settings, &message);
+        let blamed = blamed(build, &settings, &message);
         let at = blamed.as_ref().map_or(path.to_owned(), |key| format!("{path}.{key}"));
         let help = match (&blamed, message.split_once("expected ")) {
             (Some(key), Some((_, expected))) if message.starts_with("unknown field") => {
@@ -211,18 +229,18 @@ fn with_settings(
             }
             _ => Vec::new(),
         };
-        checker.mistake(&[&at], format!("settings of task `{}`: {message}", row.name), help);
+        checker.mistake(&[&at], format!("{label}: {message}"), help);
         settings.remove(&blamed?);
     }
 }
 
 /// The key that a domain's complaint is about: one it quotes, or else one without which it does not complain so.
-fn blamed(row: &domains::Row, settings: &Map<String, Value>, message: &str) -> Option<String> {
+fn blamed<T>(build: &Build<'_, T>, settings: &Map<String, Value>, message: &str) -> Option<String> {
     let quoted = message.split('`').skip(1).step_by(2).find(|word| settings.contains_key(*word));
     let is_cause = |key: &&String| {
         let rest: Map<_, _> =
             settings.iter().filter(|(other, _)| other != key).map(|(k, v)| (k.clone(), v.clone())).collect();
-        (row.build)(&Value::Object(rest)).err().is_none_or(|error| error.message != message)
+        build(&rest).err().is_none_or(|error| error != message)
     };
     quoted.map(str::to_owned).or_else(|| settings.keys().find(is_cause).cloned())
 }

@@ -190,6 +190,8 @@ fn defaults_are_the_contract() {
         ("stage.1.overlong", "\"zero\""),
         ("stage.1.rewards.0.term", "\"correct\""),
         ("stage.1.rewards.0.weight", "1.0"),
+        ("stage.1.rewards.0.name", "\"correct\""),
+        ("stage.1.max_error_share", "0.5"),
         ("stage.1.control", "\"none\""),
         ("stage.1.keep_best", "true"),
         ("stage.1.readiness.long_accuracy", "0.9"),
@@ -306,6 +308,40 @@ const ALONE: &[(&str, &str, &str)] = &[
         "once",
     ),
     ("stage.1.rewards=[{ term = \"correct\", weight = 0 }]", "0", "above 0"),
+    ("stage.1.rewards=[{ term = \"correct\", weight = -1 }]", "-1", "at least 0"),
+    ("stage.1.rewards=[{ term = \"correct\", weight = nan }]", "nan", "finite"),
+    ("stage.1.rewards=[{ term = \"corect\", weight = 1 }]", "\"corect\"", "did you mean `correct`?"),
+    ("stage.1.rewards=[{ name = \"a b\", term = \"correct\", weight = 1 }]", "\"a b\"", "letters"),
+    (
+        "stage.1.rewards=[{ term = \"exact\", weight = 1 }, { name = \"exact\", term = \"math\", weight = 1 }]",
+        "\"exact\"",
+        "once",
+    ),
+    (
+        "stage.1.rewards=[{ term = \"format\", weight = 1, config = { partal = true } }]",
+        "true",
+        "did you mean `partial`?",
+    ),
+    ("stage.1.rewards=[{ term = \"math\", weight = 1, config = { worked_out = 3 } }]", "3", "true or false"),
+    (
+        "stage.1.rewards=[{ term = \"soft_overlong\", weight = 1, config = { cache = 900 } }]",
+        "900",
+        "at most",
+    ),
+    ("stage.1.rewards=[{ term = \"repetition\", weight = 1, config = { size = 0 } }]", "0", "at least 1"),
+    (
+        "stage.1.rewards=[{ term = \"language\", weight = 1, config = { script = \"greek\" } }]",
+        "\"greek\"",
+        "latin",
+    ),
+    ("stage.1.rewards=[{ term = \"code\", weight = 1 }]", "\"code\"", "no tests"),
+    (
+        "stage.1.rewards=[{ term = \"code\", weight = 1, config = { template = true } }]",
+        "true",
+        "program_synthesis",
+    ),
+    ("stage.1.rewards=[{ term = \"choice\", weight = 1 }]", "\"choice\"", "own judge"),
+    ("stage.1.max_error_share=1.5", "1.5", "at most 1"),
     ("stage.0.steps=0", "0", "at least 1"),
     ("stage.0.steps=1e3", "1e3", "write 1000"),
     ("stage.0.steps=99999999999999999999", "99999999999999999999", "beyond 64 bits"),
@@ -575,6 +611,7 @@ fn oddities_are_warned_of() {
     warned(&["stage.0.documents=641"], "sees only 640 of its 641 documents");
     warned(&["stage.1.early_stop={ reward = 1.5 }"], "never stops early");
     warned(&["stage.1.kl_reference_every=5"], "has no effect");
+    warned(&["stage.1.rewards=[{ term = \"format\", weight = 1 }]"], "no term rewards a right answer");
     warned(&["stage.1.refill_rounds=5"], "has no effect");
     warned(&["model.head_dim=16"], "has no effect with attention = \"mla\"");
     warned(&["model.n_routed_experts=4", "model.first_k_dense_replace=2"], "the network is dense");

@@ -10,14 +10,16 @@ use thinkling_datasets::curriculum::CurriculumSettings;
 mod conform;
 mod mistake;
 mod model;
+mod rewards;
 mod stages;
 mod tree;
 
 pub use mistake::{Mistake, RecipeErrors};
 pub use model::{Attention, Model};
+pub use rewards::{Earns, Over, Reward, RewardTerm};
 pub use stages::{
     AdvantageScale, Control, EarlyStop, Eval, Evaluation, FlatGroups, Grpo, LossAggregation, Overlong,
-    Pretrain, Readiness, ReadinessAction, Reward, RewardTerm, Schedule, Shares, Stage, StdKind,
+    Pretrain, Readiness, ReadinessAction, Schedule, Shares, Stage, StdKind,
 };
 
 pub(crate) use conform::conform;

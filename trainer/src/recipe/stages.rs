@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use thinkling_datasets::pool::PoolSettings;
 
 use super::Task;
+use super::rewards::{Reward, RewardTerm};
 
 /// One stage of a run; `kind` says which settings it takes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -71,7 +72,12 @@ impl Stage {
                 stage.documents = Some(stage.documents());
                 &mut stage.name
             }
-            Self::Grpo(stage) => &mut stage.name,
+            Self::Grpo(stage) => {
+                for reward in &mut stage.rewards {
+                    reward.name = Some(reward.name().to_owned());
+                }
+                &mut stage.name
+            }
             Self::Eval(stage) => &mut stage.name,
         };
         *name = Some(stage_name.to_owned());
@@ -277,27 +283,6 @@ pub enum Overlong {
     Mask,
 }
 
-/// What earns a reward.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RewardTerm {
-    /// The score of the task's verdict.
-    Correct,
-    /// The form: thinking and answer tags, each once and in order.
-    Format,
-}
-
-/// One term of the reward.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Reward {
-    /// What earns it.
-    pub term: RewardTerm,
-    /// How much it earns.
-    #[schemars(extend("exclusiveMinimum" = 0.0))]
-    pub weight: f64,
-}
-
 /// A control experiment: what should not work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -462,6 +447,10 @@ pub struct Grpo {
     /// The terms of the reward.
     #[schemars(length(min = 1))]
     pub rewards: Vec<Reward>,
+    /// Share of a batch's completions that verifiers may fail to judge; above it the run stops. Those completions are
+    /// left out of the update.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub max_error_share: f64,
     /// A control experiment.
     pub control: Control,
     /// Ends the stage early; absent: it does not.
@@ -527,7 +516,8 @@ impl Default for Grpo {
             flat_groups: FlatGroups::Drop,
             refill_rounds: 3,
             overlong: Overlong::Zero,
-            rewards: vec![Reward { term: RewardTerm::Correct, weight: 1.0 }],
+            rewards: vec![Reward::new(RewardTerm::Correct, 1.0)],
+            max_error_share: 0.5,
             control: Control::None,
             early_stop: None,
             keep_best: true,

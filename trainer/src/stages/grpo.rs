@@ -13,7 +13,8 @@ use thinkling_datasets::{DatasetError, Domain, Split, Task};
 use super::{evaluate_and_rise, final_share, is_due};
 use crate::advantage::{Spread, group_advantages, is_flat};
 use crate::kernels::precision::Precision;
-use crate::ledger::clock::Moment;
+use crate::ledger::children;
+use crate::ledger::clock::{Elapsed, Moment};
 use crate::ledger::{Spent, Work};
 use crate::objective::{Aggregation, BatchSize, Measured, Objective, Tokens};
 use crate::optim::{self, learning_rate};
@@ -32,8 +33,6 @@ const WINDOW: usize = 5;
 
 /// The decoder and the training forward sum in another order; a greater distance is a fault of one of them.
 const MAX_ROLLOUT_GAP: f64 = 1e-2;
-/// A batch of which a greater share could not be judged ends the run.
-const MAX_ERROR_SHARE: f64 = 0.5;
 
 /// A completion as an update sees it.
 struct Sample<'a> {
@@ -79,6 +78,10 @@ struct Updated {
 /// When questions, the update or the run folder fail.
 pub fn run(session: &mut Session, stage: &Stage, settings: &Grpo) -> Result<Status, TrainError> {
     let plan = session.plan.clone();
+    let rule = match session.rules.remove(&stage.name) {
+        Some(rule) => rule,
+        None => Rule::new(settings)?,
+    };
     let mut learner = session.learner();
     let mut syllabus = Syllabus::resume(stage, settings.pool, plan.seed, &learner.syllabus)?;
     if learner.step == 0 {
@@ -91,7 +94,7 @@ pub fn run(session: &mut Session, stage: &Stage, settings: &Grpo) -> Result<Stat
     }
     // Asked before each step, so that a resume sees what the run saw when it stopped.
     while learner.step < settings.steps && !is_over(settings, &learner, &syllabus) {
-        step(session, stage, settings, &mut learner, &mut syllabus)?;
+        step(session, stage, settings, &rule, &mut learner, &mut syllabus)?;
         if is_due(learner.step, settings.evaluate_every)
             && learner.step < settings.steps
             && evaluate_and_rise(session, stage, &mut syllabus, learner.step, &settings.evaluation)?
@@ -107,6 +110,15 @@ pub fn run(session: &mut Session, stage: &Stage, settings: &Grpo) -> Result<Stat
         }
     }
     keep_best(session, settings, &learner);
+    if let Some((share, spent)) = session.ledger.account(&stage.name).verifying() {
+        session.progress.note(&format!(
+            "{}: verifying took {:.1} % of the stage's time ({:.1} s on the wall, {:.1} CPU-s)",
+            stage.name,
+            100.0 * share,
+            spent.wall_s,
+            spent.cpu_s
+        ));
+    }
     session.evaluate(stage, &syllabus.measured(), learner.step, &settings.evaluation, 1, 1.0)?;
     session.finish_stage(stage, learner.step)?;
     Ok(Status::Done)
@@ -123,6 +135,7 @@ fn step(
     session: &mut Session,
     stage: &Stage,
     settings: &Grpo,
+    rule: &Rule,
     learner: &mut Learner,
     syllabus: &mut Syllabus<'_>,
 ) -> Result<(), TrainError> {
@@ -130,7 +143,7 @@ fn step(
     let flops_before = session.ledger.flops();
     // What was taught while this batch was asked.
     let taught = syllabus.fields();
-    let scored = roll_out_and_score(session, stage, settings, learner, syllabus)?;
+    let (scored, verifying) = roll_out_and_score(session, stage, settings, rule, learner, syllabus)?;
     let advantages: Vec<Vec<Option<f64>>> = scored.iter().map(|group| advantages(settings, group)).collect();
     let used: Vec<usize> = (0..scored.len())
         .filter(|at| settings.flat_groups == FlatGroups::Keep || !is_flat(&rewards(&scored[*at])))
@@ -148,26 +161,27 @@ fn step(
         session,
         stage,
         settings,
+        rule,
         learner,
         &scored,
         &advantages,
         used.len(),
         &updated,
         taught,
-        (started, flops_before),
+        (started, flops_before, verifying),
     )
 }
 
 /// Asks a batch of questions, samples a group for each and scores it; flat groups are replaced if the recipe says so.
+/// Gives also what the scoring took, other processes included.
 fn roll_out_and_score(
     session: &mut Session,
     stage: &Stage,
     settings: &Grpo,
+    rule: &Rule,
     learner: &mut Learner,
     syllabus: &mut Syllabus<'_>,
-) -> Result<Vec<ScoredGroup>, TrainError> {
-    let rule =
-        Rule { terms: settings.rewards.clone(), overlong: settings.overlong, control: settings.control };
+) -> Result<(Vec<ScoredGroup>, Elapsed), TrainError> {
     let sampling = Sampling {
         temperature: settings.temperature as f32,
         top_k: settings.top_k,
@@ -179,6 +193,7 @@ fn roll_out_and_score(
     let place = [session.next_stage() as u64, learner.step];
     let mut kept: Vec<ScoredGroup> = Vec::new();
     let mut pass_rates = Vec::new();
+    let mut verifying = Elapsed::default();
     let rounds = if settings.flat_groups == FlatGroups::Refill { 1 + settings.refill_rounds } else { 1 };
     for round in 0..rounds {
         let missing = settings.prompts - kept.len();
@@ -214,9 +229,15 @@ fn roll_out_and_score(
 
         let judging = Moment::now();
         let address = [place[0], (place[1] << 16) + round as u64];
+        let outside_s = || if rule.is_outside() { children::cpu_s() } else { 0.0 };
+        let outside_before_s = outside_s();
         let scored =
             rule.score(&domains, &session.tokenizer, tasks, rollout.groups, session.plan.seed, address);
-        session.ledger.charge(&stage.name, Work::Verifier, Spent::new(judging.elapsed(), 0, 0));
+        let mut judging = judging.elapsed();
+        judging.cpu_s += (outside_s() - outside_before_s).max(0.0);
+        verifying.wall_s += judging.wall_s;
+        verifying.cpu_s += judging.cpu_s;
+        session.ledger.charge(&stage.name, Work::Verifier, Spent::new(judging, 0, 0));
         let account = session.ledger.account(&stage.name);
         account.tokens_generated += rollout.decode_tokens;
         account.verifier_calls += (missing * settings.group_size) as u64;
@@ -225,14 +246,14 @@ fn roll_out_and_score(
 
         let errors = scored.iter().flat_map(|group| &group.judged).filter(|one| one.is_error());
         let share = errors.count() as f64 / (missing * settings.group_size) as f64;
-        if share > MAX_ERROR_SHARE {
-            let reason = scored.iter().flat_map(|group| &group.judged).find(|one| one.is_error());
-            let reason = reason.map(|one| one.verdict.reason.clone()).unwrap_or_default();
+        if share > settings.max_error_share {
+            let reason = scored.iter().flat_map(|group| &group.judged).find_map(Judged::error);
             return Err(TrainError::Verifier {
                 stage: stage.name.clone(),
                 step: learner.step + 1,
                 share,
-                reason,
+                limit: settings.max_error_share,
+                reason: reason.unwrap_or_default().to_owned(),
             });
         }
         pass_rates.extend(scored.iter().map(pass_rate));
@@ -244,7 +265,7 @@ fn roll_out_and_score(
         }
     }
     syllabus.observe_pass_rates(&pass_rates);
-    Ok(kept)
+    Ok((kept, verifying))
 }
 
 /// The share of right answers among those of a group that could be judged.
@@ -606,19 +627,39 @@ fn by_task(stage: &Stage, scored: &[ScoredGroup]) -> Option<(String, Value)> {
     (names.len() > 1).then(|| ("accuracy_by_task".to_owned(), Value::Object(accuracy.collect())))
 }
 
+/// The mean of each term's unweighted score over the completions that it could judge.
+fn term_means(rule: &Rule, judged: &[&Judged]) -> Map<String, Value> {
+    let mut means = Map::new();
+    for (at, term) in rule.terms.iter().enumerate() {
+        let mut scores = judged.iter().filter_map(|one| one.earned.get(at)?.score).peekable();
+        // What nobody could judge has no mean.
+        if scores.peek().is_some() {
+            means.insert(term.name.clone(), json!(mean(scores)));
+        }
+    }
+    means
+}
+
+/// The unweighted score of each term; null where it could not judge.
+fn term_scores(rule: &Rule, judged: &Judged) -> Map<String, Value> {
+    let terms = rule.terms.iter().zip(&judged.earned);
+    terms.map(|(term, earned)| (term.name.clone(), json!(earned.score))).collect()
+}
+
 /// Writes the step's row and its sampled completions.
 #[allow(clippy::too_many_arguments, reason = "everything that a step has produced is reported")]
 fn log(
     session: &mut Session,
     stage: &Stage,
     settings: &Grpo,
+    rule: &Rule,
     learner: &Learner,
     scored: &[ScoredGroup],
     advantages: &[Vec<Option<f64>>],
     used: usize,
     updated: &Updated,
     taught: Map<String, Value>,
-    (started, flops_before): (Moment, f64),
+    (started, flops_before, verifying): (Moment, f64, Elapsed),
 ) -> Result<(), TrainError> {
     let judged: Vec<&Judged> = scored.iter().flat_map(|group| &group.judged).collect();
     let completions: Vec<_> = scored.iter().flat_map(|group| &group.group.completions).collect();
@@ -659,6 +700,10 @@ fn log(
     set("reflection_rate", json!(share(&reflects)));
     set("backtracks", json!(mean(judged.iter().map(|one| f64::from(one.behaviours.backtracks)))));
     set("thinking_share", json!(share(&|one| one.is_thinking)));
+    set("rewards", Value::Object(term_means(rule, &judged)));
+    set("verifying_s", json!(verifying.wall_s));
+    set("verifying_cpu_s", json!(verifying.cpu_s));
+    set("verifying_share", json!(verifying.wall_s / wall_s));
     set("verifier_errors", json!(judged.iter().filter(|one| one.is_error()).count()));
     for (name, value) in [("accuracy_thinking", accuracy_of(true)), ("accuracy_direct", accuracy_of(false))] {
         if let Some(value) = value {
@@ -714,7 +759,7 @@ fn log(
                 "prompt": group.task.problem.prompt, "answer": group.task.problem.answer,
                 "completion": judged.text, "finished": completion.is_finished, "length": completion.tokens.len(),
                 "verdict": judged.verdict.outcome, "reason": judged.verdict.reason, "score": judged.verdict.score,
-                "reward": judged.reward, "advantage": advantage,
+                "reward": judged.reward, "advantage": advantage, "rewards": term_scores(rule, judged),
             })
         })
         .collect();

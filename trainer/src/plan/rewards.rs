@@ -1,0 +1,127 @@
+//! The terms of a reward: named apart, with sound settings, and fit for the task.
+
+use thinkling_datasets::Split;
+use thinkling_datasets::domains::DOMAINS;
+use thinkling_verifiers::{Item, Verifier, answer};
+
+use super::check::Checker;
+use super::task::{Task, settled};
+use crate::recipe::{Earns, Grpo, Reward, RewardTerm};
+
+/// Questions whose right answers a verifier is tried on.
+const PROBES: u64 = 16;
+
+/// Checks what can be told without the task.
+pub(super) fn check(stage: &Grpo, path: &str, checker: &mut Checker<'_>) {
+    for (index, reward) in stage.rewards.iter().enumerate() {
+        let path = format!("{path}.rewards.{index}");
+        if stage.rewards[..index].iter().any(|earlier| earlier.name() == reward.name()) {
+            let (name, term) = (format!("{path}.name"), format!("{path}.term"));
+            let help = format!(
+                "write each term once, with its whole weight, or give this one a `name`: metrics.jsonl shows its mean as \
+                 rewards.{}",
+                reward.name()
+            );
+            let at = if reward.name.is_some() { &name } else { &term };
+            checker.mistake(&[at], format!("the reward term `{}` is there already", reward.name()), [help]);
+        }
+        if !reward.name().chars().all(|letter| letter.is_ascii_alphanumeric() || "_-".contains(letter))
+            || reward.name().is_empty()
+        {
+            let name = format!("{path}.name");
+            let help = "a term's name is letters, digits, `_` and `-`".to_owned();
+            checker.mistake(&[&name], format!("`{name}` cannot be `{}`", reward.name()), [help]);
+        }
+        let label = format!("config of reward term `{}`", reward.term.name());
+        let read = |config: &_| reward.read(config, stage.max_new_tokens as u64);
+        settled(&read, &reward.config, &format!("{path}.config"), &label, checker);
+    }
+    if !stage.rewards.is_empty() && stage.rewards.iter().all(|reward| reward.weight == 0.0) {
+        let weights: Vec<String> =
+            (0..stage.rewards.len()).map(|index| format!("{path}.rewards.{index}.weight")).collect();
+        let weights: Vec<&str> = weights.iter().map(String::as_str).collect();
+        let help = "give at least one term a weight above 0; a weight of 0 only measures a term".to_owned();
+        checker.mistake(&weights, "every reward term has weight 0: nothing is rewarded".to_owned(), [help]);
+    }
+    let is_judged = stage.rewards.iter().any(|reward| reward.term.judges() && reward.weight > 0.0);
+    if !is_judged {
+        let path = format!("{path}.rewards");
+        checker.warn(&[&path], format!("`{path}`: no term rewards a right answer"));
+    }
+}
+
+/// Checks that every term that judges can judge this task's answers.
+pub(super) fn suit(stage: &Grpo, path: &str, task: &Task, checker: &mut Checker<'_>) {
+    for (index, reward) in stage.rewards.iter().enumerate() {
+        let path = format!("{path}.rewards.{index}");
+        let Ok(earns) = reward.read(&reward.config, stage.max_new_tokens as u64) else { continue };
+        if let Some((key, message, help)) = misfit(reward, &earns, task) {
+            let key = format!("{path}.{key}");
+            checker.mistake(&[&key, &format!("{path}.term")], message, [help]);
+        }
+    }
+}
+
+/// Why a term cannot judge the task: the key that is wrong, what is wrong, and the remedy.
+fn misfit(reward: &Reward, earns: &Earns, task: &Task) -> Option<(&'static str, String, String)> {
+    let name = task.name.as_str();
+    let dataset = task.dataset(0).ok()?;
+    let mut problems = (0..PROBES).map_while(|index| Some(dataset.task(Split::Train, index).ok()?.problem));
+    match earns {
+        Earns::Code { template, .. } => {
+            let problem = problems.next()?;
+            let has_template = task.domain.tests(&problem).is_some();
+            let has_tests = problem.spec.get("kind").is_some();
+            if *template && !has_template {
+                let having = DOMAINS.iter().filter(|row| has_tests_of_its_own(row)).map(|row| row.name);
+                let having = having.collect::<Vec<_>>().join(", ");
+                let message = format!("task `{name}` has no template that makes programs of its answers");
+                return Some(("config.template", message, format!("tasks that have one: {having}")));
+            }
+            if !template && !has_tests {
+                let help = if has_template {
+                    "write config = { template = true }: the task's template makes Python of its answers"
+                } else {
+                    "its spec has no tests; use the task's own judge: term = \"correct\""
+                };
+                let message =
+                    format!("`code` cannot judge the answers of task `{name}`, which are no Python");
+                return Some(("term", message, help.to_owned()));
+            }
+            None
+        }
+        // A program of the user's is not started before the run is.
+        Earns::Verifier { config, .. } if reward.term != RewardTerm::External => {
+            let row = thinkling_verifiers::find(reward.term.name())?;
+            let verifier: Box<dyn Verifier> = (row.build)(config).ok()?;
+            problems.find_map(|problem| {
+                let completion = answer::compose("", &problem.answer);
+                let item = Item {
+                    completion: &completion,
+                    answer: Some(&problem.answer),
+                    spec: Some(&problem.spec),
+                };
+                let verdict = verifier.verify(&item);
+                (verdict.score < 1.0).then(|| {
+                    let message = format!(
+                        "`{}` does not accept the right answer `{}` of task `{name}`: {}",
+                        row.name, problem.answer, verdict.reason
+                    );
+                    let help = "use the task's own judge: term = \"correct\"".to_owned();
+                    ("term", message, help)
+                })
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Whether the answers of a task become programs.
+fn has_tests_of_its_own(row: &'static thinkling_datasets::domains::Row) -> bool {
+    let Ok(domain) = (row.build)(&serde_json::Value::Null) else { return false };
+    let level = *domain.levels().start();
+    let dataset = thinkling_datasets::Dataset::new(row, domain.as_ref(), level, 0);
+    dataset
+        .and_then(|dataset| dataset.task(Split::Train, 0))
+        .is_ok_and(|task| domain.tests(&task.problem).is_some())
+}
