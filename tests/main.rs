@@ -9,6 +9,7 @@ mod code;
 mod commands;
 mod contract;
 mod divergence;
+mod doctor;
 mod emergence;
 mod mistakes;
 mod objectives;

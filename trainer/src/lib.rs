@@ -36,8 +36,12 @@ pub mod run;
 
 pub mod progress;
 
+pub mod alarms;
+
 pub mod session;
 
 pub mod stages;
+
+pub mod doctor;
 
 pub mod bench;

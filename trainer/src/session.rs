@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::alarms::Watch;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Tensors};
 use crate::evaluate::{EvaluateError, Questions, Thinking, ask};
 use crate::ledger::clock::Moment;
@@ -231,6 +232,7 @@ pub struct Session {
     run: Run,
     metrics: Journal,
     rollouts: Journal,
+    watch: Watch,
     interrupt: Arc<AtomicBool>,
     /// The stage that is next or running.
     stage: usize,
@@ -274,6 +276,7 @@ impl Session {
             ledger: Ledger::default(),
             progress: Progress::new(plan.log.every_s),
             plan: Arc::new(plan),
+            watch: Watch::replay(&run.read(run::METRICS)?),
             run,
             interrupt,
             stage: 0,
@@ -380,14 +383,20 @@ impl Session {
         self.wall_before_s + self.started.elapsed().wall_s
     }
 
-    /// Adds a row to `metrics.jsonl`.
+    /// Adds a row to `metrics.jsonl`, with the alarms that are on, and says which it raises.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn log(&mut self, row: Map<String, Value>) -> Result<(), TrainError> {
+    pub fn log(&mut self, mut row: Map<String, Value>) -> Result<(), TrainError> {
+        let raised = self.watch.see(&mut row);
         let kind = row.get("kind").and_then(Value::as_str).unwrap_or_default();
         let stage = row.get("stage").and_then(Value::as_str).unwrap_or_default();
         let key = if kind == "eval" { format!("{stage}.eval") } else { stage.to_owned() };
+        for alarm in raised {
+            let step = row.get("step").and_then(Value::as_u64).unwrap_or_default();
+            self.progress
+                .note(&format!("alarm: {stage} {step}: {}: {}. {}", alarm.name, alarm.rule, alarm.fix));
+        }
         let row = Value::Object(row);
         self.metrics.append(&row)?;
         self.last.insert(key, row);
@@ -549,7 +558,8 @@ impl Session {
     pub fn summarise(&mut self, status: Status) -> Result<(), TrainError> {
         self.write_books()?;
         let books = self.ledger.to_json(&self.plan.prices);
-        let summary = run::summary(status.name(), &Value::Object(self.last.clone()), &books["total"]);
+        let mut summary = run::summary(status.name(), &Value::Object(self.last.clone()), &books["total"]);
+        summary["alarms"] = self.watch.summary();
         Ok(self.run.write(run::SUMMARY, &checkpoint::encode_json(&summary))?)
     }
 }

@@ -76,7 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
 }
 
 /// What a stage takes at most: rows as long as its longest, no early stop.
-fn estimate(plan: &Plan, stage: &Stage, peak: f64) -> Value {
+pub(super) fn estimate(plan: &Plan, stage: &Stage, peak: f64) -> Value {
     let row = stage.longest_row.min(plan.model.max_position_embeddings);
     let forward = plan.footprint.forward_row(row).get();
     let trained = plan.footprint.train_row(row).get();

@@ -2,6 +2,7 @@
 
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
+use thinkling_datasets::SolutionKind;
 
 use super::Task;
 
@@ -88,6 +89,18 @@ pub struct Shares {
     /// Lines of practice without a question.
     #[schemars(range(min = 0.0))]
     pub drill: f64,
+}
+
+impl Shares {
+    /// The share of a kind of worked solution.
+    pub fn of(&self, kind: SolutionKind) -> f64 {
+        match kind {
+            SolutionKind::Direct => self.direct,
+            SolutionKind::Long => self.long,
+            SolutionKind::Search => self.search,
+            SolutionKind::Flawed => self.flawed,
+        }
+    }
 }
 
 /// The held-out questions that a stage is measured on.
