@@ -30,11 +30,16 @@ pub(super) fn check(patient: &Patient<'_>) -> Result<Chain, DoctorError> {
         base.policy.config.max_position_embeddings
     });
     let exam = Exam { patient, tasks, tokenizer, room };
-    let checks: [fn(&Exam<'_>) -> Finding; 4] =
-        [Exam::answer_format, Exam::gold, Exam::truncation, Exam::flat_rewards];
+    // In this order: what is written, what is judged, what is cut off, what is earned.
+    let checks: [&dyn Fn() -> Finding; 4] = [
+        &|| exam.answer_format(),
+        &|| exam.gold(),
+        &|| exam.truncation(),
+        &|| exam.flat_rewards(),
+    ];
     let mut findings = Vec::new();
     for check in checks {
-        findings.push(check(&exam));
+        findings.push(check());
         if has_error(&findings) {
             break;
         }

@@ -1,5 +1,7 @@
 //! Whether an update reaches every parameter: one real forward, backward and step on worked solutions.
 
+use std::ops::Range;
+
 use thinkling_datasets::seed::Stream;
 use thinkling_datasets::{SolutionKind, Split};
 use thinkling_verifiers::answer;
@@ -9,13 +11,18 @@ use crate::optim::{self, AdamW};
 use crate::plan::{Plan, Stage};
 use crate::policy::{Parameters, Sequence, Tape, Transformer};
 use crate::recipe;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{END, Tokenizer};
 use crate::update::{Workspace, add_loads, balance_biases};
 
 /// Worked solutions in the batch.
 const DOCUMENTS: u64 = 64;
 /// Passes in which the balancing of a whole stage is tried on an expert that no token chose.
 const BALANCING_PASSES: u64 = 40;
+/// What is less likely is not drawn in any run.
+const UNREACHABLE: f64 = 1e-6;
+/// A tensor whose gradient is so much smaller than the whole one's, number by number, gets none: what is there is
+/// rounding.
+const ROUNDING: f64 = 1e-6;
 /// Names of tensors that a finding shows.
 const SHOWN: usize = 3;
 
@@ -43,7 +50,10 @@ pub(super) fn untrained(plan: &Plan) -> Result<Vec<Finding>, DoctorError> {
 /// The base model as the stage finds it.
 pub(super) fn of_base(patient: &Patient<'_>, base: &Base) -> Result<Vec<Finding>, DoctorError> {
     let policy = Transformer::new(base.policy.config.clone(), base.policy.parameters.clone());
-    examine(patient.plan, patient.stage, &base.tokenizer, policy)
+    let mut findings = examine(patient.plan, patient.stage, &base.tokenizer, policy)?;
+    // Its own completions have told that.
+    findings.retain(|finding| finding.name != "end_token");
+    Ok(findings)
 }
 
 fn examine(
@@ -83,22 +93,46 @@ impl Subject<'_> {
         }
         let balance = self.policy.config.aux_loss_alpha / sequences.len() as f32;
         let mut workspace = Workspace::default();
-        let next_token_loss = |_, tape: &Tape| {
+        let next_token_loss = |range: Range<usize>, tape: &Tape| {
             let sum: f64 = tape.log_probabilities.iter().map(|value| f64::from(*value)).sum();
-            Ok((Some(vec![-1.0 / targets as f32; tape.log_probabilities.len()]), sum))
+            let mut at = 0;
+            let mut ends = 0.0;
+            for sequence in &sequences[range] {
+                at += sequence.targets().len();
+                ends += f64::from(tape.log_probabilities[at - 1]).exp();
+            }
+            Ok((Some(vec![-1.0 / targets as f32; tape.log_probabilities.len()]), (sum, ends)))
         };
         let pass = workspace.run(&self.policy, &sequences, 1.0, balance, next_token_loss)?;
-        let loss = -pass.parts.iter().sum::<f64>() / targets as f64;
+        let loss = -pass.parts.iter().map(|(sum, _)| sum).sum::<f64>() / targets as f64;
+        let end = pass.parts.iter().map(|(_, ends)| ends).sum::<f64>() / sequences.len() as f64;
         let gradient = workspace.gradient().to_vec();
         let loads = pass.expert_loads;
         let mut findings = vec![self.gradient(&gradient, &loads, loss)];
+        // Where the weights are not numbers, no probability is.
+        if !findings[0].is_error() {
+            findings.push(self.end_token(end));
+        }
         if self.policy.config.sparse_layers().next().is_some() {
             findings.push(self.experts(&mut workspace, &sequences, loads)?);
         }
         Ok(findings)
     }
 
-    /// Worked solutions of every kind that the task has, as tokens with their end.
+    /// Whether the end of a worked solution can be drawn at all. `end`: its mean probability there.
+    fn end_token(&self, end: f64) -> Finding {
+        let seen = format!(
+            "after a worked solution the policy ends with probability {end:.2e} (token {}, `{END}`)",
+            self.tokenizer.end()
+        );
+        if end < UNREACHABLE {
+            let change = "model.initializer_range = 0.05, or another base model".to_owned();
+            return Finding::error("end_token", self.stage, seen, change);
+        }
+        Finding::ok("end_token", Some(self.stage), seen)
+    }
+
+    /// Worked solutions of every kind that the task has, as tokens with their end; those that do not fit are left out.
     fn documents(&self) -> Result<Vec<Vec<u32>>, DoctorError> {
         let task = &self.stage.task;
         let dataset = task.dataset(self.seed)?;
@@ -117,8 +151,9 @@ impl Subject<'_> {
             );
             if let Ok(mut tokens) = self.tokenizer.encode(&(problem.prompt + &completion)) {
                 tokens.push(self.tokenizer.end());
-                tokens.truncate(longest);
-                documents.push(tokens);
+                if tokens.len() <= longest {
+                    documents.push(tokens);
+                }
             }
         }
         Ok(documents)
@@ -136,7 +171,7 @@ impl Subject<'_> {
             })
         };
         let slots = &self.policy.parameters.layout.slots;
-        let of = |range: &std::ops::Range<usize>| &gradient[range.clone()];
+        let of = |range: &Range<usize>| &gradient[range.clone()];
         let names = |is_bad: &dyn Fn(&[f32]) -> bool| -> Vec<&str> {
             let bad = slots.iter().filter(|slot| is_bad(of(&slot.range)) && !is_unchosen(&slot.name));
             bad.map(|slot| slot.name.as_str()).collect()
@@ -156,7 +191,9 @@ impl Subject<'_> {
             let change = "model.initializer_range = 0.05, or another base model".to_owned();
             return Finding::error("gradient", self.stage, seen, change);
         }
-        let cut = names(&|values| values.iter().all(|value| *value == 0.0));
+        let scale = optim::norm(gradient) / (gradient.len() as f64).sqrt();
+        let cut =
+            names(&|values| optim::norm(values) <= ROUNDING * scale * (values.len() as f64).sqrt());
         if !cut.is_empty() {
             let config = &self.policy.config;
             let is_router = cut.iter().all(|name| name.ends_with("mlp.gate.weight"));

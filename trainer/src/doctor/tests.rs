@@ -132,7 +132,7 @@ fn sound_recipes_have_no_errors() {
         for check in ["group", "learning_rate", "answer_format", "gold", "truncation", "flat_rewards"] {
             assert!(findings.iter().any(|finding| finding.name == check), "{name}: {check}");
         }
-        for check in ["readiness", "duplicates", "gradient", "experts", "batch"] {
+        for check in ["readiness", "duplicates", "gradient", "experts", "batch", "end_token"] {
             assert!(findings.iter().any(|finding| finding.name == check), "{name}: {check}");
         }
     }
