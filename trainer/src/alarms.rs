@@ -9,6 +9,8 @@ use serde_json::{Map, Value, json};
 
 /// Rows that a mean is taken over: one bad batch is no alarm.
 const WINDOW: usize = 5;
+/// The same for what pretraining mends by itself.
+const PRETRAINING_WINDOW: usize = 400;
 /// Rows between the two windows that a growth is measured over.
 const LAG: usize = 10;
 /// Above this accuracy there is little left to learn: short answers, flat groups and low entropy are what success looks
@@ -57,7 +59,7 @@ pub const ALARMS: &[Alarm] = &[
     },
     Alarm {
         name: "expert_imbalance",
-        rule: "the busiest expert of a layer had more than 3 times the mean load over 5 steps",
+        rule: "the busiest expert of a layer had more than 3 times the mean load over 5 steps, in pretraining over 400",
         fix: "the router sends nearly everything to few experts: raise bias_update_speed (0.001 to 0.01) or \
               model.aux_loss_alpha (0.001), or lower learning_rate",
         is_on: expert_imbalance,
@@ -155,6 +157,7 @@ impl Held {
 #[derive(Clone, Debug, Default)]
 struct History {
     stage: String,
+    is_pretraining: bool,
     steps: Vec<Observation>,
     held_out: Vec<Held>,
 }
@@ -219,7 +222,10 @@ fn kl(history: &History) -> bool {
 }
 
 fn expert_imbalance(history: &History) -> bool {
-    history.exceeds(|row| row.expert_load, 3.0)
+    // A fresh router is out of balance until its biases have caught up: quickstart's for 140 updates.
+    let window = if history.is_pretraining { PRETRAINING_WINDOW } else { WINDOW };
+    let rows = history.steps.len().checked_sub(window).map(|start| &history.steps[start..]);
+    rows.and_then(|rows| window_mean(rows, |row| row.expert_load)).is_some_and(|load| load > 3.0)
 }
 
 fn truncation(history: &History) -> bool {
@@ -240,8 +246,7 @@ fn held_out_gap(history: &History) -> bool {
     let Some(reward) = history.reward_at(last.step) else { return false };
     last.accuracy() < SOLVED
         && earlier.iter().any(|then| {
-            let is_rewarded_more =
-                history.reward_at(then.step).is_some_and(|before| reward >= before + 0.1);
+            let is_rewarded_more = history.reward_at(then.step).is_some_and(|before| reward >= before + 0.1);
             is_rewarded_more && last.accuracy() < then.accuracy() + 0.02
         })
 }
@@ -283,7 +288,8 @@ impl Watch {
         let is_measured = kind == "eval";
         let is_reinforced = kind == "grpo";
         if self.history.stage != stage {
-            self.history = History { stage: stage.to_owned(), ..History::default() };
+            let is_pretraining = kind == "pretrain";
+            self.history = History { stage: stage.to_owned(), is_pretraining, ..History::default() };
             self.on.clear();
         }
         let step = row.get("step").and_then(Value::as_u64).unwrap_or(0);
@@ -491,11 +497,12 @@ mod tests {
     #[test]
     fn a_stage_begins_with_a_clean_slate_and_pretraining_is_watched_too() {
         let mut watch = Watch::default();
-        for step in 1..=6 {
-            let row = json!({"stage": "base", "kind": "pretrain", "step": step, "expert_load_max_over_mean": 4.0});
+        for step in 1..=410 {
+            let row =
+                json!({"stage": "base", "kind": "pretrain", "step": step, "expert_load_max_over_mean": 4.0});
             let Value::Object(mut row) = row else { panic!("an object") };
-            assert_eq!(watch.see(&mut row).len(), usize::from(step == 5));
-            assert_eq!(row.contains_key("alarms"), step >= 5);
+            assert_eq!(watch.see(&mut row).len(), usize::from(step == 400));
+            assert_eq!(row.contains_key("alarms"), step >= 400);
         }
         let mut row = healthy(1);
         watch.see(&mut row);

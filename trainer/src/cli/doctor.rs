@@ -89,7 +89,8 @@ fn cost(plan: &Plan) -> Vec<Finding> {
         available.map_or(String::new(), |bytes| format!(" of {:.0} MB that are free", bytes / 1e6))
     );
     findings.push(if available.is_some_and(|bytes| memory > bytes) {
-        let change = "a smaller model.hidden_size or model.num_hidden_layers, or a greater machine".to_owned();
+        let change =
+            "a smaller model.hidden_size or model.num_hidden_layers, or a greater machine".to_owned();
         finding("memory", Severity::Error, seen, Some(change))
     } else {
         finding("memory", Severity::Ok, seen, None)

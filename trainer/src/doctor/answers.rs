@@ -31,12 +31,8 @@ pub(super) fn check(patient: &Patient<'_>) -> Result<Chain, DoctorError> {
     });
     let exam = Exam { patient, tasks, tokenizer, room };
     // In this order: what is written, what is judged, what is cut off, what is earned.
-    let checks: [&dyn Fn() -> Finding; 4] = [
-        &|| exam.answer_format(),
-        &|| exam.gold(),
-        &|| exam.truncation(),
-        &|| exam.flat_rewards(),
-    ];
+    let checks: [&dyn Fn() -> Finding; 4] =
+        [&|| exam.answer_format(), &|| exam.gold(), &|| exam.truncation(), &|| exam.flat_rewards()];
     let mut findings = Vec::new();
     for check in checks {
         findings.push(check());
@@ -276,7 +272,8 @@ impl Exam<'_> {
         let epsilon = self.patient.grpo.advantage_epsilon;
         // The deviation of a group of which half is right.
         if self.patient.grpo.advantage == AdvantageScale::GroupStd && gap / 2.0 < epsilon {
-            let seen = format!("right and wrong differ by {gap:e}, less than twice advantage_epsilon = {epsilon:e}");
+            let seen =
+                format!("right and wrong differ by {gap:e}, less than twice advantage_epsilon = {epsilon:e}");
             let change = format!("stage.{}.advantage_epsilon = 1e-4, or greater weights", stage.name);
             return Finding::error("flat_rewards", stage, seen, change);
         }
@@ -323,7 +320,8 @@ impl Exam<'_> {
             let change = "a smaller share of documents that think, or a higher task.level".to_owned();
             return Finding::warning("flat_rewards", stage, seen, change);
         }
-        let change = "a greater share of documents that think, a lower task.level, or a greater group_size".to_owned();
+        let change =
+            "a greater share of documents that think, a lower task.level, or a greater group_size".to_owned();
         Finding::error("flat_rewards", stage, seen, change)
     }
 }

@@ -66,8 +66,10 @@ fn end_token(tokenizer: &Value, config: &Value, ours: u32) -> Option<Finding> {
         id => id.as_u64().map_or_else(Vec::new, |id| vec![id]),
     };
     (!eos.is_empty() && !eos.iter().any(|id| ends(*id))).then(|| {
-        let seen =
-            format!("the base model's config.json has eos_token_id = {}; `{END}` is {ours}", config["eos_token_id"]);
+        let seen = format!(
+            "the base model's config.json has eos_token_id = {}; `{END}` is {ours}",
+            config["eos_token_id"]
+        );
         problem("end_token", seen, change)
     })
 }
@@ -118,6 +120,24 @@ impl Base {
 
 fn damaged(checkpoint: &Checkpoint, what: &str) -> CheckpointError {
     checkpoint.damaged("model.safetensors", what)
+}
+
+/// In which keys the recipe's network differs from the base model's, if it does: then the run does not start from it.
+pub(super) fn another_network(patient: &Patient<'_>, base: &Base) -> Option<Finding> {
+    let [recipe, base] = [&patient.plan.model, &base.policy.config]
+        .map(|config| serde_json::to_value(config).unwrap_or_default());
+    let differences: Vec<String> = recipe
+        .as_object()?
+        .iter()
+        // Room for rows and the first weights' deviation are no part of what the network computes.
+        .filter(|(key, _)| !["max_position_embeddings", "initializer_range"].contains(&key.as_str()))
+        .filter(|(key, value)| base[key.as_str()] != **value)
+        .map(|(key, value)| format!("{key} is {} and {value} in the recipe", base[key.as_str()]))
+        .collect();
+    (!differences.is_empty()).then(|| {
+        let seen = format!("the base model is another network: {}", differences.join(", "));
+        Finding::warning("base", patient.stage, seen, "[model] as the base model has it".to_owned())
+    })
 }
 
 /// Asks the base model and looks at its end, its thinking and the spread of its rewards, in this order: the first error
@@ -197,7 +217,8 @@ pub(super) fn check(patient: &Patient<'_>, base: &Base) -> Result<Vec<Finding>, 
 /// Whether thinking helps the base model: reinforcement learning prefers what is right more often, and nothing else.
 fn readiness(patient: &Patient<'_>, measures: &crate::evaluate::Measures) -> Finding {
     let (stage, wanted) = (patient.stage, patient.grpo.readiness);
-    let pretrain = "pretrain longer, a lower task.level, or a greater share of documents that think".to_owned();
+    let pretrain =
+        "pretrain longer, a lower task.level, or a greater share of documents that think".to_owned();
     let Some(long) = measures.accuracy_thinking else {
         let seen = "the base model never thinks".to_owned();
         return Finding::error("readiness", stage, seen, pretrain);

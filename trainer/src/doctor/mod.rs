@@ -162,6 +162,7 @@ impl Patient<'_> {
             findings.extend(told.map(|finding| Finding { stage: Some(self.stage.name.clone()), ..finding }));
             return Ok(findings);
         }
+        findings.extend(self.base.and_then(|base| base::another_network(self, base)));
         let answers = answers::check(self)?;
         let is_answerable = !has_error(&answers);
         findings.extend(answers);
@@ -188,5 +189,9 @@ impl Patient<'_> {
 
 /// A share as a percentage for a reader.
 fn percent(share: f64) -> String {
-    if share > 0.0 && share < 0.01 { format!("{:.2} %", 100.0 * share) } else { format!("{:.0} %", 100.0 * share) }
+    if share > 0.0 && share < 0.01 {
+        format!("{:.2} %", 100.0 * share)
+    } else {
+        format!("{:.0} %", 100.0 * share)
+    }
 }

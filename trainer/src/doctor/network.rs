@@ -192,8 +192,7 @@ impl Subject<'_> {
             return Finding::error("gradient", self.stage, seen, change);
         }
         let scale = optim::norm(gradient) / (gradient.len() as f64).sqrt();
-        let cut =
-            names(&|values| optim::norm(values) <= ROUNDING * scale * (values.len() as f64).sqrt());
+        let cut = names(&|values| optim::norm(values) <= ROUNDING * scale * (values.len() as f64).sqrt());
         if !cut.is_empty() {
             let config = &self.policy.config;
             let is_router = cut.iter().all(|name| name.ends_with("mlp.gate.weight"));
@@ -214,7 +213,8 @@ impl Subject<'_> {
         let layout = &self.policy.parameters.layout;
         optimizer.update(layout, &mut weights, gradient, norm, self.learning_rate, &self.adamw);
         if weights.iter().any(|weight| !weight.is_finite()) {
-            let seen = format!("one update with a gradient of norm {norm:.3e} leaves weights that are not finite");
+            let seen =
+                format!("one update with a gradient of norm {norm:.3e} leaves weights that are not finite");
             let change = format!("stage.{}.learning_rate lower, or epsilon = 1e-8", self.stage.name);
             return Finding::error("gradient", self.stage, seen, change);
         }
@@ -258,12 +258,16 @@ impl Subject<'_> {
             return Ok(Finding::ok("experts", Some(self.stage), seen));
         }
         let balancing = if speed > 0.0 {
-            format!("bias_update_speed = {} does not mend it in {} updates", self.bias_update_speed, self.updates)
+            format!(
+                "bias_update_speed = {} does not mend it in {} updates",
+                self.bias_update_speed, self.updates
+            )
         } else {
             "bias_update_speed = 0 leaves them so".to_owned()
         };
-        let seen =
-            format!("{dead} of {all} routed experts are chosen by none of {tokens} tokens (dead), and {balancing}");
+        let seen = format!(
+            "{dead} of {all} routed experts are chosen by none of {tokens} tokens (dead), and {balancing}"
+        );
         let change = format!(
             "stage.{}.bias_update_speed = 0.001 or more, model.n_routed_experts at most {}, or another base model",
             self.stage.name,

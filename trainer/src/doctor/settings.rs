@@ -120,7 +120,8 @@ pub(super) fn readiness(patient: &Patient<'_>) -> Finding {
         let shares = &settings.shares;
         let thinks = shares.long + shares.search + shares.flawed;
         let all = thinks + shares.direct + shares.drill;
-        thinking += (settings.steps * settings.batch_size as u64) as f64 * thinks / all.max(f64::MIN_POSITIVE);
+        thinking +=
+            (settings.steps * settings.batch_size as u64) as f64 * thinks / all.max(f64::MIN_POSITIVE);
         name.clone_from(&pretrained.name);
     }
     let seen = format!("the base model will have read {thinking:.0} documents that think");

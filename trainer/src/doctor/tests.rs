@@ -161,6 +161,10 @@ fn an_answer_format_that_cannot_be_reached_is_found() {
     let parity = plan(QUICKSTART, &[]);
     let base = fresh(&parity.model, &parity.tokenizer);
     assert_eq!(errors(&addition, Some(&base)), error("answer_format", "grpo"));
+    let told = examine(&addition, Some(&base)).unwrap();
+    let another = told.iter().find(|finding| finding.name == "base").unwrap();
+    assert!(another.seen.contains("num_hidden_layers is 2 and 3 in the recipe"), "{another:?}");
+    assert_eq!(another.severity, Severity::Warning);
 }
 
 #[test]
