@@ -16,7 +16,6 @@ const LAG: usize = 10;
 /// Above this accuracy there is little left to learn: short answers, flat groups and low entropy are what success looks
 /// like.
 const SOLVED: f64 = 0.9;
-
 /// A policy that learns as it should is nearly certain of what it writes from here on (addition: entropy .014 at .9).
 const HALF_SOLVED: f64 = 0.8;
 

@@ -29,7 +29,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Result<Chain, DoctorError> {
     let room = patient.base.map_or(patient.plan.model.max_position_embeddings, |base| {
         base.policy.config.max_position_embeddings
     });
-    let exam = Exam { patient, tasks, tokenizer, room };
+    let exam = Exam { patient, tasks, tokenizer, room, rule: rule(patient) };
     // In this order: what is written, what is judged, what is cut off, what is earned.
     let checks: [&dyn Fn() -> Finding; 4] =
         [&|| exam.answer_format(), &|| exam.gold(), &|| exam.truncation(), &|| exam.flat_rewards()];
@@ -43,24 +43,24 @@ pub(super) fn check(patient: &Patient<'_>) -> Result<Chain, DoctorError> {
     Ok(findings)
 }
 
+/// The recipe's rule, without a control experiment: that one is told apart.
+fn rule(patient: &Patient<'_>) -> Rule {
+    Rule { terms: patient.grpo.rewards.clone(), overlong: patient.grpo.overlong, control: Control::None }
+}
+
 struct Exam<'a> {
     patient: &'a Patient<'a>,
     tasks: Vec<Task>,
     tokenizer: &'a Tokenizer,
     /// Positions of the policy.
     room: usize,
+    rule: Rule,
 }
 
 /// The kinds of solution in which a task thinks.
 const THINKING: [SolutionKind; 3] = [SolutionKind::Long, SolutionKind::Search, SolutionKind::Flawed];
 
 impl Exam<'_> {
-    /// The recipe's rule, without a control experiment: that one is told apart.
-    fn rule(&self) -> Rule {
-        let grpo = self.patient.grpo;
-        Rule { terms: grpo.rewards.clone(), overlong: grpo.overlong, control: Control::None }
-    }
-
     /// Tokens of a completion, its end included.
     fn tokens(&self, completion: &str) -> Result<Vec<u32>, TokenizerError> {
         let mut tokens = self.tokenizer.encode(completion)?;
@@ -84,7 +84,7 @@ impl Exam<'_> {
         let group = Group { prompt, completions: completions.collect() };
         let domain = &self.patient.stage.task.domain;
         let seed = self.patient.plan.seed;
-        let scored = self.rule().score(domain, self.tokenizer, vec![task.clone()], vec![group], seed, [0, 0]);
+        let scored = self.rule.score(domain, self.tokenizer, vec![task.clone()], vec![group], seed, [0, 0]);
         scored.into_iter().flat_map(|group| group.judged).collect()
     }
 
