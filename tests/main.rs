@@ -12,6 +12,7 @@ mod commands;
 mod contract;
 mod data;
 mod divergence;
+mod doctor;
 mod emergence;
 mod mistakes;
 mod mixtures;

@@ -38,10 +38,14 @@ pub mod run;
 
 pub mod progress;
 
+pub mod alarms;
+
 pub mod session;
 
 pub mod stages;
 
 pub mod audit;
+
+pub mod doctor;
 
 pub mod bench;

@@ -190,6 +190,18 @@ impl Run {
         Ok(checkpoint::write_atomically(&self.path.join(name), bytes)?)
     }
 
+    /// The text of one of the run's files; empty where there is none.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn read(&self, name: &str) -> Result<String, RunError> {
+        let path = self.path.join(name);
+        if !path.exists() {
+            return Ok(String::new());
+        }
+        fs::read_to_string(&path).map_err(io(&path))
+    }
+
     /// Writes a checkpoint and removes those of its stage that `keep` others make needless.
     ///
     /// # Errors

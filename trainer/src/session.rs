@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::alarms::Watch;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Tensors};
 use crate::evaluate::{EvaluateError, Questions, Thinking, ask};
 use crate::ledger::clock::Moment;
@@ -253,6 +254,7 @@ pub struct Session {
     run: Run,
     metrics: Journal,
     rollouts: Journal,
+    watch: Watch,
     interrupt: Arc<AtomicBool>,
     /// The stage that is next or running.
     stage: usize,
@@ -299,6 +301,7 @@ impl Session {
             progress: Progress::new(plan.log.every_s),
             rules: BTreeMap::new(),
             plan: Arc::new(plan),
+            watch: Watch::replay(&run.read(run::METRICS)?),
             run,
             interrupt,
             stage: 0,
@@ -405,14 +408,20 @@ impl Session {
         self.wall_before_s + self.started.elapsed().wall_s
     }
 
-    /// Adds a row to `metrics.jsonl`.
+    /// Adds a row to `metrics.jsonl`, with the alarms that are on, and says which it raises.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn log(&mut self, row: Map<String, Value>) -> Result<(), TrainError> {
+    pub fn log(&mut self, mut row: Map<String, Value>) -> Result<(), TrainError> {
+        let raised = self.watch.see(&mut row);
         let kind = row.get("kind").and_then(Value::as_str).unwrap_or_default();
         let stage = row.get("stage").and_then(Value::as_str).unwrap_or_default();
         let key = if kind == "eval" { format!("{stage}.eval") } else { stage.to_owned() };
+        for alarm in raised {
+            let step = row.get("step").and_then(Value::as_u64).unwrap_or_default();
+            self.progress
+                .note(&format!("alarm: {stage} {step}: {}: {}. {}", alarm.name, alarm.rule, alarm.fix));
+        }
         let row = Value::Object(row);
         self.metrics.append(&row)?;
         self.last.insert(key, row);
@@ -578,6 +587,7 @@ impl Session {
         let books = self.ledger.to_json(&self.plan.prices);
         let mut summary = run::summary(status.name(), &Value::Object(self.last.clone()), &books["total"]);
         summary["verifying_share"] = json!(self.ledger.verifying_shares());
+        summary["alarms"] = self.watch.summary();
         Ok(self.run.write(run::SUMMARY, &checkpoint::encode_json(&summary))?)
     }
 }

@@ -27,7 +27,7 @@ const EXPECTED_MFU: f64 = 0.2;
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let plan = super::train::load(&arguments.recipe, &arguments.overrides)?;
-    let peak = ledger::measured_peak(thinkling::kernels::precision::Precision::Float32);
+    let peak = ledger::measured_peak(plan.precision);
     let stages: Vec<Value> = plan.stages.iter().map(|stage| estimate(&plan, stage, peak)).collect();
     let sum = |key: &str| stages.iter().filter_map(|stage| stage[key].as_f64()).sum::<f64>();
     let summary = json!({
@@ -76,7 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
 }
 
 /// What a stage takes at most: rows as long as its longest, no early stop.
-fn estimate(plan: &Plan, stage: &Stage, peak: f64) -> Value {
+pub(super) fn estimate(plan: &Plan, stage: &Stage, peak: f64) -> Value {
     let row = stage.longest_row.min(plan.model.max_position_embeddings);
     let forward = plan.footprint.forward_row(row).get();
     let trained = plan.footprint.train_row(row).get();

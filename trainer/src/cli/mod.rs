@@ -9,6 +9,7 @@ mod audit;
 mod bench;
 mod check;
 mod data;
+mod doctor;
 mod eval;
 mod generate;
 mod list;
@@ -41,6 +42,8 @@ enum Command {
     Train(train::Arguments),
     /// Check a recipe and say what it would do and cost; start nothing.
     Check(check::Arguments),
+    /// Find what would go wrong with a recipe, before anything is paid for.
+    Doctor(doctor::Arguments),
     /// Measure a model on held-out questions.
     Eval(eval::Arguments),
     /// Print completions of a prompt or of a task's questions.
@@ -117,6 +120,7 @@ pub(crate) fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Train(arguments) => train::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),

@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use thinkling_datasets::pool::PoolSettings;
+use thinkling_datasets::SolutionKind;
 
 use super::Task;
 use super::rewards::{Reward, RewardTerm};
@@ -113,6 +114,18 @@ pub struct Shares {
     /// Lines of practice without a question.
     #[schemars(range(min = 0.0))]
     pub drill: f64,
+}
+
+impl Shares {
+    /// The share of a kind of worked solution.
+    pub fn of(&self, kind: SolutionKind) -> f64 {
+        match kind {
+            SolutionKind::Direct => self.direct,
+            SolutionKind::Long => self.long,
+            SolutionKind::Search => self.search,
+            SolutionKind::Flawed => self.flawed,
+        }
+    }
 }
 
 /// The held-out questions that a stage is measured on.

@@ -1,0 +1,127 @@
+//! `thinkling doctor`: what would go wrong with a recipe, before anything is paid for.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use thinkling::doctor::{self, Base, DoctorError, Finding, Severity};
+use thinkling::ledger;
+use thinkling::plan::Plan;
+use thinkling::recipe::RecipeErrors;
+
+use super::{DONE, FAILED, Failure, Outcome, print_line};
+
+/// Arguments of `doctor`.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The recipe's file.
+    recipe: PathBuf,
+    /// Override a key of the recipe; may be repeated.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    overrides: Vec<String>,
+    /// The model that the first GRPO stage would start from: a run folder or a checkpoint folder. It is asked instead of
+    /// being judged by the recipe.
+    #[arg(long, value_name = "MODEL")]
+    base: Option<PathBuf>,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Outcome {
+    let plan = match super::train::load(&arguments.recipe, &arguments.overrides) {
+        Ok(plan) => plan,
+        Err(failure) => {
+            if let Some(mistakes) = failure.error.downcast_ref::<RecipeErrors>() {
+                tell(arguments, None, &mistakes_as_findings(mistakes))?;
+            }
+            return Err(failure);
+        }
+    };
+    rayon::ThreadPoolBuilder::new().num_threads(plan.threads).build_global()?;
+    let base = arguments.base.as_deref().map(Base::load).transpose().map_err(|error| match error {
+        DoctorError::NoModel(_) => Failure::usage(error),
+        error => error.into(),
+    })?;
+    let mut findings: Vec<Value> = Vec::new();
+    let mut severities = Vec::new();
+    let examined = doctor::examine(&plan, base.as_ref())?;
+    for finding in examined.into_iter().chain(cost(&plan)) {
+        severities.push(finding.severity);
+        findings.push(serde_json::to_value(&finding)?);
+    }
+    tell(arguments, Some(&plan), &findings)?;
+    Ok(if severities.contains(&Severity::Error) { FAILED } else { DONE })
+}
+
+/// A recipe's own mistakes, which need no doctor, in the form of findings.
+fn mistakes_as_findings(mistakes: &RecipeErrors) -> Vec<Value> {
+    let finding = |mistake: &thinkling::recipe::Mistake| {
+        let name = if mistake.message.contains("group_size") { "group" } else { "recipe" };
+        json!({
+            "name": name, "severity": "error", "stage": null, "seen": mistake.message,
+            "change": mistake.help.join("; "),
+        })
+    };
+    mistakes.mistakes.iter().map(finding).collect()
+}
+
+/// What the run takes, and whether this machine has it.
+fn cost(plan: &Plan) -> Vec<Finding> {
+    let peak = ledger::measured_peak(plan.precision);
+    let stages: Vec<Value> =
+        plan.stages.iter().map(|stage| super::check::estimate(plan, stage, peak)).collect();
+    let sum = |key: &str| stages.iter().filter_map(|stage| stage[key].as_f64()).sum::<f64>();
+    let memory = stages.iter().filter_map(|stage| stage["peak_memory_bytes"].as_f64()).fold(0.0, f64::max);
+    let finding = |name, severity, seen, change| Finding { name, severity, stage: None, seen, change };
+    let seen = format!(
+        "{} parameters, {} active a token; at most {:.2e} FLOPs, {:.0} s of processor time, ${:.4}",
+        plan.footprint.parameters_total,
+        plan.footprint.parameters_active,
+        sum("flops"),
+        sum("cpu_s"),
+        sum("cost_usd")
+    );
+    let mut findings = vec![finding("cost", Severity::Ok, seen, None)];
+    let available = available_memory();
+    let seen = format!(
+        "about {:.0} MB{}",
+        memory / 1e6,
+        available.map_or(String::new(), |bytes| format!(" of {:.0} MB that are free", bytes / 1e6))
+    );
+    findings.push(if available.is_some_and(|bytes| memory > bytes) {
+        let change =
+            "a smaller model.hidden_size or model.num_hidden_layers, or a greater machine".to_owned();
+        finding("memory", Severity::Error, seen, Some(change))
+    } else {
+        finding("memory", Severity::Ok, seen, None)
+    });
+    findings
+}
+
+/// Bytes of memory that are free; `None` where the system does not say.
+fn available_memory() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()? * 1024.0)
+}
+
+fn tell(arguments: &Arguments, plan: Option<&Plan>, findings: &[Value]) -> std::io::Result<()> {
+    let count = |severity: &str| findings.iter().filter(|finding| finding["severity"] == severity).count();
+    let (errors, warnings) = (count("error"), count("warning"));
+    if arguments.json {
+        return print_line(json!({
+            "recipe": plan.map_or_else(|| arguments.recipe.display().to_string(), |plan| plan.name.clone()),
+            "base": arguments.base.as_ref().map(|base| base.display().to_string()),
+            "errors": errors, "warnings": warnings, "findings": findings,
+        }));
+    }
+    for finding in findings {
+        let text = |key: &str| finding[key].as_str().unwrap_or_default();
+        let stage = finding["stage"].as_str().map_or(String::new(), |stage| format!(" ({stage})"));
+        print_line(format!("{:8} {}{stage}: {}", text("severity"), text("name"), text("seen")))?;
+        if !text("change").is_empty() {
+            print_line(format!("         change: {}", text("change")))?;
+        }
+    }
+    print_line(format!("{errors} errors, {warnings} warnings"))
+}
