@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Tensors};
+use crate::events::EventLog;
 use crate::evaluate::{EvaluateError, Questions, Thinking, ask};
 use crate::ledger::clock::Moment;
 use crate::ledger::{self, Ledger, Spent, Work};
@@ -16,6 +17,7 @@ use crate::plan::{self, Plan};
 use crate::policy::{Config, Parameters, Transformer};
 use crate::progress::Progress;
 use crate::recipe::Evaluation;
+use crate::report;
 use crate::rollout::sampling::Sampling;
 use crate::run::{self, Journal, Run, RunError};
 use crate::tokenizer::Tokenizer;
@@ -231,6 +233,7 @@ pub struct Session {
     run: Run,
     metrics: Journal,
     rollouts: Journal,
+    events: EventLog,
     interrupt: Arc<AtomicBool>,
     /// The stage that is next or running.
     stage: usize,
@@ -265,9 +268,13 @@ impl Session {
         let (state, learner) = state.map_or((None, None), |(state, learner)| (Some(state), Some(learner)));
         let offsets = state.as_ref().map_or((0, 0), |state| (state.metrics_bytes, state.rollouts_bytes));
         let killed = std::fs::read(run.path.join(run::BOOKS)).ok();
+        let metrics = run.journal(run::METRICS, offsets.0)?;
+        // After the metrics, which it is made from, have been cut.
+        let events = EventLog::open(&run.path, run.started()).map_err(|source| events_failed(&run, source))?;
         let mut session = Self {
-            metrics: run.journal(run::METRICS, offsets.0)?,
+            metrics,
             rollouts: run.journal(run::ROLLOUTS, offsets.1)?,
+            events,
             policy: Transformer::new(config, parameters),
             tokenizer,
             workspace: Workspace::default(),
@@ -388,6 +395,7 @@ impl Session {
         let kind = row.get("kind").and_then(Value::as_str).unwrap_or_default();
         let stage = row.get("stage").and_then(Value::as_str).unwrap_or_default();
         let key = if kind == "eval" { format!("{stage}.eval") } else { stage.to_owned() };
+        self.events.append(&row).map_err(|source| events_failed(&self.run, source))?;
         let row = Value::Object(row);
         self.metrics.append(&row)?;
         self.last.insert(key, row);
@@ -542,7 +550,7 @@ impl Session {
         Ok(rows)
     }
 
-    /// Writes `summary.json`.
+    /// Writes `summary.json` and `report.html`.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -550,8 +558,19 @@ impl Session {
         self.write_books()?;
         let books = self.ledger.to_json(&self.plan.prices);
         let summary = run::summary(status.name(), &Value::Object(self.last.clone()), &books["total"]);
-        Ok(self.run.write(run::SUMMARY, &checkpoint::encode_json(&summary))?)
+        self.run.write(run::SUMMARY, &checkpoint::encode_json(&summary))?;
+        // A picture that cannot be made costs no run: it can be made again from the folder.
+        match report::write(self.path()) {
+            Ok(path) => self.progress.note(&format!("report: {}", path.display())),
+            Err(report::ReportError::Empty { .. }) => {}
+            Err(error) => self.progress.note(&format!("warning: no report: {error}")),
+        }
+        Ok(())
     }
+}
+
+fn events_failed(run: &Run, source: std::io::Error) -> RunError {
+    RunError::Io { path: run.path.join("events.out.tfevents"), source }
 }
 
 /// A share with its interval, as `97.3 % [95.1, 98.6]`.

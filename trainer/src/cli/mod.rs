@@ -11,10 +11,12 @@ mod eval;
 mod generate;
 mod list;
 mod model;
+mod report;
 mod sample;
 mod score;
 mod train;
 mod verify;
+mod watch;
 
 /// Done.
 const DONE: u8 = 0;
@@ -51,6 +53,10 @@ enum Command {
     Generate(generate::Arguments),
     /// Time the standard shapes.
     Bench(bench::Arguments),
+    /// Draw one HTML file, and more, of what runs did.
+    Report(report::Arguments),
+    /// Follow a run from another terminal.
+    Watch(watch::Arguments),
     /// List what there is.
     List(list::Arguments),
     /// Print a completion script for a shell.
@@ -116,6 +122,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
+        Command::Watch(arguments) => watch::run(&arguments),
         Command::List(arguments) => list::run(&arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();
