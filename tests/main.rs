@@ -12,6 +12,7 @@ mod divergence;
 mod emergence;
 mod mistakes;
 mod objectives;
+mod report;
 mod resume;
 mod same_bits;
 mod settings;

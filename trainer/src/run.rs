@@ -341,7 +341,11 @@ fn differences(before: &str, after: &str) -> String {
 }
 
 /// Every value of a table under its path; tables of an array count from 1.
-pub(crate) fn flatten(prefix: &str, value: &toml::Value, keys: &mut std::collections::BTreeMap<String, String>) {
+pub(crate) fn flatten(
+    prefix: &str,
+    value: &toml::Value,
+    keys: &mut std::collections::BTreeMap<String, String>,
+) {
     let place = |key: &str| if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
     match value {
         toml::Value::Table(table) => table.iter().for_each(|(key, value)| flatten(&place(key), value, keys)),

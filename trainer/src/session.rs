@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Tensors};
-use crate::events::EventLog;
 use crate::evaluate::{EvaluateError, Questions, Thinking, ask};
+use crate::events::EventLog;
 use crate::ledger::clock::Moment;
 use crate::ledger::{self, Ledger, Spent, Work};
 use crate::optim::{self, AdamW};
@@ -270,7 +270,8 @@ impl Session {
         let killed = std::fs::read(run.path.join(run::BOOKS)).ok();
         let metrics = run.journal(run::METRICS, offsets.0)?;
         // After the metrics, which it is made from, have been cut.
-        let events = EventLog::open(&run.path, run.started()).map_err(|source| events_failed(&run, source))?;
+        let events =
+            EventLog::open(&run.path, run.started()).map_err(|source| events_failed(&run, source))?;
         let mut session = Self {
             metrics,
             rollouts: run.journal(run::ROLLOUTS, offsets.1)?,

@@ -70,13 +70,17 @@ fn civil(days: i64) -> (i64, i64, i64) {
 
 /// The seconds since 1970 of what [`timestamp`] wrote.
 pub fn seconds_since_1970(timestamp: &str) -> Option<f64> {
-    let numbers: Vec<i64> =
-        timestamp.strip_suffix('Z')?.split(['-', 'T', ':']).map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    let numbers: Vec<i64> = timestamp
+        .strip_suffix('Z')?
+        .split(['-', 'T', ':'])
+        .map(|part| part.parse().ok())
+        .collect::<Option<_>>()?;
     let [year, month, day, hour, minute, second] = numbers[..] else { return None };
     let is_date = (1970..10_000).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
     // Years that start in March end with the leap day, as in `civil`.
     let (of_year, shifted) = ((month + 9) % 12, year - i64::from(month <= 2));
-    let days = 365 * shifted + shifted / 4 - shifted / 100 + shifted / 400 + (153 * of_year + 2) / 5 + day - 1;
+    let days =
+        365 * shifted + shifted / 4 - shifted / 100 + shifted / 400 + (153 * of_year + 2) / 5 + day - 1;
     is_date.then_some(((days - 719_468) * 86_400 + hour * 3600 + minute * 60 + second) as f64)
 }
 

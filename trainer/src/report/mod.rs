@@ -70,7 +70,8 @@ pub fn csv(records: &[Record]) -> String {
         .flat_map(|record| record.metrics.iter().map(move |row| (record, row)))
         .map(|(record, row)| {
             let step = record::number(row, "step").map(|step| ("step".to_owned(), step));
-            let scalars = record::scalars(row).into_iter().filter(|(name, _)| !NAMES.contains(&name.as_str()));
+            let scalars =
+                record::scalars(row).into_iter().filter(|(name, _)| !NAMES.contains(&name.as_str()));
             (record, row, step.into_iter().chain(scalars).collect())
         })
         .collect();
