@@ -17,6 +17,7 @@ mod emergence;
 mod mistakes;
 mod mixtures;
 mod objectives;
+mod report;
 mod resume;
 mod same_bits;
 mod settings;

@@ -36,6 +36,12 @@ pub mod checkpoint;
 
 pub mod run;
 
+pub mod report;
+
+pub mod events;
+
+pub mod live;
+
 pub mod progress;
 
 pub mod alarms;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::ledger::clock::Moment;
+use crate::live::History;
 
 /// Shows progress on standard error.
 pub struct Progress {
@@ -14,6 +15,7 @@ pub struct Progress {
     every_s: f64,
     last: Option<Moment>,
     stage: String,
+    history: History,
     /// A line that was not due: said before the next note, so that the last step of a stage is never lost.
     pending: Option<String>,
 }
@@ -23,22 +25,28 @@ impl Progress {
     pub fn new(every_s: f64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(0);
-            let template = "{prefix:>12} {bar:24} {pos}/{len} {msg} [{elapsed}]";
+            let template = "{prefix:>12} {bar:28} {pos}/{len} [{elapsed}, {eta} left]\n{msg}";
             bar.set_style(ProgressStyle::with_template(template).expect("the template is well formed"));
             bar.enable_steady_tick(Duration::from_millis(250));
             bar
         });
-        Self { bar, every_s, last: None, stage: String::new(), pending: None }
+        Self { bar, every_s, last: None, stage: String::new(), history: History::default(), pending: None }
     }
 
     /// Shows step `step` of `steps`; the last one always.
     pub fn step(&mut self, stage: &str, step: u64, steps: u64, numbers: &[(&str, String)]) {
         let text: Vec<String> = numbers.iter().map(|(name, value)| format!("{name} {value}")).collect();
         if let Some(bar) = &self.bar {
+            if self.stage != stage {
+                stage.clone_into(&mut self.stage);
+                self.history = History::default();
+                bar.reset();
+            }
+            self.history.add(numbers);
             bar.set_prefix(stage.to_owned());
             bar.set_length(steps);
             bar.set_position(step);
-            bar.set_message(text.join("  "));
+            bar.set_message(self.history.table(numbers));
             return;
         }
         let is_new = self.stage != stage;

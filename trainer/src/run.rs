@@ -15,7 +15,6 @@ use crate::plan::{self, Census, Plan};
 /// The recipe as resolved.
 pub const RECIPE: &str = "recipe.toml";
 /// What made the run.
-/// What a run was made with: the file that makes a folder a run.
 pub const MANIFEST: &str = "manifest.json";
 /// One object a step.
 pub const METRICS: &str = "metrics.jsonl";
@@ -27,6 +26,8 @@ pub const LEDGER: &str = "ledger.json";
 pub const BOOKS: &str = ".books.json";
 /// How the run stopped.
 pub const SUMMARY: &str = "summary.json";
+/// The picture of the run.
+pub const REPORT: &str = "report.html";
 /// The folder of checkpoints.
 pub const CHECKPOINTS: &str = "checkpoints";
 
@@ -180,6 +181,13 @@ impl Run {
             fs::remove_file(&summary).map_err(io(&summary))?;
         }
         Ok((run, newest))
+    }
+
+    /// When the run began, in seconds since 1970; 0 where the manifest does not say.
+    pub fn started(&self) -> f64 {
+        let manifest = fs::read(self.path.join(MANIFEST)).ok();
+        let manifest: Option<Manifest> = manifest.and_then(|text| serde_json::from_slice(&text).ok());
+        manifest.and_then(|manifest| clock::seconds_since_1970(&manifest.started)).unwrap_or(0.0)
     }
 
     /// Writes one of the run's files in one piece.
@@ -351,7 +359,12 @@ fn differences(before: &str, after: &str) -> String {
     if differing.is_empty() { "its recipe.toml cannot be compared".to_owned() } else { differing.join("; ") }
 }
 
-fn flatten(prefix: &str, value: &toml::Value, keys: &mut std::collections::BTreeMap<String, String>) {
+/// Every value of a table under its path; tables of an array count from 1.
+pub(crate) fn flatten(
+    prefix: &str,
+    value: &toml::Value,
+    keys: &mut std::collections::BTreeMap<String, String>,
+) {
     let place = |key: &str| if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
     match value {
         toml::Value::Table(table) => table.iter().for_each(|(key, value)| flatten(&place(key), value, keys)),

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::alarms::Watch;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Tensors};
 use crate::evaluate::{EvaluateError, Questions, Thinking, ask};
+use crate::events::EventLog;
 use crate::ledger::clock::Moment;
 use crate::ledger::{self, Ledger, Spent, Work};
 use crate::optim::{self, AdamW};
@@ -17,6 +18,7 @@ use crate::plan::{self, Plan};
 use crate::policy::{Config, Parameters, Transformer};
 use crate::progress::Progress;
 use crate::recipe::Evaluation;
+use crate::report;
 use crate::rollout::sampling::Sampling;
 use crate::run::{self, Journal, Run, RunError};
 use crate::syllabus::{SyllabusError, SyllabusState};
@@ -255,6 +257,7 @@ pub struct Session {
     metrics: Journal,
     rollouts: Journal,
     watch: Watch,
+    events: EventLog,
     interrupt: Arc<AtomicBool>,
     /// The stage that is next or running.
     stage: usize,
@@ -290,9 +293,14 @@ impl Session {
         let offsets = state.as_ref().map_or((0, 0), |state| (state.metrics_bytes, state.rollouts_bytes));
         let killed = std::fs::read(run.path.join(run::BOOKS)).ok();
         let policy = Transformer::with_precision(config, parameters, plan.precision);
+        let metrics = run.journal(run::METRICS, offsets.0)?;
+        // After the metrics, which it is made from, have been cut.
+        let events =
+            EventLog::open(&run.path, run.started()).map_err(|source| events_failed(&run, source))?;
         let mut session = Self {
-            metrics: run.journal(run::METRICS, offsets.0)?,
+            metrics,
             rollouts: run.journal(run::ROLLOUTS, offsets.1)?,
+            events,
             peak_flops: ledger::measured_peak(policy.precision()) * rayon::current_num_threads() as f64,
             policy,
             tokenizer,
@@ -422,6 +430,7 @@ impl Session {
             self.progress
                 .note(&format!("alarm: {stage} {step}: {}: {}. {}", alarm.name, alarm.rule, alarm.fix));
         }
+        self.events.append(&row).map_err(|source| events_failed(&self.run, source))?;
         let row = Value::Object(row);
         self.metrics.append(&row)?;
         self.last.insert(key, row);
@@ -578,7 +587,7 @@ impl Session {
         Ok(rows)
     }
 
-    /// Writes `summary.json`.
+    /// Writes `summary.json` and `report.html`.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -588,8 +597,19 @@ impl Session {
         let mut summary = run::summary(status.name(), &Value::Object(self.last.clone()), &books["total"]);
         summary["verifying_share"] = json!(self.ledger.verifying_shares());
         summary["alarms"] = self.watch.summary();
-        Ok(self.run.write(run::SUMMARY, &checkpoint::encode_json(&summary))?)
+        self.run.write(run::SUMMARY, &checkpoint::encode_json(&summary))?;
+        // A picture that cannot be made costs no run: it can be made again from the folder.
+        match report::write(self.path()) {
+            Ok(path) => self.progress.note(&format!("report: {}", path.display())),
+            Err(report::ReportError::Empty { .. }) => {}
+            Err(error) => self.progress.note(&format!("warning: no report: {error}")),
+        }
+        Ok(())
     }
+}
+
+fn events_failed(run: &Run, source: std::io::Error) -> RunError {
+    RunError::Io { path: run.path.join("events.out.tfevents"), source }
 }
 
 /// A share with its interval, as `97.3 % [95.1, 98.6]`.

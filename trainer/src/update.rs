@@ -233,6 +233,16 @@ pub fn load_max_over_mean(loads: &[Vec<u64>]) -> Option<f64> {
         .reduce(f64::max)
 }
 
+/// Each expert's share of its layer's choices, to four digits; a list a sparse layer. A layer that chose nothing has
+/// shares of 0.
+pub fn load_shares(loads: &[Vec<u64>]) -> Vec<Vec<f64>> {
+    let shares = |loads: &Vec<u64>| {
+        let total = loads.iter().sum::<u64>().max(1) as f64;
+        loads.iter().map(|load| (*load as f64 / total * 1e4).round() / 1e4).collect()
+    };
+    loads.iter().map(shares).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -289,6 +299,7 @@ mod tests {
         assert_eq!(biases, [[0.375, 0.5, 0.5, 0.625]]);
         assert_eq!(load_max_over_mean(&[vec![4, 2, 2, 0], vec![1, 1, 1, 1]]), Some(2.0));
         assert_eq!(load_max_over_mean(&[]), None);
+        assert_eq!(load_shares(&[vec![4, 2, 2, 0], vec![0, 0]]), [vec![0.5, 0.25, 0.25, 0.0], vec![0.0, 0.0]]);
     }
 
     #[test]

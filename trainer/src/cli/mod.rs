@@ -14,10 +14,12 @@ mod eval;
 mod generate;
 mod list;
 mod model;
+mod report;
 mod sample;
 mod score;
 mod train;
 mod verify;
+mod watch;
 
 /// Done.
 const DONE: u8 = 0;
@@ -61,6 +63,10 @@ enum Command {
     Data(data::Command),
     /// Time the standard shapes.
     Bench(bench::Arguments),
+    /// Draw one HTML file, and more, of what runs did.
+    Report(report::Arguments),
+    /// Follow a run from another terminal.
+    Watch(watch::Arguments),
     /// List what there is.
     List(list::Arguments),
     /// Print a completion script for a shell.
@@ -129,6 +135,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Data(command) => data::run(&command),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
+        Command::Watch(arguments) => watch::run(&arguments),
         Command::List(arguments) => list::run(&arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();

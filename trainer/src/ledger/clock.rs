@@ -100,9 +100,39 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
+/// The seconds since 1970 of what [`timestamp`] wrote.
+pub fn seconds_since_1970(timestamp: &str) -> Option<f64> {
+    let numbers: Vec<i64> = timestamp
+        .strip_suffix('Z')?
+        .split(['-', 'T', ':'])
+        .map(|part| part.parse().ok())
+        .collect::<Option<_>>()?;
+    let [year, month, day, hour, minute, second] = numbers[..] else { return None };
+    let is_date = (1970..10_000).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    // Years that start in March end with the leap day, as in `civil`.
+    let (of_year, shifted) = ((month + 9) % 12, year - i64::from(month <= 2));
+    let days =
+        365 * shifted + shifted / 4 - shifted / 100 + shifted / 400 + (153 * of_year + 2) / 5 + day - 1;
+    is_date.then_some(((days - 719_468) * 86_400 + hour * 3600 + minute * 60 + second) as f64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_become_seconds() {
+        assert_eq!(seconds_since_1970("1970-01-01T00:00:00Z"), Some(0.0));
+        assert_eq!(seconds_since_1970("2000-02-29T00:00:01Z"), Some(11_016.0 * 86_400.0 + 1.0));
+        assert_eq!(seconds_since_1970("2026-01-01T01:02:03Z"), Some(20_454.0 * 86_400.0 + 3723.0));
+        assert_eq!(seconds_since_1970("2026-13-01T01:02:03Z"), None);
+        assert_eq!(seconds_since_1970("soon"), None);
+        for days in (0..40_000).step_by(61) {
+            let (year, month, day) = civil(days);
+            let text = format!("{year:04}-{month:02}-{day:02}T00:00:00Z");
+            assert_eq!(seconds_since_1970(&text), Some(days as f64 * 86_400.0), "{text}");
+        }
+    }
 
     #[test]
     fn days_become_dates() {

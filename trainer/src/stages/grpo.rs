@@ -26,7 +26,7 @@ use crate::rollout::{Limits, Request, roll_out};
 use crate::score::{Judged, Rule, ScoredGroup};
 use crate::session::{Best, Learner, Session, Snapshot, Status, TrainError};
 use crate::syllabus::Syllabus;
-use crate::update::{Pass, add_loads, load_max_over_mean};
+use crate::update::{Pass, add_loads, load_max_over_mean, load_shares};
 
 /// Steps that the best mean reward is taken over where the recipe has no early stop.
 const WINDOW: usize = 5;
@@ -733,6 +733,7 @@ fn log(
         }
         if let Some(load) = load_max_over_mean(&updated.loads) {
             set("expert_load_max_over_mean", json!(load));
+            set("expert_load", json!(load_shares(&updated.loads)));
         }
     }
     let length = mean(lengths.iter().copied());

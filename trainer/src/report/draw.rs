@@ -1,0 +1,205 @@
+//! Figures to SVG and PNG: the only module that knows the plotting library.
+
+use kuva::backend::svg::SvgBackend;
+use kuva::plot::{BarPlot, ColorMap, Heatmap, LegendPosition, LinePlot};
+use kuva::render::layout::{Layout, TickFormat};
+use kuva::render::plots::Plot;
+use kuva::render::render::{Scene, render_multiple};
+use kuva::{PngBackend, Theme};
+
+use super::figures::{Bar, Content, Figure, Line};
+use super::record::ReportError;
+
+/// Width of a drawing: that of a phone, so that its letters are readable there and it is scaled up elsewhere.
+const WIDTH: f64 = 460.0;
+const HEIGHT: f64 = 270.0;
+/// Pixels of a PNG per unit of the drawing.
+const PNG_SCALE: f32 = 3.0;
+
+/// Rows of a heat map that have room for their names.
+const NAMED_ROWS: usize = 32;
+
+/// Colours of lines and bars, told apart by the colour-blind (after Okabe and Ito, darkened for thin lines on white).
+pub(super) const PALETTE: [&str; 6] = ["#0a6cb0", "#c8501e", "#0b8a63", "#a9528a", "#8a6d00", "#4a4e57"];
+const INK: &str = "#30343c";
+const FAINT: &str = "#e1e3e8";
+const AXIS: &str = "#8b909a";
+/// A paper of its own for files; the page has its own.
+const PAPER: &str = "#ffffff";
+
+/// Colours of a drawing and the page's variables that stand for them: light and dark are the page's affair.
+const VARIABLES: [(&str, &str); 9] = [
+    (PALETTE[0], "var(--line-1)"),
+    (PALETTE[1], "var(--line-2)"),
+    (PALETTE[2], "var(--line-3)"),
+    (PALETTE[3], "var(--line-4)"),
+    (PALETTE[4], "var(--line-5)"),
+    (PALETTE[5], "var(--line-6)"),
+    (INK, "var(--ink)"),
+    (FAINT, "var(--faint)"),
+    (AXIS, "var(--axis)"),
+];
+
+fn colour(number: usize) -> &'static str {
+    PALETTE[number % PALETTE.len()]
+}
+
+/// The figure for the page: its colours are the page's, its title is the page's too.
+pub(super) fn inline_svg(figure: &Figure) -> String {
+    let mut svg = SvgBackend::new().render_scene(&scene(figure, false));
+    for (colour, variable) in VARIABLES {
+        svg = svg.replace(colour, variable);
+    }
+    // What stands before the element has no place inside a page, and names must not meet those of other figures.
+    let start = svg.find("<svg").unwrap_or(0);
+    let svg = svg[start..].replace("id=\"", &format!("id=\"{}-", figure.id));
+    svg.replace("url(#", &format!("url(#{}-", figure.id))
+}
+
+/// The figure as a file of its own.
+pub(super) fn svg(figure: &Figure) -> String {
+    SvgBackend::new().render_scene(&scene(figure, true))
+}
+
+/// The figure as pixels.
+///
+/// # Errors
+/// When the library cannot encode them.
+pub(super) fn png(figure: &Figure) -> Result<Vec<u8>, ReportError> {
+    PngBackend::new()
+        .with_scale(PNG_SCALE)
+        .render_scene(&scene(figure, true))
+        .map_err(|problem| ReportError::Paint { figure: figure.id.clone(), problem })
+}
+
+/// A text that the library takes as it is: between dollars it would read a formula.
+fn plain(text: &str) -> String {
+    text.replace('$', "\\$")
+}
+
+fn scene(figure: &Figure, is_file: bool) -> Scene {
+    let plots = match &figure.content {
+        Content::Lines(lines) => lines.iter().map(line_plot).collect(),
+        Content::Bars(bars) => vec![bar_plot(bars)],
+        Content::Heat { steps, rows, .. } => vec![heat_plot(*steps, rows)],
+    };
+    let height = match &figure.content {
+        Content::Bars(bars) => 90.0 + 22.0 * bars.len() as f64,
+        Content::Heat { rows, .. } => HEIGHT.max(90.0 + 9.0 * rows.len() as f64),
+        Content::Lines(lines) if lines.len() > 3 => HEIGHT + 14.0 * lines.len() as f64,
+        Content::Lines(_) => HEIGHT,
+    };
+    let mut layout = Layout::auto_from_plots(&plots)
+        .with_width(WIDTH)
+        .with_height(height)
+        .with_theme(theme(is_file))
+        .with_font_family("system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif")
+        .with_tick_size(11)
+        .with_label_size(12)
+        .with_body_size(11)
+        .with_grid_line_width(0.8)
+        .with_axis_line_width(1.0)
+        .with_tick_format(TickFormat::Custom(std::sync::Arc::new(short)));
+    layout = match &figure.content {
+        Content::Bars(_) => layout.with_x_label(plain(&figure.x_label)),
+        _ => layout.with_x_label(plain(&figure.x_label)).with_y_label(plain(&figure.y_label)),
+    };
+    if let Content::Lines(lines) = &figure.content {
+        let (low, high) = extent(lines);
+        layout = layout.with_y_axis_min(low).with_y_axis_max(high);
+        layout = layout.with_legend_box(false).with_legend_position(LegendPosition::OutsideBottomColumns);
+    }
+    if let Content::Heat { names, .. } = &figure.content
+        && names.len() <= NAMED_ROWS
+    {
+        layout = layout.with_y_categories(names.clone());
+    }
+    if is_file {
+        layout = layout.with_title(plain(&figure.title)).with_title_size(14);
+    }
+    render_multiple(plots, layout)
+}
+
+fn theme(is_file: bool) -> Theme {
+    Theme {
+        background: if is_file { PAPER } else { "none" }.to_owned(),
+        axis_color: AXIS.to_owned(),
+        grid_color: FAINT.to_owned(),
+        tick_color: AXIS.to_owned(),
+        text_color: INK.to_owned(),
+        legend_bg: "none".to_owned(),
+        legend_border: "none".to_owned(),
+        colorbar_border: AXIS.to_owned(),
+        ..Theme::light()
+    }
+}
+
+/// The ends of the vertical axis: from 0 where that is near, with room above, never empty.
+fn extent(lines: &[Line]) -> (f64, f64) {
+    let points = lines.iter().flat_map(|line| line.points.iter().map(|point| point.1));
+    let bands = lines.iter().flat_map(|line| line.band.iter().flat_map(|(low, high)| [*low, *high]));
+    let (low, high) = points
+        .chain(bands)
+        .filter(|value| value.is_finite())
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+    let low = if low > 0.0 && low < 0.6 * high { 0.0 } else { low };
+    let room = 0.05 * (high - low);
+    if room > 0.0 && room.is_finite() {
+        return (if low == 0.0 { 0.0 } else { low - room }, high + room);
+    }
+    // One value only.
+    if high == 0.0 { (0.0, 1.0) } else { (high - 0.5 * high.abs(), high + 0.5 * high.abs()) }
+}
+
+/// A number as short as an axis wants it.
+pub(super) fn short(value: f64) -> String {
+    let size = value.abs();
+    if size == 0.0 {
+        return "0".to_owned();
+    }
+    let (value, unit) = match size {
+        1e15.. | ..1e-3 => return format!("{value:.1e}"),
+        1e12.. => (value / 1e12, "T"),
+        1e9.. => (value / 1e9, "G"),
+        1e6.. => (value / 1e6, "M"),
+        1e4.. => (value / 1e3, "k"),
+        _ => (value, ""),
+    };
+    let digits = if value.abs() >= 100.0 { 0 } else { 3 };
+    let text = format!("{value:.digits$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text}{unit}")
+}
+
+fn line_plot(line: &Line) -> Plot {
+    let mut plot = LinePlot::new()
+        .with_data(line.points.iter().copied())
+        .with_color(colour(line.colour))
+        .with_stroke_width(1.8);
+    if !line.band.is_empty() && line.points.len() > 1 {
+        let (low, high): (Vec<f64>, Vec<f64>) = line.band.iter().copied().unzip();
+        plot = plot.with_band(low, high);
+    }
+    if line.is_dashed {
+        plot = plot.with_dashed();
+    }
+    if !line.name.is_empty() {
+        plot = plot.with_legend(plain(&line.name));
+    }
+    plot.into()
+}
+
+fn bar_plot(bars: &[Bar]) -> Plot {
+    let bars = bars.iter().rev().map(|bar| (plain(&bar.name), bar.value, colour(bar.colour).to_owned()));
+    BarPlot::new().with_horizontal(true).with_colored_bars(bars).into()
+}
+
+fn heat_plot((first, last): (f64, f64), rows: &[Vec<f64>]) -> Plot {
+    Heatmap::new()
+        .with_data(rows.iter().map(|row| row.iter().copied()))
+        .with_x_range(first - 0.5, last + 0.5)
+        .with_color_map(ColorMap::Viridis)
+        .with_cell_size(1.0)
+        .with_legend("load")
+        .into()
+}

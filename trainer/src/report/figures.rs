@@ -1,0 +1,500 @@
+//! Records to figures: which there are, and what each shows. One without data is left out.
+
+use serde_json::Value;
+
+use super::record::{Record, Row, interval, number, word};
+
+/// Points that a line keeps; longer ones are averaged.
+const POINTS: usize = 300;
+/// Columns that a heat map keeps.
+const COLUMNS: usize = 60;
+/// Rows of experts that a heat map shows; deeper networks get a row a layer.
+const EXPERT_ROWS: usize = 64;
+
+const LEARNING: [&str; 2] = ["grpo", "distill"];
+const BASE: [&str; 2] = ["pretrain", "sft"];
+
+/// A figure, before it is drawn.
+#[derive(Clone, Debug)]
+pub struct Figure {
+    /// Its name as a file and in the page.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// What to know to read it, if anything.
+    pub note: &'static str,
+    /// What runs along the horizontal axis, with its unit.
+    pub x_label: String,
+    /// What runs along the vertical axis, with its unit.
+    pub y_label: String,
+    /// The data.
+    pub content: Content,
+}
+
+/// The data of a figure.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Lines over a common axis.
+    Lines(Vec<Line>),
+    /// One bar a name.
+    Bars(Vec<Bar>),
+    /// A cell an expert and step.
+    Heat {
+        /// First and last step.
+        steps: (f64, f64),
+        /// A name a row, from the bottom.
+        names: Vec<String>,
+        /// The cells of each row.
+        rows: Vec<Vec<f64>>,
+    },
+}
+
+/// A line of a figure.
+#[derive(Clone, Debug, Default)]
+pub struct Line {
+    /// What it is called in the legend.
+    pub name: String,
+    /// Where it goes; finite numbers, in the order of x.
+    pub points: Vec<(f64, f64)>,
+    /// The interval of each point, if it has one.
+    pub band: Vec<(f64, f64)>,
+    /// Which colour of the palette.
+    pub colour: usize,
+    /// Whether it is dashed.
+    pub is_dashed: bool,
+}
+
+/// A bar of a figure.
+#[derive(Clone, Debug)]
+pub struct Bar {
+    /// What it is called beside the axis.
+    pub name: String,
+    /// How long it is.
+    pub value: f64,
+    /// Which colour of the palette.
+    pub colour: usize,
+}
+
+/// A figure of lines that each take one key of the learning rows.
+struct Plain {
+    id: &'static str,
+    title: &'static str,
+    note: &'static str,
+    y_label: &'static str,
+    kinds: &'static [&'static str],
+    /// Key and its name in the legend.
+    keys: &'static [(&'static str, &'static str)],
+}
+
+/// Figures that need nothing but keys of rows.
+const PLAIN: [Plain; 9] = [
+    Plain {
+        id: "reward",
+        title: "Reward",
+        note: "Mean over the completions of a step.",
+        y_label: "mean reward",
+        kinds: &LEARNING,
+        keys: &[("reward_mean", "")],
+    },
+    Plain {
+        id: "length",
+        title: "Length",
+        note: "Of the completions sampled in training.",
+        y_label: "tokens a completion",
+        kinds: &LEARNING,
+        keys: &[("length_mean", "mean"), ("length_max", "longest")],
+    },
+    Plain {
+        id: "entropy",
+        title: "Entropy",
+        note: "How undecided the policy is; 0 means that it always says the same.",
+        y_label: "nats a token",
+        kinds: &LEARNING,
+        keys: &[("entropy", "")],
+    },
+    Plain {
+        id: "kl",
+        title: "Divergence from the reference",
+        note: "",
+        y_label: "KL, nats a token",
+        kinds: &LEARNING,
+        keys: &[("kl", "")],
+    },
+    Plain {
+        id: "clip",
+        title: "Clipped tokens",
+        note: "With one update a batch every ratio is 1 and nothing is clipped.",
+        y_label: "share of tokens",
+        kinds: &LEARNING,
+        keys: &[("clip_low_share", "below"), ("clip_high_share", "above")],
+    },
+    Plain {
+        id: "batch",
+        title: "What a batch is worth",
+        note: "Groups whose rewards are all equal teach nothing.",
+        y_label: "share",
+        kinds: &LEARNING,
+        keys: &[
+            ("groups_used_share", "groups that differ"),
+            ("format_rate", "well formed"),
+            ("truncated_share", "cut off"),
+        ],
+    },
+    Plain {
+        id: "behaviours",
+        title: "Behaviours",
+        note: "Backtracks are a mean number; the others are shares.",
+        y_label: "share, or number a completion",
+        kinds: &LEARNING,
+        keys: &[
+            ("thinking_share", "thinks"),
+            ("reflection_rate", "reflects"),
+            ("backtracks", "backtracks"),
+            ("false_step_share", "false steps"),
+        ],
+    },
+    Plain {
+        id: "expert-balance",
+        title: "Expert balance",
+        note: "1 is even.",
+        y_label: "greatest load over mean",
+        kinds: &LEARNING,
+        keys: &[("expert_load_max_over_mean", "")],
+    },
+    Plain {
+        id: "pretrain-loss",
+        title: "Loss of the base model",
+        note: "Of the next token, over the stages before RL.",
+        y_label: "nats a token",
+        kinds: &BASE,
+        keys: &[("loss", "")],
+    },
+];
+
+/// Every figure that `records` have data for, in the order of the page.
+pub fn figures(records: &[Record]) -> Vec<Figure> {
+    let mut figures: Vec<Figure> = vec![];
+    let mut plain = PLAIN.iter().map(|figure| plain(records, figure));
+    figures.extend(plain.next().flatten());
+    figures.extend(reward_terms(records));
+    figures.extend(accuracy(records));
+    figures.extend(plain.flatten());
+    figures.extend(pass_at_k(records));
+    for (at, record) in records.iter().enumerate() {
+        figures.extend(experts(record, at, records.len()));
+    }
+    figures.extend(compute(records, "flops", "reward-flops", "Reward against compute", "FLOPs of the run"));
+    figures.extend(compute(records, "cost_usd", "reward-dollars", "Reward against money", "US dollars"));
+    figures.extend(cost(records));
+    figures
+}
+
+/// A line that has something to show, thinned.
+fn line(name: String, points: Vec<(f64, f64)>, colour: usize, is_dashed: bool) -> Option<Line> {
+    let is_finite = |(x, y): &(f64, f64)| x.is_finite() && y.is_finite();
+    let points: Vec<(f64, f64)> = points.into_iter().filter(is_finite).collect();
+    let points = thinned(&points, POINTS);
+    (!points.is_empty()).then(|| Line { name, points, colour, is_dashed, ..Line::default() })
+}
+
+/// At most `most` points: means over equally long stretches.
+fn thinned(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
+    let stretch = points.len().div_ceil(most).max(1);
+    let mean = |part: &[(f64, f64)]| {
+        let sum = part.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
+        (sum.0 / part.len() as f64, sum.1 / part.len() as f64)
+    };
+    points.chunks(stretch).map(mean).collect()
+}
+
+/// The name of a line: what it shows, of which run, as far as either needs saying.
+fn name(records: &[Record], record: &Record, what: &str) -> String {
+    match (records.len() > 1, what) {
+        (false, what) => what.to_owned(),
+        (true, "") => record.label.clone(),
+        (true, what) => format!("{}: {what}", record.label),
+    }
+}
+
+fn lines_figure(
+    id: &str,
+    title: &str,
+    note: &'static str,
+    y_label: &str,
+    lines: Vec<Line>,
+) -> Option<Figure> {
+    (!lines.is_empty()).then(|| Figure {
+        id: id.to_owned(),
+        title: title.to_owned(),
+        note,
+        x_label: "step".to_owned(),
+        y_label: y_label.to_owned(),
+        content: Content::Lines(lines),
+    })
+}
+
+fn series(record: &Record, kinds: &[&str], read: &dyn Fn(&Row) -> Option<f64>) -> Vec<(f64, f64)> {
+    record.rows(kinds).into_iter().filter_map(|(step, row)| Some((step, read(row)?))).collect()
+}
+
+/// Colours tell the keys of one run apart; of several runs they tell the runs, and dashes the keys after the first.
+fn plain(records: &[Record], figure: &Plain) -> Option<Figure> {
+    let mut lines = Vec::new();
+    // Several keys of several runs are more than an eye can follow.
+    let keys = if records.len() > 1 { &figure.keys[..figure.keys.len().min(2)] } else { figure.keys };
+    for (run, record) in records.iter().enumerate() {
+        for (at, (key, what)) in keys.iter().enumerate() {
+            let points = series(record, figure.kinds, &|row| number(row, key));
+            let colour = if records.len() > 1 { run } else { at };
+            lines.extend(line(name(records, record, what), points, colour, records.len() > 1 && at > 0));
+        }
+    }
+    lines_figure(figure.id, figure.title, figure.note, figure.y_label, lines)
+}
+
+fn reward_terms(records: &[Record]) -> Option<Figure> {
+    let mut lines = Vec::new();
+    let mut terms: Vec<String> = Vec::new();
+    for (run, record) in records.iter().enumerate() {
+        for (_, row) in record.rows(&LEARNING) {
+            let named = row.get("rewards").and_then(Value::as_object);
+            let fresh = named.into_iter().flat_map(|named| named.keys()).cloned();
+            fresh.for_each(|term| {
+                if !terms.contains(&term) {
+                    terms.push(term);
+                }
+            });
+        }
+        for (at, term) in terms.iter().enumerate() {
+            let read = |row: &Row| row.get("rewards")?.get(term)?.as_f64();
+            let colour = if records.len() > 1 { run } else { at };
+            let points = series(record, &LEARNING, &read);
+            lines.extend(line(name(records, record, term), points, colour, records.len() > 1 && at > 0));
+        }
+    }
+    lines_figure("reward-terms", "Reward by term", "Before its weight.", "mean score", lines)
+}
+
+/// Accuracy while training, and on held-out questions of the first task that was measured.
+fn accuracy(records: &[Record]) -> Option<Figure> {
+    let mut lines = Vec::new();
+    for (run, record) in records.iter().enumerate() {
+        let several = records.len() > 1;
+        let colour = |at: usize| if several { run } else { at };
+        if !several {
+            let points = series(record, &LEARNING, &|row| number(row, "accuracy"));
+            lines.extend(line("training".to_owned(), points, 0, false));
+        }
+        for (at, (key, what)) in [("accuracy", "held out, sampled"), ("greedy_accuracy", "held out, greedy")]
+            .into_iter()
+            .enumerate()
+        {
+            let measured = held_out(record);
+            let points: Vec<(f64, f64)> =
+                measured.iter().filter_map(|(step, row)| Some((*step, number(row, key)?))).collect();
+            let band: Vec<(f64, f64)> =
+                measured.iter().filter_map(|(_, row)| interval(row, &format!("{key}_ci95"))).collect();
+            if let Some(mut line) =
+                line(name(records, record, what), points, colour(at + 1), several && at > 0)
+            {
+                if band.len() == line.points.len() && !(several && at > 0) {
+                    line.band = band;
+                }
+                lines.push(line);
+            }
+        }
+    }
+    let note = "Bands: 95 % intervals on held-out questions.";
+    lines_figure("accuracy", "Accuracy", note, "share right", lines)
+}
+
+/// Held-out measurements of the task that was measured last, at the step of RL that they were taken after.
+fn held_out(record: &Record) -> Vec<(f64, &Row)> {
+    let evals: Vec<&Row> = record.metrics.iter().filter(|row| word(row, "kind") == "eval").collect();
+    let Some(task) = evals.last().map(|row| (word(row, "task"), row.get("level"))) else { return Vec::new() };
+    let learning: Vec<(f64, &Row)> = record.rows(&LEARNING);
+    let first = learning.first().map(|(_, row)| word(row, "stage"));
+    let mut steps = learning.iter().map(|(step, _)| *step);
+    let mut measured: Vec<(f64, &Row)> = Vec::new();
+    let mut at = 0.0;
+    let mut has_begun = first.is_none();
+    for row in &record.metrics {
+        let stage = word(row, "stage");
+        has_begun |= Some(stage) == first;
+        if LEARNING.contains(&word(row, "kind")) {
+            at = steps.next().unwrap_or(at);
+        } else if first.is_none() && BASE.contains(&word(row, "kind")) {
+            at = number(row, "step").unwrap_or(at);
+        } else if word(row, "kind") == "eval" && has_begun && (word(row, "task"), row.get("level")) == task {
+            // An eval stage measures the same weights again, with more questions.
+            if measured.last().is_some_and(|(step, _)| *step == at) {
+                measured.pop();
+            }
+            measured.push((at, row));
+        }
+    }
+    measured
+}
+
+/// First and last held-out measurement of each task and level: the base model, if RL began with one, and what it became.
+pub(super) fn before_and_after(record: &Record) -> Vec<(Option<&Row>, &Row)> {
+    let evals: Vec<&Row> = record.metrics.iter().filter(|row| word(row, "kind") == "eval").collect();
+    let has_learnt = record.metrics.iter().any(|row| LEARNING.contains(&word(row, "kind")));
+    let place = |row: &Row| (word(row, "task").to_owned(), row.get("level").cloned());
+    let mut places = Vec::new();
+    for row in &evals {
+        if !places.contains(&place(row)) {
+            places.push(place(row));
+        }
+    }
+    places
+        .into_iter()
+        .filter_map(|here| {
+            let mut same = evals.iter().filter(|row| place(row) == here).copied();
+            let base = same.clone().find(|row| number(row, "step") == Some(0.0));
+            let first = base.or_else(|| same.next());
+            let last = evals.iter().rev().find(|row| place(row) == here).copied()?;
+            Some((first.filter(|first| has_learnt && !std::ptr::eq(*first, last)), last))
+        })
+        .collect()
+}
+
+fn pass_at_k(records: &[Record]) -> Option<Figure> {
+    let curve = |row: &Row| -> Vec<(f64, f64)> {
+        let by_k = row.get("pass_at_k").and_then(Value::as_object);
+        let mut points: Vec<(f64, f64)> = by_k
+            .into_iter()
+            .flatten()
+            .filter_map(|(k, share)| Some((k.parse().ok()?, share.as_f64()?)))
+            .collect();
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        points
+    };
+    let mut lines = Vec::new();
+    for (run, record) in records.iter().enumerate() {
+        let Some((before, after)) = before_and_after(record).into_iter().next_back() else { continue };
+        for (at, (row, what)) in [(Some(after), "trained"), (before, "base")].into_iter().enumerate() {
+            let points = row.map(curve).unwrap_or_default();
+            if points.len() > 1 {
+                let colour = if records.len() > 1 { run } else { at };
+                lines.extend(line(name(records, record, what), points, colour, at > 0));
+            }
+        }
+    }
+    let note = "The chance that at least one of k completions is right.";
+    let mut figure = lines_figure("pass-at-k", "Pass@k", note, "share solved", lines)?;
+    figure.x_label = "k, completions a question".to_owned();
+    Some(figure)
+}
+
+/// Where the choices of the router fell.
+fn experts(record: &Record, at: usize, of: usize) -> Option<Figure> {
+    let loads: Vec<(f64, Vec<Vec<f64>>)> = record
+        .rows(&LEARNING)
+        .into_iter()
+        .filter_map(|(step, row)| Some((step, serde_json::from_value(row.get("expert_load")?.clone()).ok()?)))
+        .collect();
+    let (first, shape) = loads.first().map(|(step, loads)| (*step, loads))?;
+    let shape: Vec<usize> = shape.iter().map(Vec::len).collect();
+    let fits = |loads: &Vec<Vec<f64>>| loads.iter().map(Vec::len).eq(shape.iter().copied());
+    let loads: Vec<(f64, Vec<Vec<f64>>)> = loads.into_iter().filter(|(_, loads)| fits(loads)).collect();
+    let last = loads.last()?.0;
+    let is_by_expert = shape.iter().sum::<usize>() <= EXPERT_ROWS;
+    // A share times the number of experts: 1 is even whatever the shape.
+    let cells = |layer: &[f64]| -> Vec<f64> {
+        let even: Vec<f64> = layer.iter().map(|share| share * layer.len() as f64).collect();
+        if is_by_expert { even } else { vec![even.into_iter().fold(0.0, f64::max)] }
+    };
+    let columns: Vec<Vec<f64>> =
+        loads.iter().map(|(_, layers)| layers.iter().flat_map(|layer| cells(layer)).collect()).collect();
+    let height = columns.first()?.len();
+    let stretch = columns.len().div_ceil(COLUMNS).max(1);
+    let rows: Vec<Vec<f64>> = (0..height)
+        .map(|row| {
+            let mean =
+                |part: &[Vec<f64>]| part.iter().map(|column| column[row]).sum::<f64>() / part.len() as f64;
+            columns.chunks(stretch).map(mean).collect()
+        })
+        .collect();
+    let names: Vec<String> = shape
+        .iter()
+        .enumerate()
+        .flat_map(|(layer, experts)| {
+            let of_layer = if is_by_expert { *experts } else { 1 };
+            (0..of_layer).map(move |expert| {
+                if is_by_expert { format!("{}.{}", layer + 1, expert + 1) } else { format!("{}", layer + 1) }
+            })
+        })
+        .collect();
+    if height == 0 || rows[0].is_empty() {
+        return None;
+    }
+    let whose = if of > 1 { format!(": {}", record.label) } else { String::new() };
+    Some(Figure {
+        id: if of > 1 { format!("experts-{}", at + 1) } else { "experts".to_owned() },
+        title: format!("Expert load{whose}"),
+        note: if is_by_expert {
+            "Choices of each expert over an even share. Numbered by sparse layer and expert."
+        } else {
+            "Choices of the busiest expert of each sparse layer over an even share."
+        },
+        x_label: "step".to_owned(),
+        y_label: if is_by_expert { "layer.expert" } else { "sparse layer" }.to_owned(),
+        content: Content::Heat { steps: (first, last), names, rows },
+    })
+}
+
+fn compute(records: &[Record], key: &str, id: &str, title: &str, x_label: &str) -> Option<Figure> {
+    let mut lines = Vec::new();
+    for (run, record) in records.iter().enumerate() {
+        let rows = record.rows(&LEARNING);
+        let points: Vec<(f64, f64)> = rows
+            .iter()
+            .filter_map(|(_, row)| Some((number(row, key)?, number(row, "reward_mean")?)))
+            .collect();
+        // A run without prices costs nothing at every step: that is no axis.
+        if points.windows(2).any(|pair| pair[0].0 != pair[1].0) {
+            lines.extend(line(name(records, record, ""), points, run, false));
+        }
+    }
+    let note = "What the base model took is in it, so a line begins where RL did.";
+    let mut figure = lines_figure(id, title, note, "mean reward", lines)?;
+    figure.x_label = x_label.to_owned();
+    Some(figure)
+}
+
+fn cost(records: &[Record]) -> Option<Figure> {
+    let mut bars = Vec::new();
+    let mut unit = "seconds on the wall";
+    for (run, record) in records.iter().enumerate() {
+        let total = &record.ledger["total"];
+        let by_work = if total["cpu_s"].is_object() {
+            unit = "CPU-seconds";
+            &total["cpu_s"]
+        } else {
+            &total["wall_s"]
+        };
+        let spent: Vec<(String, f64)> = by_work
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter_map(|(work, value)| Some((work.replace('_', " "), value.as_f64()?)))
+            .filter(|(_, value)| value.is_finite() && *value > 0.0)
+            .collect();
+        bars.extend(spent.into_iter().map(|(work, value)| Bar {
+            name: if records.len() > 1 { format!("{work} ({})", run + 1) } else { work },
+            value,
+            colour: run,
+        }));
+    }
+    // The dearest first, whichever run it is of.
+    bars.sort_by(|a, b| b.value.total_cmp(&a.value));
+    (!bars.is_empty()).then(|| Figure {
+        id: "cost".to_owned(),
+        title: "Where the time went".to_owned(),
+        note: if records.len() > 1 { "The number in brackets is that of the run in the legend." } else { "" },
+        x_label: unit.to_owned(),
+        y_label: String::new(),
+        content: Content::Bars(bars),
+    })
+}

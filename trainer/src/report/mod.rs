@@ -1,0 +1,125 @@
+//! A run as a picture: one HTML file that opens without a network, and its figures as files.
+//!
+//! Knows the files of a run folder and nothing else of the trainer. The same files give the same bytes.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::checkpoint::write_atomically;
+use crate::run;
+
+mod completions;
+mod draw;
+mod figures;
+mod page;
+pub mod record;
+
+pub use figures::{Content, Figure, figures};
+pub use page::html;
+pub use record::{Record, ReportError, Row, read_all};
+
+/// Writes the report of the run in `folder` into it.
+///
+/// # Errors
+/// When there is nothing to show yet, or the file cannot be written.
+pub fn write(folder: &Path) -> Result<PathBuf, ReportError> {
+    let path = folder.join(run::REPORT);
+    write_to(&path, &[Record::read(folder)?])?;
+    Ok(path)
+}
+
+/// Writes the report of `records` to `path`.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_to(path: &Path, records: &[Record]) -> Result<(), ReportError> {
+    save(path, html(records).as_bytes())
+}
+
+fn save(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+    // A path such as /dev/stdout is no file to be replaced.
+    if path.exists() && !path.is_file() {
+        return fs::write(path, bytes).map_err(ReportError::io(path));
+    }
+    write_atomically(path, bytes).map_err(|error| ReportError::io(path)(std::io::Error::other(error)))
+}
+
+/// Writes each figure of `records` into `folder`, as SVG and as PNG; gives their names.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn write_figures(folder: &Path, records: &[Record]) -> Result<Vec<String>, ReportError> {
+    fs::create_dir_all(folder).map_err(ReportError::io(folder))?;
+    let figures = figures(records);
+    for figure in &figures {
+        save(&folder.join(format!("{}.svg", figure.id)), draw::svg(figure).as_bytes())?;
+        save(&folder.join(format!("{}.png", figure.id)), &draw::png(figure)?)?;
+    }
+    Ok(figures.into_iter().map(|figure| figure.id).collect())
+}
+
+/// Every row of `metrics.jsonl` as comma-separated values, a column a scalar, empty where a row has none.
+///
+/// Columns: `run`, what names a row, then the scalars by first appearance.
+pub fn csv(records: &[Record]) -> String {
+    const NAMES: [&str; 4] = ["stage", "kind", "task", "level"];
+    let mut columns: Vec<String> = vec!["step".to_owned()];
+    let rows: Vec<(&Record, &Row, Vec<(String, f64)>)> = records
+        .iter()
+        .flat_map(|record| record.metrics.iter().map(move |row| (record, row)))
+        .map(|(record, row)| {
+            let step = record::number(row, "step").map(|step| ("step".to_owned(), step));
+            let scalars =
+                record::scalars(row).into_iter().filter(|(name, _)| !NAMES.contains(&name.as_str()));
+            (record, row, step.into_iter().chain(scalars).collect())
+        })
+        .collect();
+    let mut seen: std::collections::HashSet<String> = columns.iter().cloned().collect();
+    for (name, _) in rows.iter().flat_map(|(.., scalars)| scalars) {
+        if seen.insert(name.clone()) {
+            columns.push(name.clone());
+        }
+    }
+    let head = ["run"].into_iter().chain(NAMES).map(str::to_owned).chain(columns.iter().cloned());
+    let mut text = head.map(|name| cell(&name)).collect::<Vec<_>>().join(",") + "\n";
+    for (record, row, scalars) in rows {
+        text.push_str(&cell(&record.label));
+        for name in NAMES {
+            let value = row.get(name).map_or_else(String::new, |value| {
+                value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+            });
+            let _ = write!(text, ",{}", cell(&value));
+        }
+        let by_name: std::collections::HashMap<&str, f64> =
+            scalars.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        for column in &columns {
+            text.push(',');
+            if let Some(value) = by_name.get(column.as_str()) {
+                let _ = write!(text, "{value}");
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// A value of a CSV file, quoted where it must be (RFC 4180).
+fn cell(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}
+
+/// Writes [`csv`] to `path`.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_csv(path: &Path, records: &[Record]) -> Result<(), ReportError> {
+    save(path, csv(records).as_bytes())
+}
+
+#[cfg(test)]
+mod tests;
