@@ -239,7 +239,15 @@ fn a_finished_run_resumed_has_nothing_to_do() {
 fn the_shipped_recipes_are_sound() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../recipes");
     let names = names(&folder);
-    for name in ["quickstart.toml", "addition.toml", "smoke.toml"] {
+    for name in [
+        "quickstart.toml",
+        "addition.toml",
+        "multiplication.toml",
+        "countdown.toml",
+        "program.toml",
+        "hanoi.toml",
+        "smoke.toml",
+    ] {
         assert!(names.iter().any(|there| there == name), "{name}");
     }
     let schema: Value = serde_json::from_str(&run(&["schema"]).expect(0).stdout).unwrap();

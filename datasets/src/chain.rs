@@ -88,7 +88,8 @@ mod tests {
     fn entries_are_compared_one_by_one() {
         let clean = Behaviours { steps: 3, ..Behaviours::default() };
         assert_eq!(behaviours(&row(), "b,ab,nab"), clean);
-        let mended = Behaviours { steps: 4, false_steps: 1, verifications: 1, backtracks: 1, restarts: 0 };
+        let mended =
+            Behaviours { steps: 4, false_steps: 1, verifications: 1, backtracks: 1, ..Behaviours::default() };
         assert_eq!(behaviours(&row(), "b,aa!ab,nab"), mended);
         assert_eq!(behaviours(&row(), "b,ab,nab,x").false_steps, 1);
         assert_eq!(behaviours(&row(), ""), Behaviours::default());

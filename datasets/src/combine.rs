@@ -243,11 +243,19 @@ mod tests {
         let seen = search_behaviours(&[12, 15, 19], 16, "12+15=27 27+19=46n27-19=8n15-12=3 3+19=22n19-3=16y");
         assert_eq!(
             seen,
-            Behaviours { verifications: 4, backtracks: 3, restarts: 1, steps: 6, false_steps: 0 }
+            Behaviours {
+                verifications: 4,
+                backtracks: 3,
+                restarts: 1,
+                steps: 6,
+                yeses: 1,
+                ..Behaviours::default()
+            }
         );
         // A false sum, a false `y` and a false `n`.
         let seen = search_behaviours(&[12, 15, 19], 16, "12+15=28 28-19=9y19-3=16n");
         assert_eq!((seen.steps, seen.false_steps), (3, 3));
+        assert_eq!((seen.yeses, seen.false_yeses), (1, 1));
     }
 
     #[test]

@@ -119,6 +119,10 @@ pub struct Behaviours {
     pub steps: u32,
     /// Those of them that are false.
     pub false_steps: u32,
+    /// Checks that say yes: this is the answer, this example fits.
+    pub yeses: u32,
+    /// Those of them that should not.
+    pub false_yeses: u32,
 }
 
 /// A family of verifiable questions with a difficulty knob. Its settings, as a recipe fills them, are its fields.

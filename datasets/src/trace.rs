@@ -64,6 +64,9 @@ pub(crate) fn count(seen: &mut Behaviours, truth: Option<bool>, mark: Option<cha
     seen.false_steps += u32::from(truth == Some(false));
     seen.verifications += u32::from(mark.is_some());
     seen.backtracks += u32::from(matches!(mark, Some('n' | '!')));
+    seen.yeses += u32::from(mark == Some('y'));
+    // A yes to what states nothing is no better founded than one to a falsehood.
+    seen.false_yeses += u32::from(mark == Some('y') && truth != Some(true));
 }
 
 /// `left operation right=result`, a negative right side in brackets.
@@ -136,9 +139,23 @@ mod tests {
         let seen = behaviours("1+1=2,2*2=5!2*2=4 4-1=2n9/3=3y");
         assert_eq!(
             seen,
-            Behaviours { verifications: 3, backtracks: 2, restarts: 0, steps: 5, false_steps: 2 }
+            Behaviours {
+                verifications: 3,
+                backtracks: 2,
+                steps: 5,
+                false_steps: 2,
+                yeses: 1,
+                ..Behaviours::default()
+            }
         );
         assert_eq!(behaviours("hello there"), Behaviours { verifications: 0, ..Behaviours::default() });
+    }
+
+    #[test]
+    fn a_yes_is_true_only_after_a_true_statement() {
+        for (trace, false_yeses) in [("2*2=4y", 0), ("2*2=5y", 1), ("4y", 1), ("2*2=5n2*2=5!", 0)] {
+            assert_eq!(behaviours(trace).false_yeses, false_yeses, "{trace}");
+        }
     }
 
     #[test]

@@ -144,6 +144,9 @@ pub struct Measures {
     /// Share of intermediate steps that are false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub false_step_share: Option<f64>,
+    /// Share of the checks that say yes and should not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub false_yes_share: Option<f64>,
     /// Completions whose item was at fault and that count in nothing above but as wrong.
     pub errors: u64,
 }
@@ -324,6 +327,7 @@ impl Answers {
         let sum =
             |number: &dyn Fn(&Judged) -> u32| all().map(|judged| f64::from(number(judged))).sum::<f64>();
         let steps = sum(&|judged| judged.behaviours.steps);
+        let yeses = sum(&|judged| judged.behaviours.yeses);
         Measures {
             task: task.name.clone(),
             level: task.level,
@@ -357,6 +361,7 @@ impl Answers {
             verifications: sum(&|judged| judged.behaviours.verifications) / draws as f64,
             backtracks: sum(&|judged| judged.behaviours.backtracks) / draws as f64,
             false_step_share: (steps > 0.0).then(|| sum(&|judged| judged.behaviours.false_steps) / steps),
+            false_yes_share: (yeses > 0.0).then(|| sum(&|judged| judged.behaviours.false_yeses) / yeses),
             errors: all().filter(|one| one.verdict.outcome == thinkling_verifiers::Outcome::Error).count()
                 as u64,
         }
@@ -416,6 +421,7 @@ fn majority(judged: &[Judged]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rollout::{Completion, Group};
 
     #[test]
     fn pass_at_k_has_the_published_values() {
@@ -435,6 +441,51 @@ mod tests {
         // Samples of one question that always agree are no more than one draw.
         let clustered: Vec<f64> = (0..100).map(|at| f64::from(at % 2)).collect();
         assert!((Share::of_means(&clustered, 1600).low - half.low).abs() < 0.01);
+    }
+
+    /// What is measured of one completion to a question of countdown's.
+    fn measured(thinking: &str) -> Measures {
+        let row = thinkling_datasets::domains::find("countdown").unwrap();
+        let domain = (row.build)(&serde_json::Value::Null).unwrap().into();
+        let task = plan::Task {
+            name: row.name.to_owned(),
+            level: 3,
+            settings: serde_json::Map::new(),
+            domain,
+            file: None,
+        };
+        let tokenizer = Tokenizer::from_alphabets([task.domain.alphabet()]);
+        let mut question = task.dataset(0).unwrap().task(Split::Test, 0).unwrap();
+        question.problem.prompt = "12 15 19:16=".to_owned();
+        question.problem.spec = serde_json::json!({ "numbers": [12, 15, 19], "target": 16 });
+        let text = thinkling_verifiers::answer::compose(thinking, "19-(15-12)");
+        let mut tokens = tokenizer.encode(&text).unwrap();
+        tokens.push(tokenizer.end());
+        let (log_probabilities, entropies) = (vec![0.0; tokens.len()], vec![0.0; tokens.len()]);
+        let completion =
+            Completion { tokens, log_probabilities, entropies, routes: Vec::new(), is_finished: true };
+        let judged = vec![vec![judge(task.domain.as_ref(), &tokenizer, &question, &completion)]];
+        let group = Group { prompt: Vec::new(), completions: vec![completion] };
+        let rollout = Rollout { groups: vec![group], ..Rollout::default() };
+        Answers { tasks: vec![question], rollout, judged }.measures(&task, &tokenizer)
+    }
+
+    #[test]
+    fn the_truth_of_thinking_is_measured_beside_a_right_answer() {
+        for (thinking, false_steps, false_yeses, backtracks) in [
+            ("12+15=27 27-19=8n15-12=3 19-3=16y", Some(0.0), Some(0.0), 1.0),
+            // Right by luck: a sum is false, and so is the yes that follows from it.
+            ("12+15=27 27-19=8n15-12=3 19-4=16y", Some(0.25), Some(1.0), 1.0),
+            ("12+15=28 28-19=9n", Some(0.5), None, 1.0),
+            ("", None, None, 0.0),
+        ] {
+            let measures = measured(thinking);
+            assert_eq!(measures.accuracy.value, 1.0, "{thinking}");
+            assert_eq!(measures.false_step_share, false_steps, "{thinking}");
+            assert_eq!(measures.false_yes_share, false_yeses, "{thinking}");
+            assert_eq!(measures.backtracks, backtracks, "{thinking}");
+            assert_eq!(measures.flat().contains_key("false_yes_share"), false_yeses.is_some(), "{thinking}");
+        }
     }
 
     #[test]

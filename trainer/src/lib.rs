@@ -36,6 +36,8 @@ pub mod checkpoint;
 
 pub mod run;
 
+pub mod alarms;
+
 pub mod report;
 
 pub mod events;
@@ -43,8 +45,6 @@ pub mod events;
 pub mod live;
 
 pub mod progress;
-
-pub mod alarms;
 
 pub mod session;
 

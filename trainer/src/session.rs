@@ -21,8 +21,8 @@ use crate::recipe::Evaluation;
 use crate::report;
 use crate::rollout::sampling::Sampling;
 use crate::run::{self, Journal, Run, RunError};
-use crate::syllabus::{SyllabusError, SyllabusState};
 use crate::score::Rule;
+use crate::syllabus::{SyllabusError, SyllabusState};
 use crate::tokenizer::Tokenizer;
 use crate::update::{Workspace, balance_biases};
 

@@ -222,6 +222,40 @@ mod tests {
     }
 
     #[test]
+    fn a_domain_of_small_numbers_reads_each_as_one_token() {
+        for (name, settings, level, pieces) in [
+            (
+                "countdown",
+                json!({ "operations": "+-*", "max_value": 98 }),
+                3,
+                vec!["12", "*", "8", "=", "96", " ", "96", "-", "10", "=", "86", "n"],
+            ),
+            (
+                "program_synthesis",
+                json!({}),
+                2,
+                vec![
+                    "6", ">", "-6", ",", "7", ">", "18", "=", "-1", ":", "4", ">", "3", "*", "3", ">", "9",
+                    "n",
+                ],
+            ),
+        ] {
+            let row = thinkling_datasets::domains::find(name).unwrap();
+            let domain = (row.build)(&settings).unwrap();
+            let tokenizer = Tokenizer::from_alphabets([domain.alphabet()]);
+            let text = pieces.concat();
+            let ids = tokenizer.encode(&text).unwrap();
+            let read: Vec<String> = ids.iter().map(|id| tokenizer.decode(&[*id])).collect();
+            assert_eq!(read, pieces);
+            let dataset = thinkling_datasets::Dataset::new(row, domain.as_ref(), level, 0).unwrap();
+            for index in 0..50 {
+                let prompt = dataset.task(thinkling_datasets::Split::Train, index).unwrap().problem.prompt;
+                assert_eq!(tokenizer.decode(&tokenizer.encode(&prompt).unwrap()), prompt);
+            }
+        }
+    }
+
+    #[test]
     fn it_survives_its_file() {
         let tokenizer = numbers();
         let text = serde_json::to_string(&tokenizer.to_json()).unwrap();

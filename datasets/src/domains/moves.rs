@@ -329,6 +329,8 @@ pub(super) fn behaviours<P: Puzzle>(instance: Result<Instance<P>, String>, think
             }
             "ok" => {
                 seen.verifications += 1;
+                seen.yeses += 1;
+                seen.false_yeses += u32::from(*last != goal);
                 *last == goal
             }
             _ => {

@@ -1,4 +1,7 @@
 //! Program synthesis: a function of a few small operations from three examples. The level is the most operations.
+//!
+//! Some functions of two operations and more are held out: every question about them is in the test split, and they are not drilled or guessed in
+//! training either. Questions about the other functions are told apart by their prompts.
 
 use std::ops::RangeInclusive;
 
@@ -9,6 +12,7 @@ use thinkling_verifiers::{Item, Verdict};
 use super::{Row, build_checked, characters};
 use crate::judging::{Check, judge};
 use crate::seed::Stream;
+use crate::split::Split;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
 /// The row of the table.
@@ -19,10 +23,35 @@ pub const ROW: Row = Row {
     build: |value| build_checked::<ProgramSynthesis>("program_synthesis", value, ProgramSynthesis::check),
 };
 
+/// Which functions the questions of the test split are about; those of the train split are about known ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Functions {
+    /// All of the level.
+    #[default]
+    Any,
+    /// Those that training asks about, too.
+    Known,
+    /// Those that training never asks about.
+    HeldOut,
+}
+
+impl Functions {
+    fn include(self, program: &[Operation]) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Known => !is_held_out(program),
+            Self::HeldOut => is_held_out(program),
+        }
+    }
+}
+
 /// The domain.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProgramSynthesis {
+    /// Which functions the test split asks about.
+    pub test_functions: Functions,
     /// The share of searches that go on to the end.
     pub never_gives_up: f64,
     /// How likely the others give up after an attempt that fails, and guess.
@@ -35,7 +64,13 @@ pub struct ProgramSynthesis {
 
 impl Default for ProgramSynthesis {
     fn default() -> Self {
-        Self { never_gives_up: 0.25, gives_up: 0.2, lucky_guess: 0.2, max_attempts: 64 }
+        Self {
+            test_functions: Functions::Any,
+            never_gives_up: 0.25,
+            gives_up: 0.2,
+            lucky_guess: 0.2,
+            max_attempts: 64,
+        }
     }
 }
 
@@ -264,13 +299,16 @@ impl ProgramSynthesis {
         let failing = attempts.len().checked_sub(1)?;
         let never = stream.chance(self.never_gives_up);
         let shown = (0..failing).find(|_| !never && stream.chance(self.gives_up)).unwrap_or(failing);
-        let mut guess = attempts[shown].program();
-        if attempts[shown].last.is_none() {
-            guess.push(*stream.pick(&OPERATIONS));
-        }
+        let attempt = &attempts[shown];
+        let is_fit_to_guess = attempt.last.is_some() && !is_held_out(&attempt.program());
+        let answer = if shown == failing || is_fit_to_guess {
+            attempt.program()
+        } else {
+            completed(&attempt.proposed, stream)
+        };
         Some(Solution {
             thinking: attempts[..=shown].iter().map(|attempt| attempt.trace(&spec.shown)).collect(),
-            answer: text(&guess),
+            answer: text(&answer),
             is_guess: shown < failing,
         })
     }
@@ -280,6 +318,39 @@ impl ProgramSynthesis {
 fn random_program(most: u32, stream: &mut Stream) -> Vec<Operation> {
     let length = stream.between(1, most.into());
     (0..length).map(|_| *stream.pick(&OPERATIONS)).collect()
+}
+
+/// A random program whose function is not held out.
+fn known_program(most: u32, stream: &mut Stream) -> Vec<Operation> {
+    // Seven functions in eight are known.
+    loop {
+        let program = random_program(most, stream);
+        if !is_held_out(&program) {
+            break program;
+        }
+    }
+}
+
+/// A program and one more operation, such that its function is not held out; any operation where there is none.
+fn completed(proposed: &[Operation], stream: &mut Stream) -> Vec<Operation> {
+    let with = |last: Operation| proposed.iter().copied().chain([last]).collect::<Vec<Operation>>();
+    let all: Vec<Vec<Operation>> = OPERATIONS.into_iter().map(with).collect();
+    let known: Vec<Vec<Operation>> = all.iter().filter(|program| !is_held_out(program)).cloned().collect();
+    let choices = if known.is_empty() { all } else { known };
+    stream.pick(&choices).clone()
+}
+
+/// Whether a program's function is held out, whichever program computes it: one in eight of those that no single
+/// operation computes.
+fn is_held_out(program: &[Operation]) -> bool {
+    let outputs = outputs(program);
+    let is_composed = OPERATIONS.iter().all(|operation| self::outputs(&[*operation]) != outputs);
+    is_composed && Split::of(&format!("function {outputs:?}")) == Split::Test
+}
+
+/// What a program makes of every input: the same for every program of one function.
+fn outputs(program: &[Operation]) -> Vec<Option<i64>> {
+    INPUTS.map(|input| run(program, input)).collect()
 }
 
 /// Examples of `program`, shown and hidden; `None` where too few can be shown, or where they are as well explained by
@@ -299,24 +370,47 @@ fn examples(program: &[Operation], most: u32, stream: &mut Stream) -> Option<(Ve
     (!is_identity && fits(&found, &hidden)).then_some((found, Spec { shown: examples, hidden }))
 }
 
+/// The question whose answer is `program`.
+fn problem(program: &[Operation], spec: &Spec) -> Problem {
+    let listed: Vec<String> = spec.shown.iter().map(|(input, output)| format!("{input}>{output}")).collect();
+    Problem {
+        prompt: format!("{}=", listed.join(",")),
+        answer: text(program),
+        spec: json!({ "shown": spec.shown, "hidden": spec.hidden }),
+    }
+}
+
 impl Domain for ProgramSynthesis {
     fn levels(&self) -> RangeInclusive<u32> {
         1..=3
     }
 
+    fn refusal(&self, level: u32) -> Option<String> {
+        (level == 1 && self.test_functions == Functions::HeldOut).then(|| {
+            "no function of one operation is held out; use level 2 or 3, or test_functions = \"any\""
+                .to_owned()
+        })
+    }
+
     fn pose(&self, stream: &mut Stream, level: u32) -> Problem {
-        // Most programs give examples; the loop ends with probability 1 and after two rounds on average.
-        let (program, spec) = loop {
-            if let Some(posed) = examples(&random_program(level, stream), level, stream) {
-                break posed;
+        // Most programs give examples, and most of those are questions of the train split: the loop ends with probability 1
+        // and after two rounds on average.
+        loop {
+            let program = random_program(level, stream);
+            let Some((found, spec)) = examples(&program, level, stream) else { continue };
+            let problem = problem(&found, &spec);
+            if self.split(&problem) == Split::Train || self.test_functions.include(&found) {
+                break problem;
             }
-        };
-        let listed: Vec<String> =
-            spec.shown.iter().map(|(input, output)| format!("{input}>{output}")).collect();
-        Problem {
-            prompt: format!("{}=", listed.join(",")),
-            answer: text(&program),
-            spec: json!({ "shown": spec.shown, "hidden": spec.hidden }),
+        }
+    }
+
+    fn split(&self, problem: &Problem) -> Split {
+        // The answer is the first program that fits the prompt, so a prompt has one function at every level.
+        if read_program(&problem.answer).is_some_and(|program| is_held_out(&program)) {
+            Split::Test
+        } else {
+            Split::of(&problem.prompt)
         }
     }
 
@@ -339,7 +433,7 @@ impl Domain for ProgramSynthesis {
         match kind {
             SolutionKind::Direct => {
                 let is_lucky = stream.chance(self.lucky_guess);
-                let guess = if is_lucky { program } else { random_program(program.len() as u32, stream) };
+                let guess = if is_lucky { program } else { known_program(program.len() as u32, stream) };
                 Some(Solution { thinking: String::new(), answer: text(&guess), is_guess: true })
             }
             SolutionKind::Long => {
@@ -383,7 +477,7 @@ impl Domain for ProgramSynthesis {
     fn drill(&self, stream: &mut Stream, level: u32) -> Option<String> {
         let mut runs = Vec::with_capacity(DRILL);
         while runs.len() < DRILL {
-            let program = random_program(level, stream);
+            let program = known_program(level, stream);
             let input = stream.between(*INPUTS.start(), *INPUTS.end());
             if shown_output(&program, input).is_some() {
                 runs.push(format!("{}:{}", text(&program), arrows(&values(&program, input))));
@@ -429,6 +523,8 @@ impl Reader {
             self.seen.false_steps += u32::from(!is_true);
             self.seen.verifications += u32::from(is_marked);
             self.seen.backtracks += u32::from(is_marked && !holds);
+            self.seen.yeses += u32::from(is_marked && holds);
+            self.seen.false_yeses += u32::from(is_marked && holds && !is_true);
         }
         self.seen
     }
@@ -466,7 +562,10 @@ fn checks(shown: &[Example], program: &[Operation], stated: &str, mark: Option<b
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::split::{Dataset, DatasetError};
 
     const SHOWN_EXAMPLES: [Example; 3] = [(1, 9), (4, 18), (6, 24)];
 
@@ -494,23 +593,25 @@ mod tests {
         let seen = domain.behaviours(&problem(), &solution.thinking);
         assert_eq!(
             seen,
-            Behaviours { verifications: 5, backtracks: 2, restarts: 0, steps: 5, false_steps: 0 }
+            Behaviours { verifications: 5, backtracks: 2, steps: 5, yeses: 3, ..Behaviours::default() }
         );
     }
 
     #[test]
     fn false_lines_are_counted() {
-        for (trace, steps) in [
-            (":2n", 1),
-            ("+1:1>3n", 1),
-            ("+2:1>3*3>9n", 1),
-            ("+2:1>3*3>9y4>6>18n", 2),
-            ("+2:1>3*3>9y4>7>18y", 2),
-            ("+2:1>3n", 1),
-            ("gibberish", 1),
+        for (trace, steps, yeses) in [
+            (":2n", 1, (0, 0)),
+            ("+1:1>3n", 1, (0, 0)),
+            ("+2:1>3*3>9n", 1, (0, 0)),
+            ("+2:1>3*3>9y4>6>18n", 2, (1, 0)),
+            ("+2:1>3*3>9y4>7>18y", 2, (2, 1)),
+            ("+2:1>3n", 1, (0, 0)),
+            ("gibberish", 1, (0, 0)),
+            ("gibberishy", 1, (1, 1)),
         ] {
             let seen = ProgramSynthesis::default().behaviours(&problem(), trace);
             assert_eq!((seen.steps, seen.false_steps), (steps, 1), "{trace}");
+            assert_eq!((seen.yeses, seen.false_yeses), yeses, "{trace}");
         }
     }
 
@@ -540,6 +641,55 @@ mod tests {
         let spec = json!({ "shown": [(1, 2), (2, 4), (3, 6)], "hidden": [(4, 16)] });
         let item = Item { completion: "<answer>*2</answer>", answer: None, spec: Some(&spec) };
         assert_eq!(ProgramSynthesis::default().judge(&item).score, 0.0);
+    }
+
+    /// The answers to the first questions of a split.
+    fn answers(test_functions: Functions, level: u32, split: Split) -> BTreeSet<String> {
+        let domain = ProgramSynthesis { test_functions, ..ProgramSynthesis::default() };
+        let dataset = Dataset::new(&ROW, &domain, level, 0).unwrap();
+        (0..300).map(|index| dataset.task(split, index).unwrap().problem.answer).collect()
+    }
+
+    #[test]
+    fn held_out_functions_are_never_trained_on_at_any_level() {
+        let held_out: Vec<BTreeSet<String>> =
+            (2..=3).map(|level| answers(Functions::HeldOut, level, Split::Test)).collect();
+        assert!(held_out[0].len() >= 5 && held_out[1].len() > held_out[0].len(), "{held_out:?}");
+        for functions in [Functions::Any, Functions::Known, Functions::HeldOut] {
+            let lowest = if functions == Functions::HeldOut { 2 } else { 1 };
+            for level in lowest..=3 {
+                let trained = answers(functions, level, Split::Train);
+                assert!(held_out.iter().all(|held_out| held_out.is_disjoint(&trained)), "{level}");
+            }
+        }
+        assert!(answers(Functions::Known, 2, Split::Test).is_disjoint(&held_out[0]));
+        assert!(!answers(Functions::Any, 2, Split::Test).is_disjoint(&held_out[0]));
+        let held_out = ProgramSynthesis { test_functions: Functions::HeldOut, ..ProgramSynthesis::default() };
+        assert!(matches!(Dataset::new(&ROW, &held_out, 1, 0), Err(DatasetError::Refused { .. })));
+        assert!((ROW.build)(&json!({ "test_functions": "held_out" })).is_ok());
+        assert!((ROW.build)(&json!({ "test_functions": "hidden" })).is_err());
+        // Two programs of one function are one function.
+        let of = |text: &str| outputs(&read_program(text).unwrap());
+        for (one, other) in [("+1+2", "+3"), ("+2*3", "*3+2+4"), ("~s", "s"), ("+1+3", "+4")] {
+            assert_eq!(of(one), of(other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn training_texts_neither_drill_nor_guess_held_out_functions() {
+        let domain = ProgramSynthesis::default();
+        let dataset = Dataset::new(&ROW, &domain, 2, 1).unwrap();
+        for index in 0..300 {
+            let mut stream = Stream::at("test", index, &[]);
+            for run in domain.drill(&mut stream, 2).unwrap().split(';') {
+                assert!(!is_held_out(&read_program(run.split_once(':').unwrap().0).unwrap()), "{run}");
+            }
+            let problem = dataset.task(Split::Train, index).unwrap().problem;
+            for kind in [SolutionKind::Direct, SolutionKind::Search] {
+                let answer = domain.solve(&problem, kind, &mut stream).unwrap().answer;
+                assert!(!is_held_out(&read_program(&answer).unwrap()), "{answer}");
+            }
+        }
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
-use thinkling_datasets::pool::PoolSettings;
 use thinkling_datasets::SolutionKind;
+use thinkling_datasets::pool::PoolSettings;
 
 use super::Task;
 use super::rewards::{Reward, RewardTerm};

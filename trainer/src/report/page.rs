@@ -9,6 +9,7 @@ use super::completions;
 use super::draw::{PALETTE, inline_svg, short};
 use super::figures::{before_and_after, figures};
 use super::record::{Record, Row, interval, number, word};
+use crate::alarms;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -199,31 +200,6 @@ fn warnings(records: &[Record]) -> String {
     text
 }
 
-/// An alarm: its name and what to do, however a row tells them.
-fn alarm(value: &Value) -> Option<(String, String)> {
-    match value {
-        Value::String(name) => Some((name.clone(), String::new())),
-        Value::Object(alarm) => {
-            let text = |key: &str| alarm.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-            Some((text("name"), text("fix")))
-        }
-        _ => None,
-    }
-}
-
-/// What to change when an alarm goes off whose row says only its name, by how the name starts.
-const FIXES: [(&str, &str); 9] = [
-    ("entropy", "lower learning_rate, raise clip_high, or stop earlier"),
-    ("length", "it grows without accuracy: set overlong, or a lower max_new_tokens"),
-    ("clip", "use fewer epochs or minibatches, or a lower learning_rate"),
-    ("kl", "lower learning_rate, or raise kl_coefficient"),
-    ("expert", "raise bias_update_speed or aux_loss_alpha"),
-    ("trunc", "raise max_new_tokens"),
-    ("flat", "use flat_groups = \"refill\", a larger group_size, or another level"),
-    ("verifier", "look at the reasons in rollouts.jsonl: the items, not the completions, are at fault"),
-    ("reward", "it rises while held-out accuracy does not: read the completions for what the reward pays"),
-];
-
 fn problems(record: &Record) -> Vec<String> {
     let mut found = record.problems.clone();
     match record.status() {
@@ -243,21 +219,20 @@ fn problems(record: &Record) -> Vec<String> {
             "{errors} completions could not be judged: look at their reasons in rollouts.jsonl."
         ));
     }
-    let mut alarms: Vec<(String, String, Vec<f64>)> = Vec::new();
+    let mut raised: Vec<(&str, Vec<f64>)> = Vec::new();
     for row in &record.metrics {
         let step = number(row, "step").unwrap_or(0.0);
-        for (name, fix) in row.get("alarms").and_then(Value::as_array).into_iter().flatten().filter_map(alarm)
+        for name in
+            row.get("alarms").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
         {
-            match alarms.iter_mut().find(|(known, ..)| *known == name) {
-                Some((_, _, steps)) => steps.push(step),
-                None => alarms.push((name, fix, vec![step])),
+            match raised.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, steps)) => steps.push(step),
+                None => raised.push((name, vec![step])),
             }
         }
     }
-    for (name, fix, steps) in alarms {
-        let known = FIXES.iter().find(|(start, _)| name.starts_with(start)).map_or("", |(_, fix)| fix);
-        let fix = if fix.is_empty() { known.to_owned() } else { fix };
-        let fix = if fix.is_empty() { fix } else { format!(": {fix}") };
+    for (name, steps) in raised {
+        let fix = alarms::fix(name).map(|fix| format!(": {fix}")).unwrap_or_default();
         let (first, last) = (steps[0], steps[steps.len() - 1]);
         let when = if first == last { format!("step {first}") } else { format!("steps {first} to {last}") };
         found.push(format!("Alarm {} ({when}, {} times){fix}", name.replace('_', " "), steps.len()));

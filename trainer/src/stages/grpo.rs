@@ -673,7 +673,8 @@ fn log(
     let variance = mean(all_rewards.iter().map(|one| (one - reward).powi(2)));
     let lengths: Vec<f64> = completions.iter().map(|one| one.tokens.len() as f64).collect();
     let accuracy = share(&|one| one.is_correct());
-    let steps: u32 = judged.iter().map(|one| one.behaviours.steps).sum();
+    let total =
+        |number: &dyn Fn(&Judged) -> u32| -> f64 { judged.iter().map(|one| f64::from(number(one))).sum() };
     let wall_s = started.elapsed().wall_s;
     let drawn: f64 = lengths.iter().sum();
 
@@ -710,9 +711,13 @@ fn log(
             set(name, json!(value));
         }
     }
-    if steps > 0 {
-        let wrong: u32 = judged.iter().map(|one| one.behaviours.false_steps).sum();
-        set("false_step_share", json!(f64::from(wrong) / f64::from(steps)));
+    for (name, wrong, all) in [
+        ("false_step_share", total(&|one| one.behaviours.false_steps), total(&|one| one.behaviours.steps)),
+        ("false_yes_share", total(&|one| one.behaviours.false_yeses), total(&|one| one.behaviours.yeses)),
+    ] {
+        if all > 0.0 {
+            set(name, json!(wrong / all));
+        }
     }
     if updated.tokens > 0 {
         let tokens = updated.tokens as f64;
