@@ -4,6 +4,7 @@
 
 mod program;
 
+mod books;
 #[cfg(target_os = "linux")]
 mod code;
 mod commands;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use thinkling::ledger::clock::Moment;
+use thinkling::ledger::energy::Meter;
 use thinkling::plan::{self, Device, Plan};
 use thinkling::run::{self, Run, RunError};
 use thinkling::session::{Session, Status};
@@ -53,10 +55,17 @@ fn refused(error: RunError) -> Failure {
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
+    let started = Moment::of_process();
     let mut overrides = arguments.overrides;
     overrides.extend(arguments.threads.map(|threads| format!("threads={threads}")));
     overrides.extend(arguments.device.map(|device| format!("device={device}")));
     let plan = load(&arguments.recipe, &overrides)?;
+    if plan.budget.joules.is_some() && !Meter::new(plan.prices.watts, started).is_known() {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "`budget.joules` cannot be kept: this machine has no energy meter that this user may read. State \
+             `prices.watts`, the watts it draws, or leave the budget out"
+        )));
+    }
     let threads = plan.threads;
     let interrupt = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -73,6 +82,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let warnings = plan.warnings.clone();
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let mut session = Session::open(plan, folder, newest.as_ref(), interrupt)?;
+    session.count_from(started);
     session.progress.note(&format!("run folder: {}", session.path().display()));
     for warning in warnings {
         session.progress.note(&format!("warning: {warning}"));

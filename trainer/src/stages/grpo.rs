@@ -124,6 +124,7 @@ fn step(
     let samples: Vec<Vec<Sample<'_>>> =
         used.iter().map(|at| samples(settings, &scored[*at], &advantages[*at])).collect();
     let updated = update(session, stage, settings, learner, samples)?;
+    session.settle(&stage.name, Work::Optimizer);
     learner.step += 1;
     if is_due(learner.step, settings.kl_reference_every) && learner.reference.is_some() {
         learner.reference = Some(Snapshot::of(&session.policy));
@@ -173,7 +174,7 @@ fn roll_out_and_score(
             .map(|task| session.tokenizer.encode(&task.problem.prompt))
             .collect::<Result<_, _>>()
             .map_err(|source| TrainError::Alphabet { task: stage.task.row.name.to_owned(), source })?;
-        session.ledger.charge(&stage.name, Work::Verifier, Spent::new(posing.elapsed(), 0, 0));
+        session.ledger.charge(&stage.name, Work::Data, Spent::new(posing.elapsed(), 0, 0));
         let first = learner.asked - missing as u64;
         let requests: Vec<Request<'_>> = prompts
             .iter()
@@ -298,6 +299,7 @@ fn update(
     if let Some(reference) = &learner.reference {
         let mut policy = Transformer::new(session.policy.config.clone(), session.policy.parameters.clone());
         reference.restore(&mut policy);
+        session.settle(&stage.name, Work::Reference);
         for minibatch in &mut minibatches {
             let values = evaluate(session, stage, settings, learner, Some(&policy), minibatch)?;
             minibatch.iter_mut().zip(values).for_each(|(sample, values)| sample.reference = Some(values));
@@ -357,10 +359,12 @@ fn one_update(
         .workspace
         .run(&session.policy, &sequences, temperature, balance, loss)
         .map_err(|source| TrainError::Tensor { stage: place.0.clone(), step: place.1, source })?;
-    let Pass { parts, expert_loads, forward_flops, backward_flops } = pass;
+    let Pass { parts, expert_loads, forward_flops, backward_flops, forward_surplus, backward_surplus } = pass;
     let spent = Spent::new(started.elapsed(), forward_flops + backward_flops, rows);
-    session.ledger.charge(&stage.name, Work::Forward, spent.part(forward_flops, rows));
-    session.ledger.charge(&stage.name, Work::Backward, spent.part(backward_flops, 0));
+    let forward = spent.part(forward_flops, rows).with_surplus(forward_surplus);
+    let backward = spent.part(backward_flops, 0).with_surplus(backward_surplus);
+    session.ledger.charge(&stage.name, Work::Forward, forward);
+    session.ledger.charge(&stage.name, Work::Backward, backward);
 
     let measured = parts.iter().fold(Measured::default(), |sum, (part, ..)| sum.join(*part));
     let is_one = measured.ratio_min == 1.0 && measured.ratio_max == 1.0;
@@ -455,7 +459,7 @@ fn evaluate(
         .workspace
         .run(policy, &sequences, settings.temperature as f32, 0.0, values)
         .map_err(|source| TrainError::Tensor { stage: stage.name.clone(), step: learner.step + 1, source })?;
-    let spent = Spent::new(started.elapsed(), pass.forward_flops, rows);
+    let spent = Spent::new(started.elapsed(), pass.forward_flops, rows).with_surplus(pass.forward_surplus);
     session.ledger.charge(&stage.name, Work::Reference, spent);
     let mut all = pass.parts.into_iter().flatten();
     Ok(minibatch.iter().map(|sample| all.by_ref().take(sample.length()).collect()).collect())
