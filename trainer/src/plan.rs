@@ -15,7 +15,7 @@ mod task;
 mod tests;
 
 use check::Checker;
-pub use flops::{Footprint, footprint};
+pub use flops::{Footprint, cache_elements, footprint};
 use stages::Drafts;
 pub use task::Task;
 
