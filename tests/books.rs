@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::program::{Bench, Folder, TINY, command, number, object};
+use crate::program::{Bench, Folder, TINY, command, number, object, run};
 
 /// Runs the program with `arguments` to its end: its exit code, and the processor time that the system saw, that of the
 /// programs it ran included.
@@ -162,4 +162,97 @@ fn killed_and_resumed_the_books_hold_both_and_clean_stops_redo_nothing() {
     bench.train("run", &["--set", "budget.tokens=3000"]).expect(0);
     let ledger = bench.trained("run", &["--resume"]).json("ledger.json");
     assert_eq!(ledger["total"]["cpu_s"].get("redone"), None, "a clean stop loses nothing");
+}
+
+fn cost(arguments: &[&str]) -> Value {
+    let all: Vec<&str> = ["cost"].iter().chain(arguments).chain(&["--json"]).copied().collect();
+    let mut lines = run(&all).expect(0).json_lines();
+    assert_eq!(lines.len(), 1, "one object");
+    lines.remove(0)
+}
+
+#[test]
+fn presets_cost_what_was_published() {
+    let v3 = cost(&["--preset", "deepseek-v3"]);
+    assert_eq!((&v3["device_hours_total"], &v3["cost_usd_total"]), (&2.788e6.into(), &5.576e6.into()));
+    assert_eq!((&v3["device"], &v3["price_usd_per_hour"]), (&"h800".into(), &2.0.into()));
+    assert!((number(&v3, "mfu") - 0.39).abs() < 0.002);
+    assert_eq!(cost(&["--preset", "deepseek-r1"])["cost_usd_total"], 294_000.0);
+    let elsewhere = cost(&["--preset", "deepseek-r1", "--device", "h20"]);
+    assert!(number(&elsewhere, "device_hours_total") > 6.0 * 147_000.0, "a sixth and less of the peak");
+    let text = run(&["cost", "--preset", "deepseek-r1"]).expect(0).stdout;
+    assert!(text.contains("294,000") && text.contains("leaves_out"), "{text}");
+}
+
+#[test]
+fn a_plan_of_a_model_says_what_bounds_it() {
+    let planned =
+        cost(&["--model", "deepseek-v3", "--device", "h800", "--count", "2048", "--tokens", "14.8e12"]);
+    assert!((number(&planned["update"], "device_hours") / 2.664e6 - 1.0).abs() < 0.01);
+    for part in ["update", "rollout"] {
+        assert!(["memory", "compute"].contains(&planned[part]["bound"].as_str().unwrap()));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let config = r#"{"model_type":"llama","vocab_size":1000,"hidden_size":64,"num_hidden_layers":2,
+        "num_attention_heads":4,"num_key_value_heads":2,"intermediate_size":128,"tie_word_embeddings":true}"#;
+    std::fs::write(folder.path().join("config.json"), config).unwrap();
+    let path = folder.path().to_str().unwrap();
+    assert_eq!(number(&cost(&["--model", path]), "parameters_total"), 137_728.0 + 320.0);
+}
+
+#[test]
+fn mistakes_of_cost_name_what_there_is() {
+    for (arguments, words) in [
+        (&["--preset", "deepseek-r2"][..], "deepseek-r1-zero"),
+        (&["--preset", "deepseek-r1", "--device", "h10"], "did you mean `h100`"),
+        (&["--model", "nowhere"], "no such file"),
+        (&["no-such-recipe.toml"], "cannot read the recipe"),
+        (&["--model", "deepseek-v3", "--tokens", "-1"], "above 0"),
+        (&["--model", "deepseek-v3", "--efficiency", "2"], "at most 1"),
+        (&[], "required"),
+    ] {
+        let all: Vec<&str> = ["cost"].iter().chain(arguments).copied().collect();
+        let output = run(&all).expect(2);
+        assert!(output.stderr.contains(words), "{arguments:?}: {}", output.stderr);
+        assert!(output.stdout.is_empty());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(&["cost", folder.path().to_str().unwrap()]).expect(2);
+    assert!(output.stderr.contains("run folder"), "{}", output.stderr);
+}
+
+#[test]
+fn a_recipe_is_estimated_before_and_its_run_is_told_after() {
+    let bench = Bench::new(TINY);
+    let recipe = bench.recipe.to_str().unwrap();
+    let before = cost(&[recipe]);
+    let stages = before["stages"].as_array().unwrap();
+    assert_eq!(stages.iter().map(|stage| &stage["name"]).collect::<Vec<_>>(), ["pretrain", "grpo", "eval"]);
+    for row in stages.iter().chain([&before]) {
+        for key in ["flops", "peak_memory_bytes", "wall_s", "cost_usd", "tokens"] {
+            assert!(number(row, key) > 0.0, "{key} of {row}");
+        }
+    }
+    assert_eq!(before["speed_is_measured"], true);
+    let settings = ["--set", "stage.grpo.flat_groups=keep"];
+    let run_folder = bench.trained("run", &settings);
+    let after = cost(&[run_folder.0.to_str().unwrap()]);
+    assert_eq!(after, run_folder.json("ledger.json"));
+    // Lengths are what a policy makes of them; documents are known.
+    let ratio = number(&stages[0], "flops") / sum(&after["stages"]["pretrain"]["flops"]);
+    assert!((0.5..2.0).contains(&ratio), "pretrain: estimate over run {ratio}");
+    let output = run(&["cost", run_folder.0.to_str().unwrap(), "--device", "h100"]).expect(2);
+    assert!(output.stderr.contains("recipe.toml"));
+    assert!(number(&cost(&[recipe, "--device", "h100"]), "wall_s") > 0.0);
+}
+
+#[test]
+fn presets_and_devices_are_listed() {
+    for (what, known) in [("presets", "deepseek-r1-zero"), ("devices", "ascend-910b")] {
+        let rows = run(&["list", what, "--json"]).expect(0).json_lines();
+        assert!(rows.iter().any(|row| row["name"] == known), "{what}");
+        assert!(run(&["list", what]).expect(0).stdout.lines().count() == rows.len());
+    }
+    let devices = run(&["list", "devices", "--json"]).expect(0).json_lines();
+    assert!(devices.iter().any(|row| row["name"] == "cpu" && number(row, "peak_flops") > 1e9));
 }

@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 mod bench;
 mod check;
+mod cost;
 mod eval;
 mod generate;
 mod list;
@@ -39,6 +40,8 @@ enum Command {
     Train(train::Arguments),
     /// Check a recipe and say what it would do and cost; start nothing.
     Check(check::Arguments),
+    /// What a run will cost, did cost, or would cost elsewhere.
+    Cost(cost::Arguments),
     /// Measure a model on held-out questions.
     Eval(eval::Arguments),
     /// Print completions of a prompt or of a task's questions.
@@ -110,6 +113,7 @@ pub(crate) fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Train(arguments) => train::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Cost(arguments) => cost::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),

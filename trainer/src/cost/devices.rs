@@ -47,7 +47,9 @@ pub fn accelerators() -> Vec<Device> {
         memory_bytes: 80.0 * GIGA,
         watts: Some(700.0),
         price_usd_per_hour: 2.5,
-        sources: vec!["NVIDIA H100 product page: 1,979 (BF16) and 3,958 (FP8) TFLOPS with sparsity, halved; 3.35 TB/s; 700 W"],
+        sources: vec![
+            "NVIDIA H100 product page: 1,979 (BF16) and 3,958 (FP8) TFLOPS with sparsity, halved; 3.35 TB/s; 700 W",
+        ],
         assumed: vec![PRICE],
     };
     vec![
@@ -81,7 +83,9 @@ pub fn accelerators() -> Vec<Device> {
             memory_bytes: 96.0 * GIGA,
             watts: Some(400.0),
             price_usd_per_hour: 1.5,
-            sources: vec!["third-party tables that agree: 148 TFLOPS (FP16), 4.0 TB/s, 96 GB, 400 W; NVIDIA has no public page"],
+            sources: vec![
+                "third-party tables that agree: 148 TFLOPS (FP16), 4.0 TB/s, 96 GB, 400 W; NVIDIA has no public page",
+            ],
             assumed: vec![PRICE],
         },
         Device {
@@ -116,7 +120,12 @@ pub fn accelerators() -> Vec<Device> {
 }
 
 /// This machine's processor, from what `threads` of it reach.
-pub fn processor(peak_flops: f64, bandwidth_bytes_per_s: f64, threads: usize, prices: &crate::recipe::Prices) -> Device {
+pub fn processor(
+    peak_flops: f64,
+    bandwidth_bytes_per_s: f64,
+    threads: usize,
+    prices: &crate::recipe::Prices,
+) -> Device {
     Device {
         name: CPU,
         about: "this machine's processor, measured",
@@ -148,7 +157,9 @@ pub fn accelerator(name: &str) -> Result<Device, UnknownName> {
     let wanted = name.to_lowercase().replace(['_', ' '], "-");
     let devices = accelerators();
     let found = devices.iter().find(|device| device.name == wanted).cloned();
-    found.ok_or_else(|| UnknownName::new("device", name, devices.iter().map(|device| device.name).chain([CPU])))
+    found.ok_or_else(|| {
+        UnknownName::new("device", name, devices.iter().map(|device| device.name).chain([CPU]))
+    })
 }
 
 /// No device or preset has this name.

@@ -168,7 +168,9 @@ fn lengths(plan: &Plan, stage: &Stage, taught: Option<&recipe::Shares>) -> Lengt
     let tokens = |text: &str| plan.tokenizer.encode(text).map_or(0, |tokens| tokens.len()) as f64;
     let prompts = (0..TEXTS).filter_map(|index| dataset.task(Split::Train, index).ok());
     let prompt = mean(prompts.map(|task| tokens(&task.problem.prompt)));
-    let Some(written) = taught else { return Lengths { prompt: prompt.unwrap_or(fallback.prompt), ..fallback } };
+    let Some(written) = taught else {
+        return Lengths { prompt: prompt.unwrap_or(fallback.prompt), ..fallback };
+    };
     let completions = |shares: Shares| completion_length(plan, stage, shares, &plan.tokenizer);
     let kinds: Vec<(f64, f64)> = shares(written)
         .into_iter()
@@ -192,9 +194,15 @@ fn lengths(plan: &Plan, stage: &Stage, taught: Option<&recipe::Shares>) -> Lengt
 }
 
 /// Mean tokens of completions and of whole documents, the end included.
-fn completion_length(plan: &Plan, stage: &Stage, shares: Shares, tokenizer: &Tokenizer) -> Option<(f64, f64)> {
+fn completion_length(
+    plan: &Plan,
+    stage: &Stage,
+    shares: Shares,
+    tokenizer: &Tokenizer,
+) -> Option<(f64, f64)> {
     let dataset = stage.task.dataset(plan.seed).ok()?;
-    let corpus = Corpus::new(stage.task.domain.as_ref(), dataset, shares, stage.task.level, plan.seed).ok()?;
+    let corpus =
+        Corpus::new(stage.task.domain.as_ref(), dataset, shares, stage.task.level, plan.seed).ok()?;
     let tokens = |text: &str| tokenizer.encode(text).map_or(0, |tokens| tokens.len()) as f64;
     let pairs: Vec<(f64, f64)> = (0..TEXTS)
         .filter_map(|number| corpus.document(number).ok())
@@ -235,7 +243,7 @@ impl Work {
 
 /// How often a stage of so many steps is measured on its way, its end included.
 fn measurements(steps: u64, every: u64) -> f64 {
-    1.0 + if every > 0 { (steps.saturating_sub(1) / every) as f64 } else { 0.0 }
+    1.0 + steps.saturating_sub(1).checked_div(every).unwrap_or(0) as f64
 }
 
 fn work(plan: &Plan, stage: &Stage, lengths: Lengths) -> Work {
@@ -296,7 +304,9 @@ fn peak_memory(plan: &Plan, stage: &Stage) -> f64 {
     let (layers, threads) = (model.num_hidden_layers as f64, plan.threads as f64);
     let rows = 1024.0f64.max(stage.longest_row as f64);
     let heads = (model.num_attention_heads * (2 * model.query_dim() + 2 * model.value_dim())) as f64;
-    let inside = 4.0 * (model.num_experts_per_tok + model.n_shared_experts) as f64 * model.moe_intermediate_size as f64;
+    let inside = 4.0
+        * (model.num_experts_per_tok + model.n_shared_experts) as f64
+        * model.moe_intermediate_size as f64;
     let inside = inside.max(4.0 * model.intermediate_size as f64);
     let activations = threads * rows * layers * (8.0 * model.hidden_size as f64 + heads + inside);
     let (prompts, samples) = match &stage.settings {
@@ -350,7 +360,14 @@ pub fn estimate(plan: &Plan, speed: &Speed, device: Option<&Device>) -> Value {
     })
 }
 
-fn row(plan: &Plan, stage: &Stage, work: &Work, lengths: Lengths, speed: &Speed, device: Option<&Device>) -> Value {
+fn row(
+    plan: &Plan,
+    stage: &Stage,
+    work: &Work,
+    lengths: Lengths,
+    speed: &Speed,
+    device: Option<&Device>,
+) -> Value {
     let flops = work.decode_flops + work.update_flops;
     let cpu_s = work.decode_flops / speed.decode_flops_per_cpu_s
         + work.update_flops / speed.update_flops_per_cpu_s
@@ -387,16 +404,24 @@ fn assumptions(plan: &Plan, speed: &Speed, device: Option<&Device>) -> Vec<Strin
         "completions grow from the lengths that the corpus taught to its longest kind of solution".to_owned(),
         "every stage runs all of its steps, and no group is refilled".to_owned(),
     ];
-    if plan.stages.iter().any(|stage| matches!(&stage.settings, recipe::Stage::Grpo(grpo) if grpo.early_stop.is_some())) {
+    if plan
+        .stages
+        .iter()
+        .any(|stage| matches!(&stage.settings, recipe::Stage::Grpo(grpo) if grpo.early_stop.is_some()))
+    {
         assumed.push("`early_stop` may end reinforcement learning sooner".to_owned());
     }
     match device {
         Some(device) => {
-            assumed.push(format!("{} at {ASSUMED_MFU} of its dense peak; a small policy reaches less", device.name));
+            assumed.push(format!(
+                "{} at {ASSUMED_MFU} of its dense peak; a small policy reaches less",
+                device.name
+            ));
             assumed.extend(device.assumed.iter().map(|text| (*text).to_owned()));
         }
         None if !speed.is_measured => {
-            assumed.push(format!("{ASSUMED_MFU} of the measured matrix peak: the policy is too large to try"));
+            assumed
+                .push(format!("{ASSUMED_MFU} of the measured matrix peak: the policy is too large to try"));
         }
         None => {}
     }

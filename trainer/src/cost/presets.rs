@@ -98,8 +98,11 @@ impl Preset {
         let price = if other.is_some() { device.price_usd_per_hour } else { self.price_usd_per_hour };
         let hours: Map<String, Value> =
             self.phases.iter().map(|(phase, hours)| ((*phase).to_owned(), json!(hours * slower))).collect();
-        let dollars: Map<String, Value> =
-            self.phases.iter().map(|(phase, hours)| ((*phase).to_owned(), json!(hours * slower * price))).collect();
+        let dollars: Map<String, Value> = self
+            .phases
+            .iter()
+            .map(|(phase, hours)| ((*phase).to_owned(), json!(hours * slower * price)))
+            .collect();
         let total: f64 = self.phases.iter().map(|(_, hours)| hours * slower).sum();
         let model = self.model();
         let count = footprint(&model);
@@ -132,7 +135,12 @@ impl Preset {
         if other.is_some() {
             costs["scaled_from"] = json!(published.name);
             costs["assumed"] = json!(
-                device.assumed.iter().copied().chain(["device_hours: the published ones, scaled by dense peaks"]).collect::<Vec<_>>()
+                device
+                    .assumed
+                    .iter()
+                    .copied()
+                    .chain(["device_hours: the published ones, scaled by dense peaks"])
+                    .collect::<Vec<_>>()
             );
         }
         costs

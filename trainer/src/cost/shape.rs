@@ -36,15 +36,13 @@ pub fn from_huggingface(config: &Value) -> Result<Config, ShapeError> {
     let attention = if find("kv_lora_rank").is_some() { Attention::Mla } else { Attention::Gqa };
     let (hidden, heads) = (need("hidden_size")?, need("num_attention_heads")?);
     let (rank, nope, rope, value) = match attention {
-        Attention::Mla => (
-            need("kv_lora_rank")?,
-            need("qk_nope_head_dim")?,
-            need("qk_rope_head_dim")?,
-            need("v_head_dim")?,
-        ),
+        Attention::Mla => {
+            (need("kv_lora_rank")?, need("qk_nope_head_dim")?, need("qk_rope_head_dim")?, need("v_head_dim")?)
+        }
         Attention::Gqa => (0, 0, 0, 0),
     };
-    let experts = ["n_routed_experts", "num_local_experts", "num_experts"].into_iter().find_map(find).unwrap_or(0);
+    let experts =
+        ["n_routed_experts", "num_local_experts", "num_experts"].into_iter().find_map(find).unwrap_or(0);
     let inside = find("intermediate_size");
     let expert_width = find("moe_intermediate_size").or(inside).unwrap_or(0);
     if experts > 0 && (expert_width == 0 || find("num_experts_per_tok").unwrap_or(0) == 0) {

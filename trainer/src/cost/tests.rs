@@ -28,7 +28,10 @@ fn published_tables_come_out_to_the_dollar() {
         v3["device_hours"],
         json!({ "pre_training": 2_664_000.0, "context_extension": 119_000.0, "post_training": 5000.0 })
     );
-    assert_eq!((&v3["device_hours_total"], &v3["cost_usd_total"]), (&json!(2_788_000.0), &json!(5_576_000.0)));
+    assert_eq!(
+        (&v3["device_hours_total"], &v3["cost_usd_total"]),
+        (&json!(2_788_000.0), &json!(5_576_000.0))
+    );
     near(&v3["parameters_total"], 671.03e9, 1e-4);
     near(&v3["parameters_active"], 36.63e9, 1e-3);
     near(&v3["flops_per_trained_token"], 250.46e9, 1e-3);
@@ -44,7 +47,10 @@ fn published_tables_come_out_to_the_dollar() {
     assert_eq!(published("deepseek-r1-zero")["cost_usd_total"], 202_000.0);
     for preset in &PRESETS {
         let costs = published(preset.name);
-        assert!(!costs["leaves_out"].as_array().unwrap().is_empty() && !costs["sources"].as_array().unwrap().is_empty());
+        assert!(
+            !costs["leaves_out"].as_array().unwrap().is_empty()
+                && !costs["sources"].as_array().unwrap().is_empty()
+        );
     }
 }
 
@@ -100,7 +106,8 @@ fn the_planner_finds_the_published_hours_and_the_bounds() {
     let alone = plan(&deepseek_v3(), &h800, &Job { count: 1.0, sequences: 1.0, ..job() });
     assert_eq!((&alone["rollout"]["bound"], &alone["fits"]), (&json!("memory"), &json!(false)));
     let total = |planned: &Value| planned["device_hours_total"].as_f64().unwrap();
-    let parts = planned["update"]["device_hours"].as_f64().unwrap() + planned["rollout"]["device_hours"].as_f64().unwrap();
+    let parts = planned["update"]["device_hours"].as_f64().unwrap()
+        + planned["rollout"]["device_hours"].as_f64().unwrap();
     assert!((total(&planned) - parts).abs() < 1e-6 * parts);
     near(&planned["cost_usd_total"], 2.0 * total(&planned), 1e-9);
     near(&planned["energy_kwh"], 0.7 * total(&planned), 1e-9);
@@ -135,7 +142,10 @@ fn counts_agree_with_the_closed_forms() {
     for (name, config) in settings() {
         let (policy, size) = (policy(&config, 3), footprint(&config));
         let near = |counted: u64, closed: f64, what: &str| {
-            assert!((counted as f64 / closed - 1.0).abs() < 0.01, "{name}, {what}: {counted} counted, {closed} in closed form");
+            assert!(
+                (counted as f64 / closed - 1.0).abs() < 0.01,
+                "{name}, {what}: {counted} counted, {closed} in closed form"
+            );
         };
         let tokens = random_tokens(&[prompt + drawn], config.vocab_size);
         let prompt_tokens = &tokens[0][..prompt];

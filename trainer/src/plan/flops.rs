@@ -88,7 +88,8 @@ impl Footprint {
 
     /// A decoder's pass of a prompt of `length` tokens, of which the last goes through the output head.
     pub fn prefill(&self, length: f64) -> Flops {
-        let matrices = (self.matrix_parameters - self.head_parameters) as f64 * length + self.head_parameters as f64;
+        let matrices =
+            (self.matrix_parameters - self.head_parameters) as f64 * length + self.head_parameters as f64;
         Flops::new(2.0 * matrices + self.flops_per_cached as f64 * length * (length + 1.0) / 2.0)
     }
 

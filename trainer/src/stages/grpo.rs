@@ -59,7 +59,6 @@ struct Updated {
     measured: Measured,
     entropy: f64,
     grad_norm: f64,
-    learning_rate: f64,
     tokens: u64,
     updates: u64,
     loads: Vec<Vec<u64>>,
@@ -378,13 +377,7 @@ fn one_update(
     }
     updated.rollout_gap = updated.rollout_gap.max(gap);
     let updating = Moment::now();
-    let rate = learning_rate(
-        settings.learning_rate,
-        settings.warmup_steps,
-        final_share(settings.schedule, settings.final_learning_rate_share),
-        place.1,
-        settings.steps,
-    );
+    let rate = rate(settings, place.1);
     let Grpo { beta1, beta2, epsilon, weight_decay, max_grad_norm, .. } = *settings;
     let adamw = optim::Settings { beta1, beta2, epsilon, weight_decay, max_grad_norm };
     let (norm, is_applied) =
@@ -394,12 +387,22 @@ fn one_update(
     updated.measured = updated.measured.join(measured);
     updated.entropy += parts.iter().map(|(_, entropy, _)| entropy).sum::<f64>();
     updated.grad_norm = updated.grad_norm.max(norm);
-    updated.learning_rate = rate;
     updated.tokens += size.tokens as u64;
     updated.updates += 1;
     add_loads(&mut updated.loads, &expert_loads);
     updated.is_applied &= is_applied;
     Ok(())
+}
+
+/// The learning rate of a step.
+fn rate(settings: &Grpo, step: u64) -> f64 {
+    learning_rate(
+        settings.learning_rate,
+        settings.warmup_steps,
+        final_share(settings.schedule, settings.final_learning_rate_share),
+        step,
+        settings.steps,
+    )
 }
 
 /// The objective on one micro-batch.
@@ -606,9 +609,13 @@ fn log(
         let wrong: u32 = judged.iter().map(|one| one.behaviours.false_steps).sum();
         set("false_step_share", json!(f64::from(wrong) / f64::from(steps)));
     }
-    if updated.tokens > 0 {
+    set("lr", json!(rate(settings, learner.step)));
+    if updated.tokens == 0 {
+        // Without an update, the distributions that were sampled from tell it.
+        let entropies = completions.iter().flat_map(|one| &one.entropies);
+        set("entropy", json!(mean(entropies.map(|entropy| f64::from(*entropy)))));
+    } else {
         let tokens = updated.tokens as f64;
-        set("lr", json!(updated.learning_rate));
         if updated.is_applied {
             set("loss", json!(updated.measured.loss / updated.updates as f64));
             set("rollout_gap_max", json!(updated.rollout_gap));
