@@ -29,7 +29,9 @@ const GRPO_ROW: [&str; 14] = [
     "reflection_rate",
 ];
 const EVAL_ROW: [&str; 6] = ["task", "level", "accuracy", "pass_at_k", "length_mean", "count"];
-const WORK: [&str; 10] = [
+const WORK: [&str; 13] = [
+    "startup",
+    "data",
     "rollout_prefill",
     "rollout_decode",
     "reference",
@@ -39,6 +41,7 @@ const WORK: [&str; 10] = [
     "verifier",
     "eval",
     "checkpoint",
+    "records",
     "redone",
 ];
 

@@ -6,6 +6,7 @@ mod audit;
 mod program;
 mod rewards;
 
+mod books;
 #[cfg(target_os = "linux")]
 mod code;
 mod commands;

@@ -377,6 +377,12 @@ impl Answers {
         places.into_values().collect()
     }
 
+    /// Whether the first answer to each question is right, each question once.
+    pub fn solved(&self) -> Vec<bool> {
+        let first = |places: &Vec<usize>| self.judged[*places.first()?].first();
+        self.questions().iter().map(|places| first(places).is_some_and(Judged::is_correct)).collect()
+    }
+
     fn pass_at(&self, k: usize, questions: &[Vec<usize>]) -> Share {
         let chance = |asked: &Vec<usize>| {
             let judged = || asked.iter().flat_map(|at| &self.judged[*at]);

@@ -32,6 +32,8 @@ pub mod evaluate;
 
 pub mod ledger;
 
+pub mod cost;
+
 pub mod checkpoint;
 
 pub mod run;

@@ -20,7 +20,7 @@ mod tests;
 
 pub use census::{Census, census};
 use check::Checker;
-pub use flops::{Footprint, footprint};
+pub use flops::{Footprint, cache_elements, footprint};
 use stages::Drafts;
 pub use task::{Course, File, Task};
 

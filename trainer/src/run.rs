@@ -386,9 +386,17 @@ fn cpu_name() -> String {
     model.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
 }
 
-/// The commit of the repository that the program runs in, if git says one.
+/// The commit of the repository that the program lies in, as one built from a clone does, if git says one.
+///
+/// Not that of the working folder, which may be any project; an installed program has its version only.
 fn git_commit() -> Option<String> {
-    let output = std::process::Command::new("git").args(["rev-parse", "HEAD"]).output().ok()?;
+    let program = std::env::current_exe().ok()?;
+    let output = std::process::Command::new("git")
+        .arg("-C")
+        .arg(program.parent()?)
+        .args(["rev-parse", "HEAD"])
+        .output()
+        .ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 

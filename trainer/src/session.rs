@@ -11,7 +11,8 @@ use crate::alarms::Watch;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Tensors};
 use crate::evaluate::{EvaluateError, Questions, Thinking, ask};
 use crate::events::EventLog;
-use crate::ledger::clock::Moment;
+use crate::ledger::clock::{Elapsed, Moment};
+use crate::ledger::meter::Meter;
 use crate::ledger::{self, Ledger, Spent, Work};
 use crate::optim::{self, AdamW};
 use crate::plan::{self, Plan};
@@ -28,6 +29,8 @@ use crate::update::{Workspace, balance_biases};
 
 /// Newest checkpoints of a stage that are kept.
 const CHECKPOINTS_KEPT: usize = 2;
+/// Seconds between two writings of `ledger.json`, which is for people; the books for a resume are written every step.
+const PUBLISH_EVERY_S: f64 = 0.5;
 
 /// How a run stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,6 +269,10 @@ pub struct Session {
     resumed: Option<Learner>,
     wall_before_s: f64,
     started: Moment,
+    /// Finds what no span of time was booked for.
+    meter: Meter,
+    /// When the books were last written for people.
+    published: Option<Moment>,
     peak_flops: f64,
     /// The newest row of each kind, for the summary.
     last: Map<String, Value>,
@@ -282,6 +289,7 @@ impl Session {
         newest: Option<&Checkpoint>,
         interrupt: Arc<AtomicBool>,
     ) -> Result<Self, TrainError> {
+        let started = Moment::now();
         let tokenizer = plan.tokenizer.clone();
         let config = plan.model.clone();
         let mut parameters = Parameters::new(&config, plan.seed);
@@ -308,6 +316,8 @@ impl Session {
             ledger: Ledger::default(),
             progress: Progress::new(plan.log.every_s),
             rules: BTreeMap::new(),
+            meter: Meter::new(started, Elapsed::default(), plan.prices.watts),
+            published: None,
             plan: Arc::new(plan),
             watch: Watch::replay(&run.read(run::METRICS)?),
             run,
@@ -316,7 +326,7 @@ impl Session {
             written: 0,
             resumed: learner,
             wall_before_s: 0.0,
-            started: Moment::now(),
+            started,
             last: Map::new(),
         };
         if let Some(state) = state {
@@ -329,7 +339,58 @@ impl Session {
         if let Some(books) = killed.and_then(|text| serde_json::from_slice::<Ledger>(&text).ok()) {
             session.ledger.charge_lost(&books);
         }
+        session.count_from(started);
         Ok(session)
+    }
+
+    /// Counts what this process spends from `started` on, a moment before this session was opened; the books have
+    /// nothing of it yet.
+    pub fn count_from(&mut self, started: Moment) {
+        self.started = started;
+        self.meter = Meter::new(started, self.ledger.time(), self.plan.prices.watts);
+    }
+
+    /// Books as `work` of `stage` all time of this process that is in no account yet, so that the books hold all of it.
+    ///
+    /// Not to be called within a span of time that is booked by itself.
+    pub fn settle(&mut self, stage: &str, work: Work) {
+        self.settle_with(stage, work, 0, 0);
+    }
+
+    fn settle_with(&mut self, stage: &str, work: Work, flops: u64, tokens: u64) {
+        let unbooked = self.meter.unbooked(self.ledger.time());
+        self.ledger.charge(stage, work, Spent::new(unbooked, flops, tokens));
+    }
+
+    /// Books what only a look outside tells: the programs that verifiers run, and the energy.
+    fn look_outside(&mut self, stage: &str, is_due: bool) {
+        let children = Elapsed { wall_s: 0.0, cpu_s: self.meter.children(is_due) };
+        if children.cpu_s > 0.0 {
+            self.ledger.charge(stage, Work::Verifier, Spent::new(children, 0, 0));
+        }
+        let energy = self.meter.energy();
+        self.ledger.account(stage).energy.add(energy);
+    }
+
+    /// The name of the stage that is next or running; the last one when all are done.
+    fn stage_name(&self) -> String {
+        let stages = &self.plan.stages;
+        stages.get(self.stage).or(stages.last()).map(|stage| stage.name.clone()).unwrap_or_default()
+    }
+
+    /// Books what it took to come here.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn begin(&mut self) -> Result<(), TrainError> {
+        self.settle(&self.stage_name(), Work::Startup);
+        self.write_books(true)
+    }
+
+    /// Why the run must stop, if a limit of the budget is reached.
+    pub fn overspent(&mut self) -> Option<String> {
+        self.settle(&self.stage_name(), Work::Records);
+        self.ledger.exhausted(&self.plan.budget, &self.plan.prices)
     }
 
     /// The stage that is next, from 0.
@@ -423,8 +484,8 @@ impl Session {
     pub fn log(&mut self, mut row: Map<String, Value>) -> Result<(), TrainError> {
         let raised = self.watch.see(&mut row);
         let kind = row.get("kind").and_then(Value::as_str).unwrap_or_default();
-        let stage = row.get("stage").and_then(Value::as_str).unwrap_or_default();
-        let key = if kind == "eval" { format!("{stage}.eval") } else { stage.to_owned() };
+        let stage = row.get("stage").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let key = if kind == "eval" { format!("{stage}.eval") } else { stage.clone() };
         for alarm in raised {
             let step = row.get("step").and_then(Value::as_u64).unwrap_or_default();
             self.progress
@@ -434,6 +495,7 @@ impl Session {
         let row = Value::Object(row);
         self.metrics.append(&row)?;
         self.last.insert(key, row);
+        self.settle(&stage, Work::Records);
         Ok(())
     }
 
@@ -457,7 +519,7 @@ impl Session {
         max_bad_steps: u64,
     ) -> Result<Option<Status>, TrainError> {
         self.written += 1;
-        self.write_books()?;
+        self.write_books(false)?;
         if learner.bad_steps > max_bad_steps {
             self.progress.note(&format!("{} updates in a row were not finite: stopped", learner.bad_steps));
             return Ok(Some(Status::Diverged));
@@ -486,20 +548,30 @@ impl Session {
     /// # Errors
     /// When the folder cannot be written.
     pub fn finish_stage(&mut self, stage: &plan::Stage, steps: u64) -> Result<(), TrainError> {
+        self.settle(&stage.name, Work::Records);
         self.stage += 1;
         self.written += 1;
         self.save(&stage.name, steps, None)?;
-        self.write_books()
+        self.write_books(true)
     }
 
-    fn write_books(&self) -> Result<(), TrainError> {
-        let books = self.ledger.to_json(&self.plan.prices);
-        self.run.write(run::LEDGER, &checkpoint::encode_json(&books))?;
+    /// Writes the books: those for a resume always, those for people where they `are_due` or a while ago.
+    fn write_books(&mut self, are_due: bool) -> Result<(), TrainError> {
+        let stage = self.stage_name();
+        self.look_outside(&stage, are_due);
+        self.settle(&stage, Work::Records);
         // What a resume compares with its checkpoint, to book what was lost as redone.
-        Ok(self.run.write(run::BOOKS, &checkpoint::encode_json(&self.ledger))?)
+        self.run.write(run::BOOKS, &serde_json::to_vec(&self.ledger).unwrap_or_default())?;
+        if are_due || self.published.is_none_or(|last| last.elapsed().wall_s >= PUBLISH_EVERY_S) {
+            let books = self.ledger.to_json(&self.plan.prices);
+            self.run.write(run::LEDGER, &checkpoint::encode_json(&books))?;
+            self.published = Some(Moment::now());
+        }
+        Ok(())
     }
 
     fn save(&mut self, stage: &str, step: u64, learner: Option<&Learner>) -> Result<(), TrainError> {
+        self.settle(stage, Work::Records);
         let started = Moment::now();
         // The checkpoint says how long the journals are: they must be on the disk before it.
         self.metrics.sync()?;
@@ -547,8 +619,8 @@ impl Session {
         temperature: f32,
     ) -> Result<Vec<Map<String, Value>>, TrainError> {
         let mut rows = Vec::new();
+        self.settle(&stage.name, Work::Records);
         for task in tasks {
-            let started = Moment::now();
             let questions = Questions {
                 count: evaluation.count,
                 samples,
@@ -565,10 +637,14 @@ impl Session {
                 flops += rollout.prefill_flops + rollout.decode_flops;
                 tokens += rollout.prefill_tokens + rollout.decode_tokens;
             }
-            self.ledger.charge(&stage.name, Work::Eval, Spent::new(started.elapsed(), flops, tokens));
-            let mut row = self.row(&stage.name, "eval", step);
-            row.extend(sampled.measures(task, &self.tokenizer).flat());
+            let solved = greedy.solved();
+            let sampled = sampled.measures(task, &self.tokenizer);
             let greedy = greedy.measures(task, &self.tokenizer);
+            self.settle_with(&stage.name, Work::Eval, flops, tokens);
+            let questions = format!("{}/{}/{}", task.name, task.level, evaluation.seed);
+            self.ledger.account(&stage.name).held_out.entry(questions).or_default().note(&solved);
+            let mut row = self.row(&stage.name, "eval", step);
+            row.extend(sampled.flat());
             row.insert("greedy_accuracy".to_owned(), json!(greedy.accuracy.value));
             row.insert("greedy_accuracy_ci95".to_owned(), json!([greedy.accuracy.low, greedy.accuracy.high]));
             row.insert("greedy_length_mean".to_owned(), json!(greedy.length.value));
@@ -584,6 +660,7 @@ impl Session {
             self.log(row.clone())?;
             rows.push(row);
         }
+        self.write_books(true)?;
         Ok(rows)
     }
 
@@ -592,7 +669,7 @@ impl Session {
     /// # Errors
     /// When the file cannot be written.
     pub fn summarise(&mut self, status: Status) -> Result<(), TrainError> {
-        self.write_books()?;
+        self.write_books(true)?;
         let books = self.ledger.to_json(&self.plan.prices);
         let mut summary = run::summary(status.name(), &Value::Object(self.last.clone()), &books["total"]);
         summary["verifying_share"] = json!(self.ledger.verifying_shares());

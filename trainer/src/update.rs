@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::kernels::profile::{self, Part};
-use crate::kernels::{elementwise, flops_executed};
+use crate::kernels::{elementwise, flops_executed, surplus_executed};
 use crate::policy::{Sequence, Tape, Transformer};
 
 /// Parts of a batch, each with a gradient of its own.
@@ -54,6 +54,8 @@ impl<S> Merged<'_, S> {
             add_loads(&mut self.whole.expert_loads, &pass.expert_loads);
             self.whole.forward_flops += pass.forward_flops;
             self.whole.backward_flops += pass.backward_flops;
+            self.whole.forward_surplus += pass.forward_surplus;
+            self.whole.backward_surplus += pass.backward_surplus;
             self.count += 1;
         }
         free
@@ -71,10 +73,14 @@ pub struct Pass<S> {
     pub parts: Vec<S>,
     /// How many choices fell on each expert, a list a sparse layer.
     pub expert_loads: Vec<Vec<u64>>,
-    /// Operations of the forward.
+    /// Operations of the forward that the model asks for.
     pub forward_flops: u64,
-    /// Operations of the backward.
+    /// Operations of the backward that the model asks for.
     pub backward_flops: u64,
+    /// Operations of the forward beyond those: masked ones.
+    pub forward_surplus: u64,
+    /// Operations of the backward beyond those: masked ones, and those done again.
+    pub backward_surplus: u64,
 }
 
 /// What the loss wants of a micro-batch: the gradient of each log-probability (none: no backward), and a record.
@@ -156,17 +162,20 @@ impl Workspace {
                 let pass = micro_batches(sequences, shard.clone()).into_iter().try_fold(
                     Pass::empty(),
                     |mut pass, micro_batch| {
-                        let started = flops_executed();
+                        let started = counted();
                         policy.forward(&sequences[micro_batch.clone()], temperature, &mut tape);
-                        let forwarded = flops_executed();
+                        let forwarded = counted();
                         let (wanted, part) = loss(micro_batch, &tape)?;
                         add_loads(&mut pass.expert_loads, &tape.expert_loads);
                         if let Some(wanted) = wanted {
                             policy.backward(&wanted, balance_weight, &mut tape, &mut gradient);
                         }
                         pass.parts.push(part);
-                        pass.forward_flops += forwarded - started;
-                        pass.backward_flops += flops_executed() - forwarded;
+                        let done = counted();
+                        pass.forward_flops += forwarded.0 - started.0;
+                        pass.backward_flops += done.0 - forwarded.0;
+                        pass.forward_surplus += forwarded.1 - started.1;
+                        pass.backward_surplus += done.1 - forwarded.1;
                         Ok(pass)
                     },
                 );
@@ -190,8 +199,20 @@ impl Workspace {
 
 impl<S> Pass<S> {
     fn empty() -> Self {
-        Self { parts: Vec::new(), expert_loads: Vec::new(), forward_flops: 0, backward_flops: 0 }
+        Self {
+            parts: Vec::new(),
+            expert_loads: Vec::new(),
+            forward_flops: 0,
+            backward_flops: 0,
+            forward_surplus: 0,
+            backward_surplus: 0,
+        }
     }
+}
+
+/// This thread's operations so far: those that the model asks for, and the rest.
+fn counted() -> (u64, u64) {
+    (flops_executed() - surplus_executed(), surplus_executed())
 }
 
 /// Adds `loads` to `sum`, which may be empty.

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use thinkling::doctor::{self, Base, DoctorError, Finding, Severity};
-use thinkling::ledger;
 use thinkling::plan::Plan;
 use thinkling::recipe::RecipeErrors;
 
@@ -45,7 +44,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let mut findings: Vec<Value> = Vec::new();
     let mut severities = Vec::new();
     let examined = doctor::examine(&plan, base.as_ref())?;
-    for finding in examined.into_iter().chain(cost(&plan)) {
+    for finding in examined.into_iter().chain(cost(&plan)?) {
         severities.push(finding.severity);
         findings.push(serde_json::to_value(&finding)?);
     }
@@ -66,10 +65,9 @@ fn mistakes_as_findings(mistakes: &RecipeErrors) -> Vec<Value> {
 }
 
 /// What the run takes, and whether this machine has it.
-fn cost(plan: &Plan) -> Vec<Finding> {
-    let peak = ledger::measured_peak(plan.precision);
-    let stages: Vec<Value> =
-        plan.stages.iter().map(|stage| super::check::estimate(plan, stage, peak)).collect();
+fn cost(plan: &Plan) -> anyhow::Result<Vec<Finding>> {
+    let estimate = super::cost::estimate_on_threads(plan, None)?;
+    let stages: Vec<Value> = estimate["stages"].as_array().cloned().unwrap_or_default();
     let sum = |key: &str| stages.iter().filter_map(|stage| stage[key].as_f64()).sum::<f64>();
     let memory = stages.iter().filter_map(|stage| stage["peak_memory_bytes"].as_f64()).fold(0.0, f64::max);
     let finding = |name, severity, seen, change| Finding { name, severity, stage: None, seen, change };
@@ -95,7 +93,7 @@ fn cost(plan: &Plan) -> Vec<Finding> {
     } else {
         finding("memory", Severity::Ok, seen, None)
     });
-    findings
+    Ok(findings)
 }
 
 /// Bytes of memory that are free; `None` where the system does not say.

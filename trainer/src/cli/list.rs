@@ -17,6 +17,10 @@ enum What {
     Verifiers,
     /// Recipes in the folder `recipes`.
     Recipes,
+    /// Published runs that `cost` knows.
+    Presets,
+    /// Devices that `cost` knows.
+    Devices,
 }
 
 /// Arguments of `list`.
@@ -36,6 +40,8 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             VERIFIERS.iter().map(|row| json!({ "name": row.name, "about": row.about })).collect()
         }
         What::Recipes => recipes()?,
+        What::Presets => super::cost::presets(),
+        What::Devices => super::cost::all_devices(),
     };
     for row in rows {
         if arguments.json {

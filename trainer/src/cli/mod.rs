@@ -8,6 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 mod audit;
 mod bench;
 mod check;
+mod cost;
 mod data;
 mod doctor;
 mod eval;
@@ -46,6 +47,8 @@ enum Command {
     Check(check::Arguments),
     /// Find what would go wrong with a recipe, before anything is paid for.
     Doctor(doctor::Arguments),
+    /// What a run will cost, did cost, or would cost elsewhere.
+    Cost(cost::Arguments),
     /// Measure a model on held-out questions.
     Eval(eval::Arguments),
     /// Print completions of a prompt or of a task's questions.
@@ -127,6 +130,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Train(arguments) => train::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Cost(arguments) => cost::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use thinkling::ledger::clock::Moment;
+use thinkling::ledger::energy::Meter;
 use thinkling::plan::{self, Device, Plan};
 use thinkling::run::{self, Run, RunError};
 use thinkling::score;
@@ -54,10 +56,17 @@ fn refused(error: RunError) -> Failure {
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
+    let started = Moment::of_process();
     let mut overrides = arguments.overrides;
     overrides.extend(arguments.threads.map(|threads| format!("threads={threads}")));
     overrides.extend(arguments.device.map(|device| format!("device={device}")));
     let plan = load(&arguments.recipe, &overrides)?;
+    if plan.budget.joules.is_some() && !Meter::new(plan.prices.watts, started).is_known() {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "`budget.joules` cannot be kept: this machine has no energy meter that this user may read. State \
+             `prices.watts`, the watts it draws, or leave the budget out"
+        )));
+    }
     let threads = plan.threads;
     // A verifier that does not start is told before anything is trained.
     let rules = score::rules(&plan).map_err(Failure::usage)?;
@@ -76,6 +85,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let warnings = plan.warnings.clone();
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let mut session = Session::open(plan, folder, newest.as_ref(), interrupt)?;
+    session.count_from(started);
     session.progress.note(&format!("run folder: {}", session.path().display()));
     for (name, rule) in &rules {
         for notice in rule.terms.iter().filter_map(|term| Some(format!("{}: {}", term.name, term.notice()?)))

@@ -1,5 +1,6 @@
 //! Causal attention of one sequence, in blocks of queries: no matrix of time by time is kept.
 
+use super::count_surplus;
 use super::exponential::exp;
 use super::matmul::{Packed, add_outer};
 use super::multiply_add;
@@ -160,7 +161,13 @@ impl Scratch {
         let query_rows = &query.data[start * query.row + head * query.head..];
         self.keys.part(shape.query_dim, seen, query_rows, query.row, &mut self.weights, seen, rows, false);
         causal_softmax(&mut self.weights, seen, start + 1, shape.scale());
+        count_surplus(2 * masked(rows) * shape.query_dim);
     }
+}
+
+/// Scores of a block of `rows` queries that look ahead: computed with the others, then hidden.
+fn masked(rows: usize) -> usize {
+    rows * (rows - 1) / 2
 }
 
 /// Attention of one sequence of `time` rows; `out` is overwritten.
@@ -194,6 +201,7 @@ pub fn forward(
                     rows,
                     false,
                 );
+                count_surplus(2 * masked(rows) * shape.value_dim);
             }
         }
     }
@@ -274,6 +282,8 @@ pub fn backward(
                     rows,
                     false,
                 );
+                let again = (rows * seen - masked(rows)) * query_dim;
+                count_surplus(2 * (again + masked(rows) * 2 * (query_dim + value_dim)));
             }
         }
         for t in 0..time {

@@ -1,5 +1,6 @@
 //! Log-probability and entropy of chosen tokens: the logits exist for a block of rows at a time only.
 
+use super::count_surplus;
 use super::exponential::exp;
 use super::matmul::{Packed, add_outer};
 use super::precision::Precision;
@@ -113,6 +114,7 @@ impl Head<'_> {
             let targets = &targets[start..end];
             let [chosen, entropies] = &mut ignored;
             self.probabilities(rows, targets, logits, (chosen, entropies));
+            count_surplus(2 * targets.len() * self.hidden * self.vocabulary);
             for ((row, target), dchosen) in
                 logits.chunks_exact_mut(self.vocabulary).zip(targets).zip(&dchosen[start..end])
             {

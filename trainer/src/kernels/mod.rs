@@ -120,11 +120,23 @@ pub mod swiglu;
 
 thread_local! {
     static FLOPS: Cell<u64> = const { Cell::new(0) };
+    static SURPLUS: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Adds to this thread's count of executed floating-point operations.
 fn count_flops(flops: usize) {
     FLOPS.with(|count| count.set(count.get().wrapping_add(flops as u64)));
+}
+
+/// Says that so many of the counted operations are surplus.
+fn count_surplus(flops: usize) {
+    SURPLUS.with(|count| count.set(count.get().wrapping_add(flops as u64)));
+}
+
+/// Those of [`flops_executed`] that the model does not ask for: products computed again to save memory, and the masked
+/// part of blocks of attention. Hardware operations less these are the model's.
+pub fn surplus_executed() -> u64 {
+    SURPLUS.with(Cell::get)
 }
 
 /// Floating-point operations of products that this thread has executed so far (a multiply-add is two).

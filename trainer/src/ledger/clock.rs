@@ -26,9 +26,24 @@ impl Moment {
         Self { wall: Instant::now(), cpu_s: usage().0 }
     }
 
+    /// The start of this process: now on the wall, before all of its processor time. To be asked first of all.
+    pub fn of_process() -> Self {
+        Self { wall: Instant::now(), cpu_s: 0.0 }
+    }
+
+    /// Whether nothing that this process spent lies before it.
+    pub fn is_of_process(&self) -> bool {
+        self.cpu_s == 0.0
+    }
+
     /// What has passed since.
     pub fn elapsed(&self) -> Elapsed {
-        Elapsed { wall_s: self.wall.elapsed().as_secs_f64(), cpu_s: usage().0 - self.cpu_s }
+        Self::now().since(self)
+    }
+
+    /// What lies between an earlier moment and this one.
+    pub fn since(&self, earlier: &Self) -> Elapsed {
+        Elapsed { wall_s: (self.wall - earlier.wall).as_secs_f64(), cpu_s: self.cpu_s - earlier.cpu_s }
     }
 }
 

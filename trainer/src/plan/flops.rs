@@ -16,6 +16,10 @@ pub struct Footprint {
     matrix_parameters: u64,
     /// Operations of one token's scores and values, for each token it attends to.
     flops_per_context: u64,
+    /// The same in a decoder, which attends to what it keeps.
+    flops_per_cached: u64,
+    /// Those of the output head.
+    head_parameters: u64,
 }
 
 /// Counts the parameters of `model`, and the work of a token.
@@ -43,6 +47,8 @@ pub fn footprint(model: &Config) -> Footprint {
         parameters_active: matrix_parameters + norms,
         matrix_parameters,
         flops_per_context: layers * 2 * heads * attention.score_and_value_width,
+        flops_per_cached: layers * 2 * heads * attention.cached_width,
+        head_parameters: head,
     }
 }
 
@@ -59,6 +65,47 @@ impl Footprint {
         Flops::new(matrices + self.flops_per_context as f64 * contexts)
     }
 
+    /// Forward pass of a row of `length` tokens of which `targets` go through the output head.
+    pub fn forward_targets(&self, length: f64, targets: f64) -> Flops {
+        let matrices = (self.matrix_parameters - self.head_parameters) as f64 * length;
+        let head = self.head_parameters as f64 * targets;
+        let contexts = length * (length + 1.0) / 2.0;
+        Flops::new(2.0 * (matrices + head) + self.flops_per_context as f64 * contexts)
+    }
+
+    /// Forward and backward pass of such a row.
+    pub fn train_targets(&self, length: f64, targets: f64) -> Flops {
+        self.forward_targets(length, targets) * 3.0
+    }
+
+    /// A decoder's pass of one token that attends to `context` kept ones, itself included.
+    ///
+    /// Latent attention does not build keys and values again: its products with absorbed projections have as many
+    /// parameters as the projections, and scores and values are taken of the latents.
+    pub fn decode(&self, context: usize) -> Flops {
+        Flops::new(2.0 * self.matrix_parameters as f64 + (self.flops_per_cached * context as u64) as f64)
+    }
+
+    /// A decoder's pass of a prompt of `length` tokens, of which the last goes through the output head.
+    pub fn prefill(&self, length: f64) -> Flops {
+        let matrices =
+            (self.matrix_parameters - self.head_parameters) as f64 * length + self.head_parameters as f64;
+        Flops::new(2.0 * matrices + self.flops_per_cached as f64 * length * (length + 1.0) / 2.0)
+    }
+
+    /// A decoder's passes for `drawn` tokens after a prompt; the last one drawn is not run.
+    pub fn decode_run(&self, prompt: f64, drawn: f64) -> Flops {
+        let rows = (drawn - 1.0).max(0.0);
+        let contexts = rows * prompt + rows * (rows + 1.0) / 2.0;
+        Flops::new(2.0 * self.matrix_parameters as f64 * rows + self.flops_per_cached as f64 * contexts)
+    }
+
+    /// Parameters of all routed experts of `model`, whose footprint this is.
+    pub fn routed_parameters(&self, model: &Config) -> u64 {
+        let expert = gated(model.hidden_size as u64, model.moe_intermediate_size as u64);
+        model.sparse_layers().count() as u64 * model.n_routed_experts as u64 * expert
+    }
+
     /// Forward and backward pass of all tokens of a row of `length`; the backward pass is twice the forward pass.
     pub fn train_row(&self, length: usize) -> Flops {
         self.forward_row(length) * 3.0
@@ -70,12 +117,23 @@ impl Footprint {
     }
 }
 
+/// Numbers that a decoder keeps for a token: latent and rotary key of each layer, or keys and values.
+pub fn cache_elements(model: &Config) -> u64 {
+    let a_layer = match model.attention {
+        Attention::Mla => model.kv_lora_rank + model.qk_rope_head_dim,
+        Attention::Gqa => 2 * model.num_key_value_heads * model.head_dim,
+    };
+    (model.num_hidden_layers * a_layer) as u64
+}
+
 /// The attention of one layer.
 struct AttentionCount {
     matrices: u64,
     norms: u64,
     /// Width of a head's key and of its value, together.
     score_and_value_width: u64,
+    /// Width of what a decoder keeps for both, as one head reads it.
+    cached_width: u64,
 }
 
 fn attention(model: &Config) -> AttentionCount {
@@ -94,6 +152,7 @@ fn attention(model: &Config) -> AttentionCount {
                 matrices: asking + answering + heads * value * hidden,
                 norms: query_norm + rank,
                 score_and_value_width: nope + rope + value,
+                cached_width: 2 * rank + rope,
             }
         }
         Attention::Gqa => {
@@ -102,6 +161,7 @@ fn attention(model: &Config) -> AttentionCount {
                 matrices: hidden * width * (2 * heads + 2 * answering),
                 norms: 0,
                 score_and_value_width: 2 * width,
+                cached_width: 2 * width,
             }
         }
     }
@@ -115,38 +175,7 @@ fn gated(hidden: u64, inside: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn deepseek_v3() -> Config {
-        Config {
-            vocab_size: 129_280,
-            hidden_size: 7168,
-            num_hidden_layers: 61,
-            num_attention_heads: 128,
-            attention: Attention::Mla,
-            num_key_value_heads: 128,
-            head_dim: 56,
-            q_lora_rank: Some(1536),
-            kv_lora_rank: 512,
-            qk_nope_head_dim: 128,
-            qk_rope_head_dim: 64,
-            v_head_dim: 128,
-            intermediate_size: 18_432,
-            n_routed_experts: 256,
-            n_shared_experts: 1,
-            num_experts_per_tok: 8,
-            moe_intermediate_size: 2048,
-            first_k_dense_replace: 3,
-            norm_topk_prob: true,
-            routed_scaling_factor: 2.5,
-            aux_loss_alpha: 1e-4,
-            rms_norm_eps: 1e-6,
-            rope_theta: 10_000.0,
-            tie_word_embeddings: false,
-            learned_positions: false,
-            max_position_embeddings: 4096,
-            initializer_range: 0.006,
-        }
-    }
+    use crate::cost::presets::deepseek_v3;
 
     fn near(measured: f64, published: f64) {
         assert!((measured / published - 1.0).abs() < 5e-4, "{measured:e} is not {published:e}");

@@ -149,7 +149,7 @@ pub struct Budget {
     /// Tokens, trained and generated together.
     #[schemars(range(min = 1))]
     pub tokens: Option<u64>,
-    /// Joules of energy.
+    /// Joules of energy, where a meter can be read or `prices.watts` is stated.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub joules: Option<f64>,
 }
@@ -164,7 +164,7 @@ pub struct Prices {
     /// US dollars for an hour of one accelerator.
     #[schemars(range(min = 0.0))]
     pub usd_per_device_hour: f64,
-    /// Watts the machine draws, for an estimate of energy where no meter can be read; default the processor's rating.
+    /// Watts the machine draws while the run goes on, for an estimate of energy where no meter can be read; absent: the energy is unknown there.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub watts: Option<f64>,
 }

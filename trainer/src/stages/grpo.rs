@@ -63,7 +63,6 @@ struct Updated {
     measured: Measured,
     entropy: f64,
     grad_norm: f64,
-    learning_rate: f64,
     tokens: u64,
     updates: u64,
     loads: Vec<Vec<u64>>,
@@ -153,6 +152,7 @@ fn step(
     let samples: Vec<Vec<Sample<'_>>> =
         used.iter().map(|at| samples(settings, &scored[*at], &advantages[*at])).collect();
     let updated = update(session, stage, settings, learner, samples)?;
+    session.settle(&stage.name, Work::Optimizer);
     learner.step += 1;
     if is_due(learner.step, settings.kl_reference_every) && learner.reference.is_some() {
         learner.reference = Some(Snapshot::of(&session.policy));
@@ -210,7 +210,7 @@ fn roll_out_and_score(
                 encoded.map_err(|source| TrainError::Alphabet { task: task.task.clone(), source })
             })
             .collect::<Result<_, _>>()?;
-        session.ledger.charge(&stage.name, Work::Verifier, Spent::new(posing.elapsed(), 0, 0));
+        session.ledger.charge(&stage.name, Work::Data, Spent::new(posing.elapsed(), 0, 0));
         let requests: Vec<Request<'_>> = prompts
             .iter()
             .zip(&addresses)
@@ -233,10 +233,10 @@ fn roll_out_and_score(
         let outside_before_s = outside_s();
         let scored =
             rule.score(&domains, &session.tokenizer, tasks, rollout.groups, session.plan.seed, address);
-        let mut judging = judging.elapsed();
-        judging.cpu_s += (outside_s() - outside_before_s).max(0.0);
+        let judging = judging.elapsed();
         verifying.wall_s += judging.wall_s;
-        verifying.cpu_s += judging.cpu_s;
+        // The books see other programs' time by themselves.
+        verifying.cpu_s += judging.cpu_s + (outside_s() - outside_before_s).max(0.0);
         session.ledger.charge(&stage.name, Work::Verifier, Spent::new(judging, 0, 0));
         let account = session.ledger.account(&stage.name);
         account.tokens_generated += rollout.decode_tokens;
@@ -350,6 +350,7 @@ fn update(
         let (config, parameters) = (session.policy.config.clone(), session.policy.parameters.clone());
         let mut policy = Transformer::with_precision(config, parameters, session.plan.precision);
         reference.restore(&mut policy);
+        session.settle(&stage.name, Work::Reference);
         for minibatch in &mut minibatches {
             let values = evaluate(session, stage, settings, learner, Some(&policy), minibatch)?;
             minibatch.iter_mut().zip(values).for_each(|(sample, values)| sample.reference = Some(values));
@@ -411,10 +412,12 @@ fn one_update(
         .workspace
         .run(&session.policy, &sequences, temperature, balance, loss)
         .map_err(|source| TrainError::Tensor { stage: place.0.clone(), step: place.1, source })?;
-    let Pass { parts, expert_loads, forward_flops, backward_flops } = pass;
+    let Pass { parts, expert_loads, forward_flops, backward_flops, forward_surplus, backward_surplus } = pass;
     let spent = Spent::new(started.elapsed(), forward_flops + backward_flops, rows);
-    session.ledger.charge(&stage.name, Work::Forward, spent.part(forward_flops, rows));
-    session.ledger.charge(&stage.name, Work::Backward, spent.part(backward_flops, 0));
+    let forward = spent.part(forward_flops, rows).with_surplus(forward_surplus);
+    let backward = spent.part(backward_flops, 0).with_surplus(backward_surplus);
+    session.ledger.charge(&stage.name, Work::Forward, forward);
+    session.ledger.charge(&stage.name, Work::Backward, backward);
 
     let measured = parts.iter().fold(Measured::default(), |sum, (part, ..)| sum.join(*part));
     let is_one = measured.ratio_min == 1.0 && measured.ratio_max == 1.0;
@@ -430,13 +433,7 @@ fn one_update(
     }
     updated.rollout_gap = updated.rollout_gap.max(gap);
     let updating = Moment::now();
-    let rate = learning_rate(
-        settings.learning_rate,
-        settings.warmup_steps,
-        final_share(settings.schedule, settings.final_learning_rate_share),
-        place.1,
-        settings.steps,
-    );
+    let rate = rate(settings, place.1);
     let Grpo { beta1, beta2, epsilon, weight_decay, max_grad_norm, .. } = *settings;
     let adamw = optim::Settings { beta1, beta2, epsilon, weight_decay, max_grad_norm };
     let (norm, is_applied) =
@@ -446,12 +443,22 @@ fn one_update(
     updated.measured = updated.measured.join(measured);
     updated.entropy += parts.iter().map(|(_, entropy, _)| entropy).sum::<f64>();
     updated.grad_norm = updated.grad_norm.max(norm);
-    updated.learning_rate = rate;
     updated.tokens += size.tokens as u64;
     updated.updates += 1;
     add_loads(&mut updated.loads, &expert_loads);
     updated.is_applied &= is_applied;
     Ok(())
+}
+
+/// The learning rate of a step.
+fn rate(settings: &Grpo, step: u64) -> f64 {
+    learning_rate(
+        settings.learning_rate,
+        settings.warmup_steps,
+        final_share(settings.schedule, settings.final_learning_rate_share),
+        step,
+        settings.steps,
+    )
 }
 
 /// The objective on one micro-batch.
@@ -522,7 +529,7 @@ fn evaluate(
         .workspace
         .run(policy, &sequences, settings.temperature as f32, 0.0, values)
         .map_err(|source| TrainError::Tensor { stage: stage.name.clone(), step: learner.step + 1, source })?;
-    let spent = Spent::new(started.elapsed(), pass.forward_flops, rows);
+    let spent = Spent::new(started.elapsed(), pass.forward_flops, rows).with_surplus(pass.forward_surplus);
     session.ledger.charge(&stage.name, Work::Reference, spent);
     let mut all = pass.parts.into_iter().flatten();
     Ok(minibatch.iter().map(|sample| all.by_ref().take(sample.length()).collect()).collect())
@@ -719,9 +726,13 @@ fn log(
             set(name, json!(wrong / all));
         }
     }
-    if updated.tokens > 0 {
+    set("lr", json!(rate(settings, learner.step)));
+    if updated.tokens == 0 {
+        // Without an update, the distributions that were sampled from tell it.
+        let entropies = completions.iter().flat_map(|one| &one.entropies);
+        set("entropy", json!(mean(entropies.map(|entropy| f64::from(*entropy)))));
+    } else {
         let tokens = updated.tokens as f64;
-        set("lr", json!(updated.learning_rate));
         if updated.is_applied {
             set("loss", json!(updated.measured.loss / updated.updates as f64));
             set("rollout_gap_max", json!(updated.rollout_gap));

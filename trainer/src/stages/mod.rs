@@ -16,6 +16,7 @@ pub mod pretrain;
 pub fn run(session: &mut Session) -> Result<Status, TrainError> {
     let plan = session.plan.clone();
     let mut status = Status::Done;
+    session.begin()?;
     for stage in &plan.stages[session.next_stage().min(plan.stages.len())..] {
         if session.is_interrupted() {
             status = Status::Interrupted;
@@ -27,6 +28,13 @@ pub fn run(session: &mut Session) -> Result<Status, TrainError> {
             Stage::Eval(settings) => eval::run(session, stage, settings)?,
         };
         if status != Status::Done {
+            break;
+        }
+        // Measuring at a stage's end may have spent the rest of a budget.
+        let is_last = session.next_stage() >= plan.stages.len();
+        if let Some(why) = session.overspent().filter(|_| !is_last) {
+            session.progress.note(&format!("budget: {why}"));
+            status = Status::Budget;
             break;
         }
     }

@@ -28,11 +28,12 @@ pub fn run(session: &mut Session, stage: &Stage, settings: &Pretrain) -> Result<
     let corpora = corpora(stage, settings, plan.seed)?;
     let mut learner = session.learner();
     let mut syllabus = Syllabus::resume(stage, None, plan.seed, &learner.syllabus)?;
+    session.settle(&stage.name, Work::Data);
     while learner.step < settings.steps {
         let writing = Moment::now();
         let longest = session.policy.config.max_position_embeddings;
         let documents = batch(&corpora, &syllabus, settings, learner.step, &session.tokenizer, longest)?;
-        session.ledger.charge(&stage.name, Work::Verifier, Spent::new(writing.elapsed(), 0, 0));
+        session.ledger.charge(&stage.name, Work::Data, Spent::new(writing.elapsed(), 0, 0));
         step(session, stage, settings, &mut learner, &syllabus, &documents)?;
         if is_due(learner.step, settings.evaluate_every) && learner.step < settings.steps {
             evaluate_and_rise(session, stage, &mut syllabus, learner.step, &settings.evaluation)?;
@@ -122,8 +123,12 @@ fn step(
         .map_err(|source| TrainError::Tensor { stage: stage.name.clone(), step: learner.step + 1, source })?;
     let (forward, backward) = (pass.forward_flops, pass.backward_flops);
     let spent = Spent::new(started.elapsed(), forward + backward, tokens as u64);
-    session.ledger.charge(&stage.name, Work::Forward, spent.part(forward, tokens as u64));
-    session.ledger.charge(&stage.name, Work::Backward, spent.part(backward, 0));
+    let (forward, backward) = (
+        spent.part(forward, tokens as u64).with_surplus(pass.forward_surplus),
+        spent.part(backward, 0).with_surplus(pass.backward_surplus),
+    );
+    session.ledger.charge(&stage.name, Work::Forward, forward);
+    session.ledger.charge(&stage.name, Work::Backward, backward);
 
     let updating = Moment::now();
     let loss: f64 = pass.parts.iter().sum();

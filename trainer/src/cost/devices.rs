@@ -1,0 +1,188 @@
+//! What machines can do, draw and cost: published figures, each with its source, or marked as assumed.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::recipe::nearest;
+
+/// An accelerator, or this machine's processor.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Device {
+    /// Name on the command line.
+    pub name: &'static str,
+    /// What it is.
+    pub about: &'static str,
+    /// Dense operations a second in bfloat16 (float32 on a processor), without the factor of sparsity.
+    pub peak_flops: f64,
+    /// Dense operations a second in 8-bit floats, where it has them.
+    pub peak_flops_fp8: Option<f64>,
+    /// Bytes a second between memory and chip.
+    pub bandwidth_bytes_per_s: f64,
+    /// Bytes of memory.
+    pub memory_bytes: f64,
+    /// Watts of the board at most.
+    pub watts: Option<f64>,
+    /// Dollars an hour.
+    pub price_usd_per_hour: f64,
+    /// Where the figures are from.
+    pub sources: Vec<&'static str>,
+    /// Which of the figures are assumed, and why.
+    pub assumed: Vec<&'static str>,
+}
+
+const TERA: f64 = 1e12;
+const GIGA: f64 = 1e9;
+
+/// A rented card's price is a market's, not a fact of the card.
+const PRICE: &str = "price_usd_per_hour: an assumed rent; state your own in [prices]";
+
+/// The accelerators of the table.
+pub fn accelerators() -> Vec<Device> {
+    let hopper = Device {
+        name: "h100",
+        about: "NVIDIA H100 SXM, 80 GB",
+        peak_flops: 989.5 * TERA,
+        peak_flops_fp8: Some(1979.0 * TERA),
+        bandwidth_bytes_per_s: 3.35 * TERA,
+        memory_bytes: 80.0 * GIGA,
+        watts: Some(700.0),
+        price_usd_per_hour: 2.5,
+        sources: vec![
+            "NVIDIA H100 product page: 1,979 (BF16) and 3,958 (FP8) TFLOPS with sparsity, halved; 3.35 TB/s; 700 W",
+        ],
+        assumed: vec![PRICE],
+    };
+    vec![
+        Device {
+            name: "h800",
+            about: "NVIDIA H800 SXM, 80 GB: H100 with slower links",
+            price_usd_per_hour: 2.0,
+            sources: vec![
+                "NVIDIA H100 product page, for peaks and bandwidth, which the H800 shares",
+                "DeepSeek-V3 report (arXiv 2412.19437), table 1: $2 an hour",
+            ],
+            assumed: vec!["watts: 700 as the H100; published figures disagree (550 to 700)"],
+            ..hopper.clone()
+        },
+        hopper.clone(),
+        Device {
+            name: "h200",
+            about: "NVIDIA H200 SXM, 141 GB",
+            bandwidth_bytes_per_s: 4.8 * TERA,
+            memory_bytes: 141.0 * GIGA,
+            price_usd_per_hour: 3.0,
+            sources: vec!["NVIDIA H200 product page: peaks of the H100, 141 GB at 4.8 TB/s, 700 W"],
+            ..hopper.clone()
+        },
+        Device {
+            name: "h20",
+            about: "NVIDIA H20, 96 GB",
+            peak_flops: 148.0 * TERA,
+            peak_flops_fp8: Some(296.0 * TERA),
+            bandwidth_bytes_per_s: 4.0 * TERA,
+            memory_bytes: 96.0 * GIGA,
+            watts: Some(400.0),
+            price_usd_per_hour: 1.5,
+            sources: vec![
+                "third-party tables that agree: 148 TFLOPS (FP16), 4.0 TB/s, 96 GB, 400 W; NVIDIA has no public page",
+            ],
+            assumed: vec![PRICE],
+        },
+        Device {
+            name: "a100",
+            about: "NVIDIA A100 SXM, 80 GB",
+            peak_flops: 312.0 * TERA,
+            peak_flops_fp8: None,
+            bandwidth_bytes_per_s: 2.039 * TERA,
+            memory_bytes: 80.0 * GIGA,
+            watts: Some(400.0),
+            price_usd_per_hour: 1.5,
+            sources: vec!["NVIDIA A100 datasheet: 312 TFLOPS (BF16, dense), 2,039 GB/s, 400 W"],
+            assumed: vec![PRICE],
+        },
+        Device {
+            name: "ascend-910b",
+            about: "Huawei Ascend 910B, 64 GB",
+            peak_flops: 320.0 * TERA,
+            peak_flops_fp8: None,
+            bandwidth_bytes_per_s: 1.6 * TERA,
+            memory_bytes: 64.0 * GIGA,
+            watts: Some(400.0),
+            price_usd_per_hour: 1.5,
+            sources: vec!["third-party tables: about 320 TFLOPS (FP16), 64 GB"],
+            assumed: vec![
+                "peak_flops: its variants are said to lie between 280 and 400 TFLOPS",
+                "bandwidth_bytes_per_s and watts: published figures disagree (0.4 to 1.6 TB/s; 310 to 400 W)",
+                PRICE,
+            ],
+        },
+    ]
+}
+
+/// This machine's processor, from what `threads` of it reach.
+pub fn processor(
+    peak_flops: f64,
+    bandwidth_bytes_per_s: f64,
+    threads: usize,
+    prices: &crate::recipe::Prices,
+) -> Device {
+    Device {
+        name: CPU,
+        about: "this machine's processor, measured",
+        peak_flops,
+        peak_flops_fp8: None,
+        bandwidth_bytes_per_s,
+        memory_bytes: physical_memory(),
+        watts: prices.watts,
+        price_usd_per_hour: prices.usd_per_core_hour * threads as f64,
+        sources: vec!["measured just now: float32 products on cached matrices, and a copy of 64 MB"],
+        assumed: vec!["price_usd_per_hour: prices.usd_per_core_hour of the recipe times the threads"],
+    }
+}
+
+/// The name of this machine's processor.
+pub const CPU: &str = "cpu";
+
+fn physical_memory() -> f64 {
+    let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kibibytes = info.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB"));
+    kibibytes.and_then(|number| number.trim().parse::<f64>().ok()).map_or(0.0, |number| number * 1024.0)
+}
+
+/// The accelerator called `name`.
+///
+/// # Errors
+/// The names that there are, and the one that was probably meant.
+pub fn accelerator(name: &str) -> Result<Device, UnknownName> {
+    let wanted = name.to_lowercase().replace(['_', ' '], "-");
+    let devices = accelerators();
+    let found = devices.iter().find(|device| device.name == wanted).cloned();
+    found.ok_or_else(|| {
+        UnknownName::new("device", name, devices.iter().map(|device| device.name).chain([CPU]))
+    })
+}
+
+/// No device or preset has this name.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown {kind} `{name}`{}; there are: {}", meant.as_ref().map(|meant| format!(": did you mean `{meant}`?")).unwrap_or_default(), names.join(", "))]
+pub struct UnknownName {
+    kind: &'static str,
+    name: String,
+    meant: Option<String>,
+    names: Vec<String>,
+}
+
+impl UnknownName {
+    pub(super) fn new(kind: &'static str, name: &str, names: impl Iterator<Item = &'static str>) -> Self {
+        let names: Vec<&str> = names.collect();
+        let meant = nearest(&name.to_lowercase(), names.iter().copied()).map(str::to_owned);
+        Self { kind, name: name.to_owned(), meant, names: names.into_iter().map(str::to_owned).collect() }
+    }
+}
+
+/// A row of the list of devices.
+pub fn listed(device: &Device) -> Value {
+    let mut row = json!(device);
+    row["dense_tflops"] = json!(device.peak_flops / TERA);
+    row
+}
