@@ -14,7 +14,7 @@ use crate::plan::{self, Census, Plan};
 
 /// The recipe as resolved.
 pub const RECIPE: &str = "recipe.toml";
-/// What made the run.
+/// What made the run: the file that makes a folder a run.
 pub const MANIFEST: &str = "manifest.json";
 /// One object a step.
 pub const METRICS: &str = "metrics.jsonl";

@@ -1,6 +1,6 @@
 //! After a run: what was paid, judged again and more strictly, and patterns that call for a reader.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -299,13 +299,14 @@ fn same_thinking(stage: &str, last: &[&Rollout]) -> Option<Finding> {
         }
     }
     let (thinking, rows) = prompts.into_iter().max_by_key(|(_, rows)| rows.len())?;
-    (rows.len() >= LEAST && rows.len() as f64 >= SHARE * last.len() as f64).then(|| Finding {
+    let questions: BTreeSet<&str> = last.iter().map(|row| row.prompt.as_str()).collect();
+    (rows.len() >= LEAST && rows.len() as f64 >= SHARE * questions.len() as f64).then(|| Finding {
         stage: stage.to_owned(),
         kind: "same_thinking",
         term: None,
         message: format!("{} different questions get the same thinking", rows.len()),
         count: rows.len(),
-        of: last.len(),
+        of: questions.len(),
         examples: examples(rows.iter().map(|row| (*row, thinking))),
     })
 }

@@ -221,6 +221,10 @@ pub(super) fn settled<T>(
             Err(message) => message,
         };
         let blamed = blamed(build, &settings, &message);
+        // What no key is to blame for may only follow from one that was left out.
+        if blamed.is_none() && settings.len() < written.len() {
+            return None;
+        }
         let at = blamed.as_ref().map_or(path.to_owned(), |key| format!("{path}.{key}"));
         let help = match (&blamed, message.split_once("expected ")) {
             (Some(key), Some((_, expected))) if message.starts_with("unknown field") => {
