@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::completions;
 use super::draw::{PALETTE, inline_svg, short};
-use super::figures::{before_and_after, figures};
+use super::figures::{Content, Figure, before_and_after, figures};
 use super::record::{Record, Row, interval, number, word};
 
 const STYLE: &str = include_str!("style.css");
@@ -274,11 +274,12 @@ fn figures_section(records: &[Record]) -> String {
         } else {
             format!("<small>{}</small>", escape(figure.note))
         };
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "<figure id=\"figure-{}\" tabindex=\"0\"><figcaption>{}{note}</figcaption>{}</figure>\n",
+            "<figure id=\"figure-{}\" tabindex=\"0\"><figcaption>{}{note}</figcaption>{}{}</figure>",
             figure.id,
             escape(&figure.title),
+            key(figure),
             inline_svg(figure).replacen(
                 "<svg",
                 &format!("<svg role=\"img\" aria-label=\"{}\"", escape(&figure.title)),
@@ -287,6 +288,18 @@ fn figures_section(records: &[Record]) -> String {
         );
     }
     if figures.is_empty() { String::new() } else { text + "</div>" }
+}
+
+/// The names of a figure's lines beside their colours.
+fn key(figure: &Figure) -> String {
+    let Content::Lines(lines) = &figure.content else { return String::new() };
+    let mut text = String::new();
+    for line in lines.iter().filter(|line| !line.name.is_empty()) {
+        let dash = if line.is_dashed { " dashed" } else { "" };
+        let colour = line.colour % PALETTE.len() + 1;
+        let _ = write!(text, "<li class=\"line-{colour}{dash}\">{}</li>", escape(&line.name));
+    }
+    if text.is_empty() { text } else { format!("<ul class=\"lines\">{text}</ul>") }
 }
 
 fn completions_section(records: &[Record]) -> String {
