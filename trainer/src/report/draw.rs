@@ -11,10 +11,10 @@ use super::figures::{Bar, Content, Figure, Line};
 use super::record::ReportError;
 
 /// Width of a drawing: that of a phone, so that its letters are readable there and it is scaled up elsewhere.
-const WIDTH: f64 = 460.0;
-const HEIGHT: f64 = 270.0;
+const WIDTH: f64 = 372.0;
+const HEIGHT: f64 = 236.0;
 /// Width of a file, with room for a legend.
-const FILE_WIDTH: f64 = 640.0;
+const FILE_WIDTH: f64 = 560.0;
 /// Pixels of a PNG per unit of the drawing.
 const PNG_SCALE: f32 = 3.0;
 
@@ -48,14 +48,33 @@ fn colour(number: usize) -> &'static str {
 
 /// The figure for the page: its colours are the page's, its title is the page's too.
 pub(super) fn inline_svg(figure: &Figure) -> String {
-    let mut svg = SvgBackend::new().render_scene(&scene(figure, false));
+    let mut svg = rendered(figure, false);
     for (colour, variable) in VARIABLES {
         svg = svg.replace(colour, variable);
     }
-    // What stands before the element has no place inside a page, and names must not meet those of other figures.
+    // What stands before the element has no place inside a page.
     let start = svg.find("<svg").unwrap_or(0);
-    let svg = scalable(&svg[start..]).replace("id=\"", &format!("id=\"{}-", figure.id));
-    svg.replace("url(#", &format!("url(#{}-", figure.id))
+    scalable(&svg[start..])
+}
+
+/// The figure as SVG with names of its own: the library numbers them through the whole process, so that they would
+/// differ from one report to the next.
+fn rendered(figure: &Figure, is_file: bool) -> String {
+    const NAME: &str = "kuva-clip-";
+    let svg = SvgBackend::new().render_scene(&scene(figure, is_file));
+    let mut parts = svg.split(NAME);
+    let mut named = parts.next().unwrap_or_default().to_owned();
+    let mut numbers: Vec<&str> = Vec::new();
+    for part in parts {
+        let digits = part.find(|character: char| !character.is_ascii_digit()).unwrap_or(part.len());
+        let (number, rest) = part.split_at(digits);
+        let place = numbers.iter().position(|known| *known == number).unwrap_or_else(|| {
+            numbers.push(number);
+            numbers.len() - 1
+        });
+        named += &format!("{}-clip-{}{rest}", figure.id, place + 1);
+    }
+    named
 }
 
 /// The drawing with a box of its own instead of a size in pixels, so that the page may set its width.
@@ -71,7 +90,7 @@ fn scalable(svg: &str) -> String {
 
 /// The figure as a file of its own.
 pub(super) fn svg(figure: &Figure) -> String {
-    SvgBackend::new().render_scene(&scene(figure, true))
+    rendered(figure, true)
 }
 
 /// The figure as pixels.
@@ -197,7 +216,11 @@ pub(super) fn short(value: f64) -> String {
         1e4.. => (value / 1e3, "k"),
         _ => (value, ""),
     };
-    let digits = if value.abs() >= 100.0 { 0 } else { 3 };
+    let digits = match value.abs() {
+        100.0.. => 0,
+        10.0.. => 1,
+        _ => 3,
+    };
     let text = format!("{value:.digits$}");
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     format!("{text}{unit}")

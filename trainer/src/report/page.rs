@@ -126,7 +126,14 @@ fn facts(record: &Record) -> String {
 
 /// Dollars to two digits that say something.
 fn money(dollars: f64) -> String {
-    if dollars >= 0.01 { format!("{dollars:.2}") } else { format!("{dollars:.1e}") }
+    match dollars {
+        0.01.. => format!("{dollars:.2}"),
+        1e-6.. => {
+            let digits = 1 - dollars.log10().floor() as i32;
+            format!("{dollars:.*}", usize::try_from(digits).unwrap_or(2))
+        }
+        _ => format!("{dollars:.1e}"),
+    }
 }
 
 /// Measures of the headline: key, name, and whether it is a share.
@@ -243,26 +250,36 @@ fn problems(record: &Record) -> Vec<String> {
             "{errors} completions could not be judged: look at their reasons in rollouts.jsonl."
         ));
     }
-    let mut alarms: Vec<(String, String, Vec<f64>)> = Vec::new();
+    found.extend(alarms(record));
+    found
+}
+
+/// The alarms of a run's rows, each with the stage and steps that it went off in.
+fn alarms(record: &Record) -> Vec<String> {
+    let mut alarms: Vec<((String, &str), String, Vec<f64>)> = Vec::new();
     for row in &record.metrics {
         let step = number(row, "step").unwrap_or(0.0);
         for (name, fix) in row.get("alarms").and_then(Value::as_array).into_iter().flatten().filter_map(alarm)
         {
-            match alarms.iter_mut().find(|(known, ..)| *known == name) {
-                Some((_, _, steps)) => steps.push(step),
-                None => alarms.push((name, fix, vec![step])),
+            let place = (name, word(row, "stage"));
+            match alarms.iter_mut().find(|(known, ..)| *known == place) {
+                Some((.., steps)) => steps.push(step),
+                None => alarms.push((place, fix, vec![step])),
             }
         }
     }
-    for (name, fix, steps) in alarms {
+    let told = |((name, stage), fix, steps): ((String, &str), String, Vec<f64>)| {
         let known = FIXES.iter().find(|(start, _)| name.starts_with(start)).map_or("", |(_, fix)| fix);
-        let fix = if fix.is_empty() { known.to_owned() } else { fix };
-        let fix = if fix.is_empty() { fix } else { format!(": {fix}") };
-        let (first, last) = (steps[0], steps[steps.len() - 1]);
-        let when = if first == last { format!("step {first}") } else { format!("steps {first} to {last}") };
-        found.push(format!("Alarm {} ({when}, {} times){fix}", name.replace('_', " "), steps.len()));
-    }
-    found
+        let fix = if fix.is_empty() { known } else { &fix };
+        let colon = if fix.is_empty() { "" } else { ": " };
+        let when = match steps[..] {
+            [step] => format!("step {step}"),
+            [first, .., last] => format!("{} steps from {first} to {last}", steps.len()),
+            [] => String::new(),
+        };
+        format!("Alarm {} in {stage}, {when}{colon}{fix}", name.replace('_', " "))
+    };
+    alarms.into_iter().map(told).collect()
 }
 
 fn figures_section(records: &[Record]) -> String {
