@@ -228,6 +228,7 @@ fn chromium() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)
         .flat_map(|folder| ["chromium", "chromium-browser", "google-chrome"].map(|name| folder.join(name)))
+        .chain([PathBuf::from("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")])
         .find(|path| path.is_file());
     assert!(found.is_some() || std::env::var("CI").as_deref() != Ok("true"), "chromium is not installed");
     if found.is_none() {

@@ -62,10 +62,15 @@ pub(super) fn columns(record: &Record) -> String {
 fn completion(row: &Row) -> String {
     let verdict = word(row, "verdict");
     let class = if verdict == "correct" { "right" } else { "wrong" };
-    let facts: Vec<String> = [("reward", "reward"), ("advantage", "advantage"), ("length", "tokens")]
-        .into_iter()
-        .filter_map(|(key, name)| Some(format!("{name} {}", figure_of(number(row, key)?))))
-        .collect();
+    let fact = |key: &str| number(row, key).map(figure_of);
+    let facts: Vec<String> = [
+        fact("reward").map(|reward| format!("reward {reward}")),
+        fact("advantage").map(|advantage| format!("advantage {advantage}")),
+        fact("length").map(|length| format!("{length} tokens")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     let answer = word(row, "answer");
     let wanted =
         if answer.is_empty() { String::new() } else { format!(" <small>wants {}</small>", escape(answer)) };

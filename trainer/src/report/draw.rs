@@ -11,8 +11,10 @@ use super::figures::{Bar, Content, Figure, Line};
 use super::record::ReportError;
 
 /// Width of a drawing: that of a phone, so that its letters are readable there and it is scaled up elsewhere.
-const WIDTH: f64 = 460.0;
-const HEIGHT: f64 = 270.0;
+const WIDTH: f64 = 372.0;
+const HEIGHT: f64 = 236.0;
+/// Width of a file, with room for a legend.
+const FILE_WIDTH: f64 = 560.0;
 /// Pixels of a PNG per unit of the drawing.
 const PNG_SCALE: f32 = 3.0;
 
@@ -46,19 +48,49 @@ fn colour(number: usize) -> &'static str {
 
 /// The figure for the page: its colours are the page's, its title is the page's too.
 pub(super) fn inline_svg(figure: &Figure) -> String {
-    let mut svg = SvgBackend::new().render_scene(&scene(figure, false));
+    let mut svg = rendered(figure, false);
     for (colour, variable) in VARIABLES {
         svg = svg.replace(colour, variable);
     }
-    // What stands before the element has no place inside a page, and names must not meet those of other figures.
+    // What stands before the element has no place inside a page.
     let start = svg.find("<svg").unwrap_or(0);
-    let svg = svg[start..].replace("id=\"", &format!("id=\"{}-", figure.id));
-    svg.replace("url(#", &format!("url(#{}-", figure.id))
+    scalable(&svg[start..])
+}
+
+/// The figure as SVG with names of its own: the library numbers them through the whole process, so that they would
+/// differ from one report to the next.
+fn rendered(figure: &Figure, is_file: bool) -> String {
+    const NAME: &str = "kuva-clip-";
+    let svg = SvgBackend::new().render_scene(&scene(figure, is_file));
+    let mut parts = svg.split(NAME);
+    let mut named = parts.next().unwrap_or_default().to_owned();
+    let mut numbers: Vec<&str> = Vec::new();
+    for part in parts {
+        let digits = part.find(|character: char| !character.is_ascii_digit()).unwrap_or(part.len());
+        let (number, rest) = part.split_at(digits);
+        let place = numbers.iter().position(|known| *known == number).unwrap_or_else(|| {
+            numbers.push(number);
+            numbers.len() - 1
+        });
+        named += &format!("{}-clip-{}{rest}", figure.id, place + 1);
+    }
+    named
+}
+
+/// The drawing with a box of its own instead of a size in pixels, so that the page may set its width.
+fn scalable(svg: &str) -> String {
+    let size = |name: &str| -> Option<&str> {
+        let start = svg.find(&format!("{name}=\""))? + name.len() + 2;
+        svg[start..].split('"').next()
+    };
+    let (Some(width), Some(height)) = (size(" width"), size(" height")) else { return svg.to_owned() };
+    let sized = format!(" width=\"{width}\" height=\"{height}\"");
+    svg.replacen(&sized, &format!(" viewBox=\"0 0 {width} {height}\""), 1)
 }
 
 /// The figure as a file of its own.
 pub(super) fn svg(figure: &Figure) -> String {
-    SvgBackend::new().render_scene(&scene(figure, true))
+    rendered(figure, true)
 }
 
 /// The figure as pixels.
@@ -79,18 +111,17 @@ fn plain(text: &str) -> String {
 
 fn scene(figure: &Figure, is_file: bool) -> Scene {
     let plots = match &figure.content {
-        Content::Lines(lines) => lines.iter().map(line_plot).collect(),
+        Content::Lines(lines) => lines.iter().map(|line| line_plot(line, is_file)).collect(),
         Content::Bars(bars) => vec![bar_plot(bars)],
         Content::Heat { steps, rows, .. } => vec![heat_plot(*steps, rows)],
     };
     let height = match &figure.content {
         Content::Bars(bars) => 90.0 + 22.0 * bars.len() as f64,
         Content::Heat { rows, .. } => HEIGHT.max(90.0 + 9.0 * rows.len() as f64),
-        Content::Lines(lines) if lines.len() > 3 => HEIGHT + 14.0 * lines.len() as f64,
         Content::Lines(_) => HEIGHT,
     };
     let mut layout = Layout::auto_from_plots(&plots)
-        .with_width(WIDTH)
+        .with_width(if is_file { FILE_WIDTH } else { WIDTH })
         .with_height(height)
         .with_theme(theme(is_file))
         .with_font_family("system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif")
@@ -104,10 +135,22 @@ fn scene(figure: &Figure, is_file: bool) -> Scene {
         Content::Bars(_) => layout.with_x_label(plain(&figure.x_label)),
         _ => layout.with_x_label(plain(&figure.x_label)).with_y_label(plain(&figure.y_label)),
     };
-    if let Content::Lines(lines) = &figure.content {
-        let (low, high) = extent(lines);
-        layout = layout.with_y_axis_min(low).with_y_axis_max(high);
-        layout = layout.with_legend_box(false).with_legend_position(LegendPosition::OutsideBottomColumns);
+    // The library would widen each axis to a round number.
+    layout = layout.with_clamp_axis();
+    layout = match &figure.content {
+        Content::Lines(lines) => {
+            let ((left, right), (low, high)) = (reach(lines), extent(lines));
+            layout = layout.with_x_axis_min(left).with_x_axis_max(right);
+            layout.with_y_axis_min(low).with_y_axis_max(high)
+        }
+        Content::Heat { steps: (first, last), rows, .. } => {
+            layout = layout.with_x_axis_min(first - 0.5).with_x_axis_max(last + 0.5);
+            layout.with_y_axis_min(0.5).with_y_axis_max(rows.len() as f64 + 0.5)
+        }
+        Content::Bars(_) => layout,
+    };
+    if is_file {
+        layout = layout.with_legend_box(false).with_legend_position(LegendPosition::OutsideRightTop);
     }
     if let Content::Heat { names, .. } = &figure.content
         && names.len() <= NAMED_ROWS
@@ -132,6 +175,14 @@ fn theme(is_file: bool) -> Theme {
         colorbar_border: AXIS.to_owned(),
         ..Theme::light()
     }
+}
+
+/// The ends of the horizontal axis: those of the lines, never empty.
+fn reach(lines: &[Line]) -> (f64, f64) {
+    let places = lines.iter().flat_map(|line| line.points.iter().map(|point| point.0));
+    let (left, right) = places
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(left, right), place| (left.min(place), right.max(place)));
+    if right > left { (left, right) } else { (left - 1.0, left + 1.0) }
 }
 
 /// The ends of the vertical axis: from 0 where that is near, with room above, never empty.
@@ -165,13 +216,18 @@ pub(super) fn short(value: f64) -> String {
         1e4.. => (value / 1e3, "k"),
         _ => (value, ""),
     };
-    let digits = if value.abs() >= 100.0 { 0 } else { 3 };
+    let digits = match value.abs() {
+        100.0.. => 0,
+        10.0.. => 1,
+        _ => 3,
+    };
     let text = format!("{value:.digits$}");
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     format!("{text}{unit}")
 }
 
-fn line_plot(line: &Line) -> Plot {
+/// The page has a legend of its own, in letters that wrap; a file has the library's.
+fn line_plot(line: &Line, is_file: bool) -> Plot {
     let mut plot = LinePlot::new()
         .with_data(line.points.iter().copied())
         .with_color(colour(line.colour))
@@ -183,7 +239,7 @@ fn line_plot(line: &Line) -> Plot {
     if line.is_dashed {
         plot = plot.with_dashed();
     }
-    if !line.name.is_empty() {
+    if is_file && !line.name.is_empty() {
         plot = plot.with_legend(plain(&line.name));
     }
     plot.into()

@@ -193,7 +193,12 @@ pub fn figures(records: &[Record]) -> Vec<Figure> {
 fn line(name: String, points: Vec<(f64, f64)>, colour: usize, is_dashed: bool) -> Option<Line> {
     let is_finite = |(x, y): &(f64, f64)| x.is_finite() && y.is_finite();
     let points: Vec<(f64, f64)> = points.into_iter().filter(is_finite).collect();
-    let points = thinned(&points, POINTS);
+    let mut points = thinned(&points, POINTS);
+    // A line of one point would not be seen.
+    if let [(x, y)] = points[..] {
+        let half = if x == 0.0 { 0.5 } else { (0.02 * x.abs()).max(0.5_f64.min(x.abs())) };
+        points = vec![(x - half, y), (x + half, y)];
+    }
     (!points.is_empty()).then(|| Line { name, points, colour, is_dashed, ..Line::default() })
 }
 

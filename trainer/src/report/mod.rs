@@ -65,14 +65,14 @@ pub fn write_figures(folder: &Path, records: &[Record]) -> Result<Vec<String>, R
 pub fn csv(records: &[Record]) -> String {
     const NAMES: [&str; 4] = ["stage", "kind", "task", "level"];
     let mut columns: Vec<String> = vec!["step".to_owned()];
-    let rows: Vec<(&Record, &Row, Vec<(String, f64)>)> = records
+    let rows: Vec<_> = records
         .iter()
         .flat_map(|record| record.metrics.iter().map(move |row| (record, row)))
         .map(|(record, row)| {
             let step = record::number(row, "step").map(|step| ("step".to_owned(), step));
             let scalars =
                 record::scalars(row).into_iter().filter(|(name, _)| !NAMES.contains(&name.as_str()));
-            (record, row, step.into_iter().chain(scalars).collect())
+            (record, row, step.into_iter().chain(scalars).collect::<Vec<(String, f64)>>())
         })
         .collect();
     let mut seen: std::collections::HashSet<String> = columns.iter().cloned().collect();

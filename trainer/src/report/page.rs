@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::completions;
 use super::draw::{PALETTE, inline_svg, short};
-use super::figures::{before_and_after, figures};
+use super::figures::{Content, Figure, before_and_after, figures};
 use super::record::{Record, Row, interval, number, word};
 use crate::alarms;
 
@@ -127,7 +127,14 @@ fn facts(record: &Record) -> String {
 
 /// Dollars to two digits that say something.
 fn money(dollars: f64) -> String {
-    if dollars >= 0.01 { format!("{dollars:.2}") } else { format!("{dollars:.1e}") }
+    match dollars {
+        0.01.. => format!("{dollars:.2}"),
+        1e-6.. => {
+            let digits = 1 - dollars.log10().floor() as i32;
+            format!("{dollars:.*}", usize::try_from(digits).unwrap_or(2))
+        }
+        _ => format!("{dollars:.1e}"),
+    }
 }
 
 /// Measures of the headline: key, name, and whether it is a share.
@@ -219,25 +226,34 @@ fn problems(record: &Record) -> Vec<String> {
             "{errors} completions could not be judged: look at their reasons in rollouts.jsonl."
         ));
     }
-    let mut raised: Vec<(&str, Vec<f64>)> = Vec::new();
+    found.extend(alarms_raised(record));
+    found
+}
+
+/// The alarms of a run's rows, each with the stage and steps that it went off in, and what to do.
+fn alarms_raised(record: &Record) -> Vec<String> {
+    let mut raised: Vec<((&str, &str), Vec<f64>)> = Vec::new();
     for row in &record.metrics {
         let step = number(row, "step").unwrap_or(0.0);
-        for name in
-            row.get("alarms").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
-        {
-            match raised.iter_mut().find(|(known, _)| *known == name) {
+        let names = row.get("alarms").and_then(Value::as_array).into_iter().flatten();
+        for name in names.filter_map(Value::as_str) {
+            let place = (name, word(row, "stage"));
+            match raised.iter_mut().find(|(known, _)| *known == place) {
                 Some((_, steps)) => steps.push(step),
-                None => raised.push((name, vec![step])),
+                None => raised.push((place, vec![step])),
             }
         }
     }
-    for (name, steps) in raised {
+    let told = |((name, stage), steps): ((&str, &str), Vec<f64>)| {
         let fix = alarms::fix(name).map(|fix| format!(": {fix}")).unwrap_or_default();
-        let (first, last) = (steps[0], steps[steps.len() - 1]);
-        let when = if first == last { format!("step {first}") } else { format!("steps {first} to {last}") };
-        found.push(format!("Alarm {} ({when}, {} times){fix}", name.replace('_', " "), steps.len()));
-    }
-    found
+        let when = match steps[..] {
+            [step] => format!("step {step}"),
+            [first, .., last] => format!("{} steps from {first} to {last}", steps.len()),
+            [] => String::new(),
+        };
+        format!("Alarm {} in {stage}, {when}{fix}", name.replace('_', " "))
+    };
+    raised.into_iter().map(told).collect()
 }
 
 fn figures_section(records: &[Record]) -> String {
@@ -249,11 +265,12 @@ fn figures_section(records: &[Record]) -> String {
         } else {
             format!("<small>{}</small>", escape(figure.note))
         };
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "<figure id=\"figure-{}\" tabindex=\"0\"><figcaption>{}{note}</figcaption>{}</figure>\n",
+            "<figure id=\"figure-{}\" tabindex=\"0\"><figcaption>{}{note}</figcaption>{}{}</figure>",
             figure.id,
             escape(&figure.title),
+            key(figure),
             inline_svg(figure).replacen(
                 "<svg",
                 &format!("<svg role=\"img\" aria-label=\"{}\"", escape(&figure.title)),
@@ -262,6 +279,18 @@ fn figures_section(records: &[Record]) -> String {
         );
     }
     if figures.is_empty() { String::new() } else { text + "</div>" }
+}
+
+/// The names of a figure's lines beside their colours.
+fn key(figure: &Figure) -> String {
+    let Content::Lines(lines) = &figure.content else { return String::new() };
+    let mut text = String::new();
+    for line in lines.iter().filter(|line| !line.name.is_empty()) {
+        let dash = if line.is_dashed { " dashed" } else { "" };
+        let colour = line.colour % PALETTE.len() + 1;
+        let _ = write!(text, "<li class=\"line-{colour}{dash}\">{}</li>", escape(&line.name));
+    }
+    if text.is_empty() { text } else { format!("<ul class=\"lines\">{text}</ul>") }
 }
 
 fn completions_section(records: &[Record]) -> String {

@@ -107,9 +107,10 @@ fn a_whole_run_has_every_figure_and_its_headline() {
 fn the_same_files_give_the_same_bytes_wherever_they_lie() {
     let first = folder(&whole(), &[rollout(1, "x")]);
     let second = folder(&whole(), &[rollout(1, "x")]);
-    assert_eq!(page_of(&first), page_of(&second));
+    let page = page_of(&first);
+    assert!(page == page_of(&second), "the reports of the same files differ");
     let path = write(first.path()).unwrap();
-    assert_eq!(fs::read_to_string(path).unwrap(), page_of(&second));
+    assert!(fs::read_to_string(path).unwrap() == page, "the report that was written differs");
 }
 
 #[test]
