@@ -207,7 +207,7 @@ fn mistakes_of_cost_name_what_there_is() {
         (&["--preset", "deepseek-r1", "--device", "h10"], "did you mean `h100`"),
         (&["--model", "nowhere"], "no such file"),
         (&["no-such-recipe.toml"], "cannot read the recipe"),
-        (&["--model", "deepseek-v3", "--tokens", "-1"], "above 0"),
+        (&["--model", "deepseek-v3", "--tokens", "0"], "above 0"),
         (&["--model", "deepseek-v3", "--efficiency", "2"], "at most 1"),
         (&[], "required"),
     ] {
@@ -255,4 +255,50 @@ fn presets_and_devices_are_listed() {
     }
     let devices = run(&["list", "devices", "--json"]).expect(0).json_lines();
     assert!(devices.iter().any(|row| row["name"] == "cpu" && number(row, "peak_flops") > 1e9));
+}
+
+/// Events that count float32 operations, and the operations of one count.
+const COUNTERS: [&[(&str, f64)]; 2] = [
+    &[("fp_ret_sse_avx_ops.all", 1.0)],
+    &[
+        ("fp_arith_inst_retired.scalar_single", 1.0),
+        ("fp_arith_inst_retired.128b_packed_single", 4.0),
+        ("fp_arith_inst_retired.256b_packed_single", 8.0),
+        ("fp_arith_inst_retired.512b_packed_single", 16.0),
+    ],
+];
+
+/// What `perf` counts of `events` while the program trains; `None` where it does not offer them.
+fn hardware_count(events: &[(&str, f64)], arguments: &[String]) -> Option<f64> {
+    let names: Vec<&str> = events.iter().map(|(name, _)| *name).collect();
+    let output = std::process::Command::new("perf")
+        .args(["stat", "-x", ",", "-e", &names.join(","), "--", env!("CARGO_BIN_EXE_thinkling")])
+        .args(arguments)
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let count = |name: &str| -> Option<f64> {
+        text.lines().find(|line| line.contains(name))?.split(',').next()?.parse().ok()
+    };
+    events.iter().map(|(name, weight)| Some(count(name)? * weight)).sum()
+}
+
+/// Run with `cargo test --release --test integration -- --ignored --nocapture hardware`, on a machine whose `perf` may
+/// count; virtual machines often may not.
+#[test]
+#[ignore = "needs a processor that lets perf count floating-point operations"]
+fn a_hardware_counter_sees_the_operations_in_the_books() {
+    for (number_of_try, events) in COUNTERS.into_iter().enumerate() {
+        let bench = Bench::new(TINY);
+        let out = format!("run-{number_of_try}");
+        let Some(seen) = hardware_count(events, &bench.arguments(&out, &["--threads", "1"])) else {
+            println!("skipped: perf does not offer {events:?}");
+            continue;
+        };
+        let total = &Folder(bench.path(&out)).json("ledger.json")["total"];
+        let share = number(total, "hardware_flops_total") / seen;
+        println!("{share} of the operations that {events:?} counted are products in the books");
+        // The rest is elementwise work, the padding of panels, and the measurement of the peak at the start.
+        assert!((0.2..=1.01).contains(&share), "{share}");
+    }
 }

@@ -383,6 +383,8 @@ impl Session {
     /// # Errors
     /// When the folder cannot be written.
     pub fn begin(&mut self) -> Result<(), TrainError> {
+        // Programs that ran so far are part of it.
+        self.meter.children(true);
         self.settle(&self.stage_name(), Work::Startup);
         self.write_books(true)
     }

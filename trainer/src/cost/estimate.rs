@@ -303,8 +303,8 @@ fn work(plan: &Plan, stage: &Stage, lengths: Lengths) -> Work {
     work
 }
 
-/// Bytes that a stage holds at most: weights packed both ways, moments and the gradients of eight shards; the
-/// activations of a micro-batch and the caches of a batch of completions for each thread.
+/// Bytes that a stage holds at most, to within a half: weights packed both ways, moments and the gradients of eight
+/// shards; the activations of a micro-batch with their gradients and the caches of a batch of completions for each thread.
 fn peak_memory(plan: &Plan, stage: &Stage) -> f64 {
     const NUMBER: f64 = 4.0;
     // What the program itself, its tables and its threads take.
@@ -333,7 +333,11 @@ fn peak_memory(plan: &Plan, stage: &Stage) -> f64 {
     let padded = |length: usize| length.next_multiple_of(32) as f64;
     let places = batch * (padded(stage.longest_prompt) + samples * padded(stage.max_new_tokens));
     let caches = threads * stored * places * cache_elements(model) as f64;
-    PROGRAM + NUMBER * (parameters * (1.0 + 2.5 + 2.0 + 9.0) + activations + caches)
+    // A checkpoint copies weights and moments, the best weights and a reference, and encodes the copies.
+    let kept = 1.0 + 2.5 + 2.0 + 9.0 + 8.0;
+    // The allocator keeps what it was given.
+    const SLACK: f64 = 1.3;
+    SLACK * (PROGRAM + NUMBER * (parameters * kept + 2.0 * activations + caches))
 }
 
 /// What each stage of `plan` will take, and all together; on `device` instead of this machine, if one is named.
