@@ -263,6 +263,15 @@ fn browse(browser: &Path, bench: &Bench, page: &Path, width: u32) -> (String, St
     )
 }
 
+/// Takes what the probe has found out of the frame.
+const OUT_OF_FRAME: &str = r#"<script>
+const look = () => {
+  const out = document.querySelector("iframe").contentDocument?.getElementById("probe");
+  if (out) document.body.append(out.cloneNode(true)); else setTimeout(look, 20);
+};
+look();
+</script>"#;
+
 /// Looks at a page from inside: what it shows, what takes the keyboard, how wide it is.
 const PROBE: &str = r#"<script>
 const errors = [];
@@ -298,8 +307,17 @@ fn probed(browser: &Path, bench: &Bench, page: &Path, width: u32) -> Value {
     let policy = text.find("<meta http-equiv=\"Content-Security-Policy\"").expect("the page has a policy");
     let end = policy + text[policy..].find('>').unwrap() + 1;
     let copy = format!("{}{PROBE}{}", &text[..policy], &text[end..]);
+    // No window is narrower than about 500; a frame within one may be.
+    let content = if width < 600 {
+        let content = copy.replace('&', "&amp;").replace('"', "&quot;");
+        format!(
+            "<!DOCTYPE html><body><iframe width={width} height=900 frameborder=0 srcdoc=\"{content}\"></iframe>{OUT_OF_FRAME}"
+        )
+    } else {
+        copy
+    };
     let path = bench.path(&format!("probe-{width}.html"));
-    fs::write(&path, copy).unwrap();
+    fs::write(&path, content).unwrap();
     let (dom, log) = browse(browser, bench, &path, width);
     let start = dom.find("<output id=\"probe\">").unwrap_or_else(|| panic!("the page did not load:\n{log}"));
     let encoded = &dom[start + 19..];

@@ -76,7 +76,10 @@ fn without_rl_completions_are_scored_and_the_weights_stay() {
         assert!(weights(checkpoint) == weights("pretrain-40"), "{checkpoint}");
     }
     for row in folder.metrics("grpo", "grpo") {
-        assert!(row.get("loss").is_none() && row.get("lr").is_none() && row["accuracy"].is_f64(), "{row}");
+        assert!(
+            row.get("loss").is_none() && row.get("grad_norm").is_none() && row["accuracy"].is_f64(),
+            "{row}"
+        );
     }
     assert!(rollouts(&folder).iter().any(|row| row["reward"] == 1.0));
 }

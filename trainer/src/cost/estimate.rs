@@ -303,7 +303,7 @@ fn work(plan: &Plan, stage: &Stage, lengths: Lengths) -> Work {
     work
 }
 
-/// Bytes that a stage holds at most, to within a half: weights packed both ways, moments and the gradients of eight
+/// Bytes that a stage holds at most, to within a half: weights packed both ways, moments and the gradients of the
 /// shards; the activations of a micro-batch with their gradients and the caches of a batch of completions for each thread.
 fn peak_memory(plan: &Plan, stage: &Stage) -> f64 {
     const NUMBER: f64 = 4.0;
