@@ -64,10 +64,14 @@ impl Client {
         if let Some(input) = &client.input {
             rustix::io::ioctl_fionbio(input, true).map_err(io::Error::from)?;
         }
-        client.send(&serde_json::to_vec(hello).map_err(io::Error::from)?)?;
-        let answer = client.receive().map_err(|error| match error {
-            // What is no worker may also just end.
-            ClientError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => ClientError::Stranger,
+        let hello = serde_json::to_vec(hello).map_err(io::Error::from)?;
+        let answer = client.send(&hello).and_then(|()| client.receive()).map_err(|error| match error {
+            // What is no worker may also just end, before it has read all or after.
+            ClientError::Io(error)
+                if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe) =>
+            {
+                ClientError::Stranger
+            }
             other => other,
         })?;
         let probe: Result<Probe, String> =
