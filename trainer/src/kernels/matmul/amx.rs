@@ -102,7 +102,7 @@ mod x86_64 {
     ) {
         let panels = n.div_ceil(PANEL);
         let words = rows.next_multiple_of(BLOCK) * left.row;
-        assert!(pairs % 16 == 0 && left.pair == 1 && left.row >= pairs && left.high.len() >= words);
+        assert!(pairs.is_multiple_of(16) && left.pair == 1 && left.row >= pairs && left.high.len() >= words);
         assert!(right.depth >= pairs && right.high.len() >= panels * 2 * right.depth);
         let is_split = !right.low.is_empty();
         assert!(!is_split || left.low.len() >= words && right.low.len() >= right.high.len());

@@ -83,7 +83,8 @@ pub(super) fn set(pairs: &mut u32, at: usize, value: f32, half: Half) {
         Half::High => rounded(value),
         Half::Low => remainder(value),
     };
-    *pairs = if at % 2 == 0 { (*pairs & 0xffff_0000) | bits } else { (*pairs & 0xffff) | bits << 16 };
+    *pairs =
+        if at.is_multiple_of(2) { (*pairs & 0xffff_0000) | bits } else { (*pairs & 0xffff) | bits << 16 };
 }
 
 /// Sets a whole column of pairs.
@@ -331,7 +332,7 @@ fn multiply(
 #[cfg(target_arch = "x86_64")]
 mod dot_product {
     use std::arch::x86_64::{
-        __m512bh, _mm512_dpbf16_ps, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_storeu_ps,
+        __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_storeu_ps,
     };
 
     use super::super::{PANEL, TILE, store};
@@ -391,6 +392,14 @@ mod dot_product {
         }
     }
 
+    /// A pair in every lane.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    fn broadcast(pair: u32) -> __m512bh {
+        // SAFETY: both types are 512 bits without meaning of their own.
+        unsafe { std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(pair.cast_signed())) }
+    }
+
     /// # Safety
     /// `left` holds `row + ROWS` rows of `pairs` pairs; `high`, and `low` for three products, `2 · pairs` lines.
     #[inline]
@@ -411,18 +420,17 @@ mod dot_product {
                 let line =
                     |lines: *const Pairs, half: usize| lines.add(2 * pair + half).cast::<__m512bh>().read();
                 let right = [line(high, 0), line(high, 1)];
-                for row in 0..ROWS {
+                for (row, sums) in sums.iter_mut().enumerate() {
                     let at = row * left.row + pair * left.pair;
-                    let word = std::mem::transmute(_mm512_set1_epi32(left_high.add(at).read().cast_signed()));
+                    let word = broadcast(left_high.add(at).read());
                     for half in 0..2 {
-                        sums[row][half] = _mm512_dpbf16_ps(sums[row][half], word, right[half]);
+                        sums[half] = _mm512_dpbf16_ps(sums[half], word, right[half]);
                     }
                     if THREE {
-                        let low_word =
-                            std::mem::transmute(_mm512_set1_epi32(left_low.add(at).read().cast_signed()));
+                        let low_word = broadcast(left_low.add(at).read());
                         for half in 0..2 {
-                            sums[row][half] = _mm512_dpbf16_ps(sums[row][half], low_word, right[half]);
-                            sums[row][half] = _mm512_dpbf16_ps(sums[row][half], word, line(low, half));
+                            sums[half] = _mm512_dpbf16_ps(sums[half], low_word, right[half]);
+                            sums[half] = _mm512_dpbf16_ps(sums[half], word, line(low, half));
                         }
                     }
                 }
