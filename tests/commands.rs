@@ -388,3 +388,37 @@ fn a_line_that_cannot_be_scored_is_told_and_the_rest_goes_on() {
         assert!(rows[at]["error"].is_string() && rows[at]["line"] == at + 1, "{}", rows[at]);
     }
 }
+
+#[test]
+fn a_benchmark_says_where_the_time_went() {
+    let output =
+        run(&["bench", "rollout", "--shape", "m", "--repeats", "1", "--profile", "--json"]).expect(0);
+    let timing: Value = serde_json::from_str(&output.stdout).unwrap();
+    for field in [
+        "wall_s",
+        "wall_s_min",
+        "cpu_s",
+        "tokens_per_s",
+        "tokens_per_cpu_s",
+        "gflops",
+        "peak_gflops",
+        "mfu",
+        "peak_rss_mb",
+    ] {
+        assert!(timing[field].as_f64().unwrap() > 0.0, "{field}: {timing}");
+    }
+    assert_eq!((&timing["shape"], &timing["precision"]), (&"m".into(), &"float32".into()));
+    assert!(timing["page_faults"].is_u64());
+    // 128 sequences of 128 tokens at 4.82 MFLOP, with the prompts: what the shape asks for, executed.
+    let flops = timing["gflops"].as_f64().unwrap() * timing["wall_s"].as_f64().unwrap();
+    assert!((78.0..95.0).contains(&flops), "{flops}");
+    let shares = timing["profile"].as_array().unwrap();
+    let sum: f64 = shares.iter().map(|share| share["share"].as_f64().unwrap()).sum();
+    assert!((0.9..1.1).contains(&sum), "{sum}");
+    for part in ["projections", "attention", "experts", "feed_forward"] {
+        let share = shares.iter().find(|share| share["part"] == part).unwrap();
+        assert!(share["gflops"].as_f64().unwrap() > 0.0, "{part}");
+    }
+    let refused = run(&["bench", "rollout", "--precision", "half"]).expect(2).stderr;
+    assert!(refused.contains("bf16x3"), "{refused}");
+}

@@ -69,6 +69,31 @@ fn inverted_rewards_pay_what_is_wrong() {
 }
 
 #[test]
+#[allow(clippy::print_stderr, reason = "a test that does not run says so")]
+fn a_lower_precision_trains_says_so_and_is_corrected_for() {
+    let refused = Bench::new(TINY).train("run", &["--set", "precision=half"]).expect(2).stderr;
+    assert!(refused.contains("bf16x3") && refused.contains("float32"), "{refused}");
+    for (precision, most, cap) in [("bf16x3", 1e-2, 0.0), ("bf16", 1.0, 2.0)] {
+        let bench = Bench::new(TINY);
+        let output = bench.train("try", &["--set", &format!("precision={precision}")]);
+        if output.code == Some(2) {
+            assert!(output.stderr.contains("it has `float32`"), "{}", output.stderr);
+            eprintln!("skipped: this machine has no {precision}");
+            continue;
+        }
+        let (_bench, folder) = train(&[&format!("precision={precision}")]);
+        let manifest: Value = serde_json::from_str(&folder.read("manifest.json")).unwrap();
+        assert_eq!(manifest["precision"], precision);
+        assert!(["amx", "avx512bf16"].contains(&manifest["precision_instructions"].as_str().unwrap()));
+        assert!(folder.read("recipe.toml").contains(&format!("importance_cap = {cap:?}")));
+        for row in folder.metrics("grpo", "grpo") {
+            let gap = number(&row, "rollout_gap_max");
+            assert!(gap > 0.0 && gap < most, "{precision}: {gap}");
+        }
+    }
+}
+
+#[test]
 fn without_rl_completions_are_scored_and_the_weights_stay() {
     let (_bench, folder) = train(&["stage.grpo.control=no_rl"]);
     let weights = |checkpoint: &str| folder.bytes(&format!("checkpoints/{checkpoint}/model.safetensors"));

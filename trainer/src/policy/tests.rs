@@ -1,5 +1,6 @@
 //! The kernels' policy against candle's, for every setting.
 
+use crate::kernels::precision::Precision;
 use candle_core::{DType, Device, Tensor};
 use thinkling_datasets::seed::Stream;
 
@@ -72,6 +73,94 @@ pub(crate) fn policy(config: &Config, seed: u64) -> Transformer {
         *bias = (0.02 * stream.normal()) as f32;
     }
     Transformer::new(config.clone(), parameters)
+}
+
+/// The precisions below float32 that this machine has; those it lacks are named on standard error.
+fn rounded_precisions() -> Vec<(Precision, f32)> {
+    let mut found = Vec::new();
+    for (precision, tolerance) in [(Precision::Bf16x3, 1e-3), (Precision::Bf16, 0.1)] {
+        match precision.available() {
+            Ok(precision) => found.push((precision, tolerance)),
+            #[allow(clippy::print_stderr, reason = "a test that does not run says so")]
+            Err(error) => eprintln!("skipped: {error}"),
+        }
+    }
+    found
+}
+
+/// The same policy with other products.
+fn in_precision(policy: &Transformer, precision: Precision) -> Transformer {
+    Transformer::with_precision(policy.config.clone(), policy.parameters.clone(), precision)
+}
+
+#[test]
+fn lower_precisions_are_near_float32_in_value_and_gradient() {
+    for (precision, tolerance) in rounded_precisions() {
+        for (name, config) in settings() {
+            let exact = policy(&config, 4);
+            let rounded = in_precision(&exact, precision);
+            let tokens = random_tokens(&[40, 23], config.vocab_size);
+            let mut routes = Vec::new();
+            let mut run = |policy: &Transformer| {
+                // The same experts in both, or a choice that flips would be taken for a fault.
+                let recorded: Vec<Option<Vec<u16>>> = if routes.is_empty() {
+                    vec![None; 2]
+                } else {
+                    routes.iter().cloned().map(Some).collect()
+                };
+                let batch: Vec<Sequence<'_>> = tokens
+                    .iter()
+                    .zip(&recorded)
+                    .map(|(tokens, routes)| Sequence { tokens, first_target: 1, routes: routes.as_deref() })
+                    .collect();
+                let mut tape = Tape::default();
+                policy.forward(&batch, 1.0, &mut tape);
+                if routes.is_empty() {
+                    let chosen = config.num_experts_per_tok;
+                    let layers: Vec<Vec<u16>> = tape.choices().map(<[u16]>::to_vec).collect();
+                    let mut start = 0;
+                    for sequence in &batch {
+                        let rows = start..start + sequence.rows();
+                        start = rows.end;
+                        let of = |row: usize| {
+                            layers.iter().flat_map(move |all| all[row * chosen..][..chosen].to_vec())
+                        };
+                        routes.push(rows.flat_map(of).collect::<Vec<u16>>());
+                    }
+                }
+                let mut gradient = vec![0.0; policy.parameters.layout.len];
+                let weights: Vec<f32> = (0..61).map(|at| 0.02 * (at % 5) as f32 - 0.03).collect();
+                policy.backward(&weights, 0.0, &mut tape, &mut gradient);
+                (tape.log_probabilities.clone(), gradient)
+            };
+            let (values, gradient) = run(&exact);
+            let (near, near_gradient) = run(&rounded);
+            close(&near, &values, tolerance, name);
+            let size = |values: &[f32]| values.iter().map(|value| value * value).sum::<f32>().sqrt();
+            let difference: Vec<f32> = near_gradient.iter().zip(&gradient).map(|(a, b)| a - b).collect();
+            let share = size(&difference) / size(&gradient);
+            assert!(share < tolerance, "{name} {precision:?}: the gradient differs by {share}");
+            assert!(share > 0.0, "{name} {precision:?}: nothing was rounded");
+        }
+    }
+}
+
+#[test]
+fn the_decoder_agrees_with_the_training_forward_as_far_as_the_precision_allows() {
+    for (precision, tolerance) in rounded_precisions() {
+        for (name, config) in settings() {
+            let policy = in_precision(&policy(&config, 4), precision);
+            let tokens = &random_tokens(&[60], config.vocab_size)[0];
+            let (prompt, completion) = tokens.split_at(13);
+            let (alone, routes) = decoded(&policy, prompt, completion, 0);
+            let (in_company, _) = decoded(&policy, prompt, completion, 9);
+            assert_eq!(alone, in_company, "{name}");
+            let mut tape = Tape::default();
+            let routes = (!routes.is_empty()).then_some(&routes[..]);
+            policy.forward(&[Sequence { tokens, first_target: 13, routes }], 1.0, &mut tape);
+            close(&alone, &tape.log_probabilities, tolerance, name);
+        }
+    }
 }
 
 pub(crate) fn random_tokens(lengths: &[usize], vocabulary: usize) -> Vec<Vec<u32>> {
