@@ -128,7 +128,7 @@ fn read_alone(input: BufReader<File>, name: &str) -> Result<thinkling_datasets::
     let mut report = thinkling_datasets::file::Report::default();
     let mut seen = BTreeSet::new();
     let mut reader = Reader::new(input, name);
-    while let Some(read) = reader.next() {
+    for read in reader.by_ref() {
         match read {
             Ok(record) => {
                 let prompt = record.whole_prompt();
