@@ -10,6 +10,7 @@ mod assignment;
 pub mod base_conversion;
 pub mod basic_arithmetic;
 pub mod blocks_world;
+pub mod bracket_depth;
 pub mod caesar_cipher;
 pub mod chain_sum;
 pub mod checker_jumping;
@@ -64,6 +65,7 @@ pub const DOMAINS: &[Row] = &[
     base_conversion::ROW,
     basic_arithmetic::ROW,
     blocks_world::ROW,
+    bracket_depth::ROW,
     caesar_cipher::ROW,
     chain_sum::ROW,
     checker_jumping::ROW,
