@@ -1,4 +1,4 @@
-//! The gallery of tasks in `docs/TASKS.md`, as the code is.
+//! The gallery of tasks in `docs/TASKS.md`, and what `docs/VERIFIERS.md` shows of the code: both as the code is.
 //!
 //! A change on purpose is written down with `THINKLING_GALLERY=1 cargo test -p thinkling-datasets --test gallery`.
 
@@ -72,4 +72,21 @@ fn the_gallery_is_up_to_date() {
     let differs = now.lines().zip(written.lines()).find(|(now, written)| now != written);
     assert_eq!(differs, None, "docs/TASKS.md is not up to date: THINKLING_GALLERY=1 writes it");
     assert_eq!(now.len(), written.len(), "docs/TASKS.md is not up to date: THINKLING_GALLERY=1 writes it");
+}
+
+/// The blocks of `docs/VERIFIERS.md` that are written in `language`.
+fn blocks(language: &str) -> Vec<String> {
+    let page = std::fs::read_to_string(path("docs/VERIFIERS.md")).unwrap();
+    let fence = format!("```{language}\n");
+    page.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_walk_through_shows_the_code_that_is_tested() {
+    let read = |name: &str| std::fs::read_to_string(path(name)).unwrap();
+    let domain = read("datasets/src/domains/bracket_depth.rs");
+    let shown = domain.split("\n#[cfg(test)]").next().unwrap().to_owned();
+    assert!(blocks("rust") == [shown], "docs/VERIFIERS.md does not show bracket_depth.rs as it is");
+    let recipe = read("recipes/brackets.toml");
+    assert!(blocks("toml") == [recipe], "docs/VERIFIERS.md does not show brackets.toml as it is");
 }
