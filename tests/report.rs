@@ -276,6 +276,8 @@ addEventListener("load", () => {
   const closed = summaries.map(one => one.parentElement.open);
   summaries.forEach(one => one.click());
   const toggled = summaries.every((one, at) => one.parentElement.open !== closed[at]);
+  // What is folded away takes no focus.
+  all("details").forEach(one => { one.open = true; });
   const root = document.documentElement;
   const wide = all("body *").filter(one => one.getBoundingClientRect().right > innerWidth + 1 && !one.closest("svg, .scroll"));
   const result = {
