@@ -224,6 +224,7 @@ fn an_interrupted_watch_says_so() {
 }
 
 /// The browser, or nothing where there is none and this is no CI.
+#[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn chromium() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)
