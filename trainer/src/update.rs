@@ -251,7 +251,10 @@ mod tests {
         assert_eq!(biases, [[0.375, 0.5, 0.5, 0.625]]);
         assert_eq!(load_max_over_mean(&[vec![4, 2, 2, 0], vec![1, 1, 1, 1]]), Some(2.0));
         assert_eq!(load_max_over_mean(&[]), None);
-        assert_eq!(load_shares(&[vec![4, 2, 2, 0], vec![0, 0]]), [vec![0.5, 0.25, 0.25, 0.0], vec![0.0, 0.0]]);
+        assert_eq!(
+            load_shares(&[vec![4, 2, 2, 0], vec![0, 0]]),
+            [vec![0.5, 0.25, 0.25, 0.0], vec![0.0, 0.0]]
+        );
     }
 
     #[test]
