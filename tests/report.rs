@@ -224,7 +224,11 @@ fn an_interrupted_watch_says_so() {
 }
 
 /// The browser, or nothing where there is none and this is no CI.
+<<<<<<< HEAD
 #[allow(clippy::print_stderr, reason = "a skipped test says so")]
+=======
+#[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+>>>>>>> picture
 fn chromium() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)
@@ -240,7 +244,8 @@ fn chromium() -> Option<PathBuf> {
 
 /// Opens a page in a window of this width; gives its content after its scripts, and what the browser logs.
 fn browse(browser: &Path, bench: &Bench, page: &Path, width: u32) -> (String, String) {
-    let profile = bench.path(&format!("profile-{width}-{}", page.file_stem().unwrap().to_string_lossy()));
+    // One of its own each time: a profile that is in use hands the page to the window that has it.
+    let profile = tempfile::tempdir_in(bench.recipe.parent().unwrap()).unwrap();
     let output = Command::new(browser)
         .args([
             "--headless",
@@ -252,7 +257,7 @@ fn browse(browser: &Path, bench: &Bench, page: &Path, width: u32) -> (String, St
         .args(["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"])
         .args(["--enable-logging=stderr", "--v=0", "--virtual-time-budget=5000", "--dump-dom"])
         .arg(format!("--window-size={width},900"))
-        .arg(format!("--user-data-dir={}", profile.display()))
+        .arg(format!("--user-data-dir={}", profile.path().display()))
         .arg(format!("file://{}", page.display()))
         .stdin(Stdio::null())
         .output()
@@ -299,10 +304,17 @@ addEventListener("load", () => {
     toggled, loaded: performance.getEntriesByType("resource").length,
     ink: getComputedStyle(document.body).color,
   };
-  const out = document.createElement("output");
-  out.id = "probe"; out.textContent = btoa(JSON.stringify(result)); document.body.append(out);
+  parent.postMessage(btoa(JSON.stringify(result)), "*");
 });
 </script>"#;
+
+/// Holds a page in a frame, since no window of a browser is as narrow as a phone, and keeps what the page says.
+const FRAME: &str = r#"<!DOCTYPE html><script>
+addEventListener("message", event => {
+  const out = document.createElement("output");
+  out.id = "probe"; out.textContent = event.data; document.body.append(out);
+});
+</script><body style="margin: 0">"#;
 
 fn probed(browser: &Path, bench: &Bench, page: &Path, width: u32) -> Value {
     let text = fs::read_to_string(page).unwrap();
@@ -310,6 +322,7 @@ fn probed(browser: &Path, bench: &Bench, page: &Path, width: u32) -> Value {
     let policy = text.find("<meta http-equiv=\"Content-Security-Policy\"").expect("the page has a policy");
     let end = policy + text[policy..].find('>').unwrap() + 1;
     let copy = format!("{}{PROBE}{}", &text[..policy], &text[end..]);
+<<<<<<< HEAD
     // No window is narrower than about 500; a frame within one may be.
     let content = if width < 600 {
         let content = copy.replace('&', "&amp;").replace('"', "&quot;");
@@ -322,6 +335,15 @@ fn probed(browser: &Path, bench: &Bench, page: &Path, width: u32) -> Value {
     let path = bench.path(&format!("probe-{width}.html"));
     fs::write(&path, content).unwrap();
     let (dom, log) = browse(browser, bench, &path, width);
+=======
+    fs::write(bench.path("probe.html"), copy).unwrap();
+    let path = bench.path("frame.html");
+    let frame = format!(
+        "{FRAME}<iframe src=\"probe.html\" width=\"{width}\" height=\"900\" style=\"border: 0\"></iframe></body>"
+    );
+    fs::write(&path, frame).unwrap();
+    let (dom, log) = browse(browser, bench, &path, 1300);
+>>>>>>> picture
     let start = dom.find("<output id=\"probe\">").unwrap_or_else(|| panic!("the page did not load:\n{log}"));
     let encoded = &dom[start + 19..];
     let encoded = &encoded[..encoded.find('<').unwrap()];

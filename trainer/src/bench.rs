@@ -14,6 +14,8 @@ use crate::rollout::sampling::Sampling;
 use crate::rollout::{Limits, Request, Rollout, roll_out};
 use crate::update::Workspace;
 
+pub mod verify;
+
 /// Prompts of a batch.
 const PROMPTS: usize = 16;
 /// Tokens of a prompt.

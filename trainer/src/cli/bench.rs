@@ -1,5 +1,7 @@
 //! `thinkling bench`: the standard shapes, timed.
 
+use anyhow::Context;
+use thinkling::bench::verify::{self, Case};
 use thinkling::bench::{self, Options, Part, Shape};
 use thinkling::kernels::precision::Precision;
 
@@ -14,6 +16,8 @@ enum What {
     Update,
     /// Both.
     Step,
+    /// Judging, on one thread: `math` and `code` on posed answers, or one of them on a file of items.
+    Verify,
 }
 
 /// A standard shape.
@@ -55,6 +59,9 @@ pub(super) struct Arguments {
     /// Precision of the products.
     #[arg(long, value_enum, default_value = "float32")]
     precision: PrecisionName,
+    /// For `verify`: JSON lines with `completion` (or `prediction`) and `answer` (or `gold`), or `spec`.
+    #[arg(long)]
+    file: Option<std::path::PathBuf>,
     /// Also print where the time went.
     #[arg(long)]
     profile: bool,
@@ -69,6 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         What::Rollout => Part::Rollout,
         What::Update => Part::Update,
         What::Step => Part::Step,
+        What::Verify => return verify(arguments),
     };
     let shape = match arguments.shape {
         ShapeName::S => Shape::Small,
@@ -107,6 +115,44 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
                 share.gflops
             ))?;
         }
+    }
+    Ok(DONE)
+}
+
+/// Times the verifiers; a line each.
+fn verify(arguments: &Arguments) -> Outcome {
+    let judged = match &arguments.file {
+        None => {
+            vec![verify::judge("math", &verify::math_cases())?, verify::judge("code", &verify::code_cases())?]
+        }
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read {}", path.display()))
+                .map_err(Failure::usage)?;
+            let cases: Vec<Case> =
+                text.lines().filter_map(|line| Case::read(&serde_json::from_str(line).ok()?)).collect();
+            if cases.is_empty() {
+                let message = format!("{}: no line with a `completion` or `prediction`", path.display());
+                return Err(Failure::usage(anyhow::anyhow!(message)));
+            }
+            let has_tests = cases.iter().any(|case| case.spec.is_some());
+            vec![verify::judge(if has_tests { "code" } else { "math" }, &cases)?]
+        }
+    };
+    for judging in judged {
+        print_line(if arguments.json {
+            serde_json::to_string(&judging)?
+        } else {
+            format!(
+                "{}: {:.0} items/s, median {:.0} us, at most {:.0} us ({} items, {} right)",
+                judging.verifier,
+                judging.items_per_s,
+                judging.median_us,
+                judging.most_us,
+                judging.items,
+                judging.correct
+            )
+        })?;
     }
     Ok(DONE)
 }

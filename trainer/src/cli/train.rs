@@ -99,7 +99,10 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     }
     let status = stages::run(&mut session)?;
     session.progress.note(&format!("{}: {}", status.name(), session.path().display()));
-    print_line(session.path().display())?;
+    let path = session.path().to_owned();
+    // The bar leaves the screen before the result is written to it.
+    drop(session);
+    print_line(path.display())?;
     Ok(match status {
         Status::Done | Status::Budget => DONE,
         Status::Diverged | Status::NotReady => FAILED,

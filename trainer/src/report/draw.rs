@@ -216,10 +216,13 @@ pub(super) fn short(value: f64) -> String {
         1e4.. => (value / 1e3, "k"),
         _ => (value, ""),
     };
+    // Three digits that say something, wherever the point is; three behind it near 1.
     let digits = match value.abs() {
         100.0.. => 0,
         10.0.. => 1,
-        _ => 3,
+        0.1.. => 3,
+        0.01.. => 4,
+        _ => 5,
     };
     let text = format!("{value:.digits$}");
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
@@ -258,4 +261,29 @@ fn heat_plot((first, last): (f64, f64), rows: &[Vec<f64>]) -> Plot {
         .with_cell_size(1.0)
         .with_legend("load")
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn numbers_are_as_short_as_an_axis_wants_them() {
+        let cases = [
+            (0.0, "0"),
+            (0.1 + 0.2, "0.3"),
+            (-0.25, "-0.25"),
+            (0.0022, "0.0022"),
+            (2.2e-4, "2.2e-4"),
+            (23.309, "23.3"),
+            (197.4, "197"),
+            (1000.0, "1000"),
+            (12_500.0, "12.5k"),
+            (1.15e12, "1.15T"),
+            (1e300, "1.0e300"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(short(value), text);
+        }
+    }
 }
