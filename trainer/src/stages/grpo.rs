@@ -609,7 +609,10 @@ fn log(
         let wrong: u32 = judged.iter().map(|one| one.behaviours.false_steps).sum();
         set("false_step_share", json!(f64::from(wrong) / f64::from(steps)));
     }
-    set("lr", json!(rate(settings, learner.step)));
+    // A batch without an update still stands somewhere in the schedule; a stage that never updates has none.
+    if settings.control != Control::NoRl {
+        set("lr", json!(rate(settings, learner.step)));
+    }
     if updated.tokens == 0 {
         // Without an update, the distributions that were sampled from tell it.
         let entropies = completions.iter().flat_map(|one| &one.entropies);
