@@ -122,6 +122,7 @@ pub fn plan(model: &Config, device: &Device, job: &Job) -> Value {
         "assumed": [
             format!("{} of the roofline is reached", job.efficiency),
             format!("updates of {} tokens, {} sequences a device decoded together", job.update_tokens, job.sequences),
+            "every drawn token attends to a whole row".to_owned(),
             "bfloat16 weights and cache, float32 master weights and moments; no link between devices limits".to_owned(),
             "energy: the boards alone, at their rated watts".to_owned(),
         ],

@@ -726,7 +726,10 @@ fn log(
             set(name, json!(wrong / all));
         }
     }
-    set("lr", json!(rate(settings, learner.step)));
+    // A batch without an update still stands somewhere in the schedule; a stage that never updates has none.
+    if settings.control != Control::NoRl {
+        set("lr", json!(rate(settings, learner.step)));
+    }
     if updated.tokens == 0 {
         // Without an update, the distributions that were sampled from tell it.
         let entropies = completions.iter().flat_map(|one| &one.entropies);
