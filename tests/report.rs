@@ -224,11 +224,7 @@ fn an_interrupted_watch_says_so() {
 }
 
 /// The browser, or nothing where there is none and this is no CI.
-<<<<<<< HEAD
-#[allow(clippy::print_stderr, reason = "a skipped test says so")]
-=======
 #[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
->>>>>>> picture
 fn chromium() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)
@@ -268,15 +264,6 @@ fn browse(browser: &Path, bench: &Bench, page: &Path, width: u32) -> (String, St
         String::from_utf8_lossy(&output.stderr).into_owned(),
     )
 }
-
-/// Takes what the probe has found out of the frame.
-const OUT_OF_FRAME: &str = r#"<script>
-const look = () => {
-  const out = document.querySelector("iframe").contentDocument?.getElementById("probe");
-  if (out) document.body.append(out.cloneNode(true)); else setTimeout(look, 20);
-};
-look();
-</script>"#;
 
 /// Looks at a page from inside: what it shows, what takes the keyboard, how wide it is.
 const PROBE: &str = r#"<script>
@@ -322,20 +309,6 @@ fn probed(browser: &Path, bench: &Bench, page: &Path, width: u32) -> Value {
     let policy = text.find("<meta http-equiv=\"Content-Security-Policy\"").expect("the page has a policy");
     let end = policy + text[policy..].find('>').unwrap() + 1;
     let copy = format!("{}{PROBE}{}", &text[..policy], &text[end..]);
-<<<<<<< HEAD
-    // No window is narrower than about 500; a frame within one may be.
-    let content = if width < 600 {
-        let content = copy.replace('&', "&amp;").replace('"', "&quot;");
-        format!(
-            "<!DOCTYPE html><body><iframe width={width} height=900 frameborder=0 srcdoc=\"{content}\"></iframe>{OUT_OF_FRAME}"
-        )
-    } else {
-        copy
-    };
-    let path = bench.path(&format!("probe-{width}.html"));
-    fs::write(&path, content).unwrap();
-    let (dom, log) = browse(browser, bench, &path, width);
-=======
     fs::write(bench.path("probe.html"), copy).unwrap();
     let path = bench.path("frame.html");
     let frame = format!(
@@ -343,7 +316,6 @@ fn probed(browser: &Path, bench: &Bench, page: &Path, width: u32) -> Value {
     );
     fs::write(&path, frame).unwrap();
     let (dom, log) = browse(browser, bench, &path, 1300);
->>>>>>> picture
     let start = dom.find("<output id=\"probe\">").unwrap_or_else(|| panic!("the page did not load:\n{log}"));
     let encoded = &dom[start + 19..];
     let encoded = &encoded[..encoded.find('<').unwrap()];
