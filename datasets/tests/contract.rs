@@ -13,9 +13,20 @@ use thinkling_datasets::seed::Stream;
 use thinkling_datasets::{Dataset, Domain, Problem, Solution, SolutionKind, Split, Task};
 use thinkling_verifiers::{Item, Outcome, Verdict, answer};
 
-/// Domains whose questions have several right answers: another item's answer may be right by luck.
-const SEVERAL_ANSWERS: &[&str] =
-    &["countdown", "maze", "n_queens", "program_synthesis", "puzzle24", "river_crossing"];
+/// Domains whose questions have several right answers (paths, plans, placements, terms, programs): another item's answer
+/// may be right by luck.
+const SEVERAL_ANSWERS: &[&str] = &[
+    "blocks_world",
+    "checker_jumping",
+    "countdown",
+    "hanoi",
+    "maze",
+    "n_queens",
+    "program_synthesis",
+    "puzzle24",
+    "river_crossing",
+    "shortest_path",
+];
 
 const SPLITS: [Split; 2] = [Split::Train, Split::Test];
 
