@@ -28,7 +28,7 @@ evaluation = { count = 128 }
 
 [[stage]]
 kind = "grpo"
-steps = 25
+steps = 40
 max_new_tokens = 30
 evaluation = { count = 256 }
 readiness = { action = "off" }
@@ -46,14 +46,14 @@ fn measured(folder: &Folder, step: u64) -> (f64, f64) {
 fn a_policy_learns_to_think_and_only_from_verdicts() {
     let bench = Bench::new(RECIPE);
     let learnt = bench.trained("learnt", &[]);
-    let (before, after) = (measured(&learnt, 0), measured(&learnt, 25));
-    assert!(after.0 > before.0 + 0.2, "accuracy {} became {}", before.0, after.0);
+    let (before, after) = (measured(&learnt, 0), measured(&learnt, 40));
+    assert!(after.0 > before.0 + 0.25, "accuracy {} became {}", before.0, after.0);
     assert!(after.1 > before.1 * 1.3, "length {} became {}", before.1, after.1);
     // Without verdicts, or with their contrary, the same base under the same updates learns nothing of the kind.
     for (control, longest) in [("random_reward", 1.2), ("inverted_reward", 0.9)] {
         let folder = bench.trained(control, &["--set", &format!("stage.grpo.control={control}")]);
         assert_eq!(measured(&folder, 0), before, "{control}: both start from the same base");
-        let (accuracy, length) = measured(&folder, 25);
+        let (accuracy, length) = measured(&folder, 40);
         assert!(length < before.1 * longest, "{control}: length {} became {length}", before.1);
         assert!(accuracy < after.0 - 0.1, "{control}: accuracy {accuracy}, {} with verdicts", after.0);
     }
