@@ -259,3 +259,22 @@ fn an_honest_run_is_clean_and_planted_anomalies_are_found() {
     fs::write(&metrics, "{\"stage\": 3\n").unwrap();
     run(&["audit", folder.0.to_str().unwrap()]).expect(2);
 }
+
+#[test]
+fn every_task_of_a_mixture_is_audited() {
+    let mixture =
+        "stage.grpo.tasks=[{ name = \"parity\", level = 4 }, { name = \"parity\", levels = [5, 6] }]";
+    let bench = Bench::new(TINY);
+    let settings = ["--set", mixture, "--set", "log.rollouts_per_step=16"];
+    let before =
+        run(&[&["audit", bench.recipe.to_str().unwrap(), "--json", "--set", mixture][..]].concat()).expect(0);
+    let audit: Value = serde_json::from_str(&before.stdout).unwrap();
+    let levels: Vec<u64> =
+        audit["stages"].as_array().unwrap().iter().map(|stage| stage["level"].as_u64().unwrap()).collect();
+    assert_eq!(levels, [4, 5, 6]);
+    let folder = bench.trained("mixed", &settings);
+    let after = run(&["audit", folder.0.to_str().unwrap(), "--json"]);
+    let audit: Value = serde_json::from_str(&after.stdout).unwrap();
+    let rows = folder.rows("rollouts.jsonl").len() as u64;
+    assert!(audit.to_string().contains(&format!("\"judged_again\":{rows}")), "{rows}: {audit}");
+}

@@ -9,7 +9,7 @@ use thinkling_datasets::{Problem, Split};
 use thinkling_verifiers::{Item, answer, format};
 
 use super::{Example, Finding};
-use crate::plan::{Plan, Stage};
+use crate::plan::{self, Plan, Stage};
 use crate::recipe;
 use crate::run;
 
@@ -156,9 +156,9 @@ impl Again {
             if row.verdict == "error" {
                 continue;
             }
-            let Some(problem) = question(plan, stage, row) else { continue };
+            let Some((problem, task)) = question(plan, stage, row) else { continue };
             again.judged += 1;
-            let strict = strictly(stage, &problem, row);
+            let strict = strictly(task, &problem, row);
             let recorded = std::iter::once(("verdict", Some(row.score)))
                 .chain(judging.iter().map(|term| (*term, row.rewards.get(*term).and_then(Value::as_f64))));
             for (name, score) in recorded {
@@ -194,7 +194,7 @@ impl Again {
 }
 
 /// Whether a completion is right by the strict rule; why not otherwise.
-fn strictly(stage: &Stage, problem: &Problem, row: &Rollout) -> Result<(), String> {
+fn strictly(task: &plan::Task, problem: &Problem, row: &Rollout) -> Result<(), String> {
     if !row.finished {
         return Err("cut off before its end".to_owned());
     }
@@ -205,20 +205,21 @@ fn strictly(stage: &Stage, problem: &Problem, row: &Rollout) -> Result<(), Strin
         return Err("not one answer in tags".to_owned());
     }
     let item = Item { completion: &row.completion, answer: Some(&problem.answer), spec: Some(&problem.spec) };
-    let verdict = stage.task.domain.judge(&item);
+    let verdict = task.domain.judge(&item);
     if verdict.score >= PAID { Ok(()) } else { Err(verdict.reason) }
 }
 
-/// The question of a row, posed again from its address; `None` where the recipe's task does not give it.
-fn question(plan: &Plan, stage: &Stage, row: &Rollout) -> Option<Problem> {
+/// The question of a row, posed again from its address, and its task; `None` where none of the recipe's tasks gives it.
+fn question<'p>(plan: &Plan, stage: &'p Stage, row: &Rollout) -> Option<(Problem, &'p plan::Task)> {
     let mut address = row.task.rsplit('/');
     let index = address.next()?.parse().ok()?;
     let seed = address.next()?.parse().unwrap_or(plan.seed);
     let split =
         [Split::Train, Split::Test].into_iter().find(|split| Some(split.name()) == address.clone().next())?;
-    let dataset = stage.task.dataset(seed).ok()?;
-    let problem = dataset.task(split, index).ok()?.problem;
-    (problem.prompt == row.prompt && problem.answer == row.answer).then_some(problem)
+    stage.measured.iter().find_map(|task| {
+        let problem = task.dataset(seed).ok()?.task(split, index).ok()?.problem;
+        (problem.prompt == row.prompt && problem.answer == row.answer).then_some((problem, task.as_ref()))
+    })
 }
 
 /// Patterns in the completions of the end of a stage.

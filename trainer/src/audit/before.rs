@@ -8,7 +8,7 @@ use thinkling_verifiers::{Item, Verdict, answer};
 
 use super::attempts::{self, Attempt, Due};
 use super::{Example, Finding, cut};
-use crate::plan::{Plan, Stage};
+use crate::plan::{self, Plan, Stage};
 use crate::recipe::{self, RewardTerm};
 use crate::score::{Earned, Reading, Rule, Term};
 
@@ -91,23 +91,31 @@ pub fn recipe(
     let mut stages = Vec::new();
     for stage in &plan.stages {
         if let (recipe::Stage::Grpo(_), Some(rule)) = (&stage.settings, rules.get(&stage.name)) {
-            stages.push(audit(plan, stage, rule, questions)?);
+            for task in &stage.measured {
+                stages.push(audit(plan, stage, task, rule, questions)?);
+            }
         }
     }
     Ok(RecipeAudit { recipe: plan.name.clone(), stages })
 }
 
-fn audit(plan: &Plan, stage: &Stage, rule: &Rule, questions: u64) -> Result<StageAudit, DatasetError> {
-    let dataset = stage.task.dataset(plan.seed)?;
+fn audit(
+    plan: &Plan,
+    stage: &Stage,
+    task: &plan::Task,
+    rule: &Rule,
+    questions: u64,
+) -> Result<StageAudit, DatasetError> {
+    let dataset = task.dataset(plan.seed)?;
     let problems: Vec<Problem> = (0..questions)
         .map(|index| Ok(dataset.task(Split::Train, index)?.problem))
         .collect::<Result<_, DatasetError>>()?;
     let tried: Vec<Tried<'_>> =
-        problems.par_iter().flat_map(|problem| attempt(stage, plan, rule, problem, &problems)).collect();
+        problems.par_iter().flat_map(|problem| attempt(task, plan, rule, problem, &problems)).collect();
     Ok(StageAudit {
         stage: stage.name.clone(),
-        task: stage.task.name.clone(),
-        level: stage.task.level,
+        task: task.name.clone(),
+        level: task.level,
         questions: problems.len(),
         terms: rule.terms.iter().map(|term| term.name.clone()).collect(),
         rows: rows(rule, &tried),
@@ -117,13 +125,13 @@ fn audit(plan: &Plan, stage: &Stage, rule: &Rule, questions: u64) -> Result<Stag
 
 /// Tries everything on one question.
 fn attempt<'a>(
-    stage: &Stage,
+    task: &plan::Task,
     plan: &Plan,
     rule: &Rule,
     problem: &'a Problem,
     problems: &[Problem],
 ) -> Vec<Tried<'a>> {
-    let domain = stage.task.domain.as_ref();
+    let domain = task.domain.as_ref();
     let own = |completion: &str| {
         domain.judge(&Item { completion, answer: Some(&problem.answer), spec: Some(&problem.spec) })
     };
