@@ -332,7 +332,14 @@ impl Ledger {
         let tokens = total.tokens_trained + total.tokens_generated;
         let over = |limit: Option<f64>, spent: f64, unit: &str| {
             let limit = limit?;
-            (spent >= limit).then(|| format!("{spent:.6} of {limit} {unit} spent"))
+            // Dollars are small and operations many: as many digits as they take, and no more.
+            let shown = if spent >= 1e6 { format!("{spent:.4e}") } else { format!("{spent:.7}") };
+            let shown = if shown.contains('e') {
+                shown
+            } else {
+                shown.trim_end_matches('0').trim_end_matches('.').to_owned()
+            };
+            (spent >= limit).then(|| format!("{shown} of {limit} {unit} spent"))
         };
         over(budget.dollars, total.cost_usd(prices), "dollars")
             .or_else(|| over(budget.flops, spent.flops, "FLOPs"))

@@ -147,8 +147,9 @@ const MEASURES: [(&str, &str, bool); 4] = [
 
 fn cards(before: Option<&Row>, after: &Row) -> String {
     let level = after.get("level").map_or(String::new(), |level| format!(", level {level}"));
-    let count =
-        number(after, "count").map_or(String::new(), |count| format!(" · {count} held-out questions"));
+    let count = number(after, "distinct")
+        .or(number(after, "count"))
+        .map_or(String::new(), |count| format!(" · {count} held-out questions"));
     let mut text = format!(
         "<p class=\"task\">{}{}{}</p><div class=\"cards\">",
         escape(word(after, "task")),
