@@ -34,23 +34,21 @@ impl InstructionSet {
     }
 
     fn of_processor() -> Self {
+        #[cfg(target_arch = "x86_64")]
         {
-            #[cfg(target_arch = "x86_64")]
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("fma")
             {
-                if is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512vl")
-                    && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("fma")
-                {
-                    return Self::Avx512;
-                }
-                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                    return Self::Avx2;
-                }
+                return Self::Avx512;
             }
-            Self::Baseline
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                return Self::Avx2;
+            }
         }
+        Self::Baseline
     }
 
     /// The name in a manifest.

@@ -144,10 +144,54 @@ mod x86_64 {
     /// Bytes from one pair of the right matrix to the next: two lines.
     const RIGHT_STRIDE: usize = 128;
 
-    macro_rules! clobbers {
-        ($($text:literal,)* ; $($operands:tt)*) => {
+    // What both loops are made of. Sums are in tiles 0 to 3, two blocks of left rows in 4 and 5, of right columns in 6 and 7.
+    macro_rules! load_left {
+        () => {
+            "tileloadd tmm4, [{left} + {stride}*1]
+            tileloadd tmm5, [{second} + {stride}*1]"
+        };
+    }
+    macro_rules! load_right {
+        () => {
+            "tileloadd tmm6, [{right} + {right_stride}*1]
+            tileloadd tmm7, [{right} + {right_stride}*1 + 64]"
+        };
+    }
+    macro_rules! multiply_add {
+        () => {
+            "tdpbf16ps tmm0, tmm4, tmm6
+            tdpbf16ps tmm1, tmm4, tmm7
+            tdpbf16ps tmm2, tmm5, tmm6
+            tdpbf16ps tmm3, tmm5, tmm7"
+        };
+    }
+
+    /// Assembles `step`, once for every sixteen pairs, between clearing the sums and storing them.
+    macro_rules! for_each_step {
+        ($sums:ident, $high:ident, $stride:ident, $steps:ident, [$($step:expr,)*], $($operands:tt)*) => {
             asm!(
-                $($text,)*
+                "tilezero tmm0
+                tilezero tmm1
+                tilezero tmm2
+                tilezero tmm3
+                2:",
+                $($step,)*
+                "add {left}, 64
+                add {second}, 64
+                add {right}, 2048
+                sub {steps}, 1
+                jnz 2b
+                tilestored [{sums} + {right_stride}*1], tmm0
+                tilestored [{sums} + {right_stride}*1 + 64], tmm1
+                tilestored [{sums} + {right_stride}*1 + 2048], tmm2
+                tilestored [{sums} + {right_stride}*1 + 2112], tmm3",
+                left = inout(reg) $high.0 => _,
+                second = inout(reg) $high.0.byte_add(16 * $stride) => _,
+                right = inout(reg) $high.1 => _,
+                steps = inout(reg) $steps => _,
+                stride = in(reg) $stride,
+                right_stride = in(reg) RIGHT_STRIDE,
+                sums = in(reg) $sums,
                 $($operands)*
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                 out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
@@ -157,39 +201,11 @@ mod x86_64 {
     }
 
     /// # Safety
-    /// Tiles are configured; `operands` hold 32 rows `stride` bytes apart and `steps` times sixteen pairs.
-    unsafe fn one_product((left, right): Operands, stride: usize, steps: usize, sums: &mut Sums) {
+    /// Tiles are configured; `high` holds 32 rows `stride` bytes apart and `steps` times sixteen pairs.
+    unsafe fn one_product(high: Operands, stride: usize, steps: usize, sums: &mut Sums) {
         // SAFETY: see above; `sums` takes four tiles.
         unsafe {
-            clobbers!(
-                "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
-                "2:",
-                "tileloadd tmm4, [{left} + {stride}*1]",
-                "tileloadd tmm5, [{second} + {stride}*1]",
-                "tileloadd tmm6, [{right} + {right_stride}*1]",
-                "tileloadd tmm7, [{right} + {right_stride}*1 + 64]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "add {left}, 64",
-                "add {second}, 64",
-                "add {right}, 2048",
-                "sub {steps}, 1",
-                "jnz 2b",
-                "tilestored [{sums} + {right_stride}*1], tmm0",
-                "tilestored [{sums} + {right_stride}*1 + 64], tmm1",
-                "tilestored [{sums} + {right_stride}*1 + 2048], tmm2",
-                "tilestored [{sums} + {right_stride}*1 + 2112], tmm3",
-                ;
-                left = inout(reg) left => _,
-                second = inout(reg) left.byte_add(16 * stride) => _,
-                right = inout(reg) right => _,
-                steps = inout(reg) steps => _,
-                stride = in(reg) stride,
-                right_stride = in(reg) RIGHT_STRIDE,
-                sums = in(reg) sums,
-            );
+            for_each_step!(sums, high, stride, steps, [load_left!(), load_right!(), multiply_add!(),],);
         }
     }
 
@@ -203,56 +219,21 @@ mod x86_64 {
         let right_low = (low.1 as usize).wrapping_sub(high.1 as usize);
         // SAFETY: see above; `sums` takes four tiles.
         unsafe {
-            clobbers!(
-                "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
-                "2:",
-                "tileloadd tmm4, [{left} + {stride}*1]",
-                "tileloadd tmm5, [{second} + {stride}*1]",
-                "tileloadd tmm6, [{right} + {right_stride}*1]",
-                "tileloadd tmm7, [{right} + {right_stride}*1 + 64]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "add {left}, {left_low}",
-                "add {second}, {left_low}",
-                "tileloadd tmm4, [{left} + {stride}*1]",
-                "tileloadd tmm5, [{second} + {stride}*1]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "sub {left}, {left_low}",
-                "sub {second}, {left_low}",
-                "add {right}, {right_low}",
-                "tileloadd tmm4, [{left} + {stride}*1]",
-                "tileloadd tmm5, [{second} + {stride}*1]",
-                "tileloadd tmm6, [{right} + {right_stride}*1]",
-                "tileloadd tmm7, [{right} + {right_stride}*1 + 64]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "sub {right}, {right_low}",
-                "add {left}, 64",
-                "add {second}, 64",
-                "add {right}, 2048",
-                "sub {steps}, 1",
-                "jnz 2b",
-                "tilestored [{sums} + {right_stride}*1], tmm0",
-                "tilestored [{sums} + {right_stride}*1 + 64], tmm1",
-                "tilestored [{sums} + {right_stride}*1 + 2048], tmm2",
-                "tilestored [{sums} + {right_stride}*1 + 2112], tmm3",
-                ;
-                left = inout(reg) high.0 => _,
-                second = inout(reg) high.0.byte_add(16 * stride) => _,
-                right = inout(reg) high.1 => _,
-                steps = inout(reg) steps => _,
-                stride = in(reg) stride,
-                right_stride = in(reg) RIGHT_STRIDE,
+            for_each_step!(
+                sums, high, stride, steps,
+                [
+                    load_left!(), load_right!(), multiply_add!(),
+                    "add {left}, {left_low}
+                    add {second}, {left_low}",
+                    load_left!(), multiply_add!(),
+                    "sub {left}, {left_low}
+                    sub {second}, {left_low}
+                    add {right}, {right_low}",
+                    load_left!(), load_right!(), multiply_add!(),
+                    "sub {right}, {right_low}",
+                ],
                 left_low = in(reg) left_low,
                 right_low = in(reg) right_low,
-                sums = in(reg) sums,
             );
         }
     }

@@ -59,42 +59,51 @@ fn rounded(value: f32) -> u32 {
     if value.is_nan() { (bits >> 16) | 0x40 } else { nearest }
 }
 
-/// The bfloat16 nearest to what [`rounded`] leaves.
-#[inline(always)]
-fn remainder(value: f32) -> u32 {
-    rounded(value - f32::from_bits(rounded(value) << 16))
-}
-
 /// The part of a number that one of the passes multiplies.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Half {
+    /// The nearest bfloat16.
     High,
+    /// The bfloat16 nearest to what that leaves.
     Low,
 }
 
-#[inline(always)]
-fn part<const LOW: bool>(value: f32) -> u32 {
-    if LOW { remainder(value) } else { rounded(value) }
+impl Half {
+    const ALL: [Self; 2] = [Self::High, Self::Low];
+
+    /// The parts that the products of a precision multiply; none in float32.
+    pub(super) fn of(precision: Precision) -> &'static [Self] {
+        match precision {
+            Precision::Float32 => &[],
+            Precision::Bf16 => &Self::ALL[..1],
+            Precision::Bf16x3 => &Self::ALL,
+        }
+    }
+
+    #[inline(always)]
+    fn take(self, value: f32) -> u32 {
+        let high = rounded(value);
+        if self == Self::High { high } else { rounded(value - f32::from_bits(high << 16)) }
+    }
+
+    /// Two neighbours in one word.
+    #[inline(always)]
+    fn pair(self, first: f32, second: f32) -> u32 {
+        self.take(first) | self.take(second) << 16
+    }
 }
 
 /// Sets number `at` of the pairs' axis in one lane.
 pub(super) fn set(pairs: &mut u32, at: usize, value: f32, half: Half) {
-    let bits = match half {
-        Half::High => rounded(value),
-        Half::Low => remainder(value),
-    };
+    let bits = half.take(value);
     *pairs =
         if at.is_multiple_of(2) { (*pairs & 0xffff_0000) | bits } else { (*pairs & 0xffff) | bits << 16 };
 }
 
 /// Sets a whole column of pairs.
 pub(super) fn set_pairs<'a>(pairs: impl Iterator<Item = &'a mut u32>, values: &[f32], half: Half) {
-    let part = |value: f32| match half {
-        Half::High => rounded(value),
-        Half::Low => remainder(value),
-    };
     for (pair, values) in pairs.zip(values.chunks(2)) {
-        *pair = part(values[0]) | values.get(1).map_or(0, |second| part(*second) << 16);
+        *pair = half.pair(values[0], values.get(1).copied().unwrap_or_default());
     }
 }
 
@@ -105,48 +114,59 @@ pub(super) fn pairs_of(k: usize) -> usize {
 
 dispatch! {
     /// Converts a row into pairs; what is over at its end becomes 0.
-    fn convert_row(row: &[f32], low: bool, out: &mut [u32]) {
-        if low { convert::<true>(row, out) } else { convert::<false>(row, out) }
+    fn convert_row(row: &[f32], half: Half, out: &mut [u32]) {
+        // A constant in each branch, so that neither asks in its loop.
+        match half {
+            Half::High => convert(row, Half::High, out),
+            Half::Low => convert(row, Half::Low, out),
+        }
     }
 }
 
 #[inline(always)]
-fn convert<const LOW: bool>(row: &[f32], out: &mut [u32]) {
+fn convert(row: &[f32], half: Half, out: &mut [u32]) {
     let (pairs, last) = row.as_chunks::<2>();
     let (whole, rest) = out.split_at_mut(pairs.len());
     for (out, [first, second]) in whole.iter_mut().zip(pairs) {
-        *out = part::<LOW>(*first) | part::<LOW>(*second) << 16;
+        *out = half.pair(*first, *second);
     }
     rest.fill(0);
     if let Some(last) = last.first() {
-        rest[0] = part::<LOW>(*last);
+        rest[0] = half.pair(*last, 0.0);
     }
 }
 
 dispatch! {
     /// Converts two rows, one above the other, into the pairs of their columns.
-    fn convert_columns(first: &[f32], second: &[f32], low: bool, out: &mut [u32]) {
-        if low { interleave::<true>(first, second, out) } else { interleave::<false>(first, second, out) }
+    fn convert_columns(first: &[f32], second: &[f32], half: Half, out: &mut [u32]) {
+        match half {
+            Half::High => interleave(first, second, Half::High, out),
+            Half::Low => interleave(first, second, Half::Low, out),
+        }
     }
 }
 
 #[inline(always)]
-fn interleave<const LOW: bool>(first: &[f32], second: &[f32], out: &mut [u32]) {
+fn interleave(first: &[f32], second: &[f32], half: Half, out: &mut [u32]) {
     for ((out, first), second) in out.iter_mut().zip(first).zip(second) {
-        *out = part::<LOW>(*first) | part::<LOW>(*second) << 16;
+        *out = half.pair(*first, *second);
     }
 }
 
-/// Packs a matrix `[k, n]` in row order: `row(depth)` gives its rows.
+/// Lines that a matrix `[k, n]` takes.
+pub(super) fn lines_of(k: usize, n: usize) -> usize {
+    n.div_ceil(PANEL) * pairs_of(k) * 2
+}
+
+/// Packs a matrix `[k, n]` in row order into zeros: `row(depth)` gives its rows.
 pub(super) fn pack_rows<'a>(
     row: impl Fn(usize) -> &'a [f32],
     (k, n): (usize, usize),
-    low: bool,
-    out: &mut Vec<Pairs>,
+    half: Half,
+    out: &mut [Pairs],
 ) {
     let depth = pairs_of(k);
-    out.clear();
-    out.resize(n.div_ceil(PANEL) * depth * 2, Pairs::ZERO);
+    debug_assert_eq!(out.len(), lines_of(k, n));
     let zeros = [0.0; PANEL];
     for pair in 0..k.div_ceil(2) {
         let first = row(2 * pair);
@@ -154,9 +174,16 @@ pub(super) fn pack_rows<'a>(
         for (line, first) in first.chunks(16).enumerate() {
             let second = second.map_or(&zeros[..first.len()], |row| &row[line * 16..line * 16 + first.len()]);
             let at = (line / 2 * depth + pair) * 2 + line % 2;
-            convert_columns(first, second, low, &mut out[at].0);
+            convert_columns(first, second, half, &mut out[at].0);
         }
     }
+}
+
+/// `count` lines of zeros.
+fn zeroed(lines: &mut Vec<Pairs>, count: usize) -> &mut [Pairs] {
+    lines.clear();
+    lines.resize(count, Pairs::ZERO);
+    lines
 }
 
 /// The left matrix of a product: some rows of words, each word a pair.
@@ -218,21 +245,21 @@ pub(super) fn product(
     add: bool,
 ) {
     let pairs = pairs_of(k);
-    let passes = if right.low.is_empty() { 1 } else { 2 };
+    let halves = &Half::ALL[..if right.low.is_empty() { 1 } else { 2 }];
     SCRATCH.with_borrow_mut(|Scratch { left, .. }| {
         for start in (0..rows).step_by(ROWS) {
             let count = ROWS.min(rows - start);
-            for (half, buffer) in left.iter_mut().enumerate().take(passes) {
+            for (half, buffer) in halves.iter().zip(left.iter_mut()) {
                 // Tiles read whole blocks of rows; what lies beyond the last is computed and dropped.
                 let room = count.next_multiple_of(BLOCK) * pairs / 16;
                 buffer.resize(room.max(buffer.len()), Pairs::ZERO);
                 for (row, out) in words_mut(buffer).chunks_exact_mut(pairs).enumerate().take(count) {
                     let at = (start + row) * x_stride;
-                    convert_row(&x[at..at + k], half == 1, out);
+                    convert_row(&x[at..at + k], *half, out);
                 }
             }
             let [high, low] = &*left;
-            let low = if passes == 2 { words(low) } else { &[] };
+            let low = if right.low.is_empty() { &[] } else { words(low) };
             let left = Left { high: words(high), low, row: pairs, pair: 1 };
             multiply(unit, left, right, k, n, &mut y[start * y_stride..], y_stride, count, add);
         }
@@ -251,38 +278,34 @@ pub(super) fn add_outer(
     out: &mut [f32],
     (rows, m, n): (usize, usize, usize),
 ) {
-    let passes = if precision == Precision::Bf16x3 { 2 } else { 1 };
+    let halves = Half::of(precision);
     SCRATCH.with_borrow_mut(|scratch| {
         let Scratch { left: left_lines, right: right_lines, turned } = scratch;
         for start in (0..rows).step_by(OUTER_ROWS) {
             let count = OUTER_ROWS.min(rows - start);
             let depth = pairs_of(count);
-            for half in 0..passes {
-                let is_low = half == 1;
+            for (at, half) in halves.iter().enumerate() {
                 let row = |row: usize| &left[(start + row) * left_stride..][..m];
-                pack_rows(row, (count, m), is_low, &mut left_lines[half]);
+                pack_rows(row, (count, m), *half, zeroed(&mut left_lines[at], lines_of(count, m)));
                 let row = |row: usize| &right[(start + row) * right_stride..][..n];
-                pack_rows(row, (count, n), is_low, &mut right_lines[half]);
+                pack_rows(row, (count, n), *half, zeroed(&mut right_lines[at], lines_of(count, n)));
             }
+            let is_split = halves.len() > 1;
             let right =
-                Right { high: &right_lines[0], low: if passes == 2 { &right_lines[1] } else { &[] }, depth };
+                Right { high: &right_lines[0], low: if is_split { &right_lines[1] } else { &[] }, depth };
             for first in (0..m).step_by(PANEL) {
                 let columns = PANEL.min(m - first);
                 let panel = first / PANEL * 2 * depth..(first / PANEL + 1) * 2 * depth;
-                for half in 0..passes {
+                let (mut parts, mut row, mut pair): ([&[u32]; 2], _, _) = ([&[]; 2], 1, PANEL);
+                for ((part, lines), turned) in
+                    parts.iter_mut().zip(&*left_lines).zip(&mut *turned).take(halves.len())
+                {
+                    *part = words(&lines[panel.clone()]);
                     if unit == Unit::Tiles {
-                        turn(&left_lines[half][panel.clone()], depth, &mut turned[half]);
+                        (*part, row, pair) = (turn(part, depth, turned), depth, 1);
                     }
                 }
-                let part = |half: usize| -> &[u32] {
-                    match unit {
-                        _ if half >= passes => &[],
-                        Unit::Tiles => words(&turned[half]),
-                        Unit::DotProduct => words(&left_lines[half][panel.clone()]),
-                    }
-                };
-                let (row, pair) = if unit == Unit::Tiles { (depth, 1) } else { (1, PANEL) };
-                let left = Left { high: part(0), low: part(1), row, pair };
+                let left = Left { high: parts[0], low: parts[1], row, pair };
                 multiply(unit, left, right, count, n, &mut out[first * n..], n, columns, true);
             }
         }
@@ -290,9 +313,9 @@ pub(super) fn add_outer(
 }
 
 /// Turns a panel, `[depth, 32]` words, into `[32, depth]`.
-fn turn(panel: &[Pairs], depth: usize, out: &mut Vec<Pairs>) {
+fn turn<'t>(from: &[u32], depth: usize, out: &'t mut Vec<Pairs>) -> &'t [u32] {
     out.resize(PANEL * depth / 16, Pairs::ZERO);
-    let (from, to) = (words(panel), words_mut(out));
+    let to = words_mut(out);
     // Blocks of sixteen by sixteen, so that both sides stay near.
     for block in (0..depth).step_by(16) {
         for lane in 0..PANEL {
@@ -302,6 +325,7 @@ fn turn(panel: &[Pairs], depth: usize, out: &mut Vec<Pairs>) {
             }
         }
     }
+    to
 }
 
 /// `y = left · right` or `y += …` for `rows` rows of converted numbers.

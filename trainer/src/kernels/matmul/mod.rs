@@ -58,17 +58,13 @@ impl Packed {
     pub fn pack_straight(&mut self, precision: Precision, matrix: &[f32], k: usize, n: usize) {
         assert_eq!(matrix.len(), n * k);
         self.reset(precision, k, n);
-        match precision {
-            Precision::Float32 => {
-                for (depth, row) in matrix.chunks_exact(n).enumerate() {
-                    self.set_row(depth, row);
-                }
+        if precision == Precision::Float32 {
+            for (depth, row) in matrix.chunks_exact(n).enumerate() {
+                self.set_row(depth, row);
             }
-            Precision::Bf16x3 | Precision::Bf16 => {
-                for (half, lines) in self.halves.iter_mut().enumerate().take(passes(precision)) {
-                    bfloat16::pack_rows(|row| &matrix[row * n..(row + 1) * n], (k, n), half == 1, lines);
-                }
-            }
+        }
+        for (lines, half) in self.halves.iter_mut().zip(Half::of(precision)) {
+            bfloat16::pack_rows(|row| &matrix[row * n..(row + 1) * n], (k, n), *half, lines);
         }
     }
 
@@ -96,10 +92,9 @@ impl Packed {
             return;
         }
         let first = 2 * panel * bfloat16::pairs_of(self.k) + lane / 16;
-        for (lines, half) in self.halves.iter_mut().zip([Half::High, Half::Low]).take(passes(self.precision))
-        {
+        for (lines, half) in self.halves.iter_mut().zip(Half::of(self.precision)) {
             let lines = lines[first..].iter_mut().step_by(2).map(|line| &mut line.0[lane % 16]);
-            bfloat16::set_pairs(lines, values, half);
+            bfloat16::set_pairs(lines, values, *half);
         }
     }
 
@@ -114,12 +109,11 @@ impl Packed {
             return;
         }
         let depth = bfloat16::pairs_of(self.k);
-        for (lines, half) in self.halves.iter_mut().zip([Half::High, Half::Low]).take(passes(self.precision))
-        {
+        for (lines, half) in self.halves.iter_mut().zip(Half::of(self.precision)) {
             for (line, values) in values.chunks(16).enumerate() {
                 let pairs = &mut lines[(line / 2 * depth + row / 2) * 2 + line % 2].0;
                 for (pair, value) in pairs.iter_mut().zip(values) {
-                    bfloat16::set(pair, row, *value, half);
+                    bfloat16::set(pair, row, *value, *half);
                 }
             }
         }
@@ -127,15 +121,12 @@ impl Packed {
 
     fn reset(&mut self, precision: Precision, k: usize, n: usize) {
         (self.precision, self.k, self.n) = (precision, k, n);
-        let panels = n.div_ceil(PANEL);
         let is_float32 = precision == Precision::Float32;
         self.lines.clear();
-        self.lines.resize(if is_float32 { panels * k * 2 } else { 0 }, Line([0.0; 16]));
-        let pairs = panels * bfloat16::pairs_of(k) * 2;
-        let passes = if is_float32 { 0 } else { passes(precision) };
-        for (half, lines) in self.halves.iter_mut().enumerate() {
-            lines.clear();
-            lines.resize(if half < passes { pairs } else { 0 }, Pairs::ZERO);
+        self.lines.resize(if is_float32 { n.div_ceil(PANEL) * k * 2 } else { 0 }, Line([0.0; 16]));
+        self.halves.iter_mut().for_each(Vec::clear);
+        for (lines, _) in self.halves.iter_mut().zip(Half::of(precision)) {
+            lines.resize(bfloat16::lines_of(k, n), Pairs::ZERO);
         }
     }
 
@@ -192,14 +183,6 @@ impl Packed {
         let depth = bfloat16::pairs_of(self.k);
         let right = Right { high: &self.halves[0], low: &self.halves[1], depth };
         bfloat16::product(unit(), right, k, n, x, x_stride, y, y_stride, rows, add);
-    }
-}
-
-/// Parts that a number is split into.
-fn passes(precision: Precision) -> usize {
-    match precision {
-        Precision::Float32 | Precision::Bf16 => 1,
-        Precision::Bf16x3 => 2,
     }
 }
 
