@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::program::{Bench, Folder, TINY, number};
+use crate::program::{Bench, Folder, TINY, number, run};
 
 /// Trains the tiny recipe with `settings`, and gives its run folder; the bench must outlive it.
 #[track_caller]
@@ -75,7 +75,8 @@ fn a_lower_precision_trains_says_so_and_is_corrected_for() {
     assert!(refused.contains("bf16x3") && refused.contains("float32"), "{refused}");
     for (precision, most, cap) in [("bf16x3", 1e-2, 0.0), ("bf16", 1.0, 2.0)] {
         let bench = Bench::new(TINY);
-        let output = bench.train("try", &["--set", &format!("precision={precision}")]);
+        let recipe = bench.recipe.to_str().unwrap();
+        let output = run(&["check", recipe, "--set", &format!("precision={precision}")]);
         if output.code == Some(2) {
             assert!(output.stderr.contains("it has `float32`"), "{}", output.stderr);
             eprintln!("skipped: this machine has no {precision}");

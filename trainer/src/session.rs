@@ -362,12 +362,18 @@ impl Session {
         self.ledger.charge(stage, work, Spent::new(unbooked, flops, tokens));
     }
 
+    /// Books the processor time of the programs that verifiers run, since the last look, and gives it in seconds.
+    pub fn charge_children(&mut self, stage: &str, is_due: bool) -> f64 {
+        let cpu_s = self.meter.children(is_due);
+        if cpu_s > 0.0 {
+            self.ledger.charge(stage, Work::Verifier, Spent::new(Elapsed { wall_s: 0.0, cpu_s }, 0, 0));
+        }
+        cpu_s
+    }
+
     /// Books what only a look outside tells: the programs that verifiers run, and the energy.
     fn look_outside(&mut self, stage: &str, is_due: bool) {
-        let children = Elapsed { wall_s: 0.0, cpu_s: self.meter.children(is_due) };
-        if children.cpu_s > 0.0 {
-            self.ledger.charge(stage, Work::Verifier, Spent::new(children, 0, 0));
-        }
+        self.charge_children(stage, is_due);
         let energy = self.meter.energy();
         self.ledger.account(stage).energy.add(energy);
     }

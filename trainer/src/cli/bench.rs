@@ -29,17 +29,9 @@ enum ShapeName {
     M,
 }
 
-/// A precision of products.
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum PrecisionName {
-    /// As it is: the reference.
-    Float32,
-    /// Two bfloat16 parts, three products.
-    Bf16x3,
-    /// Rounded to bfloat16.
-    Bf16,
-    /// `bf16x3` where there are tiles, else `float32`.
-    Auto,
+/// What `--precision` takes.
+fn precisions() -> clap::builder::PossibleValuesParser {
+    Precision::ALL.map(Precision::name).into_iter().chain(["auto"]).collect::<Vec<_>>().into()
 }
 
 /// Arguments of `bench`.
@@ -56,9 +48,9 @@ pub(super) struct Arguments {
     /// Timed repeats, after one that is not counted.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     repeats: u64,
-    /// Precision of the products.
-    #[arg(long, value_enum, default_value = "float32")]
-    precision: PrecisionName,
+    /// Precision of the products; `auto` is `bf16x3` where there are AMX tiles, else `float32`.
+    #[arg(long, default_value = "float32", value_parser = precisions())]
+    precision: String,
     /// For `verify`: JSON lines with `completion` (or `prediction`) and `answer` (or `gold`), or `spec`.
     #[arg(long)]
     file: Option<std::path::PathBuf>,
@@ -82,13 +74,8 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         ShapeName::S => Shape::Small,
         ShapeName::M => Shape::Mixture,
     };
-    let precision = match arguments.precision {
-        PrecisionName::Float32 => Precision::Float32,
-        PrecisionName::Bf16x3 => Precision::Bf16x3,
-        PrecisionName::Bf16 => Precision::Bf16,
-        PrecisionName::Auto => Precision::automatic(),
-    };
-    let precision = precision.available().map_err(Failure::usage)?;
+    let named = Precision::ALL.into_iter().find(|precision| precision.name() == arguments.precision);
+    let precision = named.unwrap_or_else(Precision::automatic).available().map_err(Failure::usage)?;
     let options = Options { repeats: arguments.repeats as usize, precision, profile: arguments.profile };
     let timing = bench::time(part, shape, options)?;
     if arguments.json {

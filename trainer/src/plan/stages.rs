@@ -141,17 +141,6 @@ fn can_rise(stage: &recipe::Stage, path: &str, name: &str, asked: &Asked, checke
     }
 }
 
-/// The share of each kind of worked solution.
-fn solutions(shares: &Shares) -> [(SolutionKind, f64); 4] {
-    let Shares { direct, long, search, flawed, drill: _ } = *shares;
-    [
-        (SolutionKind::Direct, direct),
-        (SolutionKind::Long, long),
-        (SolutionKind::Search, search),
-        (SolutionKind::Flawed, flawed),
-    ]
-}
-
 /// The kinds of solution that the recipe shows its network; all of them where it shows none.
 fn taught(written: &Recipe) -> Vec<SolutionKind> {
     let shown = |kind: &SolutionKind| {
@@ -161,9 +150,7 @@ fn taught(written: &Recipe) -> Vec<SolutionKind> {
                 let own = task.iter().chain(tasks.iter().flatten());
                 let common = written.task.iter().chain(written.tasks.iter().flatten());
                 let shares = own.chain(common).filter_map(|task| task.shares.as_ref());
-                shares.chain([&pretrain.shares]).any(|shares| {
-                    solutions(shares).iter().any(|(shown, share)| shown == kind && *share > 0.0)
-                })
+                shares.chain([&pretrain.shares]).any(|shares| shares.of(*kind) > 0.0)
             }
             _ => false,
         })
@@ -315,8 +302,8 @@ impl Rows {
 
 /// Notes every kind of document that has a share and that the task cannot write.
 fn has_solutions(shares: &Shares, path: &str, task: &Task, lengths: &Lengths, checker: &mut Checker<'_>) {
-    let mut has: Vec<(&str, f64, bool)> = solutions(shares)
-        .into_iter()
+    let mut has: Vec<(&str, f64, bool)> = shares
+        .solutions()
         .map(|(kind, share)| (kind.name(), share, lengths.completions(kind).is_some()))
         .collect();
     has.push(("drill", shares.drill, lengths.drills.is_some()));
@@ -333,7 +320,7 @@ fn has_solutions(shares: &Shares, path: &str, task: &Task, lengths: &Lengths, ch
 
 /// Rows of worked solutions and drills.
 fn document_rows(shares: &Shares, lengths: &Lengths) -> Rows {
-    let shown = solutions(shares).into_iter().filter(|(_, share)| *share > 0.0);
+    let shown = shares.solutions().filter(|(_, share)| *share > 0.0);
     let completions = shown.filter_map(|(kind, _)| lengths.completions(kind));
     let rows = completions
         .map(|lengths_of_kind| completion_rows(lengths, longest(lengths_of_kind), ample(lengths_of_kind)));

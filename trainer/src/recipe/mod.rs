@@ -16,7 +16,7 @@ mod tree;
 
 pub use mistake::{Mistake, RecipeErrors};
 pub use model::{Attention, Model};
-pub use rewards::{Earns, Over, Reward, RewardTerm};
+pub use rewards::{Earns, Measure, Over, Reward, RewardTerm};
 pub use stages::{
     AdvantageScale, Control, EarlyStop, Eval, Evaluation, FlatGroups, Grpo, LossAggregation, Overlong,
     Pretrain, Readiness, ReadinessAction, Schedule, Shares, Stage, StdKind,

@@ -120,11 +120,11 @@ impl Reward {
                 if size == 0 {
                     return Err("`size` is 0; it must be at least 1".to_owned());
                 }
-                Earns::Repetition { size, over }
+                Earns::Measure(Measure::Repetition { size, over })
             }
             RewardTerm::Language => {
                 let Language { script } = read(config)?;
-                Earns::Language(script.ok_or("`script` is missing: `latin` or `han`")?)
+                Earns::Measure(Measure::Language(script.ok_or("`script` is missing: `latin` or `han`")?))
             }
         })
     }
@@ -132,8 +132,8 @@ impl Reward {
     /// The most that the term can score, for completions of at most `longest` tokens; 0 where its settings are wrong.
     pub fn most(&self, longest: u64) -> f64 {
         match self.read(&self.config, longest) {
-            Ok(Earns::SoftOverlong { .. } | Earns::Repetition { .. }) | Err(_) => 0.0,
-            Ok(Earns::Cosine { ends, .. }) => {
+            Ok(Earns::Measure(Measure::SoftOverlong { .. } | Measure::Repetition { .. })) | Err(_) => 0.0,
+            Ok(Earns::Measure(Measure::Cosine { ends, .. })) => {
                 [ends.right_short, ends.right_long, ends.wrong_short, ends.wrong_long, ends.exceeded]
                     .into_iter()
                     .fold(f64::NEG_INFINITY, f64::max)
@@ -162,6 +162,13 @@ pub enum Earns {
         /// Whether the task's template turns the answer into the program.
         template: bool,
     },
+    /// What can be told from the completion alone.
+    Measure(Measure),
+}
+
+/// A score of how a completion is written, with its settings read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Measure {
     /// The penalty of DAPO.
     SoftOverlong {
         /// Where it reaches -1, in tokens.
@@ -217,7 +224,7 @@ impl SoftOverlong {
         if cache > longest {
             return Err(format!("`cache` is {cache}; it must be at most {longest}, the longest completion"));
         }
-        Ok(Earns::SoftOverlong { longest, cache })
+        Ok(Earns::Measure(Measure::SoftOverlong { longest, cache }))
     }
 }
 
@@ -252,7 +259,7 @@ impl CosineEnds {
             }
         }
         let ends = Cosine { right_short, right_long, wrong_short, wrong_long, exceeded };
-        Ok(Earns::Cosine { longest, ends })
+        Ok(Earns::Measure(Measure::Cosine { longest, ends }))
     }
 }
 
@@ -319,15 +326,15 @@ mod tests {
     fn settings_that_are_left_out_have_the_published_values() {
         assert_eq!(
             read(RewardTerm::SoftOverlong, json!({})),
-            Ok(Earns::SoftOverlong { longest: 100, cache: 20 })
+            Ok(Earns::Measure(Measure::SoftOverlong { longest: 100, cache: 20 }))
         );
         assert_eq!(
             read(RewardTerm::Cosine, json!({})),
-            Ok(Earns::Cosine { longest: 100, ends: Cosine::default() })
+            Ok(Earns::Measure(Measure::Cosine { longest: 100, ends: Cosine::default() }))
         );
         assert_eq!(
             read(RewardTerm::Repetition, json!({})),
-            Ok(Earns::Repetition { size: 3, over: Over::Words })
+            Ok(Earns::Measure(Measure::Repetition { size: 3, over: Over::Words }))
         );
         assert_eq!(
             read(RewardTerm::Math, json!({ "worked_out": true, "extraction": "strict" })),

@@ -126,6 +126,11 @@ impl Shares {
             SolutionKind::Flawed => self.flawed,
         }
     }
+
+    /// The share of each kind of worked solution.
+    pub fn solutions(&self) -> impl Iterator<Item = (SolutionKind, f64)> {
+        SolutionKind::ALL.into_iter().map(|kind| (kind, self.of(kind)))
+    }
 }
 
 /// The held-out questions that a stage is measured on.

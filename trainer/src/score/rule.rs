@@ -6,12 +6,11 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use thinkling_datasets::seed::Stream;
 use thinkling_datasets::{Domain, Problem, Task};
-use thinkling_verifiers::terms::{Cosine, Script};
 use thinkling_verifiers::{Item, Outcome, SettingsError, Verdict, Verifier, answer, terms};
 
 use super::{Judged, ScoredGroup, judge};
 use crate::plan::Plan;
-use crate::recipe::{self, Control, Earns, Grpo, Over, Overlong};
+use crate::recipe::{self, Control, Earns, Grpo, Measure, Over, Overlong};
 use crate::rollout::{Completion, Group};
 use crate::tokenizer::Tokenizer;
 
@@ -44,19 +43,7 @@ enum Source {
     Verifier(Box<dyn Verifier>),
     /// The verifier `code`, on the program that the task's template makes of an answer.
     Program(Box<dyn Verifier>),
-    SoftOverlong {
-        longest: u64,
-        cache: u64,
-    },
-    Cosine {
-        longest: u64,
-        ends: Cosine,
-    },
-    Repetition {
-        size: usize,
-        over: Over,
-    },
-    Language(Script),
+    Measure(Measure),
 }
 
 /// What one term says of one completion.
@@ -126,10 +113,7 @@ impl Term {
             Earns::Verifier { config, worked_out: false } => Source::Verifier(build(&config)?),
             Earns::Code { config, template: true } => Source::Program(build(&config)?),
             Earns::Code { config, template: false } => Source::Verifier(build(&config)?),
-            Earns::SoftOverlong { longest, cache } => Source::SoftOverlong { longest, cache },
-            Earns::Cosine { longest, ends } => Source::Cosine { longest, ends },
-            Earns::Repetition { size, over } => Source::Repetition { size, over },
-            Earns::Language(script) => Source::Language(script),
+            Earns::Measure(measure) => Source::Measure(measure),
         };
         let is_graded =
             reward.config.get("partial").is_some_and(|partial| partial != "all" && *partial != false);
@@ -195,16 +179,16 @@ impl Term {
                     }
                 })
             }
-            Source::SoftOverlong { longest, cache } => {
+            Source::Measure(Measure::SoftOverlong { longest, cache }) => {
                 plain(&|reading| terms::soft_overlong(reading.tokens.len() as u64, *longest, *cache))
             }
-            Source::Cosine { longest, ends } => plain(&|reading| {
+            Source::Measure(Measure::Cosine { longest, ends }) => plain(&|reading| {
                 let is_inverted =
                     control == Control::InvertedReward && reading.verdict.outcome != Outcome::Malformed;
                 let is_right = reading.verdict.is_correct() != is_inverted;
                 terms::cosine(is_right, reading.tokens.len() as u64, *longest, ends)
             }),
-            Source::Repetition { size, over } => plain(&|reading| {
+            Source::Measure(Measure::Repetition { size, over }) => plain(&|reading| {
                 let repeated = match over {
                     Over::Words => terms::repetition(reading.text, *size),
                     Over::Tokens => {
@@ -214,7 +198,7 @@ impl Term {
                 };
                 0.0 - repeated
             }),
-            Source::Language(script) => plain(&|reading| {
+            Source::Measure(Measure::Language(script)) => plain(&|reading| {
                 terms::language_share(answer::thinking(reading.text).unwrap_or_default(), *script)
             }),
         }

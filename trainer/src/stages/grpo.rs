@@ -13,7 +13,6 @@ use thinkling_datasets::{DatasetError, Domain, Split, Task};
 use super::{evaluate_and_rise, final_share, is_due};
 use crate::advantage::{Spread, group_advantages, is_flat};
 use crate::kernels::precision::Precision;
-use crate::ledger::children;
 use crate::ledger::clock::{Elapsed, Moment};
 use crate::ledger::{Spent, Work};
 use crate::objective::{Aggregation, BatchSize, Measured, Objective, Tokens};
@@ -229,15 +228,15 @@ fn roll_out_and_score(
 
         let judging = Moment::now();
         let address = [place[0], (place[1] << 16) + round as u64];
-        let outside_s = || if rule.is_outside() { children::cpu_s() } else { 0.0 };
-        let outside_before_s = outside_s();
         let scored =
             rule.score(&domains, &session.tokenizer, tasks, rollout.groups, session.plan.seed, address);
         let judging = judging.elapsed();
         verifying.wall_s += judging.wall_s;
-        // The books see other programs' time by themselves.
-        verifying.cpu_s += judging.cpu_s + (outside_s() - outside_before_s).max(0.0);
+        verifying.cpu_s += judging.cpu_s;
         session.ledger.charge(&stage.name, Work::Verifier, Spent::new(judging, 0, 0));
+        if rule.is_outside() {
+            verifying.cpu_s += session.charge_children(&stage.name, true);
+        }
         let account = session.ledger.account(&stage.name);
         account.tokens_generated += rollout.decode_tokens;
         account.verifier_calls += (missing * settings.group_size) as u64;

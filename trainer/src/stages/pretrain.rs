@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 use serde_json::json;
-use thinkling_datasets::SolutionKind;
 use thinkling_datasets::corpus::{Corpus, Shares};
 
 use super::{evaluate_and_rise, final_share, is_due};
@@ -67,9 +66,7 @@ fn corpora<'a>(stage: &'a Stage, settings: &Pretrain, seed: u64) -> Result<Corpo
 }
 
 fn shares(written: &recipe::Shares) -> Shares {
-    let recipe::Shares { direct, long, search, flawed, drill } = *written;
-    let solutions = SolutionKind::ALL.into_iter().zip([direct, long, search, flawed]).collect();
-    Shares { solutions, drill }
+    Shares { solutions: written.solutions().collect(), drill: written.drill }
 }
 
 /// The documents of the step after `done` steps, as tokens, each with its end.
