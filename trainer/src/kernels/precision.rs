@@ -11,7 +11,7 @@ pub enum Precision {
     /// Operands as they are.
     #[default]
     Float32,
-    /// Each operand as the sum of two bfloat16; three products, float32 sums.
+    /// Each operand as the sum of two bfloat16; three products, float32 sums. Attention stays in float32.
     Bf16x3,
     /// Operands rounded to bfloat16, and the cache of keys and values with them.
     Bf16,
@@ -68,6 +68,12 @@ impl Precision {
             lacks: "they need AMX tiles or AVX-512 with bfloat16",
             has: has.join(", "),
         })
+    }
+
+    /// That of attention's products and of the cache. They are so small that splitting their operands takes longer than
+    /// tiles save, so `bf16x3` leaves them in float32.
+    pub fn of_attention(self) -> Self {
+        if self == Self::Bf16x3 { Self::Float32 } else { self }
     }
 
     /// What `auto` stands for on this machine: `bf16x3` where there are tiles, which make it faster than float32.

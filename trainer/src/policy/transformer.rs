@@ -257,7 +257,7 @@ impl Transformer {
             key_heads: self.config.key_heads(),
             query_dim: self.config.query_dim(),
             value_dim: self.config.value_dim(),
-            precision: self.precision,
+            precision: self.precision.of_attention(),
         }
     }
 

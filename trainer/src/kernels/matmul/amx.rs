@@ -58,11 +58,23 @@ pub(super) use x86_64::multiply;
 mod x86_64 {
     use std::arch::asm;
 
-    use super::super::bfloat16::BLOCK;
-    use super::super::{PANEL, store};
+    use super::super::PANEL;
     use super::{Left, Right};
 
-    /// Palette 1, eight tiles of 16 rows of 64 bytes.
+    /// Rows of a tile, and numbers in a row of sums.
+    const SIDE: usize = 16;
+    /// Bytes from one pair of the right matrix to the next: two lines.
+    const RIGHT_STRIDE: usize = 128;
+
+    // Flags of a run, as the assembly tests them.
+    /// There is a second tile of columns.
+    const SECOND_COLUMNS: usize = 1;
+    /// Sums start with what is there.
+    const ADD: usize = 2;
+    /// Three products in place of one.
+    const SPLIT: usize = 4;
+
+    /// Palette 1: what eight tiles hold.
     #[repr(C, align(64))]
     struct Configuration {
         palette: u8,
@@ -72,23 +84,27 @@ mod x86_64 {
         rows: [u8; 16],
     }
 
-    static CONFIGURATION: Configuration = {
-        let mut configuration =
-            Configuration { palette: 1, start_row: 0, reserved: [0; 14], bytes: [0; 16], rows: [0; 16] };
-        let mut tile = 0;
-        while tile < 8 {
-            configuration.bytes[tile] = 64;
-            configuration.rows[tile] = 16;
-            tile += 1;
+    impl Configuration {
+        /// Tiles for exactly `rows` × `columns` sums: those in 0 and 1, the left rows in 2, the right columns in 4 and 5. A
+        /// product of few rows costs few.
+        fn of(rows: usize, columns: usize) -> Self {
+            let mut configuration =
+                Self { palette: 1, start_row: 0, reserved: [0; 14], bytes: [0; 16], rows: [0; 16] };
+            let mut set = |tile: usize, rows: usize, words: usize| {
+                (configuration.rows[tile], configuration.bytes[tile]) = (rows as u8, 4 * words as u16);
+            };
+            set(2, rows, SIDE);
+            for (at, columns) in [columns.min(SIDE), columns.saturating_sub(SIDE)].into_iter().enumerate() {
+                if columns > 0 {
+                    set(at, rows, columns);
+                    set(4 + at, SIDE, columns);
+                }
+            }
+            configuration
         }
-        configuration
-    };
+    }
 
-    /// Four tiles of sums.
-    #[repr(C, align(64))]
-    struct Sums([[[f32; 16]; 2]; BLOCK]);
-
-    /// `y = left · right` or `y += …`; `left` has room for whole blocks of rows.
+    /// `y = left · right` or `y += …`; rows and columns that are not there are neither computed nor touched.
     #[allow(clippy::too_many_arguments, reason = "two matrices with their strides and a shape")]
     pub(in super::super) fn multiply(
         left: Left<'_>,
@@ -100,140 +116,150 @@ mod x86_64 {
         rows: usize,
         add: bool,
     ) {
-        let panels = n.div_ceil(PANEL);
-        let words = rows.next_multiple_of(BLOCK) * left.row;
-        assert!(pairs.is_multiple_of(16) && left.pair == 1 && left.row >= pairs && left.high.len() >= words);
-        assert!(right.depth >= pairs && right.high.len() >= panels * 2 * right.depth);
+        if rows == 0 || n == 0 {
+            return;
+        }
+        let words = (rows - 1) * left.row + pairs;
+        assert!(
+            pairs.is_multiple_of(SIDE) && left.pair == 1 && left.row >= pairs && left.high.len() >= words
+        );
+        assert!(right.depth >= pairs && right.high.len() >= n.div_ceil(PANEL) * 2 * right.depth);
         let is_split = !right.low.is_empty();
         assert!(!is_split || left.low.len() >= words && right.low.len() >= right.high.len());
-        let mut sums = Sums([[[0.0; 16]; 2]; BLOCK]);
-        // SAFETY: whoever chose this unit has seen that tiles may be used.
-        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const CONFIGURATION, options(nostack, readonly)) };
-        for panel in 0..panels {
-            let columns = (n - panel * PANEL).min(PANEL);
-            for row in (0..rows).step_by(BLOCK) {
-                let count = (rows - row).min(BLOCK);
-                let lines = panel * 2 * right.depth;
-                // SAFETY: the lengths are asserted above: 32 rows of `pairs` words from `row` on, and `pairs` lines of
-                // two times 64 bytes from `lines` on, of each part.
+        assert!(y_stride >= n && y.len() >= (rows - 1) * y_stride + n);
+        let low = |low: usize, high: usize| if is_split { low.wrapping_sub(high) } else { 0 };
+        let left_low = low(left.low.as_ptr().addr(), left.high.as_ptr().addr());
+        let right_low = low(right.low.as_ptr().addr(), right.high.as_ptr().addr());
+        for (columns, panels) in cut(n, PANEL) {
+            for (count, starts) in cut(rows, SIDE) {
+                let configuration = Configuration::of(count, columns);
+                let flags = [(columns > SIDE, SECOND_COLUMNS), (add, ADD), (is_split, SPLIT)];
+                let flags = flags.iter().map(|(is_set, flag)| usize::from(*is_set) * flag).sum();
+                // SAFETY: whoever chose this unit has seen that tiles may be used.
                 unsafe {
-                    let high = (left.high.as_ptr().add(row * left.row), right.high.as_ptr().add(lines));
-                    if is_split {
-                        let low = (left.low.as_ptr().add(row * left.row), right.low.as_ptr().add(lines));
-                        three_products(high, low, left.row * 4, pairs / 16, &mut sums);
-                    } else {
-                        one_product(high, left.row * 4, pairs / 16, &mut sums);
+                    asm!("ldtilecfg [{}]", in(reg) &raw const configuration, options(nostack, readonly));
+                }
+                for column in panels.clone().step_by(PANEL) {
+                    for row in starts.clone().step_by(SIDE) {
+                        // SAFETY: the lengths are asserted above, and `cut` stays within `rows` and `n`.
+                        unsafe {
+                            run(
+                                left.high.as_ptr().add(row * left.row).cast(),
+                                left_low,
+                                4 * left.row,
+                                right.high.as_ptr().add(column / PANEL * 2 * right.depth).cast(),
+                                right_low,
+                                pairs / SIDE,
+                                y.as_mut_ptr().add(row * y_stride + column),
+                                4 * y_stride,
+                                flags,
+                            );
+                        }
                     }
                 }
-                let y = &mut y[row * y_stride + panel * PANEL..];
-                if count == BLOCK {
-                    store::<BLOCK>(&sums.0, y, y_stride, columns, add);
-                } else {
-                    for (row, sums) in sums.0.iter().enumerate().take(count) {
-                        store::<1>(&[*sums], &mut y[row * y_stride..], y_stride, columns, add);
-                    }
-                }
+                // SAFETY: as above.
+                unsafe { asm!("tilerelease", options(nostack, nomem)) };
             }
         }
-        // SAFETY: as above.
-        unsafe { asm!("tilerelease", options(nostack, nomem)) };
     }
 
-    type Operands = (*const u32, *const super::super::bfloat16::Pairs);
-
-    /// Bytes from one pair of the right matrix to the next: two lines.
-    const RIGHT_STRIDE: usize = 128;
-
-    // What both loops are made of. Sums are in tiles 0 to 3, two blocks of left rows in 4 and 5, of right columns in 6 and 7.
-    macro_rules! load_left {
-        () => {
-            "tileloadd tmm4, [{left} + {stride}*1]
-            tileloadd tmm5, [{second} + {stride}*1]"
-        };
+    /// Whole blocks, and what is left over: how long each is and where they lie.
+    fn cut(length: usize, block: usize) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> {
+        let whole = length - length % block;
+        [(block, 0..whole), (length - whole, whole..length)].into_iter().filter(|(_, part)| !part.is_empty())
     }
+
+    // The pieces of a step. One tile of rows and two of columns: with two of rows as well, which read less, products ran at
+    // two thirds of the speed where another thread shared the core, and no faster where none did.
     macro_rules! load_right {
         () => {
-            "tileloadd tmm6, [{right} + {right_stride}*1]
-            tileloadd tmm7, [{right} + {right_stride}*1 + 64]"
+            "tileloadd tmm4, [{right} + {right_stride}*1]
+            test {flags:l}, 1
+            jz 3f
+            tileloadd tmm5, [{right} + {right_stride}*1 + 64]
+            3:"
         };
     }
     macro_rules! multiply_add {
         () => {
-            "tdpbf16ps tmm0, tmm4, tmm6
-            tdpbf16ps tmm1, tmm4, tmm7
-            tdpbf16ps tmm2, tmm5, tmm6
-            tdpbf16ps tmm3, tmm5, tmm7"
+            "tdpbf16ps tmm0, tmm2, tmm4
+            test {flags:l}, 1
+            jz 3f
+            tdpbf16ps tmm1, tmm2, tmm5
+            3:"
         };
     }
 
-    /// Assembles `step`, once for every sixteen pairs, between clearing the sums and storing them.
-    macro_rules! for_each_step {
-        ($sums:ident, $high:ident, $stride:ident, $steps:ident, [$($step:expr,)*], $($operands:tt)*) => {
-            asm!(
-                "tilezero tmm0
-                tilezero tmm1
-                tilezero tmm2
-                tilezero tmm3
-                2:",
-                $($step,)*
-                "add {left}, 64
-                add {second}, 64
-                add {right}, 2048
-                sub {steps}, 1
-                jnz 2b
-                tilestored [{sums} + {right_stride}*1], tmm0
-                tilestored [{sums} + {right_stride}*1 + 64], tmm1
-                tilestored [{sums} + {right_stride}*1 + 2048], tmm2
-                tilestored [{sums} + {right_stride}*1 + 2112], tmm3",
-                left = inout(reg) $high.0 => _,
-                second = inout(reg) $high.0.byte_add(16 * $stride) => _,
-                right = inout(reg) $high.1 => _,
-                steps = inout(reg) $steps => _,
-                stride = in(reg) $stride,
-                right_stride = in(reg) RIGHT_STRIDE,
-                sums = in(reg) $sums,
-                $($operands)*
-                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                options(nostack)
-            )
-        };
-    }
-
-    /// # Safety
-    /// Tiles are configured; `high` holds 32 rows `stride` bytes apart and `steps` times sixteen pairs.
-    unsafe fn one_product(high: Operands, stride: usize, steps: usize, sums: &mut Sums) {
-        // SAFETY: see above; `sums` takes four tiles.
-        unsafe {
-            for_each_step!(sums, high, stride, steps, [load_left!(), load_right!(), multiply_add!(),],);
-        }
-    }
-
-    /// `high · high + low · high + high · low`.
+    /// One block of sums over `steps` times sixteen pairs; with [`SPLIT`] `high · high + low · high + high · low`.
     ///
     /// # Safety
-    /// As for [`one_product`], for both parts.
-    unsafe fn three_products(high: Operands, low: Operands, stride: usize, steps: usize, sums: &mut Sums) {
-        // The low parts lie at fixed distances from the high ones, which saves registers.
-        let left_low = (low.0 as usize).wrapping_sub(high.0 as usize);
-        let right_low = (low.1 as usize).wrapping_sub(high.1 as usize);
-        // SAFETY: see above; `sums` takes four tiles.
+    /// Tiles are configured as `flags` say. Each of the tiles' rows lies in its operand: of the left one `left_stride` bytes
+    /// apart, of the right one as packed, of the result `out_stride` bytes apart. The low parts lie as far from the high
+    /// ones as `left_low` and `right_low` say.
+    #[allow(clippy::too_many_arguments, reason = "three matrices with their strides")]
+    unsafe fn run(
+        left: *const u8,
+        left_low: usize,
+        left_stride: usize,
+        right: *const u8,
+        right_low: usize,
+        steps: usize,
+        out: *mut f32,
+        out_stride: usize,
+        flags: usize,
+    ) {
+        // SAFETY: see above. Tiles are loaded, summed and stored in this one block, since the compiler knows nothing of them.
         unsafe {
-            for_each_step!(
-                sums, high, stride, steps,
-                [
-                    load_left!(), load_right!(), multiply_add!(),
-                    "add {left}, {left_low}
-                    add {second}, {left_low}",
-                    load_left!(), multiply_add!(),
-                    "sub {left}, {left_low}
-                    sub {second}, {left_low}
-                    add {right}, {right_low}",
-                    load_left!(), load_right!(), multiply_add!(),
-                    "sub {right}, {right_low}",
-                ],
+            asm!(
+                "test {flags:l}, 2
+                jnz 2f
+                tilezero tmm0
+                test {flags:l}, 1
+                jz 4f
+                tilezero tmm1
+                jmp 4f
+                2:
+                tileloadd tmm0, [{out} + {out_stride}*1]
+                test {flags:l}, 1
+                jz 4f
+                tileloadd tmm1, [{out} + {out_stride}*1 + 64]
+                4:
+                tileloadd tmm2, [{left} + {stride}*1]",
+                load_right!(),
+                multiply_add!(),
+                "test {flags:l}, 4
+                jz 5f
+                add {left}, {left_low}
+                tileloadd tmm2, [{left} + {stride}*1]",
+                multiply_add!(),
+                "sub {left}, {left_low}
+                add {right}, {right_low}
+                tileloadd tmm2, [{left} + {stride}*1]",
+                load_right!(),
+                multiply_add!(),
+                "sub {right}, {right_low}
+                5:
+                add {left}, 64
+                add {right}, 2048
+                sub {steps}, 1
+                jnz 4b
+                tilestored [{out} + {out_stride}*1], tmm0
+                test {flags:l}, 1
+                jz 3f
+                tilestored [{out} + {out_stride}*1 + 64], tmm1
+                3:",
+                left = inout(reg) left => _,
+                right = inout(reg) right => _,
+                steps = inout(reg) steps => _,
+                stride = in(reg) left_stride,
+                right_stride = in(reg) RIGHT_STRIDE,
                 left_low = in(reg) left_low,
                 right_low = in(reg) right_low,
+                out = in(reg) out,
+                out_stride = in(reg) out_stride,
+                flags = in(reg) flags,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm4") _, out("tmm5") _,
+                options(nostack)
             );
         }
     }

@@ -5,6 +5,8 @@
 
 use std::cell::RefCell;
 
+use super::halves::{Half, convert_columns, convert_row};
+use super::transpose::transpose;
 use super::{PANEL, Precision, amx};
 
 /// Sixteen pairs: one cache line.
@@ -18,10 +20,8 @@ impl Pairs {
 
 /// Pairs that a tile sums over: depths are padded to a multiple of it.
 const TILE_PAIRS: usize = 16;
-/// Rows whose left matrix is converted at a time.
+/// Rows whose left matrix is converted at a time, where it has one part.
 const ROWS: usize = 64;
-/// Rows and columns of a block of four tiles.
-pub(super) const BLOCK: usize = 32;
 /// Rows that the gradient of a weight sums over at a time; fixed, since its bits depend on it.
 const OUTER_ROWS: usize = 256;
 
@@ -51,106 +51,9 @@ impl Unit {
     }
 }
 
-/// The nearest bfloat16, ties to even, as its bits. NaN stays NaN.
-#[inline(always)]
-fn rounded(value: f32) -> u32 {
-    let bits = value.to_bits();
-    let nearest = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
-    if value.is_nan() { (bits >> 16) | 0x40 } else { nearest }
-}
-
-/// The part of a number that one of the passes multiplies.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Half {
-    /// The nearest bfloat16.
-    High,
-    /// The bfloat16 nearest to what that leaves.
-    Low,
-}
-
-impl Half {
-    const ALL: [Self; 2] = [Self::High, Self::Low];
-
-    /// The parts that the products of a precision multiply; none in float32.
-    pub(super) fn of(precision: Precision) -> &'static [Self] {
-        match precision {
-            Precision::Float32 => &[],
-            Precision::Bf16 => &Self::ALL[..1],
-            Precision::Bf16x3 => &Self::ALL,
-        }
-    }
-
-    #[inline(always)]
-    fn take(self, value: f32) -> u32 {
-        let high = rounded(value);
-        if self == Self::High { high } else { rounded(value - f32::from_bits(high << 16)) }
-    }
-
-    /// Two neighbours in one word.
-    #[inline(always)]
-    fn pair(self, first: f32, second: f32) -> u32 {
-        self.take(first) | self.take(second) << 16
-    }
-}
-
-/// Sets number `at` of the pairs' axis in one lane.
-pub(super) fn set(pairs: &mut u32, at: usize, value: f32, half: Half) {
-    let bits = half.take(value);
-    *pairs =
-        if at.is_multiple_of(2) { (*pairs & 0xffff_0000) | bits } else { (*pairs & 0xffff) | bits << 16 };
-}
-
-/// Sets a whole column of pairs.
-pub(super) fn set_pairs<'a>(pairs: impl Iterator<Item = &'a mut u32>, values: &[f32], half: Half) {
-    for (pair, values) in pairs.zip(values.chunks(2)) {
-        *pair = half.pair(values[0], values.get(1).copied().unwrap_or_default());
-    }
-}
-
 /// Pairs that a depth of `k` takes, padded.
 pub(super) fn pairs_of(k: usize) -> usize {
     k.div_ceil(2 * TILE_PAIRS) * TILE_PAIRS
-}
-
-dispatch! {
-    /// Converts a row into pairs; what is over at its end becomes 0.
-    fn convert_row(row: &[f32], half: Half, out: &mut [u32]) {
-        // A constant in each branch, so that neither asks in its loop.
-        match half {
-            Half::High => convert(row, Half::High, out),
-            Half::Low => convert(row, Half::Low, out),
-        }
-    }
-}
-
-#[inline(always)]
-fn convert(row: &[f32], half: Half, out: &mut [u32]) {
-    let (pairs, last) = row.as_chunks::<2>();
-    let (whole, rest) = out.split_at_mut(pairs.len());
-    for (out, [first, second]) in whole.iter_mut().zip(pairs) {
-        *out = half.pair(*first, *second);
-    }
-    rest.fill(0);
-    if let Some(last) = last.first() {
-        rest[0] = half.pair(*last, 0.0);
-    }
-}
-
-dispatch! {
-    /// Converts two rows, one above the other, into the pairs of their columns.
-    fn convert_columns(first: &[f32], second: &[f32], half: Half, out: &mut [u32]) {
-        match half {
-            Half::High => interleave(first, second, Half::High, out),
-            Half::Low => interleave(first, second, Half::Low, out),
-        }
-    }
-}
-
-#[inline(always)]
-fn interleave(first: &[f32], second: &[f32], half: Half, out: &mut [u32]) {
-    for ((out, first), second) in out.iter_mut().zip(first).zip(second) {
-        *out = half.pair(*first, *second);
-    }
 }
 
 /// Lines that a matrix `[k, n]` takes.
@@ -158,32 +61,37 @@ pub(super) fn lines_of(k: usize, n: usize) -> usize {
     n.div_ceil(PANEL) * pairs_of(k) * 2
 }
 
-/// Packs a matrix `[k, n]` in row order into zeros: `row(depth)` gives its rows.
-pub(super) fn pack_rows<'a>(
-    row: impl Fn(usize) -> &'a [f32],
+/// Packs a matrix `[k, n]` whose rows lie `stride` apart. Every line of `out` is written.
+pub(super) fn pack_rows(
+    matrix: &[f32],
+    stride: usize,
     (k, n): (usize, usize),
     half: Half,
     out: &mut [Pairs],
 ) {
-    let depth = pairs_of(k);
-    debug_assert_eq!(out.len(), lines_of(k, n));
-    let zeros = [0.0; PANEL];
-    for pair in 0..k.div_ceil(2) {
-        let first = row(2 * pair);
-        let second = if 2 * pair + 1 < k { Some(row(2 * pair + 1)) } else { None };
-        for (line, first) in first.chunks(16).enumerate() {
-            let second = second.map_or(&zeros[..first.len()], |row| &row[line * 16..line * 16 + first.len()]);
-            let at = (line / 2 * depth + pair) * 2 + line % 2;
-            convert_columns(first, second, half, &mut out[at].0);
-        }
+    assert_eq!(out.len(), lines_of(k, n));
+    for (panel, lines) in out.chunks_exact_mut(2 * pairs_of(k)).enumerate() {
+        let first = panel * PANEL;
+        convert_columns(&matrix[first..], stride, (k, PANEL.min(n - first)), half, lines);
     }
 }
 
-/// `count` lines of zeros.
-fn zeroed(lines: &mut Vec<Pairs>, count: usize) -> &mut [Pairs] {
-    lines.clear();
-    lines.resize(count, Pairs::ZERO);
-    lines
+/// Packs a matrix `[n, k]` for products with what lies along its rows. Every line of `out` is written.
+pub(super) fn pack_columns(matrix: &[f32], (k, n): (usize, usize), half: Half, out: &mut [Pairs]) {
+    assert_eq!((matrix.len(), out.len()), (k * n, lines_of(k, n)));
+    let depth = pairs_of(k);
+    SCRATCH.with_borrow_mut(|Scratch { turned: [rows, _], .. }| {
+        rows.resize(PANEL * depth / 16, Pairs::ZERO);
+        for (panel, matrix) in out.chunks_exact_mut(2 * depth).zip(matrix.chunks(PANEL * k)) {
+            let rows = words_mut(rows);
+            let mut places = rows.chunks_exact_mut(depth);
+            for (row, place) in matrix.chunks_exact(k).zip(&mut places) {
+                convert_row(row, half, place);
+            }
+            places.for_each(|place| place.fill(0));
+            transpose(rows, depth, (PANEL, depth), words_mut(panel), PANEL);
+        }
+    });
 }
 
 /// The left matrix of a product: some rows of words, each word a pair.
@@ -245,22 +153,24 @@ pub(super) fn product(
     add: bool,
 ) {
     let pairs = pairs_of(k);
+    // An odd number of cache lines, so that the rows of a tile do not share the same few places in the cache.
+    let row = pairs + if (pairs / 16).is_multiple_of(2) { 16 } else { 0 };
     let halves = &Half::ALL[..if right.low.is_empty() { 1 } else { 2 }];
+    // Two parts take twice the room in the first cache.
+    let most = ROWS / halves.len();
     SCRATCH.with_borrow_mut(|Scratch { left, .. }| {
-        for start in (0..rows).step_by(ROWS) {
-            let count = ROWS.min(rows - start);
+        for start in (0..rows).step_by(most) {
+            let count = most.min(rows - start);
             for (half, buffer) in halves.iter().zip(left.iter_mut()) {
-                // Tiles read whole blocks of rows; what lies beyond the last is computed and dropped.
-                let room = count.next_multiple_of(BLOCK) * pairs / 16;
-                buffer.resize(room.max(buffer.len()), Pairs::ZERO);
-                for (row, out) in words_mut(buffer).chunks_exact_mut(pairs).enumerate().take(count) {
-                    let at = (start + row) * x_stride;
-                    convert_row(&x[at..at + k], *half, out);
+                buffer.resize((count * row / 16).max(buffer.len()), Pairs::ZERO);
+                for (at, out) in words_mut(buffer).chunks_exact_mut(row).enumerate().take(count) {
+                    let at = (start + at) * x_stride;
+                    convert_row(&x[at..at + k], *half, &mut out[..pairs]);
                 }
             }
             let [high, low] = &*left;
             let low = if right.low.is_empty() { &[] } else { words(low) };
-            let left = Left { high: words(high), low, row: pairs, pair: 1 };
+            let left = Left { high: words(high), low, row, pair: 1 };
             multiply(unit, left, right, k, n, &mut y[start * y_stride..], y_stride, count, add);
         }
     });
@@ -279,53 +189,39 @@ pub(super) fn add_outer(
     (rows, m, n): (usize, usize, usize),
 ) {
     let halves = Half::of(precision);
-    SCRATCH.with_borrow_mut(|scratch| {
-        let Scratch { left: left_lines, right: right_lines, turned } = scratch;
+    SCRATCH.with_borrow_mut(|Scratch { left: panels, turned, right: right_lines }| {
         for start in (0..rows).step_by(OUTER_ROWS) {
             let count = OUTER_ROWS.min(rows - start);
             let depth = pairs_of(count);
-            for (at, half) in halves.iter().enumerate() {
-                let row = |row: usize| &left[(start + row) * left_stride..][..m];
-                pack_rows(row, (count, m), *half, zeroed(&mut left_lines[at], lines_of(count, m)));
-                let row = |row: usize| &right[(start + row) * right_stride..][..n];
-                pack_rows(row, (count, n), *half, zeroed(&mut right_lines[at], lines_of(count, n)));
+            for (lines, half) in right_lines.iter_mut().zip(halves) {
+                lines.resize(lines_of(count, n), Pairs::ZERO);
+                pack_rows(&right[start * right_stride..], right_stride, (count, n), *half, lines);
             }
             let is_split = halves.len() > 1;
             let right =
                 Right { high: &right_lines[0], low: if is_split { &right_lines[1] } else { &[] }, depth };
             for first in (0..m).step_by(PANEL) {
                 let columns = PANEL.min(m - first);
-                let panel = first / PANEL * 2 * depth..(first / PANEL + 1) * 2 * depth;
-                let (mut parts, mut row, mut pair): ([&[u32]; 2], _, _) = ([&[]; 2], 1, PANEL);
-                for ((part, lines), turned) in
-                    parts.iter_mut().zip(&*left_lines).zip(&mut *turned).take(halves.len())
+                let mut parts: [&[u32]; 2] = [&[]; 2];
+                for (((part, panel), turned), half) in
+                    parts.iter_mut().zip(&mut *panels).zip(&mut *turned).zip(halves)
                 {
-                    *part = words(&lines[panel.clone()]);
+                    panel.resize(panel.len().max(2 * depth), Pairs::ZERO);
+                    let left = &left[start * left_stride + first..];
+                    convert_columns(left, left_stride, (count, columns), *half, &mut panel[..2 * depth]);
+                    *part = words(&panel[..2 * depth]);
                     if unit == Unit::Tiles {
-                        (*part, row, pair) = (turn(part, depth, turned), depth, 1);
+                        turned.resize(turned.len().max(2 * depth), Pairs::ZERO);
+                        transpose(part, PANEL, (depth, PANEL), words_mut(turned), depth);
+                        *part = words(turned);
                     }
                 }
+                let (row, pair) = if unit == Unit::Tiles { (depth, 1) } else { (1, PANEL) };
                 let left = Left { high: parts[0], low: parts[1], row, pair };
                 multiply(unit, left, right, count, n, &mut out[first * n..], n, columns, true);
             }
         }
     });
-}
-
-/// Turns a panel, `[depth, 32]` words, into `[32, depth]`.
-fn turn<'t>(from: &[u32], depth: usize, out: &'t mut Vec<Pairs>) -> &'t [u32] {
-    out.resize(PANEL * depth / 16, Pairs::ZERO);
-    let to = words_mut(out);
-    // Blocks of sixteen by sixteen, so that both sides stay near.
-    for block in (0..depth).step_by(16) {
-        for lane in 0..PANEL {
-            let to = &mut to[lane * depth + block..][..16];
-            for (at, to) in to.iter_mut().enumerate() {
-                *to = from[(block + at) * PANEL + lane];
-            }
-        }
-    }
-    to
 }
 
 /// `y = left · right` or `y += …` for `rows` rows of converted numbers.

@@ -6,10 +6,14 @@
 
 use super::precision::Precision;
 use super::{InstructionSet, count_flops, multiply_add};
-use bfloat16::{Half, Pairs, Right, Unit};
+use bfloat16::{Pairs, Right, Unit};
+use halves::Half;
+use transpose::transpose;
 
 mod amx;
 mod bfloat16;
+mod halves;
+mod transpose;
 
 /// Columns of a panel: two AVX-512 registers.
 const PANEL: usize = 32;
@@ -23,6 +27,10 @@ const NARROW_TILE: usize = 2;
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 struct Line([f32; 16]);
+
+impl Line {
+    const ZERO: Self = Self([0.0; 16]);
+}
 
 /// The instructions that products of bfloat16 take on this machine, if it has any.
 pub fn bfloat16_unit() -> Option<&'static str> {
@@ -48,30 +56,46 @@ impl Packed {
     /// Packs `weight`, stored `[n, k]` as a linear layer's is, for products `x · weightᵀ`.
     pub fn pack_transposed(&mut self, precision: Precision, weight: &[f32], n: usize, k: usize) {
         assert_eq!(weight.len(), n * k);
-        self.reset(precision, k, n);
-        for (column, row) in weight.chunks_exact(k).enumerate() {
-            self.set_column(column, row);
+        self.size(precision, k, n);
+        if precision == Precision::Float32 {
+            let panels = self.lines.chunks_exact_mut(2 * k).zip(weight.chunks(PANEL * k));
+            for (panel, weight) in panels {
+                let columns = weight.len() / k;
+                if columns < PANEL {
+                    panel.fill(Line::ZERO);
+                }
+                transpose(words(weight), k, (columns, k), line_words(panel), PANEL);
+            }
+        }
+        for (lines, half) in self.halves.iter_mut().zip(Half::of(precision)) {
+            bfloat16::pack_columns(weight, (k, n), *half, lines);
         }
     }
 
     /// Packs `matrix`, stored `[k, n]`, for products `x · matrix`.
     pub fn pack_straight(&mut self, precision: Precision, matrix: &[f32], k: usize, n: usize) {
         assert_eq!(matrix.len(), n * k);
-        self.reset(precision, k, n);
+        self.size(precision, k, n);
         if precision == Precision::Float32 {
+            if !n.is_multiple_of(PANEL) {
+                let last = self.lines.len() - 2 * k;
+                self.lines[last..].fill(Line::ZERO);
+            }
             for (depth, row) in matrix.chunks_exact(n).enumerate() {
                 self.set_row(depth, row);
             }
         }
         for (lines, half) in self.halves.iter_mut().zip(Half::of(precision)) {
-            bfloat16::pack_rows(|row| &matrix[row * n..(row + 1) * n], (k, n), *half, lines);
+            bfloat16::pack_rows(matrix, n, (k, n), *half, lines);
         }
     }
 
     /// An empty matrix of `k` × `n` zeros, to be filled column by column or row by row.
     pub fn zeros(precision: Precision, k: usize, n: usize) -> Self {
         let mut packed = Self::default();
-        packed.reset(precision, k, n);
+        packed.size(precision, k, n);
+        packed.lines.fill(Line::ZERO);
+        packed.halves.iter_mut().for_each(|lines| lines.fill(Pairs::ZERO));
         packed
     }
 
@@ -94,7 +118,7 @@ impl Packed {
         let first = 2 * panel * bfloat16::pairs_of(self.k) + lane / 16;
         for (lines, half) in self.halves.iter_mut().zip(Half::of(self.precision)) {
             let lines = lines[first..].iter_mut().step_by(2).map(|line| &mut line.0[lane % 16]);
-            bfloat16::set_pairs(lines, values, *half);
+            halves::set_pairs(lines, values, *half);
         }
     }
 
@@ -113,20 +137,20 @@ impl Packed {
             for (line, values) in values.chunks(16).enumerate() {
                 let pairs = &mut lines[(line / 2 * depth + row / 2) * 2 + line % 2].0;
                 for (pair, value) in pairs.iter_mut().zip(values) {
-                    bfloat16::set(pair, row, *value, *half);
+                    halves::set(pair, row, *value, *half);
                 }
             }
         }
     }
 
-    fn reset(&mut self, precision: Precision, k: usize, n: usize) {
+    /// Makes room, with whatever was there before.
+    fn size(&mut self, precision: Precision, k: usize, n: usize) {
         (self.precision, self.k, self.n) = (precision, k, n);
-        let is_float32 = precision == Precision::Float32;
-        self.lines.clear();
-        self.lines.resize(if is_float32 { n.div_ceil(PANEL) * k * 2 } else { 0 }, Line([0.0; 16]));
-        self.halves.iter_mut().for_each(Vec::clear);
-        for (lines, _) in self.halves.iter_mut().zip(Half::of(precision)) {
-            lines.resize(bfloat16::lines_of(k, n), Pairs::ZERO);
+        let lines = if precision == Precision::Float32 { n.div_ceil(PANEL) * k * 2 } else { 0 };
+        self.lines.resize(lines, Line::ZERO);
+        for (at, lines) in self.halves.iter_mut().enumerate() {
+            let is_there = at < Half::of(precision).len();
+            lines.resize(if is_there { bfloat16::lines_of(k, n) } else { 0 }, Pairs::ZERO);
         }
     }
 
@@ -184,6 +208,16 @@ impl Packed {
         let right = Right { high: &self.halves[0], low: &self.halves[1], depth };
         bfloat16::product(unit(), right, k, n, x, x_stride, y, y_stride, rows, add);
     }
+}
+
+fn words(numbers: &[f32]) -> &[u32] {
+    // SAFETY: both are 32 bits, and every pattern of them is a word.
+    unsafe { std::slice::from_raw_parts(numbers.as_ptr().cast(), numbers.len()) }
+}
+
+fn line_words(lines: &mut [Line]) -> &mut [u32] {
+    // SAFETY: a line is sixteen floats without padding, and every pattern of bits is a float.
+    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * 16) }
 }
 
 fn unit() -> Unit {
