@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -192,10 +193,21 @@ fn a_watch_follows_a_run_and_ends_with_it() {
     let folder = bench.path("run");
     let path = folder.to_str().unwrap();
     // It waits for a folder that is not there yet.
-    let watch = command(&["watch", path]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let said = bench.path("said");
+    let watch = command(&["watch", path])
+        .stdout(Stdio::piped())
+        .stderr(fs::File::create(&said).unwrap())
+        .spawn()
+        .unwrap();
+    let has_said = || fs::read_to_string(&said).unwrap().contains("waiting for");
+    let started = Instant::now();
+    while !has_said() {
+        assert!(started.elapsed() < Duration::from_secs(60), "nothing was said");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let folder = bench.trained("run", &[]);
-    let output = finish(watch).expect(0);
-    assert!(output.stderr.contains("waiting for"), "{}", output.stderr);
+    let mut output = finish(watch).expect(0);
+    output.stderr = fs::read_to_string(&said).unwrap();
     assert!(output.stdout.contains("grpo 6/6") && output.stdout.ends_with("done\n"), "{}", output.stdout);
     assert!(!output.stderr.contains('\u{1b}') && !output.stdout.contains('\u{1b}'), "colour off a terminal");
     let reward = number(folder.metrics("grpo", "grpo").last().unwrap(), "reward_mean");

@@ -10,6 +10,7 @@ use crate::ledger::measured_peak;
 use crate::objective::{Aggregation, BatchSize, Objective, Tokens};
 use crate::optim::{self, AdamW};
 use crate::policy::{Attention, Config, Parameters, Sequence, Tape, Transformer};
+use crate::report::{Content, Figure, Line};
 use crate::rollout::sampling::Sampling;
 use crate::rollout::{Limits, Request, Rollout, roll_out};
 use crate::update::Workspace;
@@ -20,10 +21,38 @@ pub mod verify;
 const PROMPTS: usize = 16;
 /// Tokens of a prompt.
 const PROMPT: usize = 32;
-/// Completions of a prompt.
-const GROUP: usize = 8;
-/// Tokens of a completion; none ends early.
-const NEW_TOKENS: usize = 128;
+
+/// How many times the standard amount is measured to see how cost grows.
+const TIMES: [usize; 4] = [1, 2, 4, 8];
+
+/// How much is sampled of each prompt; the standard amount is the default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Amount {
+    /// Completions of a prompt.
+    pub group: usize,
+    /// Tokens of a completion; none ends early.
+    pub new_tokens: usize,
+}
+
+impl Default for Amount {
+    fn default() -> Self {
+        Self { group: 8, new_tokens: 128 }
+    }
+}
+
+impl Amount {
+    /// The amounts that show how cost grows: longer completions, and larger groups.
+    pub fn scaling() -> [(&'static str, [Self; 4]); 2] {
+        let standard = Self::default();
+        let longer = |times| Self { new_tokens: standard.new_tokens * times, ..standard };
+        let larger = |times| Self { group: standard.group * times, ..standard };
+        [("longer completions", TIMES.map(longer)), ("larger groups", TIMES.map(larger))]
+    }
+
+    fn sequences(self) -> usize {
+        PROMPTS * self.group
+    }
+}
 
 /// A standard shape of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +64,8 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// The policy's shape.
-    pub fn config(self) -> Config {
+    /// The policy's shape, for completions of so many tokens.
+    pub fn config(self, new_tokens: usize) -> Config {
         let small = Config {
             vocab_size: 64,
             hidden_size: 256,
@@ -63,7 +92,7 @@ impl Shape {
             rope_theta: 10_000.0,
             tie_word_embeddings: true,
             learned_positions: false,
-            max_position_embeddings: PROMPT + NEW_TOKENS,
+            max_position_embeddings: PROMPT + new_tokens,
             initializer_range: 0.02,
         };
         match self {
@@ -107,6 +136,13 @@ pub struct Timing {
     pub instructions: &'static str,
     /// Threads.
     pub threads: usize,
+    /// Completions of a prompt, and tokens of each.
+    #[serde(flatten)]
+    pub amount: Amount,
+    /// From the program's start to that of the first repeat, which is not counted.
+    pub start_s: f64,
+    /// From the program's start to the end of the first repeat.
+    pub first_s: f64,
     /// Timed repeats, after one that is not counted.
     pub repeats: usize,
     /// Median of the repeats.
@@ -151,29 +187,30 @@ pub struct Share {
 struct Bench {
     policy: Transformer,
     prompts: Vec<Vec<u32>>,
+    amount: Amount,
     optimizer: AdamW,
     workspace: Workspace,
     flops: u64,
 }
 
 impl Bench {
-    fn new(shape: Shape, precision: Precision) -> Self {
-        let config = shape.config();
+    fn new(shape: Shape, amount: Amount, precision: Precision) -> Self {
+        let config = shape.config(amount.new_tokens);
         let parameters = Parameters::new(&config, 0);
         let optimizer = AdamW::new(parameters.layout.len);
         let token = |prompt: usize, at: usize| ((prompt * 31 + at * 7) % config.vocab_size) as u32;
         let prompts = (0..PROMPTS).map(|prompt| (0..PROMPT).map(|at| token(prompt, at)).collect()).collect();
         let policy = Transformer::with_precision(config, parameters, precision);
-        Self { policy, prompts, optimizer, workspace: Workspace::default(), flops: 0 }
+        Self { policy, prompts, amount, optimizer, workspace: Workspace::default(), flops: 0 }
     }
 
     fn rollout(&mut self) -> Rollout {
         let requests: Vec<Request<'_>> = (0u64..)
             .zip(&self.prompts)
-            .map(|(number, prompt)| Request { prompt, samples: GROUP, address: [0, 0, number] })
+            .map(|(number, prompt)| Request { prompt, samples: self.amount.group, address: [0, 0, number] })
             .collect();
         // No token has this number: every completion is as long as it may be.
-        let limits = Limits { max_new_tokens: NEW_TOKENS, end: u32::MAX, thinking: None };
+        let limits = Limits { max_new_tokens: self.amount.new_tokens, end: u32::MAX, thinking: None };
         let rollout = roll_out(&self.policy, &requests, &Sampling::PLAIN, &limits, 0);
         self.flops += rollout.prefill_flops + rollout.decode_flops;
         rollout
@@ -196,13 +233,14 @@ impl Bench {
             kl_coefficient: 0.0,
             aggregation: Aggregation::TokenMean,
         };
-        let size = BatchSize { sequences: sequences.len(), tokens: sequences.len() * NEW_TOKENS };
+        let new_tokens = self.amount.new_tokens;
+        let size = BatchSize { sequences: sequences.len(), tokens: sequences.len() * new_tokens };
         let loss = |range: std::ops::Range<usize>, tape: &Tape| {
-            let lengths = vec![NEW_TOKENS; range.len()];
+            let lengths = vec![new_tokens; range.len()];
             let count = tape.log_probabilities.len();
             let tensor = |values: Vec<f32>| Tensor::from_vec(values, count, &Device::Cpu);
             let advantage =
-                |at: usize| if (range.start + at / NEW_TOKENS).is_multiple_of(2) { 1.0 } else { -1.0 };
+                |at: usize| if (range.start + at / new_tokens).is_multiple_of(2) { 1.0 } else { -1.0 };
             let weights = objective.aggregation.weights(&lengths, size);
             let tokens = Tokens {
                 advantages: &tensor((0..count).map(advantage).collect())?,
@@ -230,6 +268,10 @@ impl Bench {
 /// What of [`time`] a caller chooses.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
+    /// When the program started.
+    pub start: Moment,
+    /// How much is sampled.
+    pub amount: Amount,
     /// Timed repeats, after one that is not counted.
     pub repeats: usize,
     /// Of the products; available on this machine.
@@ -243,8 +285,11 @@ pub struct Options {
 /// # Errors
 /// When candle fails.
 pub fn time(part: Part, shape: Shape, options: Options) -> candle_core::Result<Timing> {
-    let mut bench = Bench::new(shape, options.precision);
-    let rollout = bench.rollout();
+    let amount = options.amount;
+    let mut bench = Bench::new(shape, amount, options.precision);
+    // An update alone needs something to learn from.
+    let rollout = if part == Part::Update { Some(bench.rollout()) } else { None };
+    let (start_s, mut first_s) = (options.start.elapsed().wall_s, 0.0);
     let mut elapsed: Vec<Elapsed> = Vec::new();
     let mut faults = Vec::new();
     for repeat in 0..=options.repeats {
@@ -253,15 +298,17 @@ pub fn time(part: Part, shape: Shape, options: Options) -> candle_core::Result<T
         }
         bench.flops = 0;
         let (started, faulted) = (Moment::now(), page_faults());
-        match part {
-            Part::Rollout => drop(bench.rollout()),
-            Part::Update => bench.update(&rollout)?,
-            Part::Step => {
+        match (part, &rollout) {
+            (Part::Rollout, _) => drop(bench.rollout()),
+            (_, Some(rollout)) => bench.update(rollout)?,
+            (_, None) => {
                 let rollout = bench.rollout();
                 bench.update(&rollout)?;
             }
         }
-        if repeat > 0 {
+        if repeat == 0 {
+            first_s = options.start.elapsed().wall_s;
+        } else {
             elapsed.push(started.elapsed());
             faults.push(page_faults() - faulted);
         }
@@ -276,10 +323,9 @@ pub fn time(part: Part, shape: Shape, options: Options) -> candle_core::Result<T
         numbers[numbers.len() / 2]
     };
     let (wall_s, cpu_s) = (median(|one| one.wall_s), median(|one| one.cpu_s));
-    let sequences = PROMPTS * GROUP;
     let tokens = match part {
-        Part::Rollout => sequences * NEW_TOKENS,
-        Part::Update | Part::Step => sequences * (PROMPT + NEW_TOKENS),
+        Part::Rollout => amount.sequences() * amount.new_tokens,
+        Part::Update | Part::Step => amount.sequences() * (PROMPT + amount.new_tokens),
     };
     let threads = rayon::current_num_threads();
     let peak_gflops = measured_peak(options.precision) * threads as f64 / 1e9;
@@ -289,6 +335,9 @@ pub fn time(part: Part, shape: Shape, options: Options) -> candle_core::Result<T
         precision: options.precision.name(),
         instructions: options.precision.instructions().unwrap_or_default(),
         threads,
+        amount,
+        start_s,
+        first_s,
         repeats: options.repeats,
         wall_s,
         wall_s_min: elapsed.iter().map(|one| one.wall_s).fold(f64::INFINITY, f64::min),
@@ -302,6 +351,24 @@ pub fn time(part: Part, shape: Shape, options: Options) -> candle_core::Result<T
         page_faults: faults[faults.len() / 2],
         profile,
     })
+}
+
+/// How the cost of a step grows: a line for each of [`Amount::scaling`], from its timings in order.
+pub fn scaling_figure(measured: &[(&str, Vec<Timing>)]) -> Figure {
+    let lines = measured.iter().enumerate().map(|(colour, (name, timings))| Line {
+        name: (*name).to_owned(),
+        points: TIMES.iter().zip(timings).map(|(times, timing)| (*times as f64, timing.cpu_s)).collect(),
+        colour,
+        ..Line::default()
+    });
+    Figure {
+        id: "scaling".to_owned(),
+        title: "Cost of a step".to_owned(),
+        note: "",
+        x_label: "times as many new tokens".to_owned(),
+        y_label: "CPU-seconds a step".to_owned(),
+        content: Content::Lines(lines.collect()),
+    }
 }
 
 /// The table of a profile, the greatest first; what no part claims is `other`.

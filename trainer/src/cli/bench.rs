@@ -2,8 +2,10 @@
 
 use anyhow::Context;
 use thinkling::bench::verify::{self, Case};
-use thinkling::bench::{self, Options, Part, Shape};
+use thinkling::bench::{self, Amount, Options, Part, Shape, Timing};
 use thinkling::kernels::precision::Precision;
+use thinkling::ledger::clock::Moment;
+use thinkling::report;
 
 use super::{DONE, Failure, Outcome, print_line};
 
@@ -16,6 +18,8 @@ enum What {
     Update,
     /// Both.
     Step,
+    /// Steps of longer completions (128 to 1,024 tokens) and larger groups (8 to 64): how cost grows.
+    Scaling,
     /// Judging, on one thread: `math` and `code` on posed answers, or one of them on a file of items.
     Verify,
 }
@@ -51,6 +55,15 @@ pub(super) struct Arguments {
     /// Precision of the products; `auto` is `bf16x3` where there are AMX tiles, else `float32`.
     #[arg(long, default_value = "float32", value_parser = precisions())]
     precision: String,
+    /// Completions of a prompt [default: 8].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    group: Option<u16>,
+    /// Tokens of a completion [default: 128].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=8192))]
+    new_tokens: Option<u16>,
+    /// For `scaling`: a file for the plot, SVG or PNG.
+    #[arg(long)]
+    plot: Option<std::path::PathBuf>,
     /// For `verify`: JSON lines with `completion` (or `prediction`) and `answer` (or `gold`), or `spec`.
     #[arg(long)]
     file: Option<std::path::PathBuf>,
@@ -63,11 +76,12 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
+    let start = Moment::of_process();
     super::eval::use_threads(arguments.threads)?;
     let part = match arguments.what {
         What::Rollout => Part::Rollout,
         What::Update => Part::Update,
-        What::Step => Part::Step,
+        What::Step | What::Scaling => Part::Step,
         What::Verify => return verify(arguments),
     };
     let shape = match arguments.shape {
@@ -76,34 +90,61 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     };
     let named = Precision::ALL.into_iter().find(|precision| precision.name() == arguments.precision);
     let precision = named.unwrap_or_else(Precision::automatic).available().map_err(Failure::usage)?;
-    let options = Options { repeats: arguments.repeats as usize, precision, profile: arguments.profile };
-    let timing = bench::time(part, shape, options)?;
-    if arguments.json {
-        print_line(serde_json::to_string(&timing)?)?;
-    } else {
-        print_line(format!(
-            "{:.3} s ({:.3} s least, {:.3} CPU-s), {:.0} tokens/s, {:.0} of {:.0} GFLOP/s ({:.0} %), {:.0} MB, {} page faults",
-            timing.wall_s,
-            timing.wall_s_min,
-            timing.cpu_s,
-            timing.tokens_per_s,
-            timing.gflops,
-            timing.peak_gflops,
-            100.0 * timing.mfu,
-            timing.peak_rss_mb,
-            timing.page_faults
-        ))?;
-        for share in &timing.profile {
-            print_line(format!(
-                "{:>12} {:5.1} % {:8.3} s {:6.0} GFLOP/s",
-                share.part,
-                100.0 * share.share,
-                share.cpu_s,
-                share.gflops
-            ))?;
+    let standard = Amount::default();
+    let amount = Amount {
+        group: arguments.group.map_or(standard.group, usize::from),
+        new_tokens: arguments.new_tokens.map_or(standard.new_tokens, usize::from),
+    };
+    let (repeats, profile) = (arguments.repeats as usize, arguments.profile);
+    let options = Options { start, amount, repeats, precision, profile };
+    if matches!(arguments.what, What::Scaling) {
+        let mut measured = Vec::new();
+        for (name, amounts) in Amount::scaling() {
+            let mut timings = Vec::new();
+            for amount in amounts {
+                let timing = bench::time(part, shape, Options { amount, ..options })?;
+                print(&timing, arguments.json)?;
+                timings.push(timing);
+            }
+            measured.push((name, timings));
         }
+        if let Some(path) = &arguments.plot {
+            report::write_figure(path, &bench::scaling_figure(&measured))?;
+        }
+        return Ok(DONE);
     }
+    print(&bench::time(part, shape, options)?, arguments.json)?;
     Ok(DONE)
+}
+
+fn print(timing: &Timing, json: bool) -> Result<(), Failure> {
+    if json {
+        return Ok(print_line(serde_json::to_string(timing)?)?);
+    }
+    print_line(format!(
+        "{} × {} tokens: {:.3} s ({:.3} s least, {:.3} CPU-s), {:.0} tokens/s, {:.0} of {:.0} GFLOP/s ({:.0} %), {:.0} MB, {} page faults",
+        timing.amount.group,
+        timing.amount.new_tokens,
+        timing.wall_s,
+        timing.wall_s_min,
+        timing.cpu_s,
+        timing.tokens_per_s,
+        timing.gflops,
+        timing.peak_gflops,
+        100.0 * timing.mfu,
+        timing.peak_rss_mb,
+        timing.page_faults
+    ))?;
+    for share in &timing.profile {
+        print_line(format!(
+            "{:>12} {:5.1} % {:8.3} s {:6.0} GFLOP/s",
+            share.part,
+            100.0 * share.share,
+            share.cpu_s,
+            share.gflops
+        ))?;
+    }
+    Ok(())
 }
 
 /// Times the verifiers; a line each.

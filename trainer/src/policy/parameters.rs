@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
 use thinkling_datasets::seed::Stream;
 
 use super::config::{Attention, Config};
@@ -257,16 +258,20 @@ impl Parameters {
     pub fn new(config: &Config, seed: u64) -> Self {
         let layout = Layout::new(config);
         let mut values = vec![0.0; layout.len];
-        for (index, slot) in layout.slots.iter().enumerate() {
-            let mut stream = Stream::at("initial weights", seed, &[index as u64]);
-            let values = &mut values[slot.range.clone()];
-            match slot.initial {
-                Initial::Ones => values.fill(1.0),
-                Initial::Normal(deviation) => {
-                    values.fill_with(|| (stream.normal() * f64::from(deviation)) as f32);
-                }
-            }
+        let mut rest = &mut values[..];
+        let mut parts: Vec<(u64, &Slot, &mut [f32])> = Vec::with_capacity(layout.slots.len());
+        for (index, slot) in (0..).zip(&layout.slots) {
+            let (part, behind) = std::mem::take(&mut rest).split_at_mut(slot.range.len());
+            parts.push((index, slot, part));
+            rest = behind;
         }
+        parts.into_par_iter().for_each(|(index, slot, values)| match slot.initial {
+            Initial::Ones => values.fill(1.0),
+            Initial::Normal(deviation) => {
+                let mut stream = Stream::at("initial weights", seed, &[index]);
+                values.fill_with(|| (stream.normal() * f64::from(deviation)) as f32);
+            }
+        });
         let expert_biases = config.sparse_layers().map(|_| vec![0.0; config.n_routed_experts]).collect();
         Self { layout, values, expert_biases }
     }

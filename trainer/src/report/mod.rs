@@ -15,7 +15,7 @@ mod figures;
 mod page;
 pub mod record;
 
-pub use figures::{Content, Figure, figures};
+pub use figures::{Content, Figure, Line, figures};
 pub use page::html;
 pub use record::{Record, ReportError, Row, read_all};
 
@@ -45,6 +45,17 @@ fn save(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
     write_atomically(path, bytes).map_err(|error| ReportError::io(path)(std::io::Error::other(error)))
 }
 
+/// Writes one figure, as SVG or, where the name ends so, as PNG.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_figure(path: &Path, figure: &Figure) -> Result<(), ReportError> {
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
+        return save(path, &draw::png(figure)?);
+    }
+    save(path, draw::svg(figure).as_bytes())
+}
+
 /// Writes each figure of `records` into `folder`, as SVG and as PNG; gives their names.
 ///
 /// # Errors
@@ -53,8 +64,9 @@ pub fn write_figures(folder: &Path, records: &[Record]) -> Result<Vec<String>, R
     fs::create_dir_all(folder).map_err(ReportError::io(folder))?;
     let figures = figures(records);
     for figure in &figures {
-        save(&folder.join(format!("{}.svg", figure.id)), draw::svg(figure).as_bytes())?;
-        save(&folder.join(format!("{}.png", figure.id)), &draw::png(figure)?)?;
+        for ending in ["svg", "png"] {
+            write_figure(&folder.join(format!("{}.{ending}", figure.id)), figure)?;
+        }
     }
     Ok(figures.into_iter().map(|figure| figure.id).collect())
 }
