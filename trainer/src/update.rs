@@ -14,8 +14,9 @@ use crate::policy::{Sequence, Tape, Transformer};
 
 /// Parts of a batch, each with a gradient of its own.
 const SHARDS: usize = 8;
-/// Rows that go through the layers together: their activations stay in the cache.
-const MICRO_BATCH_ROWS: usize = 1024;
+/// Rows that go through the layers together: few enough for a feed-forward to stay in the cache; more are no faster and take
+/// memory.
+const MICRO_BATCH_ROWS: usize = 320;
 
 /// Buffers of the update, kept from step to step.
 #[derive(Default)]
