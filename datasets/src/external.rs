@@ -296,11 +296,6 @@ impl ExternalTasks {
         }
         Some(length)
     }
-
-    /// Questions that were passed over so far.
-    pub fn passed_over(&self) -> u64 {
-        self.passed_over.load(Ordering::Relaxed)
-    }
 }
 
 /// The seed that a program is given: random, and small enough for every language's numbers.
@@ -402,6 +397,10 @@ impl Domain for ExternalTasks {
 
     fn alphabet(&self) -> Vec<String> {
         self.symbols.iter().cloned().collect()
+    }
+
+    fn passed_over(&self) -> u64 {
+        self.passed_over.load(Ordering::Relaxed)
     }
 
     fn is_outside(&self) -> bool {

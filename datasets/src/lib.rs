@@ -152,6 +152,11 @@ pub trait Domain: Send + Sync {
         Ok(Some(self.pose(stream, level)))
     }
 
+    /// Draws that were passed over so far.
+    fn passed_over(&self) -> u64 {
+        0
+    }
+
     /// Whether a process of its own poses and judges.
     fn is_outside(&self) -> bool {
         false

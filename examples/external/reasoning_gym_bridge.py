@@ -63,14 +63,13 @@ def make(name, seed, level, settings):
 
 
 def running_sums(metadata):
-    """Each sum on the way: `6+1=7;7-5=2`."""
-    total, *rest = metadata["expression"].split()
-    steps = []
+    """The sum behind each term: `6+1=7-5=2`."""
+    first, *rest = metadata["expression"].split()
+    total, thinking = int(first), first
     for sign, term in zip(rest[::2], rest[1::2]):
-        result = int(total) + (int(term) if sign == "+" else -int(term))
-        steps.append(f"{total}{sign}{term}={result}")
-        total = str(result)
-    return {"long": ";".join(steps)}
+        total += int(term) if sign == "+" else -int(term)
+        thinking += f"{sign}{term}={total}"
+    return {"long": thinking}
 
 
 def running_counts(metadata):

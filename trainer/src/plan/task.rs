@@ -96,7 +96,8 @@ impl fmt::Debug for Task {
 pub(super) fn build(written: &recipe::Task, path: &str, checker: &mut Checker<'_>) -> Option<Course> {
     let name = format!("{path}.name");
     let levels = levels(written, path, checker);
-    if checker.is_faulty(&name) {
+    // A task whose source was mended is not the one that its name means.
+    if checker.is_faulty(&name) || checker.is_faulty(&format!("{path}.command")) {
         return None;
     }
     program::keys(written, path, checker);
