@@ -13,7 +13,7 @@ fn poser() -> Option<String> {
     let found = Command::new("python3").arg("--version").stdout(Stdio::null()).status();
     if !found.is_ok_and(|status| status.success()) {
         assert!(std::env::var("CI").as_deref() != Ok("true"), "python3 is not installed");
-        eprintln!("skipped: python3 is not installed");
+        println!("skipped: python3 is not installed");
         return None;
     }
     Some(format!("{}/../tests/poser.py", env!("CARGO_MANIFEST_DIR")))
@@ -160,7 +160,17 @@ steps = 3
 shares = { direct = 1.0 }
 "#;
     let output = run(&["check", Bench::new(text).recipe.to_str().unwrap()]).expect(2);
-    for part in ["4:29", "/no/such/poser", "5:29", "6:46", "6:68", "cannot stand beside", "7:29", "8:29", "\n7 mistakes"] {
+    for part in [
+        "4:29",
+        "/no/such/poser",
+        "5:29",
+        "6:46",
+        "6:68",
+        "cannot stand beside",
+        "7:29",
+        "8:29",
+        "\n7 mistakes",
+    ] {
         assert!(output.stderr.contains(part), "no {part} in\n{}", output.stderr);
     }
 }
@@ -180,4 +190,12 @@ fn a_missing_reasoning_gym_is_told_with_what_to_install() {
     assert_eq!(refused.status.code(), Some(2), "{told}");
     let error = told.lines().find(|line| line.starts_with("error")).unwrap_or_default();
     assert!(error.contains("pip install reasoning-gym==0.1.25"), "{told}");
+}
+
+#[test]
+fn the_shipped_recipe_is_sound_whatever_program_poses() {
+    let Some(poser) = poser() else { return };
+    let recipe = format!("{}/../recipes/reasoning_gym.toml", env!("CARGO_MANIFEST_DIR"));
+    let command = format!("task.command=[\"python3\", {poser:?}, \"well\"]");
+    run(&["check", &recipe, "--set", &command]).expect(0);
 }
