@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::program::{Bench, Folder, TINY, command, names, number, run};
 
 /// The path of the poser, where there is a Python to run it.
+#[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn poser() -> Option<String> {
     let found = Command::new("python3").arg("--version").stdout(Stdio::null()).status();
     if !found.is_ok_and(|status| status.success()) {
