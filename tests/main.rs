@@ -18,6 +18,8 @@ mod emergence;
 mod mistakes;
 mod mixtures;
 mod objectives;
+#[cfg(unix)]
+mod poser;
 mod report;
 mod resume;
 mod same_bits;

@@ -16,6 +16,7 @@ pub mod curriculum;
 pub mod decontaminate;
 pub mod domains;
 mod expression;
+pub mod external;
 pub mod file;
 pub mod jsonl;
 mod judging;
@@ -125,6 +126,11 @@ pub struct Behaviours {
     pub false_yeses: u32,
 }
 
+/// A question does not come; the text says from where and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DrawError(pub String);
+
 /// A family of verifiable questions with a difficulty knob. Its settings, as a recipe fills them, are its fields.
 pub trait Domain: Send + Sync {
     /// The levels it can pose.
@@ -137,6 +143,24 @@ pub trait Domain: Send + Sync {
 
     /// Poses a question; everything random comes from `stream`.
     fn pose(&self, stream: &mut Stream, level: u32) -> Problem;
+
+    /// What one draw gives: a question, or none where the draw is to be passed over.
+    ///
+    /// # Errors
+    /// Where questions come from outside and do not come.
+    fn draw(&self, stream: &mut Stream, level: u32) -> Result<Option<Problem>, DrawError> {
+        Ok(Some(self.pose(stream, level)))
+    }
+
+    /// Draws that were passed over so far.
+    fn passed_over(&self) -> u64 {
+        0
+    }
+
+    /// Whether a process of its own poses and judges.
+    fn is_outside(&self) -> bool {
+        false
+    }
 
     /// The split that a question belongs to, whatever the settings, level and seed. A domain with one famous instance
     /// a level keeps that instance for the test split.

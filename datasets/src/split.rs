@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domains::Row;
 use crate::seed::{Stream, permuted};
-use crate::{Domain, Problem, Task};
+use crate::{Domain, DrawError, Problem, Task};
 
 /// One question in this many belongs to the test split.
 const TEST_ONE_IN: u64 = 8;
@@ -64,6 +64,14 @@ pub enum DatasetError {
         level: u32,
         /// Why, and what to do instead.
         reason: String,
+    },
+    /// The question does not come.
+    #[error("task `{domain}`: {source}")]
+    Draw {
+        /// The domain's name.
+        domain: String,
+        /// What stopped it.
+        source: DrawError,
     },
     /// The questions of this level all fall into the other split.
     #[error(
@@ -125,11 +133,14 @@ impl<'a> Dataset<'a> {
     /// The task at (`split`, `index`): the same for ever.
     ///
     /// # Errors
-    /// When the level has so few questions that none falls into the split.
+    /// When the level has so few questions that none falls into the split, or when they come from outside and do not
+    /// come.
     pub fn task(&self, split: Split, index: u64) -> Result<Task, DatasetError> {
         let problem = match self.domain.listed(split, self.level) {
             Some(list) => self.nth(list, split, index),
-            None => self.posed(split, index),
+            None => self
+                .posed(split, index)
+                .map_err(|source| DatasetError::Draw { domain: self.name.to_owned(), source })?,
         };
         let problem = problem.ok_or_else(|| DatasetError::Exhausted {
             domain: self.name.to_owned(),
@@ -146,13 +157,17 @@ impl<'a> Dataset<'a> {
     }
 
     /// The first question of `split` among the draws at `index`.
-    fn posed(&self, split: Split, index: u64) -> Option<Problem> {
+    fn posed(&self, split: Split, index: u64) -> Result<Option<Problem>, DrawError> {
         let purpose = format!("task/{}", self.name);
-        let draw = |draw| {
+        for draw in 0..MAX_DRAWS {
             let address = [u64::from(self.level), split as u64, index, draw];
-            self.domain.pose(&mut Stream::at(&purpose, self.seed, &address), self.level)
-        };
-        (0..MAX_DRAWS).map(draw).find(|problem| self.domain.split(problem) == split)
+            let problem = self.domain.draw(&mut Stream::at(&purpose, self.seed, &address), self.level)?;
+            let fits = |problem: &Problem| self.domain.split(problem) == split;
+            if let Some(problem) = problem.filter(fits) {
+                return Ok(Some(problem));
+            }
+        }
+        Ok(None)
     }
 
     /// The question of `list` at `index`: all of them in random order, then all in another.

@@ -1,13 +1,14 @@
-"""Serves any dataset of reasoning-gym (`pip install reasoning-gym`) as poser and judge, over JSON lines.
+"""Serves any dataset of reasoning-gym (`pip install reasoning-gym==0.1.25`) as poser and judge, over JSON lines.
 
 usage: reasoning_gym_bridge.py DATASET [SETTINGS AS JSON]
 
-{"id", "pose": {"seed", "level"}}             ->  {"id", "prompt", "answer", "spec"}
-{"id", "completion", "answer", "spec"}        ->  {"id", "score", "verdict", "extracted", "reason"}
+{"id", "pose": {"seed", "level", "settings"}}  ->  {"id", "prompt", "answer", "spec", "solutions"}
+{"id", "completion", "answer", "spec"}         ->  {"id", "score", "verdict", "extracted", "reason"}
 
 The spec holds what makes the question again, not the question: some entries do not survive JSON. Levels are those of
 the dataset's curriculum where it has one; elsewhere only level 0 and settings count. A score is theirs, but nothing is
-paid for any answer at all, nor for an answer that merely holds the right one.
+paid for any answer at all, nor for an answer that merely holds the right one. Worked solutions are written where WORKED
+has a way to; other datasets have their answers only.
 """
 import os
 import sys
@@ -21,9 +22,16 @@ import functools
 import json
 import re
 
-from reasoning_gym import create_dataset
-from reasoning_gym.composite import DatasetSpec
-from reasoning_gym.factory import DATASETS, create_curriculum, has_curriculum
+try:
+    from reasoning_gym import create_dataset
+    from reasoning_gym.composite import DatasetSpec
+    from reasoning_gym.factory import DATASETS, create_curriculum, has_curriculum
+except ImportError as missing:
+    # Who asks shows this in its own error.
+    reason = f"{sys.executable} has no reasoning-gym: pip install reasoning-gym==0.1.25 ({missing})"
+    for line in sys.stdin:
+        print(json.dumps({"id": json.loads(line).get("id"), "error": reason}), flush=True)
+    sys.exit(reason)
 
 # What these scorers pay for any answer at all.
 CONSOLATION = 0.05
@@ -54,7 +62,31 @@ def make(name, seed, level, settings):
     return dataset, dataset[0]
 
 
+def running_sums(metadata):
+    """The sum behind each term: `6+1=7-5=2`."""
+    first, *rest = metadata["expression"].split()
+    total, thinking = int(first), first
+    for sign, term in zip(rest[::2], rest[1::2]):
+        total += int(term) if sign == "+" else -int(term)
+        thinking += f"{sign}{term}={total}"
+    return {"long": thinking}
+
+
+def running_counts(metadata):
+    """Each word and how often the letter was met by its end: `banana3;and4`."""
+    seen, steps = 0, []
+    for word in metadata["span"]:
+        seen += word.lower().count(metadata["target_letter"])
+        steps.append(f"{word}{seen}")
+    return {"long": ";".join(steps)}
+
+
+# Datasets whose worked solutions can be written from what they tell of a question.
+WORKED = {"chain_sum": running_sums, "letter_counting": running_counts}
+
+
 def pose(name, settings, wanted):
+    settings = {**settings, **wanted.get("settings", {})}
     spec = {"dataset": name, "seed": wanted["seed"], "level": wanted["level"], "settings": settings}
     dataset, entry = remembered(name, spec["seed"], spec["level"], json.dumps(settings))
     answer = entry["answer"]
@@ -62,7 +94,9 @@ def pose(name, settings, wanted):
         examples = [entry["metadata"][key] for key in EXAMPLES if key in entry["metadata"]]
         examples = [example if isinstance(example, str) else json.dumps(example) for example in examples]
         answer = next((example for example in examples if dataset.score_answer(example, entry) == 1), None)
-    return {"prompt": entry["question"], "answer": None if answer is None else str(answer), "spec": spec}
+    solutions = WORKED[name](entry["metadata"]) if name in WORKED else {}
+    answer = None if answer is None else str(answer)
+    return {"prompt": entry["question"], "answer": answer, "spec": spec, "solutions": solutions}
 
 
 def is_padded(score, answer, gold):

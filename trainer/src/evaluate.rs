@@ -459,6 +459,7 @@ mod tests {
             settings: serde_json::Map::new(),
             domain,
             file: None,
+            program: None,
         };
         let tokenizer = Tokenizer::from_alphabets([task.domain.alphabet()]);
         let mut question = task.dataset(0).unwrap().task(Split::Test, 0).unwrap();

@@ -12,6 +12,7 @@ mod census;
 mod check;
 mod file;
 mod flops;
+mod program;
 mod rewards;
 mod stages;
 mod task;
@@ -22,7 +23,7 @@ pub use census::{Census, census};
 use check::Checker;
 pub use flops::{Footprint, cache_elements, footprint};
 use stages::Drafts;
-pub use task::{Course, File, Task};
+pub use task::{Course, File, Program, Task};
 
 /// A run as meant. Everything in it follows from the resolved recipe.
 #[derive(Clone, Debug, PartialEq)]
@@ -148,6 +149,7 @@ pub fn from_text(name: &str, text: &str, overrides: &[String]) -> Result<Plan, R
     );
     check::check(&written, &names, &mut checker);
     file::locate(&mut written, &mut checker);
+    checker.programs = program::open(&mut written, &mut checker);
     let drafts = stages::draft(&written, &names, &mut checker);
     found.append(&mut checker.found);
     match drafts {

@@ -3,15 +3,16 @@
 //! The program is kept alive and answers a line with a line. As a judge it is asked
 //! `{"id", "completion", "answer", "spec"}` and answers `{"id", "score"}` with `verdict`, `extracted` and `reason`
 //! where it likes: what `verify` reads and writes, so that one `verify` can serve another. As a poser it is asked
-//! `{"id", "pose": {"seed", "level"}}` and answers `{"id", "prompt", "answer", "spec"}`, the same for the same seed
-//! and level. A program that answers something else, too much, too late or not at all is started anew, and the item
-//! is an `error`.
+//! `{"id", "pose": {"seed", "level", "settings"}}` and answers `{"id", "prompt", "answer", "spec", "solutions"}`, the
+//! same for the same seed, level and settings. A program that dies is started anew and asked once more; one that dies
+//! again, or answers something else, too much or too late, has failed: the item is an `error`.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{Item, Outcome, Row, SettingsError, Verdict, Verifier, settings};
 
@@ -107,6 +108,28 @@ pub enum Failure {
     Answer(String),
 }
 
+impl Failure {
+    /// Whether the program died of it, which another process of it may not.
+    fn is_death(&self) -> bool {
+        matches!(self, Self::Ended | Self::Pipe(_))
+    }
+}
+
+/// Characters of a program's line that a complaint shows.
+const SHOWN: usize = 200;
+
+/// A complaint about `line`, which should have been like `expected`.
+fn unlike(line: &str, expected: &str, why: impl std::fmt::Display) -> Failure {
+    let more = if line.chars().nth(SHOWN).is_some() { "…" } else { "" };
+    let shown: String = line.chars().take(SHOWN).collect();
+    Failure::Answer(format!("{why}; expected {expected}, got the line {shown:?}{more}"))
+}
+
+/// What a judge is to answer.
+const VERDICT: &str = r#"{"id": as asked, "score": 0 to 1}"#;
+/// What a poser is to answer.
+const QUESTION: &str = r#"{"id": as asked, "prompt": text, "answer": text}"#;
+
 /// A question that an external program posed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Posed {
@@ -118,6 +141,9 @@ pub struct Posed {
     /// What else the judge needs.
     #[serde(default)]
     pub spec: Option<Value>,
+    /// Worked solutions: the kind of each and its thinking.
+    #[serde(default)]
+    pub solutions: BTreeMap<String, String>,
 }
 
 /// What a judge answers.
@@ -148,28 +174,48 @@ impl External {
         Ok(Self { settings, idle: Mutex::new(vec![program]), asked: AtomicU64::new(0) })
     }
 
-    /// Has the program pose a question: the same for the same seed and level.
-    pub fn pose(&self, seed: u64, level: u32) -> Result<Posed, Failure> {
-        let answer = self.ask(json!({"pose": {"seed": seed, "level": level}}))?;
-        Posed::deserialize(answer).map_err(|error| Failure::Answer(error.to_string()))
+    /// The program and its arguments, for a reader.
+    pub fn name(&self) -> String {
+        self.settings.command.join(" ")
     }
 
-    /// Asks a question and gets the answer to it.
-    fn ask(&self, mut question: Value) -> Result<Value, Failure> {
+    /// Has the program pose a question: the same for the same seed, level and settings.
+    ///
+    /// # Errors
+    /// When the program does not answer, or not with a question.
+    pub fn pose(&self, seed: u64, level: u32, settings: &Map<String, Value>) -> Result<Posed, Failure> {
+        let mut pose = json!({"seed": seed, "level": level});
+        if !settings.is_empty() {
+            pose["settings"] = Value::Object(settings.clone());
+        }
+        let (answer, line) = self.ask(json!({ "pose": pose }), QUESTION)?;
+        Posed::deserialize(answer).map_err(|error| unlike(&line, QUESTION, error))
+    }
+
+    /// Asks a question and gets the answer to it, and the line that it came as. A process that dies of it is replaced
+    /// once: it may have been another's doing.
+    fn ask(&self, question: Value, expected: &str) -> Result<(Value, String), Failure> {
+        match self.ask_once(question.clone(), expected) {
+            Err(failure) if failure.is_death() => self.ask_once(question, expected),
+            answered => answered,
+        }
+    }
+
+    fn ask_once(&self, mut question: Value, expected: &str) -> Result<(Value, String), Failure> {
         let id = self.asked.fetch_add(1, Ordering::Relaxed);
         question["id"] = json!(id);
         let mut program = self.take()?;
         let line = program.ask(&question.to_string(), &self.settings)?;
-        let answer: Value =
-            serde_json::from_str(&line).map_err(|error| Failure::Answer(error.to_string()))?;
+        let answer: Value = serde_json::from_str(&line).map_err(|error| unlike(&line, expected, error))?;
         // A line too many would shift every later answer by one; the program is given up with it.
         if answer["id"] != json!(id) {
-            return Err(Failure::Answer(format!("its id is {}, asked was {id}", answer["id"])));
+            let why = format!("its id is {}, asked was {id}", answer["id"]);
+            return Err(unlike(&line, expected, why));
         }
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(program);
         match answer.get("error") {
-            Some(error) => Err(Failure::Answer(error.to_string())),
-            None => Ok(answer),
+            Some(error) => Err(Failure::Answer(format!("it says {error}"))),
+            None => Ok((answer, line)),
         }
     }
 
@@ -188,17 +234,17 @@ impl External {
 impl Verifier for External {
     fn verify(&self, item: &Item<'_>) -> Verdict {
         let question = json!({"completion": item.completion, "answer": item.answer, "spec": item.spec});
-        match self.ask(question).and_then(judged) {
+        match self.ask(question, VERDICT).and_then(|(answer, line)| judged(answer, &line)) {
             Ok(verdict) => verdict,
-            Err(failure) => Verdict::error(failure.to_string()),
+            Err(failure) => Verdict::error(format!("`{}`: {failure}", self.name())),
         }
     }
 }
 
-fn judged(answer: Value) -> Result<Verdict, Failure> {
-    let refuse = |why: String| Err(Failure::Answer(why));
+fn judged(answer: Value, line: &str) -> Result<Verdict, Failure> {
+    let refuse = |why: String| Err(unlike(line, VERDICT, why));
     let Judged { score, verdict, extracted, reason } =
-        Judged::deserialize(answer).map_err(|error| Failure::Answer(error.to_string()))?;
+        Judged::deserialize(answer).map_err(|error| unlike(line, VERDICT, error))?;
     if !(0.0..=1.0).contains(&score) {
         return refuse(format!("its score is {score}; it must be 0 to 1"));
     }

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use thinkling_verifiers::external::{External, Failure, Settings};
 use thinkling_verifiers::{Item, Outcome, Verdict, Verifier};
 
@@ -122,13 +122,35 @@ fn threads_do_not_wait_for_each_other() {
 fn a_program_poses_questions() {
     let body = "p = item['pose']; print(json.dumps({'id': item['id'], 'prompt': '%d/%d' % (p['seed'], p['level']), 'answer': '1'}), flush=True)";
     let external = judge(body);
-    let posed = external.pose(u64::MAX, 3).unwrap();
+    let posed = external.pose(u64::MAX, 3, &Map::new()).unwrap();
     assert_eq!((posed.prompt.as_str(), posed.answer.as_deref()), ("18446744073709551615/3", Some("1")));
-    assert_eq!(external.pose(u64::MAX, 3).unwrap(), posed);
+    assert_eq!(external.pose(u64::MAX, 3, &Map::new()).unwrap(), posed);
     assert!(matches!(
-        judge("print(json.dumps({'id': item['id']}), flush=True)").pose(1, 1),
+        judge("print(json.dumps({'id': item['id']}), flush=True)").pose(1, 1, &Map::new()),
         Err(Failure::Answer(_))
     ));
+}
+
+#[test]
+fn a_program_that_was_killed_is_asked_once_more() {
+    let mark = std::env::temp_dir().join(format!("thinkling-died-{}", std::process::id()));
+    let external = judge(&format!(
+        "if not os.path.exists({mark:?}): open({mark:?}, 'w').close(); os.kill(os.getpid(), 9)\n    \
+         print(json.dumps({{'id': item['id'], 'score': 1}}), flush=True)"
+    ));
+    assert!(verdict(&external, "x").is_correct());
+    std::fs::remove_file(&mark).expect("it has died once");
+}
+
+#[test]
+fn a_wrong_answer_is_told_with_its_line_and_what_was_expected() {
+    let failure = judge("print(json.dumps({'id': item['id'], 'question': 'no'}), flush=True)")
+        .pose(1, 1, &Map::new())
+        .unwrap_err()
+        .to_string();
+    for part in ["missing field `prompt`", "expected {\"id\": as asked", "\\\"question\\\": \\\"no\\\""] {
+        assert!(failure.contains(part), "{part}: {failure}");
+    }
 }
 
 #[test]

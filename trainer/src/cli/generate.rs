@@ -2,15 +2,17 @@
 
 use std::io::{BufWriter, Write};
 
+use serde::Deserialize;
 use serde_json::Value;
-use thinkling_datasets::{Dataset, Split, domains, jsonl};
+use thinkling_datasets::external::{ExternalTasks, Settings};
+use thinkling_datasets::{Dataset, Domain, Split, domains, jsonl};
 
 use super::{DONE, Failure, Outcome};
 
 /// Arguments of `generate`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The task, as `thinkling list tasks` names it.
+    /// The task, as `thinkling list tasks` names it, or `external` for what a program of yours poses.
     task: String,
     /// Number of questions.
     #[arg(long)]
@@ -45,15 +47,26 @@ pub(super) fn json(text: &str) -> Result<Value, String> {
 pub(super) fn find_task(name: &str) -> Result<&'static domains::Row, Failure> {
     domains::find(name).ok_or_else(|| {
         let names: Vec<&str> = domains::DOMAINS.iter().map(|row| row.name).collect();
-        Failure::usage(anyhow::anyhow!("there is no task `{name}`; there are {}", names.join(", ")))
+        Failure::usage(anyhow::anyhow!(
+            "there is no task `{name}`; there are {}. What a program poses is `generate external`, with its `command` in \
+             --settings",
+            names.join(", ")
+        ))
     })
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let row = find_task(&arguments.task)?;
-    let domain = (row.build)(&arguments.settings).map_err(Failure::usage)?;
+    let (name, domain): (&str, Box<dyn Domain>) = if arguments.task == "external" {
+        let settings = Settings::deserialize(&arguments.settings).map_err(Failure::usage)?;
+        let (tasks, _) =
+            ExternalTasks::open(settings, &[arguments.level.unwrap_or(0)]).map_err(Failure::usage)?;
+        ("external", Box::new(tasks))
+    } else {
+        let row = find_task(&arguments.task)?;
+        (row.name, (row.build)(&arguments.settings).map_err(Failure::usage)?)
+    };
     let level = arguments.level.unwrap_or(*domain.levels().start());
-    let dataset = Dataset::new(row, domain.as_ref(), level, arguments.seed).map_err(Failure::usage)?;
+    let dataset = Dataset::named(name, domain.as_ref(), level, arguments.seed).map_err(Failure::usage)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     for index in 0..arguments.count {
         let task = dataset.task(arguments.split, index).map_err(Failure::usage)?;

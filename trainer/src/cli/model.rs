@@ -9,7 +9,7 @@ use thinkling::policy::{Config, Parameters, Transformer};
 use thinkling::run;
 use thinkling::session::load_model;
 use thinkling::tokenizer::Tokenizer;
-use thinkling_datasets::domains;
+use thinkling_datasets::{Split, domains};
 
 use super::Failure;
 
@@ -21,6 +21,8 @@ pub(super) struct Model {
     pub(super) tokenizer: Tokenizer,
     /// The run it came from, where there is one.
     plan: Option<Plan>,
+    /// Why that run's recipe cannot be read, where it cannot.
+    unread: Option<String>,
 }
 
 impl Model {
@@ -42,8 +44,12 @@ impl Model {
             .map_err(|problem| checkpoint.damaged("model.safetensors", &problem))?;
         // <run>/checkpoints/<stage>-<step>
         let recipe: PathBuf = folder.join("../..").join(run::RECIPE);
-        let plan = recipe.exists().then(|| plan::load(&recipe, &[])).and_then(Result::ok);
-        Ok(Self { policy: Transformer::new(config, parameters), tokenizer, plan })
+        let (plan, unread) = match recipe.exists().then(|| plan::load(&recipe, &[])) {
+            Some(Ok(plan)) => (Some(plan), None),
+            Some(Err(errors)) => (None, Some(errors.to_string())),
+            None => (None, None),
+        };
+        Ok(Self { policy: Transformer::new(config, parameters), tokenizer, plan, unread })
     }
 
     /// The tasks that the run learnt or was measured on.
@@ -55,6 +61,15 @@ impl Model {
     pub(super) fn task(&self, name: &str, level: u32) -> Result<plan::Task, Failure> {
         if let Some(task) = self.tasks().find(|task| (task.name.as_str(), task.level) == (name, level)) {
             return Ok(task.clone());
+        }
+        let own = self.tasks().find(|task| task.name == name);
+        if let Some(task) = own.filter(|task| task.file.is_some() || task.program.is_some()) {
+            let task = plan::Task { level, ..task.clone() };
+            task.dataset(0).and_then(|dataset| dataset.task(Split::Test, 0)).map_err(Failure::usage)?;
+            return Ok(task);
+        }
+        if let (None, Some(unread)) = (domains::find(name), &self.unread) {
+            return Err(Failure::usage(anyhow::anyhow!("the run's own recipe cannot be read: {unread}")));
         }
         let row = super::generate::find_task(name)?;
         let settings = self.tasks().find(|task| task.name == name).map(|task| task.settings.clone());
@@ -74,7 +89,7 @@ impl Model {
         let dataset = task.dataset(seed).map_err(Failure::usage)?;
         let mut longest = 0;
         for index in 0..count {
-            let question = dataset.task(thinkling_datasets::Split::Test, index)?;
+            let question = dataset.task(Split::Test, index)?;
             longest = longest.max(
                 self.tokenizer
                     .encode(&question.problem.prompt)
@@ -108,7 +123,8 @@ fn build_task(
     settings: Map<String, Value>,
 ) -> Result<plan::Task, Failure> {
     let domain = (row.build)(&Value::Object(settings.clone())).map_err(Failure::usage)?;
-    let task = plan::Task { name: row.name.to_owned(), level, settings, domain: domain.into(), file: None };
+    let (name, domain) = (row.name.to_owned(), domain.into());
+    let task = plan::Task { name, level, settings, domain, file: None, program: None };
     task.dataset(0).map_err(Failure::usage)?;
     Ok(task)
 }

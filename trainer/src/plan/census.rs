@@ -28,6 +28,13 @@ pub struct Census {
     pub test_duplicates: u64,
     /// Questions to train on that any task of the run tests with: 0, or the program is at fault.
     pub shared: u64,
+    /// Questions of a program that were met while looking and cannot be asked: the alphabet lacks a character, say.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub passed_over: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 type Hashes = BTreeSet<[u8; 32]>;
@@ -45,18 +52,24 @@ pub fn census(plan: &Plan) -> Result<Vec<Census>, DatasetError> {
     }
     let looked = tasks
         .iter()
-        .map(|task| Ok((look(task, Split::Train, plan.seed)?, look(task, Split::Test, 0)?)))
+        .map(|task| {
+            let before = task.domain.passed_over();
+            let (train, test) = (look(task, Split::Train, plan.seed)?, look(task, Split::Test, 0)?);
+            Ok((train, test, task.domain.passed_over() - before))
+        })
         .collect::<Result<Vec<_>, DatasetError>>()?;
-    let tested: Hashes = looked.iter().flat_map(|(_, (_, test))| test).copied().collect();
-    let counted = tasks.iter().zip(&looked).map(|(task, ((train, trained), (test, own)))| Census {
-        task: task.name.clone(),
-        level: task.level,
-        train: *train,
-        train_duplicates: train - trained.len() as u64,
-        test: *test,
-        test_duplicates: test - own.len() as u64,
-        shared: trained.intersection(&tested).count() as u64,
-    });
+    let tested: Hashes = looked.iter().flat_map(|(_, (_, test), _)| test).copied().collect();
+    let counted =
+        tasks.iter().zip(&looked).map(|(task, ((train, trained), (test, own), passed_over))| Census {
+            task: task.name.clone(),
+            level: task.level,
+            train: *train,
+            train_duplicates: train - trained.len() as u64,
+            test: *test,
+            test_duplicates: test - own.len() as u64,
+            shared: trained.intersection(&tested).count() as u64,
+            passed_over: *passed_over,
+        });
     Ok(counted.collect())
 }
 

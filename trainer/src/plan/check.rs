@@ -2,6 +2,7 @@
 
 use thinkling_datasets::pool::{Pool, PoolState};
 
+use super::program::Programs;
 use crate::recipe::{
     Attention, FlatGroups, Found, Grpo, Model, Node, Pretrain, Recipe, Schedule, Stage, nearest,
 };
@@ -13,11 +14,13 @@ pub(super) struct Checker<'a> {
     faulty: &'a [String],
     pub(super) found: Vec<Found>,
     pub(super) warnings: Vec<String>,
+    /// The programs that pose tasks, already started.
+    pub(super) programs: Programs,
 }
 
 impl<'a> Checker<'a> {
     pub(super) fn new(root: &'a Node, faulty: &'a [String]) -> Self {
-        Self { root, faulty, found: Vec::new(), warnings: Vec::new() }
+        Self { root, faulty, found: Vec::new(), warnings: Vec::new(), programs: Programs::new() }
     }
 
     /// Whether the value at `path`, a part of it or something around it was mended.

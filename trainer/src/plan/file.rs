@@ -14,7 +14,7 @@ use crate::recipe::{self, Recipe, values};
 const SHOWN: usize = 5;
 
 /// Every task that a recipe writes down, with its path.
-fn tasks(written: &mut Recipe) -> impl Iterator<Item = (String, &mut recipe::Task)> {
+pub(super) fn tasks(written: &mut Recipe) -> impl Iterator<Item = (String, &mut recipe::Task)> {
     let Recipe { task, tasks, stage, .. } = written;
     let common = [(String::new(), task, tasks)];
     let own = (0..).zip(stage).map(|(index, stage): (usize, _)| {
@@ -72,16 +72,9 @@ fn hash(path: &std::path::Path) -> std::io::Result<String> {
     Ok(hash.finalize().to_hex().to_string())
 }
 
-/// Notes keys that only mean something beside `file`.
-pub(super) fn needs_file(written: &recipe::Task, path: &str, checker: &mut Checker<'_>) {
-    for (key, is_given) in [("verifier", written.verifier.is_some()), ("blake3", written.blake3.is_some())] {
-        if is_given {
-            let at = format!("{path}.{key}");
-            let help =
-                "give `file` too, or leave it out: a task of `thinkling list tasks` judges itself".to_owned();
-            checker.mistake(&[&at], format!("`{at}` has no effect without `{path}.file`"), [help]);
-        }
-    }
+/// The complaint about a name that a built-in task has.
+pub(super) fn is_taken(name: &str) -> String {
+    format!("`{name}` is a task that poses its own questions")
 }
 
 /// Reads the file of the task written at `path`; notes every mistake, and warns of lines that are left out.
@@ -94,11 +87,7 @@ pub(super) fn read(
     let (at, name, judge) = (format!("{path}.file"), format!("{path}.name"), format!("{path}.verifier"));
     if thinkling_datasets::domains::find(&written.name).is_some() {
         let help = format!("give the questions of `{file}` a name of their own");
-        checker.mistake(
-            &[&name],
-            format!("`{}` is a task that poses its own questions", written.name),
-            [help],
-        );
+        checker.mistake(&[&name], is_taken(&written.name), [help]);
     }
     let names: Vec<&str> = VERIFIERS.iter().map(|row| row.name).collect();
     let Some(verifier) = &written.verifier else {

@@ -12,7 +12,7 @@ use thinkling_datasets::{Dataset, DatasetError, Domain, Problem, SolutionKind, S
 use thinkling_verifiers::answer;
 
 use super::check::Checker;
-use super::file;
+use super::{file, program};
 use crate::recipe::{self, Shares, keys, values};
 use crate::tokenizer::Tokenizer;
 
@@ -32,6 +32,17 @@ pub struct Task {
     pub domain: Arc<dyn Domain>,
     /// The file that the questions are from, where they are not posed.
     pub file: Option<Arc<File>>,
+    /// The program that poses the questions, where one does.
+    pub program: Option<Arc<Program>>,
+}
+
+/// A program that poses questions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Program {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// The BLAKE3 hash of its first questions.
+    pub hash: String,
 }
 
 /// A file of questions.
@@ -70,8 +81,8 @@ impl Task {
 
 impl PartialEq for Task {
     fn eq(&self, other: &Self) -> bool {
-        (&self.name, self.level, &self.settings, &self.file)
-            == (&other.name, other.level, &other.settings, &other.file)
+        (&self.name, self.level, &self.settings, &self.file, &self.program)
+            == (&other.name, other.level, &other.settings, &other.file, &other.program)
     }
 }
 
@@ -85,26 +96,43 @@ impl fmt::Debug for Task {
 pub(super) fn build(written: &recipe::Task, path: &str, checker: &mut Checker<'_>) -> Option<Course> {
     let name = format!("{path}.name");
     let levels = levels(written, path, checker);
-    if checker.is_faulty(&name) {
+    // A task whose source was mended is not the one that its name means.
+    if checker.is_faulty(&name) || checker.is_faulty(&format!("{path}.command")) {
         return None;
     }
-    let (domain, file, is_sound): (Arc<dyn Domain>, _, _) = if let Some(file) = &written.file {
-        let (domain, file) = file::read(written, file, path, checker)?;
-        (Arc::new(domain), Some(Arc::new(file)), true)
+    program::keys(written, path, checker);
+    let (mut file, mut program, mut is_sound) = (None, None, true);
+    let domain: Arc<dyn Domain> = if let Some(named) = &written.file {
+        let (domain, read) = file::read(written, named, path, checker)?;
+        file = Some(Arc::new(read));
+        Arc::new(domain)
+    } else if let Some(command) = &written.command {
+        // A program that cannot be asked was told of when it was started.
+        let (_, opened) = checker.programs.iter().find(|(of, _)| of == path)?;
+        let (command, hash) = (command.clone(), opened.report.hash.clone());
+        program = Some(Arc::new(Program { command, hash }));
+        opened.tasks.clone()
     } else {
-        file::needs_file(written, path, checker);
         let Some(row) = domains::find(&written.name) else {
             let names: Vec<&str> = DOMAINS.iter().map(|row| row.name).collect();
             let help = values(&written.name, &names);
             checker.mistake(&[&name], format!("there is no task `{}`", written.name), help);
             return None;
         };
-        let (domain, is_sound) = with_settings(row, written, &format!("{path}.settings"), checker)?;
-        (domain.into(), None, is_sound)
+        let (domain, all_sound) = with_settings(row, written, &format!("{path}.settings"), checker)?;
+        is_sound = all_sound;
+        domain.into()
     };
     let tasks = levels?.into_iter().map(|(level, at)| {
         let (name, settings) = (written.name.clone(), written.settings.clone());
-        let task = Task { name, level, settings, domain: domain.clone(), file: file.clone() };
+        let task = Task {
+            name,
+            level,
+            settings,
+            domain: domain.clone(),
+            file: file.clone(),
+            program: program.clone(),
+        };
         is_posed(&task, &at, checker).then(|| Arc::new(task))
     });
     // Every level is tried before the first mistake counts.
@@ -142,8 +170,9 @@ fn levels(written: &recipe::Task, path: &str, checker: &mut Checker<'_>) -> Opti
                 None
             }
         },
-        // All questions of a file.
+        // All questions of a file, and what a program poses when it is told nothing.
         (None, None, None) if written.file.is_some() => Some(vec![(0, at("file"))]),
+        (None, None, None) if written.command.is_some() => Some(vec![(0, at("command"))]),
         (None, None, None) => {
             let is_told = [&level, &listed, &curriculum].into_iter().any(|key| checker.is_faulty(key));
             if !is_told {

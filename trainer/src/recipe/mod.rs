@@ -102,7 +102,7 @@ pub enum Precision {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
-    /// Name of the task, as `thinkling list tasks` prints it; with `file` a name of your own.
+    /// Name of the task, as `thinkling list tasks` prints it; with `file` or `command` a name of your own.
     #[schemars(length(min = 1))]
     pub name: String,
     /// Difficulty; what it counts and how far it goes is the task's own.
@@ -120,11 +120,22 @@ pub struct Task {
     pub shares: Option<Shares>,
     /// JSON lines with the questions, as `thinkling data check` reads them.
     pub file: Option<String>,
-    /// BLAKE3 hash of that file; filled in, and where it is given the file must have it.
+    /// BLAKE3 hash of that file, or of the first questions that the program poses; filled in, and where it is given it must be so.
     pub blake3: Option<String>,
+    /// A program and its arguments that poses the questions and judges the answers, over JSON lines.
+    #[schemars(length(min = 1))]
+    pub command: Option<Vec<String>>,
+    /// Wall-clock seconds that the program may take for an item; default 30. The first one includes its start.
+    #[schemars(range(min = 0.001, max = 86400.0))]
+    pub time_limit_s: Option<f64>,
+    /// Most bytes in one answer of the program; default 1048576.
+    #[schemars(range(min = 64, max = 1073741824))]
+    pub output_limit_bytes: Option<usize>,
+    /// Symbols of the program's texts, beside the characters of its first questions: a phrase that is always the same is one token then.
+    pub alphabet: Option<Vec<String>>,
     /// What judges the answers to the questions of a file, as `thinkling list verifiers` prints it.
     pub verifier: Option<String>,
-    /// The task's own settings; with `file` those of the verifier.
+    /// The task's own settings; with `file` those of the verifier, with `command` what the program is told.
     #[serde(default)]
     pub settings: serde_json::Map<String, serde_json::Value>,
 }

@@ -236,7 +236,7 @@ fn roll_out_and_score(
         verifying.wall_s += judging.wall_s;
         verifying.cpu_s += judging.cpu_s;
         session.ledger.charge(&stage.name, Work::Verifier, Spent::new(judging, 0, 0));
-        if rule.is_outside() {
+        if rule.is_outside() || domains.iter().any(|domain| domain.is_outside()) {
             verifying.cpu_s += session.charge_children(&stage.name, true);
         }
         let account = session.ledger.account(&stage.name);

@@ -410,7 +410,9 @@ fn last_number(text: &str) -> Option<(usize, String)> {
         }
         let before = text[..start].chars().next_back();
         let after = text[end..].chars().next();
+        // A number with a subscript, even one that is missing, is not the number alone.
         let in_word = before.is_some_and(|next| next.is_alphanumeric() || next == '_' || next == '\\')
+            || after == Some('_')
             || (after.is_some_and(char::is_alphanumeric) && !text[end..].starts_with(['m', 'c', 'k']));
         if in_word {
             end = start;
@@ -480,6 +482,8 @@ mod tests {
         assert_eq!(lenient("It is 42 apples."), "42");
         assert_eq!(lenient("42 apples"), "42 apples|42");
         assert_eq!(lenient("So $x = 3$ and $y = 4$"), "y = 4");
+        assert_eq!(lenient("8_"), "8_");
+        assert_eq!(lenient("It was 7, not 8_ or 8_2"), "7");
         assert!(completion("I do not know for sure", Extraction::Lenient).is_err());
     }
 }
