@@ -196,7 +196,7 @@ fn a_missing_reasoning_gym_is_told_with_what_to_install() {
 #[test]
 fn the_shipped_recipe_is_sound_whatever_program_poses() {
     let Some(poser) = poser() else { return };
-    let recipe = format!("{}/../recipes/reasoning_gym.toml", env!("CARGO_MANIFEST_DIR"));
+    let recipe = format!("{}/../examples/external/reasoning_gym.toml", env!("CARGO_MANIFEST_DIR"));
     let command = format!("task.command=[\"python3\", {poser:?}, \"well\"]");
     run(&["check", &recipe, "--set", &command]).expect(0);
 }
