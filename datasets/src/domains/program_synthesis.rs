@@ -1,7 +1,8 @@
 //! Program synthesis: a function of a few small operations from three examples. The level is the most operations.
 //!
 //! Some functions of two operations and more are held out: every question about them is in the test split, and they are not drilled or guessed in
-//! training either. Questions about the other functions are told apart by their prompts.
+//! training either. With `spares_held_out` no search of a train question meets one, so that no trace of training rejects it. Questions about the
+//! other functions are told apart by their prompts.
 
 use std::ops::RangeInclusive;
 
@@ -37,21 +38,39 @@ pub enum Functions {
 }
 
 impl Functions {
-    fn include(self, program: &[Operation]) -> bool {
+    fn include(self, is_held_out: bool) -> bool {
         match self {
             Self::Any => true,
-            Self::Known => !is_held_out(program),
-            Self::HeldOut => is_held_out(program),
+            Self::Known => !is_held_out,
+            Self::HeldOut => is_held_out,
         }
     }
+}
+
+/// How a search is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trace {
+    /// The proposal, then its values: `+2:1>3*3>9y4>6>18y`.
+    #[default]
+    Programs,
+    /// Every operation beside its operand, and every expected output beside what it is compared with:
+    /// `1+2>3>9*3y4+2>6*3>18=18y`. Each symbol follows from few others nearby; an operation is one symbol.
+    Steps,
 }
 
 /// The domain.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProgramSynthesis {
+    /// The largest constant that is added or subtracted, 1 to 9; half of it and one more is the largest factor.
+    pub largest: i64,
     /// Which functions the test split asks about.
     pub test_functions: Functions,
+    /// Whether the train split asks only what a search answers without trying a held-out function on the way.
+    pub spares_held_out: bool,
+    /// How a search is written.
+    pub trace: Trace,
     /// The share of searches that go on to the end.
     pub never_gives_up: f64,
     /// How likely the others give up after an attempt that fails, and guess.
@@ -65,7 +84,10 @@ pub struct ProgramSynthesis {
 impl Default for ProgramSynthesis {
     fn default() -> Self {
         Self {
+            largest: 4,
             test_functions: Functions::Any,
+            spares_held_out: false,
+            trace: Trace::Programs,
             never_gives_up: 0.25,
             gives_up: 0.2,
             lucky_guess: 0.2,
@@ -109,21 +131,12 @@ enum Operation {
 
 use Operation::{Add, Multiply, Negate, Square, Subtract};
 
-/// Every operation, in the order in which a search tries them.
-const OPERATIONS: [Operation; 12] = [
-    Add(1),
-    Add(2),
-    Add(3),
-    Add(4),
-    Subtract(1),
-    Subtract(2),
-    Subtract(3),
-    Subtract(4),
-    Multiply(2),
-    Multiply(3),
-    Square,
-    Negate,
-];
+/// The operations that programs are made of.
+#[derive(Clone, Debug)]
+struct Grammar {
+    /// In the order in which a search tries them.
+    operations: Vec<Operation>,
+}
 
 impl Operation {
     fn apply(self, value: i64) -> Option<i64> {
@@ -164,24 +177,136 @@ fn text(program: &[Operation]) -> String {
     program.iter().map(|operation| operation.text()).collect()
 }
 
-/// Reads the operations at the start of `source`; what follows them is left over.
-fn read_operations(mut source: &str) -> (Vec<Operation>, &str) {
-    let mut program = Vec::new();
-    while let Some(operation) = OPERATIONS.into_iter().find(|operation| source.starts_with(&operation.text()))
-    {
-        source = &source[operation.text().len()..];
-        program.push(operation);
+impl Grammar {
+    fn new(largest: i64) -> Self {
+        let operations = (1..=largest)
+            .map(Add)
+            .chain((1..=largest).map(Subtract))
+            .chain((2..=largest / 2 + 1).map(Multiply))
+            .chain([Square, Negate])
+            .collect();
+        Self { operations }
     }
-    (program, source)
-}
 
-/// Reads a whole program of the grammar: one operation at least.
-fn read_program(source: &str) -> Option<Vec<Operation>> {
-    if source.len() > 2 * MAX_OPERATIONS {
-        return None;
+    /// Reads the operation at the start of `source`; what follows it is left over.
+    fn read_operation<'a>(&self, source: &'a str) -> Option<(Operation, &'a str)> {
+        self.operations
+            .iter()
+            .find_map(|operation| Some((*operation, source.strip_prefix(&operation.text())?)))
     }
-    let (program, rest) = read_operations(source);
-    (rest.is_empty() && (1..=MAX_OPERATIONS).contains(&program.len())).then_some(program)
+
+    /// Reads the operations at the start of `source`; what follows them is left over.
+    fn read_operations<'a>(&self, mut source: &'a str) -> (Vec<Operation>, &'a str) {
+        let mut program = Vec::new();
+        while let Some((operation, rest)) = self.read_operation(source) {
+            program.push(operation);
+            source = rest;
+        }
+        (program, source)
+    }
+
+    /// Reads a whole program of the grammar: one operation at least.
+    fn read_program(&self, source: &str) -> Option<Vec<Operation>> {
+        if source.len() > 2 * MAX_OPERATIONS {
+            return None;
+        }
+        let (program, rest) = self.read_operations(source);
+        (rest.is_empty() && (1..=MAX_OPERATIONS).contains(&program.len())).then_some(program)
+    }
+
+    /// The operations that make `output` of `value`.
+    fn leading(&self, value: i64, output: i64) -> impl Iterator<Item = Operation> {
+        self.operations.iter().copied().filter(move |operation| operation.apply(value) == Some(output))
+    }
+
+    /// Every proposal of `length` operations in fixed order.
+    fn proposals(&self, length: u32) -> impl Iterator<Item = Vec<Operation>> {
+        let base = self.operations.len();
+        (0..base.pow(length)).map(move |code| {
+            (0..length).rev().map(|place| self.operations[code / base.pow(place) % base]).collect()
+        })
+    }
+
+    /// The attempts in order up to the first program that fits every shown example, but at most the last `window`; empty
+    /// where none of up to `most` operations fits.
+    fn search(&self, shown: &[Example], most: u32, window: usize) -> Vec<Attempt> {
+        let mut attempts = Vec::new();
+        let Some((input, output)) = shown.first() else { return attempts };
+        for proposed in (0..most).flat_map(|length| self.proposals(length)) {
+            let Some(value) = shown_output(&proposed, *input) else { continue };
+            let completions: Vec<Operation> = self.leading(value, *output).collect();
+            if completions.is_empty() {
+                attempts.push(Attempt { proposed, last: None });
+                continue;
+            }
+            for last in completions {
+                let attempt = Attempt { proposed: proposed.clone(), last: Some(last) };
+                let is_found = fits(&attempt.program(), shown);
+                attempts.push(attempt);
+                if is_found {
+                    return attempts.split_off(attempts.len().saturating_sub(window));
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    /// A random program of 1 to `most` operations.
+    fn random_program(&self, most: u32, stream: &mut Stream) -> Vec<Operation> {
+        let length = stream.between(1, most.into());
+        (0..length).map(|_| *stream.pick(&self.operations)).collect()
+    }
+
+    /// A random program whose function is not held out.
+    fn known_program(&self, most: u32, stream: &mut Stream) -> Vec<Operation> {
+        // Seven functions in eight are known.
+        loop {
+            let program = self.random_program(most, stream);
+            if !self.is_held_out(&program) {
+                break program;
+            }
+        }
+    }
+
+    /// A program and one more operation, such that its function is not held out; any operation where there is none.
+    fn completed(&self, proposed: &[Operation], stream: &mut Stream) -> Vec<Operation> {
+        let with = |last: &Operation| proposed.iter().chain([last]).copied().collect::<Vec<Operation>>();
+        let all: Vec<Vec<Operation>> = self.operations.iter().map(with).collect();
+        let known: Vec<Vec<Operation>> =
+            all.iter().filter(|program| !self.is_held_out(program)).cloned().collect();
+        let choices = if known.is_empty() { all } else { known };
+        stream.pick(&choices).clone()
+    }
+
+    /// Whether a program's function is held out, whichever program computes it: one in eight of those that no single
+    /// operation computes.
+    fn is_held_out(&self, program: &[Operation]) -> bool {
+        let outputs = outputs(program);
+        Split::of(&format!("function {outputs:?}")) == Split::Test
+            && self.operations.iter().all(|operation| self::outputs(&[*operation]) != outputs)
+    }
+
+    /// Examples of `program`, shown and hidden; `None` where too few can be shown, or where they are as well explained by
+    /// doing nothing, or the first program that a search finds is another function.
+    fn examples(
+        &self,
+        program: &[Operation],
+        most: u32,
+        stream: &mut Stream,
+    ) -> Option<(Vec<Operation>, Spec)> {
+        let mut examples: Vec<Example> =
+            INPUTS.filter_map(|input| Some((input, shown_output(program, input)?))).collect();
+        stream.shuffle(&mut examples);
+        examples.truncate(2 * SHOWN);
+        if examples.len() < SHOWN {
+            return None;
+        }
+        let hidden = examples.split_off(SHOWN);
+        examples.sort_unstable();
+        let found = self.search(&examples, most, 1).last()?.program();
+        let is_identity = examples.iter().all(|(input, output)| input == output);
+        (!is_identity && fits(&found, &hidden)).then_some((found, Spec { shown: examples, hidden }))
+    }
 }
 
 fn run(program: &[Operation], input: i64) -> Option<i64> {
@@ -226,57 +351,63 @@ impl Attempt {
     }
 
     /// The line of the first example, then a check of each other one until one fails.
-    fn trace(&self, shown: &[Example]) -> String {
-        let Some(((input, output), others)) = shown.split_first() else { return String::new() };
-        let head = format!("{}:{}", text(&self.proposed), arrows(&values(&self.proposed, *input)));
-        let Some(last) = self.last else { return head + "n" };
-        let mut trace = format!("{head}{}>{output}y", last.text());
+    fn trace(&self, shown: &[Example], style: Trace) -> String {
+        let Some((first, others)) = shown.split_first() else { return String::new() };
+        let mut trace = style.proposal(&self.proposed, self.last, *first);
+        trace.push(if self.last.is_some() { 'y' } else { 'n' });
+        if self.last.is_none() {
+            return trace;
+        }
         let program = self.program();
-        for (input, output) in others {
-            trace.push_str(&arrows(&values(&program, *input)));
-            if shown_output(&program, *input) != Some(*output) {
-                trace.push('n');
+        for example in others {
+            let is_fit = fits(&program, &[*example]);
+            trace.push_str(&style.check(&program, *example));
+            trace.push(if is_fit { 'y' } else { 'n' });
+            if !is_fit {
                 break;
             }
-            trace.push('y');
         }
         trace
     }
 }
 
-/// Every proposal of `length` operations in fixed order.
-fn proposals(length: u32) -> impl Iterator<Item = Vec<Operation>> {
-    let base = OPERATIONS.len();
-    (0..base.pow(length))
-        .map(move |code| (0..length).rev().map(|place| OPERATIONS[code / base.pow(place) % base]).collect())
-}
-
-/// The attempts in order up to the first program that fits every shown example, but at most the last `window`; empty
-/// where none of up to `most` operations fits.
-fn search(shown: &[Example], most: u32, window: usize) -> Vec<Attempt> {
-    let mut attempts = Vec::new();
-    let Some((input, output)) = shown.first() else { return attempts };
-    for proposed in (0..most).flat_map(proposals) {
-        let Some(value) = shown_output(&proposed, *input) else { continue };
-        let completions: Vec<Operation> =
-            OPERATIONS.into_iter().filter(|last| last.apply(value) == Some(*output)).collect();
-        if completions.is_empty() {
-            attempts.push(Attempt { proposed, last: None });
-            continue;
-        }
-        for last in completions {
-            let attempt = Attempt { proposed: proposed.clone(), last: Some(last) };
-            let is_found = fits(&attempt.program(), shown);
-            attempts.push(attempt);
-            if is_found {
-                return attempts.split_off(attempts.len().saturating_sub(window));
+impl Trace {
+    /// The line of a proposal, without its mark.
+    fn proposal(self, proposed: &[Operation], last: Option<Operation>, (input, output): Example) -> String {
+        let last = last.map(Operation::text);
+        match self {
+            Self::Programs => {
+                let reached = last.map_or(String::new(), |last| format!("{last}>{output}"));
+                format!("{}:{}{reached}", text(proposed), arrows(&values(proposed, input)))
             }
+            Self::Steps => format!("{}>{output}{}", steps(proposed, input), last.unwrap_or_default()),
         }
     }
-    Vec::new()
+
+    /// The line of a check, without its mark.
+    fn check(self, program: &[Operation], (input, output): Example) -> String {
+        match self {
+            Self::Programs => arrows(&values(program, input)),
+            Self::Steps if shown_output(program, input).is_none() => steps(program, input),
+            Self::Steps => format!("{}={output}", steps(program, input)),
+        }
+    }
+}
+
+/// Every operation between what it is applied to and what it gives; a last one whose result cannot be shown stands bare.
+fn steps(program: &[Operation], input: i64) -> String {
+    let values = values(program, input);
+    let results = values[1..].iter().map(|value| format!(">{value}")).chain([String::new()]);
+    let steps: String =
+        program.iter().zip(results).map(|(operation, result)| operation.text() + &result).collect();
+    format!("{input}{steps}")
 }
 
 impl ProgramSynthesis {
+    fn grammar(&self) -> Grammar {
+        Grammar::new(self.largest)
+    }
+
     fn check(&self) -> Result<(), String> {
         for (name, share) in [
             ("never_gives_up", self.never_gives_up),
@@ -287,6 +418,9 @@ impl ProgramSynthesis {
                 return Err(format!("{name} = {share}: give a share from 0 to 1"));
             }
         }
+        if !(1..=9).contains(&self.largest) {
+            return Err(format!("largest = {}: give 1 to 9", self.largest));
+        }
         if self.max_attempts == 0 {
             return Err("max_attempts = 0: give at least 1".to_owned());
         }
@@ -294,80 +428,63 @@ impl ProgramSynthesis {
     }
 
     fn searched(&self, problem: &Problem, spec: &Spec, stream: &mut Stream) -> Option<Solution> {
-        let most = read_program(&problem.answer)?.len() as u32;
-        let attempts = search(&spec.shown, most, self.max_attempts);
+        let grammar = self.grammar();
+        let most = grammar.read_program(&problem.answer)?.len() as u32;
+        let attempts = grammar.search(&spec.shown, most, self.max_attempts);
         let failing = attempts.len().checked_sub(1)?;
         let never = stream.chance(self.never_gives_up);
         let shown = (0..failing).find(|_| !never && stream.chance(self.gives_up)).unwrap_or(failing);
         let attempt = &attempts[shown];
-        let is_fit_to_guess = attempt.last.is_some() && !is_held_out(&attempt.program());
+        let is_fit_to_guess = attempt.last.is_some() && !grammar.is_held_out(&attempt.program());
         let answer = if shown == failing || is_fit_to_guess {
             attempt.program()
         } else {
-            completed(&attempt.proposed, stream)
+            grammar.completed(&attempt.proposed, stream)
         };
         Some(Solution {
-            thinking: attempts[..=shown].iter().map(|attempt| attempt.trace(&spec.shown)).collect(),
+            thinking: attempts[..=shown]
+                .iter()
+                .map(|attempt| attempt.trace(&spec.shown, self.trace))
+                .collect(),
             answer: text(&answer),
             is_guess: shown < failing,
         })
     }
-}
 
-/// A random program of 1 to `most` operations.
-fn random_program(most: u32, stream: &mut Stream) -> Vec<Operation> {
-    let length = stream.between(1, most.into());
-    (0..length).map(|_| *stream.pick(&OPERATIONS)).collect()
-}
+    /// Whether the train split asks this question.
+    fn trains_on(&self, grammar: &Grammar, found: &[Operation], shown: &[Example]) -> bool {
+        !self.spares_held_out
+            || grammar
+                .search(shown, found.len() as u32, usize::MAX)
+                .iter()
+                .all(|attempt| attempt.last.is_none() || !grammar.is_held_out(&attempt.program()))
+    }
 
-/// A random program whose function is not held out.
-fn known_program(most: u32, stream: &mut Stream) -> Vec<Operation> {
-    // Seven functions in eight are known.
-    loop {
-        let program = random_program(most, stream);
-        if !is_held_out(&program) {
-            break program;
+    /// Practice in the notation of `Trace::Steps`: an operation on any value, or the operation between two values.
+    fn step(&self, grammar: &Grammar, stream: &mut Stream) -> String {
+        loop {
+            let value = stream.between(*VALUES.start(), *VALUES.end());
+            let operation = *stream.pick(&grammar.operations);
+            if stream.chance(0.5) {
+                let Some(result) = shown_output(&[operation], value) else { continue };
+                break format!("{value}{}>{result}", operation.text());
+            }
+            let output = if stream.chance(0.3) {
+                Some(stream.between(*VALUES.start(), *VALUES.end()))
+            } else {
+                shown_output(&[operation], value)
+            };
+            let Some(output) = output else { continue };
+            let leading: Vec<Operation> = grammar.leading(value, output).collect();
+            let found = if leading.is_empty() { "n".to_owned() } else { stream.pick(&leading).text() + "y" };
+            break format!("{value}>{output}{found}");
         }
     }
-}
-
-/// A program and one more operation, such that its function is not held out; any operation where there is none.
-fn completed(proposed: &[Operation], stream: &mut Stream) -> Vec<Operation> {
-    let with = |last: Operation| proposed.iter().copied().chain([last]).collect::<Vec<Operation>>();
-    let all: Vec<Vec<Operation>> = OPERATIONS.into_iter().map(with).collect();
-    let known: Vec<Vec<Operation>> = all.iter().filter(|program| !is_held_out(program)).cloned().collect();
-    let choices = if known.is_empty() { all } else { known };
-    stream.pick(&choices).clone()
-}
-
-/// Whether a program's function is held out, whichever program computes it: one in eight of those that no single
-/// operation computes.
-fn is_held_out(program: &[Operation]) -> bool {
-    let outputs = outputs(program);
-    let is_composed = OPERATIONS.iter().all(|operation| self::outputs(&[*operation]) != outputs);
-    is_composed && Split::of(&format!("function {outputs:?}")) == Split::Test
 }
 
 /// What a program makes of every input: the same for every program of one function.
 fn outputs(program: &[Operation]) -> Vec<Option<i64>> {
     INPUTS.map(|input| run(program, input)).collect()
-}
-
-/// Examples of `program`, shown and hidden; `None` where too few can be shown, or where they are as well explained by
-/// doing nothing, or the first program that a search finds is another function.
-fn examples(program: &[Operation], most: u32, stream: &mut Stream) -> Option<(Vec<Operation>, Spec)> {
-    let mut examples: Vec<Example> =
-        INPUTS.filter_map(|input| Some((input, shown_output(program, input)?))).collect();
-    stream.shuffle(&mut examples);
-    examples.truncate(2 * SHOWN);
-    if examples.len() < SHOWN {
-        return None;
-    }
-    let hidden = examples.split_off(SHOWN);
-    examples.sort_unstable();
-    let found = search(&examples, most, 1).last()?.program();
-    let is_identity = examples.iter().all(|(input, output)| input == output);
-    (!is_identity && fits(&found, &hidden)).then_some((found, Spec { shown: examples, hidden }))
 }
 
 /// The question whose answer is `program`.
@@ -395,11 +512,16 @@ impl Domain for ProgramSynthesis {
     fn pose(&self, stream: &mut Stream, level: u32) -> Problem {
         // Most programs give examples, and most of those are questions of the train split: the loop ends with probability 1
         // and after two rounds on average.
+        let grammar = self.grammar();
         loop {
-            let program = random_program(level, stream);
-            let Some((found, spec)) = examples(&program, level, stream) else { continue };
+            let program = grammar.random_program(level, stream);
+            let Some((found, spec)) = grammar.examples(&program, level, stream) else { continue };
             let problem = problem(&found, &spec);
-            if self.split(&problem) == Split::Train || self.test_functions.include(&found) {
+            let is_asked = match self.split(&problem) {
+                Split::Train => self.trains_on(&grammar, &found, &spec.shown),
+                Split::Test => self.test_functions.include(grammar.is_held_out(&found)),
+            };
+            if is_asked {
                 break problem;
             }
         }
@@ -407,7 +529,8 @@ impl Domain for ProgramSynthesis {
 
     fn split(&self, problem: &Problem) -> Split {
         // The answer is the first program that fits the prompt, so a prompt has one function at every level.
-        if read_program(&problem.answer).is_some_and(|program| is_held_out(&program)) {
+        let grammar = self.grammar();
+        if grammar.read_program(&problem.answer).is_some_and(|program| grammar.is_held_out(&program)) {
             Split::Test
         } else {
             Split::of(&problem.prompt)
@@ -415,12 +538,15 @@ impl Domain for ProgramSynthesis {
     }
 
     fn judge(&self, item: &Item<'_>) -> Verdict {
+        let grammar = self.grammar();
         judge(item, |spec: &Spec, found| {
             if spec.shown.is_empty() {
                 return Check::Broken("the item shows no example");
             }
-            let Some(program) = read_program(found) else {
-                return Check::Unreadable("not a program of +1..4 -1..4 *2 *3 s ~");
+            let Some(program) = grammar.read_program(found) else {
+                return Check::Unreadable(
+                    "not a program of the operations + - * s ~ with the task's constants",
+                );
             };
             let mut examples = spec.shown.iter().chain(&spec.hidden);
             Check::of(examples.all(|(input, output)| run(&program, *input) == Some(*output)))
@@ -429,17 +555,19 @@ impl Domain for ProgramSynthesis {
 
     fn solve(&self, problem: &Problem, kind: SolutionKind, stream: &mut Stream) -> Option<Solution> {
         let spec = Spec::deserialize(&problem.spec).ok()?;
-        let program = read_program(&problem.answer)?;
+        let grammar = self.grammar();
+        let program = grammar.read_program(&problem.answer)?;
         match kind {
             SolutionKind::Direct => {
                 let is_lucky = stream.chance(self.lucky_guess);
-                let guess = if is_lucky { program } else { known_program(program.len() as u32, stream) };
+                let guess =
+                    if is_lucky { program } else { grammar.known_program(program.len() as u32, stream) };
                 Some(Solution { thinking: String::new(), answer: text(&guess), is_guess: true })
             }
             SolutionKind::Long => {
                 let (last, proposed) = program.split_last()?;
                 let attempt = Attempt { proposed: proposed.to_vec(), last: Some(*last) };
-                Some(Solution::sure(attempt.trace(&spec.shown), &problem.answer))
+                Some(Solution::sure(attempt.trace(&spec.shown, self.trace), &problem.answer))
             }
             SolutionKind::Search => self.searched(problem, &spec, stream),
             SolutionKind::Flawed => None,
@@ -449,12 +577,18 @@ impl Domain for ProgramSynthesis {
     fn alphabet(&self) -> Vec<String> {
         let mut symbols: Vec<String> = VALUES.map(|value| value.to_string()).collect();
         symbols.extend(characters("+*s~>,=:ny;"));
+        if self.trace == Trace::Steps {
+            // A subtraction is a symbol already: a negative value.
+            symbols.extend(self.grammar().operations.into_iter().map(Operation::text));
+            symbols.sort_unstable();
+            symbols.dedup();
+        }
         symbols
     }
 
     fn tests(&self, problem: &Problem) -> Option<Value> {
         let spec = Spec::deserialize(&problem.spec).ok()?;
-        let program = read_program(&problem.answer)?;
+        let program = self.grammar().read_program(&problem.answer)?;
         let test = |(input, output): &Example, public: bool| json!({ "args": [input], "expect": output, "public": public });
         // Where few outputs can be shown, few are hidden; inputs beyond those of the prompts need not be shown.
         let known: Vec<i64> = spec.shown.iter().chain(&spec.hidden).map(|(input, _)| *input).collect();
@@ -469,15 +603,24 @@ impl Domain for ProgramSynthesis {
     }
 
     fn python(&self, answer: &str) -> Option<String> {
-        let steps: String =
-            read_program(answer)?.iter().map(|step| format!("    x = {}\n", step.python())).collect();
+        let steps: String = self
+            .grammar()
+            .read_program(answer)?
+            .iter()
+            .map(|step| format!("    x = {}\n", step.python()))
+            .collect();
         Some(format!("def {ENTRY}(x):\n{steps}    return x\n"))
     }
 
     fn drill(&self, stream: &mut Stream, level: u32) -> Option<String> {
+        let grammar = self.grammar();
+        if self.trace == Trace::Steps {
+            let steps: Vec<String> = (0..DRILL).map(|_| self.step(&grammar, stream)).collect();
+            return Some(steps.join(";"));
+        }
         let mut runs = Vec::with_capacity(DRILL);
         while runs.len() < DRILL {
-            let program = known_program(level, stream);
+            let program = grammar.known_program(level, stream);
             let input = stream.between(*INPUTS.start(), *INPUTS.end());
             if shown_output(&program, input).is_some() {
                 runs.push(format!("{}:{}", text(&program), arrows(&values(&program, input))));
@@ -488,21 +631,27 @@ impl Domain for ProgramSynthesis {
 
     fn behaviours(&self, problem: &Problem, thinking: &str) -> Behaviours {
         match Spec::deserialize(&problem.spec) {
-            Ok(spec) => Reader::default().read(&spec.shown, thinking),
+            Ok(spec) => Reader::new(self).read(&spec.shown, thinking),
             Err(_) => Behaviours::default(),
         }
     }
 }
 
 /// Reads a trace line by line: a line ends with a mark, and is one statement with it.
-#[derive(Default)]
 struct Reader {
+    grammar: Grammar,
+    style: Trace,
     seen: Behaviours,
     /// The program under test; `None` where the next line proposes one.
     tested: Option<Vec<Operation>>,
 }
 
 impl Reader {
+    fn new(domain: &ProgramSynthesis) -> Self {
+        let (grammar, style) = (domain.grammar(), domain.trace);
+        Self { grammar, style, seen: Behaviours::default(), tested: None }
+    }
+
     fn read(mut self, shown: &[Example], thinking: &str) -> Behaviours {
         for line in thinking.split_inclusive(['y', 'n']) {
             let holds = line.ends_with('y');
@@ -511,7 +660,7 @@ impl Reader {
             let is_true = match self.tested.take() {
                 None => self.proposal(shown, stated, is_marked.then_some(holds)),
                 Some(program) => {
-                    let is_true = checks(shown, &program, stated, is_marked.then_some(holds));
+                    let is_true = self.checks(shown, &program, stated, is_marked.then_some(holds));
                     self.tested = Some(program);
                     is_true
                 }
@@ -529,35 +678,58 @@ impl Reader {
         self.seen
     }
 
-    /// `+2:1>3*3>9`, or without the last operation where no single one leads to the output.
     fn proposal(&mut self, shown: &[Example], stated: &str, mark: Option<bool>) -> bool {
-        let (Some((proposed, rest)), Some((input, output))) = (stated.split_once(':'), shown.first()) else {
-            return false;
-        };
-        let (program, left) = read_operations(proposed);
-        let Some(rest) = rest.strip_prefix(&arrows(&values(&program, *input))).filter(|_| left.is_empty())
-        else {
-            return false;
-        };
-        let Some(value) = shown_output(&program, *input) else { return false };
-        let (last, rest) = read_operations(rest);
+        let is_true = shown.first().and_then(|first| match self.style {
+            Trace::Programs => self.named(*first, stated, mark),
+            Trace::Steps => self.stepped(*first, stated, mark),
+        });
+        is_true.unwrap_or(false)
+    }
+
+    /// Whether `+2:1>3*3>9` is true, or the same without the last operation where no single one leads to the output; `None`
+    /// where it cannot be read.
+    fn named(&mut self, (input, output): Example, stated: &str, mark: Option<bool>) -> Option<bool> {
+        let (proposed, rest) = stated.split_once(':')?;
+        let (program, left) = self.grammar.read_operations(proposed);
+        let rest = rest.strip_prefix(&arrows(&values(&program, input))).filter(|_| left.is_empty())?;
+        let value = shown_output(&program, input)?;
+        let (last, rest) = self.grammar.read_operations(rest);
         let [last] = last[..] else {
-            let is_hopeless = !OPERATIONS.iter().any(|last| last.apply(value) == Some(*output));
-            return rest.is_empty() && mark == Some(false) && is_hopeless;
+            let is_hopeless = self.grammar.leading(value, output).next().is_none();
+            return Some(rest.is_empty() && mark == Some(false) && is_hopeless);
         };
         let result = rest.strip_prefix('>').and_then(|result| result.parse().ok());
         self.tested = Some(program.into_iter().chain([last]).collect());
-        result.is_some() && result == last.apply(value) && mark == Some(result == Some(*output))
+        Some(result.is_some() && result == last.apply(value) && mark == Some(result == Some(output)))
     }
-}
 
-/// Whether a line such as `4>6>18` runs `program` truly on a shown example and its mark is right.
-fn checks(shown: &[Example], program: &[Operation], stated: &str, mark: Option<bool>) -> bool {
-    let input = stated.split('>').next().and_then(|input| input.parse().ok());
-    shown.iter().find(|(known, _)| Some(*known) == input).is_some_and(|(input, output)| {
-        stated == arrows(&values(program, *input))
-            && mark == Some(shown_output(program, *input) == Some(*output))
-    })
+    /// Whether `1+2>3>9*3` is true, or the same without the last operation where no single one leads to the output; `None`
+    /// where it cannot be read.
+    fn stepped(&mut self, (input, output): Example, stated: &str, mark: Option<bool>) -> Option<bool> {
+        let mut rest = stated.strip_prefix(&input.to_string())?;
+        let (mut program, mut value) = (Vec::new(), input);
+        while let Some((operation, after)) = self.grammar.read_operation(rest) {
+            value = shown_output(&[operation], value)?;
+            rest = after.strip_prefix(&format!(">{value}"))?;
+            program.push(operation);
+        }
+        let last = rest.strip_prefix(&format!(">{output}"))?;
+        if last.is_empty() {
+            return Some(mark == Some(false) && self.grammar.leading(value, output).next().is_none());
+        }
+        let (last, rest) = self.grammar.read_operation(last)?;
+        self.tested = Some(program.into_iter().chain([last]).collect());
+        Some(rest.is_empty() && mark == Some(last.apply(value) == Some(output)))
+    }
+
+    /// Whether a line such as `4>6>18` or `4+2>6*3>18=18` runs `program` truly on a shown example and its mark is right.
+    fn checks(&self, shown: &[Example], program: &[Operation], stated: &str, mark: Option<bool>) -> bool {
+        let input =
+            stated.split(|sign: char| !sign.is_ascii_digit()).next().and_then(|input| input.parse().ok());
+        shown.iter().find(|(known, _)| Some(*known) == input).is_some_and(|example| {
+            stated == self.style.check(program, *example) && mark == Some(fits(program, &[*example]))
+        })
+    }
 }
 
 #[cfg(test)]
@@ -568,6 +740,10 @@ mod tests {
     use crate::split::{Dataset, DatasetError};
 
     const SHOWN_EXAMPLES: [Example; 3] = [(1, 9), (4, 18), (6, 24)];
+
+    fn grammar() -> Grammar {
+        ProgramSynthesis::default().grammar()
+    }
 
     fn problem() -> Problem {
         Problem {
@@ -612,6 +788,97 @@ mod tests {
             let seen = ProgramSynthesis::default().behaviours(&problem(), trace);
             assert_eq!((seen.steps, seen.false_steps), (steps, 1), "{trace}");
             assert_eq!((seen.yeses, seen.false_yeses), yeses, "{trace}");
+        }
+    }
+
+    fn in_steps() -> ProgramSynthesis {
+        ProgramSynthesis {
+            never_gives_up: 1.0,
+            trace: Trace::Steps,
+            spares_held_out: true,
+            ..ProgramSynthesis::default()
+        }
+    }
+
+    #[test]
+    fn steps_show_every_operation_beside_its_operand() {
+        let mut stream = Stream::at("test", 0, &[]);
+        let solution = in_steps().solve(&problem(), SolutionKind::Search, &mut stream).unwrap();
+        let expected = "1>9n1+1>2>9n1+2>3>9*3y4+2>6*3>18=18y6+2>8*3>24=24y";
+        assert_eq!((solution.thinking.as_str(), solution.answer.as_str()), (expected, "+2*3"));
+        let seen = in_steps().behaviours(&problem(), expected);
+        let truth =
+            Behaviours { verifications: 5, backtracks: 2, steps: 5, yeses: 3, ..Behaviours::default() };
+        assert_eq!(seen, truth);
+        // With a larger grammar there is more to try, and `9*9` is past what can be shown.
+        let attempt = Attempt { proposed: vec![Add(3)], last: Some(Square) };
+        let trace = attempt.trace(&[(1, 16), (6, 18)], Trace::Steps);
+        assert_eq!(trace, "1+3>4>16sy6+3>9sn");
+        assert_eq!(in_steps().behaviours(&problem(), "1+3>4>9n").false_steps, 0);
+        let wider = ProgramSynthesis { largest: 5, ..in_steps() };
+        assert_eq!(wider.behaviours(&problem(), "1+3>4>9n").false_steps, 1);
+    }
+
+    #[test]
+    fn false_steps_are_counted() {
+        for (trace, steps, yeses) in [
+            ("1>8n", 1, (0, 0)),
+            ("1+1>3>9n", 1, (0, 0)),
+            ("1+2>3>9n", 1, (0, 0)),
+            ("1+2>3>9*2y", 1, (1, 1)),
+            ("1+2>3>9*3n", 1, (0, 0)),
+            ("1+2>3>9*3y4+2>6*3>18=18n", 2, (1, 0)),
+            ("1+2>3>9*3y4+2>6*3>18=17y", 2, (2, 1)),
+            ("1+2>3>9*3y4+2>7*3>21=18n", 2, (1, 0)),
+            ("1+2>3>9*3y4*3>12*3>36=18n", 2, (1, 0)),
+            ("1+2>3>9*3y5+2>7*3>21=21y", 2, (2, 1)),
+            ("+2:1>3*3>9y", 1, (1, 1)),
+            ("gibberish", 1, (0, 0)),
+        ] {
+            let seen = in_steps().behaviours(&problem(), trace);
+            assert_eq!((seen.steps, seen.false_steps), (steps, 1), "{trace}");
+            assert_eq!((seen.yeses, seen.false_yeses), yeses, "{trace}");
+        }
+    }
+
+    #[test]
+    fn spared_functions_appear_in_no_trace_of_training() {
+        for largest in [4, 6, 9] {
+            let domain = ProgramSynthesis { largest, ..in_steps() };
+            let grammar = domain.grammar();
+            let dataset = Dataset::new(&ROW, &domain, 2, 1).unwrap();
+            for index in 0..200 {
+                let problem = dataset.task(Split::Train, index).unwrap().problem;
+                let shown = Spec::deserialize(&problem.spec).unwrap().shown;
+                let most = grammar.read_program(&problem.answer).unwrap().len() as u32;
+                for attempt in grammar.search(&shown, most, usize::MAX) {
+                    let is_tested = attempt.last.is_some() && grammar.is_held_out(&attempt.program());
+                    assert!(!is_tested, "{} {}", problem.prompt, text(&attempt.program()));
+                }
+                for step in domain.drill(&mut Stream::at("test", index, &[]), 2).unwrap().split(';') {
+                    assert!(
+                        step.matches('>').count() == 1,
+                        "one operation, none of which is held out: {step}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn constants_are_one_digit() {
+        let build = |largest: i64| (ROW.build)(&json!({ "largest": largest }));
+        assert!(build(0).is_err() && build(10).is_err());
+        for (largest, factor) in [(1, 1), (4, 3), (9, 5)] {
+            let domain = build(largest).unwrap();
+            let score = |answer: String| {
+                let spec = json!({ "shown": [(1, 1), (2, 2), (3, 3)], "hidden": [] });
+                let completion = format!("<answer>{answer}</answer>");
+                domain.judge(&Item { completion: &completion, answer: None, spec: Some(&spec) }).score
+            };
+            assert_eq!(score(format!("+{largest}-{largest}")), 1.0);
+            assert_eq!(score(format!("+{0}-{0}", largest + 1)), 0.0);
+            assert_eq!(score(format!("*{}-1+1", factor + 1)), 0.0);
         }
     }
 
@@ -669,7 +936,7 @@ mod tests {
         assert!((ROW.build)(&json!({ "test_functions": "held_out" })).is_ok());
         assert!((ROW.build)(&json!({ "test_functions": "hidden" })).is_err());
         // Two programs of one function are one function.
-        let of = |text: &str| outputs(&read_program(text).unwrap());
+        let of = |text: &str| outputs(&grammar().read_program(text).unwrap());
         for (one, other) in [("+1+2", "+3"), ("+2*3", "*3+2+4"), ("~s", "s"), ("+1+3", "+4")] {
             assert_eq!(of(one), of(other), "{one} {other}");
         }
@@ -682,12 +949,15 @@ mod tests {
         for index in 0..300 {
             let mut stream = Stream::at("test", index, &[]);
             for run in domain.drill(&mut stream, 2).unwrap().split(';') {
-                assert!(!is_held_out(&read_program(run.split_once(':').unwrap().0).unwrap()), "{run}");
+                assert!(
+                    !grammar().is_held_out(&grammar().read_program(run.split_once(':').unwrap().0).unwrap()),
+                    "{run}"
+                );
             }
             let problem = dataset.task(Split::Train, index).unwrap().problem;
             for kind in [SolutionKind::Direct, SolutionKind::Search] {
                 let answer = domain.solve(&problem, kind, &mut stream).unwrap().answer;
-                assert!(!is_held_out(&read_program(&answer).unwrap()), "{answer}");
+                assert!(!grammar().is_held_out(&grammar().read_program(&answer).unwrap()), "{answer}");
             }
         }
     }
@@ -700,7 +970,7 @@ mod tests {
         assert_eq!(domain.python("x"), None);
         for seed in 0..300 {
             let problem = domain.pose(&mut Stream::at("test", seed, &[]), 1 + seed as u32 % 3);
-            let program = read_program(&problem.answer).unwrap();
+            let program = grammar().read_program(&problem.answer).unwrap();
             let tests = domain.tests(&problem).unwrap();
             let tests = tests["tests"].as_array().unwrap();
             assert_eq!(
@@ -721,8 +991,9 @@ mod tests {
 
     #[test]
     fn searched_programs_are_right_for_every_level() {
-        let domain = ProgramSynthesis { never_gives_up: 1.0, ..ProgramSynthesis::default() };
+        let plain = ProgramSynthesis { never_gives_up: 1.0, ..ProgramSynthesis::default() };
         for seed in 0..300 {
+            let domain = if seed % 2 == 0 { plain } else { in_steps() };
             let mut stream = Stream::at("test", seed, &[]);
             let problem = domain.pose(&mut stream, 1 + seed as u32 % 3);
             let solution = domain.solve(&problem, SolutionKind::Search, &mut stream).unwrap();
