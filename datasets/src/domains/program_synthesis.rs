@@ -460,10 +460,16 @@ impl ProgramSynthesis {
                 .all(|attempt| attempt.last.is_none() || !grammar.is_held_out(&attempt.program()))
     }
 
-    /// Practice in the notation of `Trace::Steps`: an operation on any value, or the operation between two values.
+    /// Practice in the notation of `Trace::Steps`: two values compared, an operation on any value, or the operation between
+    /// two values.
     fn step(&self, grammar: &Grammar, stream: &mut Stream) -> String {
         loop {
             let value = stream.between(*VALUES.start(), *VALUES.end());
+            if stream.chance(0.3) {
+                let is_same = stream.chance(0.5);
+                let other = if is_same { value } else { stream.between(*VALUES.start(), *VALUES.end()) };
+                break format!("{value}={other}{}", if value == other { 'y' } else { 'n' });
+            }
             let operation = *stream.pick(&grammar.operations);
             if stream.chance(0.5) {
                 let Some(result) = shown_output(&[operation], value) else { continue };
