@@ -51,9 +51,9 @@ fn the_ledger_sums_to_what_the_system_saw() {
             assert_eq!(code, Some(0), "{name}");
             let ledger = Folder(bench.path("run")).json("ledger.json");
             let booked_s = sum(&ledger["total"]["cpu_s"]);
-            let share = booked_s / seen_s;
+            // Loading the program and ending it lie outside; on a slow or busy machine they take longer.
             assert!(
-                (share - 1.0).abs() < 0.03,
+                (seen_s - booked_s).abs() < 0.03 * seen_s + 0.03,
                 "{name}, {threads} threads: {booked_s} of {seen_s} s are booked"
             );
             let by_stage: f64 = object(&ledger["stages"]).values().map(|stage| sum(&stage["cpu_s"])).sum();
