@@ -61,8 +61,8 @@ impl InstructionSet {
     }
 }
 
-/// Compiles a function once per instruction set and picks at run time. `FUSED` is in scope: whether a multiply-add is
-/// one instruction.
+/// Compiles a function once per instruction set and picks at run time. In scope are `FUSED`, whether a multiply-add is
+/// one instruction, and `WIDE`, whether there are 32 registers of sixteen lanes.
 macro_rules! dispatch {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
@@ -70,7 +70,7 @@ macro_rules! dispatch {
         $vis fn $name($($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
             #[allow(clippy::too_many_arguments, unused_variables, reason = "as above; not every body multiplies")]
-            fn body<const FUSED: bool>($($arg: $ty),*) $(-> $ret)? $body
+            fn body<const FUSED: bool, const WIDE: bool>($($arg: $ty),*) $(-> $ret)? $body
 
             #[cfg(target_arch = "x86_64")]
             {
@@ -78,11 +78,11 @@ macro_rules! dispatch {
 
                 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,fma")]
                 #[allow(clippy::too_many_arguments, reason = "as above")]
-                fn avx512($($arg: $ty),*) $(-> $ret)? { body::<true>($($arg),*) }
+                fn avx512($($arg: $ty),*) $(-> $ret)? { body::<true, true>($($arg),*) }
 
                 #[target_feature(enable = "avx2,fma")]
                 #[allow(clippy::too_many_arguments, reason = "as above")]
-                fn avx2($($arg: $ty),*) $(-> $ret)? { body::<true>($($arg),*) }
+                fn avx2($($arg: $ty),*) $(-> $ret)? { body::<true, false>($($arg),*) }
 
                 match InstructionSet::detected() {
                     // SAFETY: these features were seen on this processor.
@@ -92,7 +92,8 @@ macro_rules! dispatch {
                     InstructionSet::Baseline => {}
                 }
             }
-            body::<false>($($arg),*)
+            // On aarch64 a multiply-add is part of what every processor has.
+            body::<{ cfg!(target_arch = "aarch64") }, false>($($arg),*)
         }
     };
 }

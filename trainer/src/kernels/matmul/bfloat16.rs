@@ -294,7 +294,7 @@ mod dot_product {
                             // SAFETY: as above.
                             unsafe { tile::<{ $count }, true>(left, row, high, low, pairs) }
                         };
-                        store::<{ $count }>(&sums, y, y_stride, columns, add);
+                        store(&sums, y, y_stride, columns, add);
                         row += $count;
                     }};
                 }

@@ -5,7 +5,7 @@
 //! it, so a batch may be cut anywhere.
 
 use super::precision::Precision;
-use super::{InstructionSet, count_flops, multiply_add};
+use super::{count_flops, multiply_add};
 use bfloat16::{Pairs, Right, Unit};
 use halves::Half;
 use transpose::transpose;
@@ -20,8 +20,9 @@ const PANEL: usize = 32;
 /// Rows of a register tile: 8 × 2 accumulators; with 12 rows the compiler spills them.
 const TILE: usize = 8;
 
-/// The same with sixteen registers of half the width or less. A row's sums are the same in any tile.
-const NARROW_TILE: usize = 2;
+/// The same with sixteen registers of half the width: 3 × 4 accumulators. With fewer rows a panel is read so often that the cache
+/// cannot keep up. A row's sums are the same in any tile.
+const NARROW_TILE: usize = 3;
 
 /// One cache line of floats.
 #[derive(Clone, Copy, Debug)]
@@ -240,7 +241,6 @@ dispatch! {
         lines: &[Line], panel_lines: usize, k: usize, n: usize,
         x: &[f32], x_stride: usize, y: &mut [f32], y_stride: usize, rows: usize, add: bool,
     ) {
-        let most = if InstructionSet::detected() == InstructionSet::Avx512 { TILE } else { NARROW_TILE };
         for (panel, lines) in lines.chunks_exact(panel_lines).enumerate().take(n.div_ceil(PANEL)) {
             let lines = &lines[..2 * k];
             let columns = (n - panel * PANEL).min(PANEL);
@@ -249,27 +249,32 @@ dispatch! {
                 let x = &x[row * x_stride..];
                 let y = &mut y[row * y_stride + panel * PANEL..];
                 macro_rules! tile {
-                    ($($count:literal)*) => {
-                        match (rows - row).min(most) {
+                    ($lanes:literal, $most:ident: $($count:literal)*) => {
+                        match rows - row {
                             $($count => {
-                                tile::<$count, FUSED>(lines, x, x_stride, y, y_stride, columns, add);
+                                tile::<$count, $lanes, { PANEL / $lanes }, FUSED>(lines, x, x_stride, y, y_stride, columns, add);
                                 row += $count;
                             })*
                             _ => {
-                                tile::<TILE, FUSED>(lines, x, x_stride, y, y_stride, columns, add);
-                                row += TILE;
+                                tile::<$most, $lanes, { PANEL / $lanes }, FUSED>(lines, x, x_stride, y, y_stride, columns, add);
+                                row += $most;
                             }
                         }
                     };
                 }
-                tile!(1 2 3 4 5 6 7);
+                if WIDE {
+                    tile!(16, TILE: 1 2 3 4 5 6 7);
+                } else {
+                    tile!(8, NARROW_TILE: 1 2);
+                }
             }
         }
     }
 }
 
+/// The products of `ROWS` rows with one panel, whose columns lie in `PARTS` registers of `LANES`.
 #[inline(always)]
-fn tile<const ROWS: usize, const FUSED: bool>(
+fn tile<const ROWS: usize, const LANES: usize, const PARTS: usize, const FUSED: bool>(
     lines: &[Line],
     x: &[f32],
     x_stride: usize,
@@ -278,29 +283,50 @@ fn tile<const ROWS: usize, const FUSED: bool>(
     columns: usize,
     add: bool,
 ) {
-    let mut sums = [[[0.0f32; 16]; 2]; ROWS];
+    const { assert!(LANES * PARTS == PANEL) };
+    let mut sums = [[[0.0f32; LANES]; PARTS]; ROWS];
     let k = lines.len() / 2;
     let rows: [&[f32]; ROWS] = std::array::from_fn(|row| &x[row * x_stride..row * x_stride + k]);
+    let parts = lines.as_ptr().cast::<[f32; LANES]>();
     for depth in 0..k {
-        let (low, high) = (&lines[2 * depth].0, &lines[2 * depth + 1].0);
-        for row in 0..ROWS {
-            // SAFETY: every slice of `rows` is `k` long, and `depth < k`.
-            let value = unsafe { *rows[row].get_unchecked(depth) };
-            for lane in 0..16 {
-                sums[row][0][lane] = multiply_add::<FUSED>(value, low[lane], sums[row][0][lane]);
+        // SAFETY: every slice of `rows` is `k` long, and `depth < k`.
+        let value = |row: usize| unsafe { *rows[row].get_unchecked(depth) };
+        // SAFETY: two lines hold `PARTS` parts, and there are `k` pairs of lines.
+        let numbers = |part: usize| unsafe { &*parts.add(depth * PARTS + part) };
+        // Sums that stay in registers take one order where these are few and the other where they are many.
+        if PARTS > 2 {
+            let values: [f32; ROWS] = std::array::from_fn(value);
+            for part in 0..PARTS {
+                for row in 0..ROWS {
+                    add_scaled::<LANES, FUSED>(&mut sums[row][part], values[row], numbers(part));
+                }
             }
-            for lane in 0..16 {
-                sums[row][1][lane] = multiply_add::<FUSED>(value, high[lane], sums[row][1][lane]);
+        } else {
+            for row in 0..ROWS {
+                for part in 0..PARTS {
+                    add_scaled::<LANES, FUSED>(&mut sums[row][part], value(row), numbers(part));
+                }
             }
         }
     }
-    store::<ROWS>(&sums, y, y_stride, columns, add);
+    store(&sums, y, y_stride, columns, add);
+}
+
+#[inline(always)]
+fn add_scaled<const LANES: usize, const FUSED: bool>(
+    sums: &mut [f32; LANES],
+    factor: f32,
+    numbers: &[f32; LANES],
+) {
+    for lane in 0..LANES {
+        sums[lane] = multiply_add::<FUSED>(factor, numbers[lane], sums[lane]);
+    }
 }
 
 /// Writes, or adds, the sums of `ROWS` rows and one panel.
 #[inline(always)]
-fn store<const ROWS: usize>(
-    sums: &[[[f32; 16]; 2]; ROWS],
+fn store<const ROWS: usize, const LANES: usize, const PARTS: usize>(
+    sums: &[[[f32; LANES]; PARTS]; ROWS],
     y: &mut [f32],
     y_stride: usize,
     columns: usize,
