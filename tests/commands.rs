@@ -38,7 +38,9 @@ fn what_there_is_can_be_listed() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let output = crate::program::command(&["list", "recipes", "--json"]).current_dir(root).output().unwrap();
     let recipes = json_lines(&String::from_utf8(output.stdout).unwrap());
-    for known in ["quickstart", "addition", "multiplication", "countdown", "program", "hanoi", "smoke"] {
+    for known in
+        ["quickstart", "addition", "multiplication", "countdown", "program", "hanoi", "hanoi_moves", "smoke"]
+    {
         assert!(recipes.iter().any(|row| row["name"] == known), "{known}");
     }
 }

@@ -249,6 +249,7 @@ fn the_shipped_recipes_are_sound() {
         "countdown.toml",
         "program.toml",
         "hanoi.toml",
+        "hanoi_moves.toml",
         "smoke.toml",
     ] {
         assert!(names.iter().any(|there| there == name), "{name}");

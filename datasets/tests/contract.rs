@@ -51,6 +51,7 @@ fn variants(name: &str) -> Vec<Value> {
             json!({ "operations": "-/", "max_number": 9, "max_value": 9, "max_attempts": 3 }),
         ],
         "fraction_arithmetic" => vec![json!({ "lowest_terms": true })],
+        "hanoi" => vec![json!({ "instance": "random", "notation": "compact", "trace": "plan" })],
         "linear_equations" => vec![json!({ "fractions": true })],
         "modular_arithmetic" => vec![json!({ "operations": "^" })],
         "number_sorting" => vec![json!({ "max_number": 9 })],

@@ -14,6 +14,8 @@ use crate::seed::Stream;
 use crate::split::Split;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
+mod plan;
+
 /// The row of the table.
 pub const ROW: Row = Row {
     name: "hanoi",
@@ -33,6 +35,19 @@ pub struct Hanoi {
     instance: Posing,
     /// How the moves are written; compact is `102` for disk 1 from 0 to 2.
     notation: Notation,
+    /// What worked solutions think.
+    trace: Trace,
+}
+
+/// What worked solutions think.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Trace {
+    /// Each move and the position that it leads to: `101=01;202=21;112=22`.
+    #[default]
+    Moves,
+    /// The recursion, before each move: `0201>101;0211>202;2=12>112;2=2=`.
+    Plan,
 }
 
 /// The peg of each disk, smallest first.
@@ -241,7 +256,11 @@ impl Domain for Hanoi {
     }
 
     fn solve(&self, problem: &Problem, kind: SolutionKind, stream: &mut Stream) -> Option<Solution> {
-        moves::work(instance(Some(&problem.spec)), &problem.answer, kind, stream)
+        let instance = instance(Some(&problem.spec));
+        match self.trace {
+            Trace::Moves => moves::work(instance, &problem.answer, kind, stream),
+            Trace::Plan => plan::work(instance, self.notation, kind, stream),
+        }
     }
 
     fn alphabet(&self) -> Vec<String> {
@@ -251,7 +270,11 @@ impl Domain for Hanoi {
     }
 
     fn behaviours(&self, problem: &Problem, thinking: &str) -> Behaviours {
-        moves::behaviours(instance(Some(&problem.spec)), thinking)
+        let instance = instance(Some(&problem.spec));
+        match self.trace {
+            Trace::Moves => moves::behaviours(instance, thinking),
+            Trace::Plan => plan::behaviours(instance, thinking),
+        }
     }
 }
 
@@ -333,6 +356,8 @@ mod tests {
     fn tasks_are_sound() {
         checks::sound(&ROW, &Value::Null, 1..=7);
         checks::sound(&ROW, &json!({ "instance": "random", "notation": "compact" }), 2..=6);
+        checks::sound(&ROW, &json!({ "trace": "plan" }), 1..=7);
+        checks::sound(&ROW, &json!({ "instance": "random", "notation": "compact", "trace": "plan" }), 2..=6);
         checks::hostile(&ROW, 5);
     }
 

@@ -17,7 +17,7 @@ use crate::{Behaviours, Solution, SolutionKind};
 /// How often a searching trace tries a move that it takes back.
 const DETOUR: f64 = 0.25;
 /// A trace is read up to this many statements: what a model writes has no bound of its own.
-const MOST_STATEMENTS: usize = 1 << 16;
+pub(super) const MOST_STATEMENTS: usize = 1 << 16;
 
 /// The rules of a puzzle.
 pub(super) trait Puzzle {
@@ -291,17 +291,24 @@ fn statement<P: Puzzle>(rules: &P, step: &P::Move, state: &P::State) -> String {
     format!("{}={}", rules.write(step), rules.show(state))
 }
 
-/// A legal step that is not the planned one.
-fn other_step<P: Puzzle>(rules: &P, state: &P::State, step: &P::Move, stream: &mut Stream) -> Option<String> {
+/// A legal move that is not the planned one.
+pub(super) fn another_move<P: Puzzle>(
+    rules: &P,
+    state: &P::State,
+    step: &P::Move,
+    stream: &mut Stream,
+) -> Option<P::Move> {
     let mut others = rules.moves(state);
     others.retain(|other| other != step);
-    if others.is_empty() {
-        return None;
-    }
-    let other = stream.pick(&others);
+    if others.is_empty() { None } else { Some(stream.pick(&others).clone()) }
+}
+
+/// A statement of a legal step that is not the planned one.
+fn other_step<P: Puzzle>(rules: &P, state: &P::State, step: &P::Move, stream: &mut Stream) -> Option<String> {
+    let other = another_move(rules, state, step, stream)?;
     let mut state = state.clone();
-    rules.play(&mut state, other).ok()?;
-    Some(statement(rules, other, &state))
+    rules.play(&mut state, &other).ok()?;
+    Some(statement(rules, &other, &state))
 }
 
 /// The planned step with a position that it does not lead to.
