@@ -368,6 +368,10 @@ impl Numeric<'_> {
             }
             (Function::Sec, [x]) => one.div(&x.sin_cos()?.1)?,
             (Function::Csc, [x]) => one.div(&x.sin_cos()?.0)?,
+            (Function::Cis, [x]) => {
+                let (sine, cosine) = x.sin_cos()?;
+                cosine.add(&sine.mul(&Complex::i()))
+            }
             (Function::Arcsin, [x]) => x.arcsin()?,
             (Function::Arccos, [x]) => x.arccos()?,
             (Function::Arctan, [x]) => x.arctan()?,

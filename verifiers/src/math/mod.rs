@@ -20,6 +20,7 @@ mod normalise;
 mod number;
 mod parser;
 mod region;
+mod spelling;
 mod words;
 
 use equivalence::Judge;
@@ -27,6 +28,7 @@ use expression::Arena;
 use extract::{Extraction, Found};
 use lexer::Token;
 use parser::Parsed;
+use spelling::Respelling;
 
 /// Longer answers are not parsed, in bytes.
 const LENGTH: usize = 4096;
@@ -195,15 +197,21 @@ impl Math {
         let gold = read_first(&mut arena, gold);
         let answer = read_first(&mut arena, found);
         let comparison = self.readings(arena, &gold, &answer);
-        if self.any_letters
-            && comparison == Comparison::Different
-            && let Some(tokens) = renamed(&gold.tokens, &answer.tokens)
-        {
+        if comparison != Comparison::Different {
+            return (answer.text, comparison);
+        }
+        let renamed: Respelling = if self.any_letters { spelling::renamed } else { |_, _| None };
+        for respell in [spelling::products, spelling::common_logarithms, renamed] {
+            let Some((gold, own)) = respell(&gold.tokens, &answer.tokens) else { continue };
             let mut arena = Arena::default();
-            let gold = read(&mut arena, &gold.text);
-            let parsed = parser::parse(&mut arena, tokens.clone());
-            let again = self.readings(arena, &gold, &Reading { text: String::new(), tokens, parsed });
-            return (answer.text, again);
+            let mut reading = |tokens: Vec<Token>| {
+                let parsed = parser::parse(&mut arena, tokens.clone());
+                Reading { text: String::new(), tokens, parsed }
+            };
+            let (gold, own) = (reading(gold), reading(own));
+            if let equal @ Comparison::Equal(_) = self.readings(arena, &gold, &own) {
+                return (answer.text, equal);
+            }
         }
         (answer.text, comparison)
     }
@@ -265,34 +273,6 @@ impl Math {
     }
 }
 
-/// The answer with the variables of the right one, each in the order in which it first stands there.
-fn renamed(gold: &[Token], answer: &[Token]) -> Option<Vec<Token>> {
-    let letters = |tokens: &[Token]| {
-        let mut letters = Vec::new();
-        for token in tokens {
-            match token {
-                Token::Letter(letter) if !"ei".contains(*letter) && !letters.contains(letter) => {
-                    letters.push(*letter);
-                }
-                _ => {}
-            }
-        }
-        letters
-    };
-    let (gold, own) = (letters(gold), letters(answer));
-    if gold.len() != own.len() || gold == own {
-        return None;
-    }
-    let rename = |token: &Token| match token {
-        Token::Letter(letter) => {
-            let at = own.iter().position(|known| known == letter);
-            Token::Letter(at.map_or(*letter, |at| gold[at]))
-        }
-        other => other.clone(),
-    };
-    Some(answer.iter().map(rename).collect())
-}
-
 /// The value of a decimal, and whether it was written with a comma.
 fn decimal(tokens: &[Token], text: &str) -> Option<(number::Rational, bool)> {
     let sign = usize::from(tokens.first() == Some(&Token::Sign('-')));
@@ -307,7 +287,7 @@ fn decimal(tokens: &[Token], text: &str) -> Option<(number::Rational, bool)> {
             Token::Number { digits: whole, places: None, power: 0, .. },
             Token::Sign(','),
             Token::Number { digits: part, places: None, power: 0, .. },
-        ] if text.contains(&format!("{whole},{part}")) => {
+        ] if text.replace("{,}", ",").contains(&format!("{whole},{part}")) => {
             (number::Rational::decimal(&format!("{whole}{part}"), part.len() as u32)?, true)
         }
         _ => return None,
@@ -315,11 +295,12 @@ fn decimal(tokens: &[Token], text: &str) -> Option<(number::Rational, bool)> {
     Some((if sign == 1 { value.neg() } else { value }, comma))
 }
 
-/// The letter of a right answer that is a choice.
+/// The letter of a right answer that is a choice: `C`, `\text{(C)}`, `\textbf{(C)}\ 12`.
 fn choice_of_gold(text: &str) -> Option<char> {
-    let bare: String = normalise::words(text)?.chars().filter(|next| next.is_alphanumeric()).collect();
-    let letter = crate::choice::letter(text).filter(|letter| letter.is_ascii_uppercase())?;
-    (bare.len() == 1 && ('A'..='E').contains(&letter)).then_some(letter)
+    let letter = crate::choice::letter(text).filter(|letter| ('A'..='E').contains(letter))?;
+    let alone = text.chars().filter(char::is_ascii_uppercase).count() == 1
+        && normalise::words(&text.replace(['(', ')'], "")).is_some_and(|words| words.len() == 1);
+    (alone || text.contains(&format!("({letter})"))).then_some(letter)
 }
 
 impl Verifier for Math {
