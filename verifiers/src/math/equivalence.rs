@@ -7,7 +7,7 @@ use super::expression::{Arena, Binary, Constant, Id, Node, Relation, Unary, hold
 use super::number::Rational;
 use super::parser::Parsed;
 use super::region::Span;
-use super::{Math, STEPS, Stop, Units, words};
+use super::{Math, Stop, Units, words};
 
 mod names;
 mod relations;
@@ -64,9 +64,9 @@ type Answer = Result<bool, Stop>;
 type Solutions = (Option<String>, Vec<Span>);
 
 impl Judge {
-    /// A judge over the expressions of `arena`.
-    pub(super) fn new(arena: Arena, settings: Math) -> Self {
-        Self { arena, settings, budget: Budget::new(STEPS), depth: 0, exact: BTreeMap::new() }
+    /// A judge over the expressions of `arena` with a budget of `steps`.
+    pub(super) fn new(arena: Arena, settings: Math, steps: u64) -> Self {
+        Self { arena, settings, budget: Budget::new(steps), depth: 0, exact: BTreeMap::new() }
     }
 
     /// Whether the answer is the right one, units included.

@@ -364,23 +364,22 @@ fn lone_letter(text: &str) -> Option<&str> {
     while let Some(word) = words.next() {
         let letter = word.trim_matches(|next: char| !next.is_alphanumeric());
         if matches!(letter, "A" | "B" | "C" | "D" | "E") {
-            // `A triangle` has an article.
-            let follows = words.peek().filter(|next| next.starts_with(|next: char| next.is_lowercase()));
-            let article = letter == "A"
-                && word == "A"
-                && begins
-                && follows.is_some_and(|next| !["is", "or", "and"].contains(next));
-            if first && word.ends_with(['.', ')', ':']) {
+            // `A triangle` has an article, `E = 5` a variable.
+            let next = words.peek().copied().unwrap_or_default();
+            let joined = ["or", "and"].contains(&next);
+            if first && word.ends_with(['.', ')', ':']) && !joined {
                 return Some(letter);
             }
-            if !article && found.is_some_and(|found| found != letter) {
-                return None;
-            }
-            if !article {
+            let sentence = word == "A" && begins && next.starts_with(char::is_lowercase);
+            let article = sentence && next != "is" && !joined;
+            if !article && !next.starts_with(['=', '+', '-', '*', '/', '<', '>']) {
+                if found.is_some_and(|found| found != letter) {
+                    return None;
+                }
                 found = Some(letter);
             }
         }
-        if ["not", "wrong", "incorrect", "false"].contains(&letter.to_ascii_lowercase().as_str()) {
+        if ["not", "wrong", "incorrect", "false"].iter().any(|denial| letter.eq_ignore_ascii_case(denial)) {
             return None;
         }
         begins = word.ends_with(['.', '!', '?', ':']);

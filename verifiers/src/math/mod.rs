@@ -38,6 +38,8 @@ const DEPTH: usize = 200;
 const NODES: usize = 5000;
 /// The work spent on one completion.
 const STEPS: u64 = 60_000;
+/// The work spent on each further reading of it.
+const RESPELLED_STEPS: u64 = STEPS / 4;
 
 /// The row of the table.
 pub const ROW: Row = Row {
@@ -196,7 +198,7 @@ impl Math {
         let mut arena = Arena::default();
         let gold = read_first(&mut arena, gold);
         let answer = read_first(&mut arena, found);
-        let comparison = self.readings(arena, &gold, &answer);
+        let comparison = self.readings(arena, &gold, &answer, STEPS);
         if comparison != Comparison::Different {
             return (answer.text, comparison);
         }
@@ -209,14 +211,14 @@ impl Math {
                 Reading { text: String::new(), tokens, parsed }
             };
             let (gold, own) = (reading(gold), reading(own));
-            if let equal @ Comparison::Equal(_) = self.readings(arena, &gold, &own) {
+            if let equal @ Comparison::Equal(_) = self.readings(arena, &gold, &own, RESPELLED_STEPS) {
                 return (answer.text, equal);
             }
         }
         (answer.text, comparison)
     }
 
-    fn readings(&self, arena: Arena, gold: &Reading, answer: &Reading) -> Comparison {
+    fn readings(&self, arena: Arena, gold: &Reading, answer: &Reading, steps: u64) -> Comparison {
         let (gold_words, answer_words) = (normalise::words(&gold.text), normalise::words(&answer.text));
         let wordy = |reading: &Reading| match &reading.parsed {
             Ok(parsed) => matches!(arena.node(arena.peel(parsed.root)), expression::Node::Text(_)),
@@ -233,7 +235,7 @@ impl Math {
         }
         match (&gold.parsed, &answer.parsed) {
             (Ok(gold_parsed), Ok(answer_parsed)) => {
-                let mut judge = Judge::new(arena, *self);
+                let mut judge = Judge::new(arena, *self, steps);
                 match judge.same(gold_parsed, answer_parsed) {
                     Ok(true) => Comparison::Equal("equal"),
                     Ok(false) | Err(Stop::Undefined) => Comparison::Different,
