@@ -29,8 +29,12 @@ pub fn letter(text: &str) -> Option<char> {
         return None;
     }
     let bare = without_commands(text);
-    let bare =
-        bare.trim_matches(|next: char| next.is_whitespace() || matches!(next, '*' | '.' | ',' | '$' | '"'));
+    let bare = trim(&bare);
+    // `Option C`
+    let bare = ["option ", "choice ", "answer "].into_iter().fold(bare, |bare, name| {
+        let named = bare.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+        if named { trim(&bare[name.len()..]) } else { bare }
+    });
     let (inner, bracketed) = match bare.strip_prefix('(') {
         Some(inner) => (inner.trim_start(), true),
         None => (bare, false),
@@ -47,6 +51,11 @@ pub fn letter(text: &str) -> Option<char> {
     // `x.5` and `C.D` are no choices, `(A) or (B)` is none of both.
     let apart = after.is_empty() || after.starts_with(|next: char| next.is_whitespace() || next == '*');
     (apart && !names_another(after)).then_some(letter)
+}
+
+/// The text without the marks around it.
+fn trim(text: &str) -> &str {
+    text.trim_matches(|next: char| next.is_whitespace() || matches!(next, '*' | '.' | ',' | '$' | '"'))
 }
 
 /// Whether the text after a choice joins it with something else or names a letter in brackets.

@@ -85,7 +85,35 @@ fn parse(bytes: &[u8], length: usize) -> Result<Line, String> {
     if !text.trim_start().starts_with('{') {
         return Err("not a JSON object".into());
     }
-    serde_json::from_str(text).map_err(|error| error.to_string())
+    serde_json::from_str(text)
+        .or_else(|error| without_lone_surrogates(text).map_or(Err(error), |text| serde_json::from_str(&text)))
+        .map_err(|error| error.to_string())
+}
+
+/// The text with `\ufffd` for each escape that is half of a character, as Python writes a byte that is no UTF-8; `None`
+/// where there is none.
+fn without_lone_surrogates(text: &str) -> Option<String> {
+    let half = |at: usize| {
+        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok().filter(|unit| (0xd800..=0xdfff).contains(unit))
+    };
+    let (mut mended, mut kept, mut at) = (String::new(), 0, 0);
+    while let Some(found) = text[at..].find('\\') {
+        at += found;
+        match (half(at), half(at + 6)) {
+            (Some(..=0xdbff), Some(0xdc00..)) => at += 12,
+            (Some(_), _) => {
+                mended.push_str(&text[kept..at]);
+                mended.push_str("\\ufffd");
+                at += 6;
+                kept = at;
+            }
+            // An escaped backslash escapes nothing.
+            (None, _) => at += 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
+        }
+    }
+    mended.push_str(&text[kept..]);
+    (kept > 0).then_some(mended)
 }
 
 /// Reads up to the end of the line and keeps at most one byte more than is allowed; the line's length.
@@ -139,6 +167,17 @@ mod tests {
         assert!(lines[1..5].iter().all(|line| line["id"].is_null() && line["error"].is_string()));
         assert_eq!(lines[5]["id"], "x");
         assert_eq!(lines[5]["verdict"], "error");
+    }
+
+    #[test]
+    fn half_a_character_is_no_bad_line() {
+        let input = br#"{"id": "\udcff", "completion": "\ud83d\ude00 \\ud800 \ud800<answer>\ud800a\udcfe</answer>", "answer": "a"}
+{"completion": "<answer>\ud83d\ude00</answer>\ud8", "answer": "a"}"#;
+        let (summary, lines) = judge(input);
+        assert_eq!(summary, Summary { judged: 1, bad: 1 });
+        assert_eq!(lines[0]["id"], "\u{fffd}");
+        assert_eq!(lines[0]["extracted"], "\u{fffd}a\u{fffd}");
+        assert_eq!(lines[0]["verdict"], "wrong");
     }
 
     #[test]

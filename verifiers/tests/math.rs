@@ -45,6 +45,14 @@ fn our_own_cases() {
 }
 
 #[test]
+fn cases_that_another_author_would_choose() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/math_adversarial.jsonl");
+    let (count, refused, accepted) = misjudged(&path);
+    assert!(count > 300, "{count} rows");
+    assert!(refused.is_empty() && accepted.is_empty(), "{refused:#?}\n{accepted:#?}");
+}
+
+#[test]
 fn cases_of_every_point_of_the_specification() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/math_reviewed.jsonl");
     let (count, refused, accepted) = misjudged(&path);
@@ -191,6 +199,201 @@ fn hostile_completions_end_with_a_verdict() {
     assert!(verify("3", &format!("{}\\boxed{{3}}", long("x "))).is_correct());
 }
 
+/// Answers of every kind whose equality has no direction: whatever equals one of them has it as an equal.
+const ANSWERS: &[&str] = &[
+    "0",
+    "-1",
+    "2",
+    "7",
+    "12345",
+    "12,345",
+    "10^{30}",
+    "\\frac12",
+    "1/2",
+    "0.5",
+    "-3\\frac12",
+    "-3.5",
+    "0.\\overline{3}",
+    "1/3",
+    "5!",
+    "120",
+    "\\binom{10}{3}",
+    "2\\sqrt3",
+    "\\sqrt{12}",
+    "\\pi",
+    "2\\pi",
+    "e^2",
+    "\\ln 4",
+    "2\\ln 2",
+    "\\log_2 8",
+    "\\sin 30^\\circ",
+    "3+4i",
+    "4i+3",
+    "|3+4i|",
+    "5",
+    "x",
+    "x+1",
+    "1+x",
+    "(x+1)^2",
+    "x^2+2x+1",
+    "\\frac{x^2-1}{x-1}",
+    "h(a+b)",
+    "ah+bh",
+    "f(x)",
+    "f(y)",
+    "x=5",
+    "y=5",
+    "y=2x+1",
+    "2x-y+1=0",
+    "2x+4y=6",
+    "x+2y=3",
+    "x<3",
+    "3>x",
+    "x \\le 3",
+    "-1<x<1",
+    "|x|<1",
+    "x<-2 \\text{ or } x>2",
+    "|x|>2",
+    "x \\ne 3",
+    "\\pm 3",
+    "3,-3",
+    "\\{-3,3\\}",
+    "1,2,3",
+    "\\{3,2,1\\}",
+    "(2,1)",
+    "(3,1,2)",
+    "(2,1),(3,4)",
+    "(3,4),(2,1)",
+    "x=1,y=2",
+    "y=2,x=1",
+    "[0,1)",
+    "[0,1]",
+    "(-\\infty,1)\\cup(2,\\infty)",
+    "\\mathbb{R}\\setminus[1,2]",
+    "\\mathbb{R}",
+    "(-\\infty,\\infty)",
+    "\\emptyset",
+    "\\infty",
+    "-\\infty",
+    "\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}",
+    "\\begin{bmatrix}1&3\\\\2&4\\end{bmatrix}^T",
+    "\\begin{pmatrix}2\\\\1\\end{pmatrix}",
+    "7:32",
+    "8:30",
+    "12_7",
+    "(12)_7",
+    "12_8",
+    "\\text{Yes}",
+    "no",
+    "\\text{Tuesday}",
+    "C",
+    "(C)",
+    "D",
+    "10\\text{ cm}",
+    "10 km",
+    "\\$5",
+    "5 dollars",
+    "25^\\circ C",
+    "25^\\circ F",
+];
+
+#[test]
+fn equality_goes_both_ways_and_every_answer_equals_itself() {
+    for one in ANSWERS {
+        assert!(equal(one, one), "{one}");
+        assert!(verify(one, &format!("<think>t</think>\\boxed{{{one}}}")).is_correct(), "{one} in a box");
+        for other in ANSWERS {
+            assert_eq!(equal(one, other), equal(other, one), "{one} {other}");
+        }
+    }
+}
+
+/// An expression of whole numbers, and of a variable.
+#[derive(Clone, Debug)]
+enum Tree {
+    Number(i64),
+    Variable,
+    Sum(Box<Self>, Box<Self>),
+    Difference(Box<Self>, Box<Self>),
+    Product(Box<Self>, Box<Self>),
+    Quotient(Box<Self>, Box<Self>),
+    Power(Box<Self>, u32),
+}
+
+impl Tree {
+    /// The value at `x` as a fraction, `None` where it has none or one that is too large.
+    fn value(&self, x: i128) -> Option<(i128, i128)> {
+        let both = |a: &Self, b: &Self| Some((a.value(x)?, b.value(x)?));
+        let (top, bottom) = match self {
+            Self::Number(value) => (i128::from(*value), 1),
+            Self::Variable => (x, 1),
+            Self::Sum(a, b) => {
+                let ((a, b), (c, d)) = both(a, b)?;
+                (a.checked_mul(d)?.checked_add(c.checked_mul(b)?)?, b.checked_mul(d)?)
+            }
+            Self::Difference(a, b) => {
+                let ((a, b), (c, d)) = both(a, b)?;
+                (a.checked_mul(d)?.checked_sub(c.checked_mul(b)?)?, b.checked_mul(d)?)
+            }
+            Self::Product(a, b) => {
+                let ((a, b), (c, d)) = both(a, b)?;
+                (a.checked_mul(c)?, b.checked_mul(d)?)
+            }
+            Self::Quotient(a, b) => {
+                let ((a, b), (c, d)) = both(a, b)?;
+                (a.checked_mul(d)?, b.checked_mul(c)?)
+            }
+            Self::Power(base, exponent) => {
+                let (top, bottom) = base.value(x)?;
+                (top.checked_pow(*exponent)?, bottom.checked_pow(*exponent)?)
+            }
+        };
+        (bottom != 0 && top.unsigned_abs().max(bottom.unsigned_abs()) < 1 << 100).then_some((top, bottom))
+    }
+
+    /// As LaTeX writes it.
+    fn latex(&self) -> String {
+        match self {
+            Self::Number(value) if *value < 0 => format!("({value})"),
+            Self::Number(value) => value.to_string(),
+            Self::Variable => "x".to_owned(),
+            Self::Sum(a, b) => format!("\\left({} + {}\\right)", a.latex(), b.latex()),
+            Self::Difference(a, b) => format!("\\left({} - {}\\right)", a.latex(), b.latex()),
+            Self::Product(a, b) => format!("{} \\cdot {}", a.latex(), b.latex()),
+            Self::Quotient(a, b) => format!("\\frac{{{}}}{{{}}}", a.latex(), b.latex()),
+            Self::Power(base, exponent) => format!("{{\\left({}\\right)}}^{{{exponent}}}", base.latex()),
+        }
+    }
+
+    /// As a program writes it, with sums and products turned round.
+    fn plain(&self) -> String {
+        match self {
+            Self::Number(value) => format!("({value})"),
+            Self::Variable => "x".to_owned(),
+            Self::Sum(a, b) => format!("({}+{})", b.plain(), a.plain()),
+            Self::Difference(a, b) => format!("(-{}+{})", b.plain(), a.plain()),
+            Self::Product(a, b) => format!("({}*{})", b.plain(), a.plain()),
+            Self::Quotient(a, b) => format!("(({})/({}))", a.plain(), b.plain()),
+            Self::Power(base, exponent) => format!("(({})**{exponent})", base.plain()),
+        }
+    }
+}
+
+/// Trees over `leaf`, with quotients where they may be.
+fn trees(leaf: impl Strategy<Value = Tree> + 'static, quotients: bool) -> impl Strategy<Value = Tree> {
+    leaf.prop_recursive(4, 24, 2, move |inner| {
+        let pair = (inner.clone(), inner.clone());
+        let pair = pair.prop_map(|(a, b)| (Box::new(a), Box::new(b)));
+        prop_oneof![
+            pair.clone().prop_map(|(a, b)| Tree::Sum(a, b)),
+            pair.clone().prop_map(|(a, b)| Tree::Difference(a, b)),
+            pair.clone().prop_map(|(a, b)| Tree::Product(a, b)),
+            pair.prop_map(move |(a, b)| if quotients { Tree::Quotient(a, b) } else { Tree::Product(b, a) }),
+            (inner, 1u32..4).prop_map(|(base, exponent)| Tree::Power(Box::new(base), exponent)),
+        ]
+    })
+}
+
 /// A value and one of the ways to write it.
 fn spelled() -> impl Strategy<Value = (String, String)> {
     let integer = any::<i64>().prop_map(|value| {
@@ -224,12 +427,46 @@ fn spelled() -> impl Strategy<Value = (String, String)> {
 
 proptest! {
     #[test]
+    fn numbers_equal_what_they_come_to_and_nothing_else(tree in trees((-99i64..99).prop_map(Tree::Number), true)) {
+        let (latex, plain) = (tree.latex(), tree.plain());
+        let Some((top, bottom)) = tree.value(0) else { return Ok(()) };
+        let value = format!("{top}/({bottom})");
+        for (one, other) in [(&latex, &plain), (&latex, &value), (&plain, &value)] {
+            prop_assert!(equal(one, other) && equal(other, one), "{one} {other}");
+        }
+        let more = format!("{}/({bottom})", top + 1);
+        prop_assert!(!equal(&latex, &more) && !equal(&more, &plain), "{latex} {more}");
+    }
+
+    #[test]
+    fn polynomials_are_the_same_where_their_values_are(
+        tree in trees(prop_oneof![Just(Tree::Variable), (-9i64..9).prop_map(Tree::Number)], false),
+        other in trees(prop_oneof![Just(Tree::Variable), (-9i64..9).prop_map(Tree::Number)], false),
+    ) {
+        let (latex, plain) = (format!("x+{}", tree.latex()), format!("({})+x", tree.plain()));
+        prop_assert!(equal(&latex, &plain) && equal(&plain, &latex), "{latex} {plain}");
+        prop_assert!(!equal(&latex, &format!("{plain}+1")), "{latex}");
+        // At most degree 81 here, far below the number of points that would be needed for a coincidence.
+        let mut points = (-60..60).map(|x| Some(tree.value(x)? == other.value(x)?));
+        if points.any(|same| same == Some(false)) {
+            let other = format!("({})+x", other.plain());
+            prop_assert!(!equal(&latex, &other) && !equal(&other, &latex), "{latex} {other}");
+        }
+    }
+
+    #[test]
     fn a_value_written_in_two_ways_is_one((one, other) in spelled()) {
         prop_assert!(equal(&one, &one), "{one}");
         prop_assert!(equal(&one, &other), "{one} {other}");
         prop_assert!(equal(&other, &one), "{other} {one}");
-        let completion = format!("<think>t</think><answer>{other}</answer>");
-        prop_assert!(verify(&one, &completion).is_correct(), "{one} {other}");
+        for completion in [
+            format!("<think>t</think><answer>{other}</answer>"),
+            format!("So \\boxed{{0}}. No: $\\boxed{{{other}}}$."),
+            format!("#### {other}"),
+            format!("The answer is ${other}$."),
+        ] {
+            prop_assert!(verify(&one, &completion).is_correct(), "{one} {completion}");
+        }
     }
 
     #[test]

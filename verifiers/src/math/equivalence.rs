@@ -7,7 +7,7 @@ use super::expression::{Arena, Binary, Constant, Id, Node, Relation, Unary, hold
 use super::number::Rational;
 use super::parser::Parsed;
 use super::region::Span;
-use super::{Math, STEPS, Stop, Units, words};
+use super::{Math, Stop, Units, words};
 
 mod names;
 mod relations;
@@ -64,9 +64,9 @@ type Answer = Result<bool, Stop>;
 type Solutions = (Option<String>, Vec<Span>);
 
 impl Judge {
-    /// A judge over the expressions of `arena`.
-    pub(super) fn new(arena: Arena, settings: Math) -> Self {
-        Self { arena, settings, budget: Budget::new(STEPS), depth: 0, exact: BTreeMap::new() }
+    /// A judge over the expressions of `arena` with a budget of `steps`.
+    pub(super) fn new(arena: Arena, settings: Math, steps: u64) -> Self {
+        Self { arena, settings, budget: Budget::new(steps), depth: 0, exact: BTreeMap::new() }
     }
 
     /// Whether the answer is the right one, units included.
@@ -87,6 +87,9 @@ impl Judge {
             let mut names: Vec<_> = parsed.units.iter().flat_map(|unit| words::units(unit)).collect();
             if matches!(self.arena.node(self.arena.peel(parsed.root)), Node::Unary(Unary::Degree, _)) {
                 names.push("degree");
+            }
+            if names.iter().any(|name| matches!(*name, "celsius" | "fahrenheit")) {
+                names.retain(|name| *name != "degree");
             }
             names.sort_unstable();
             names.dedup();
@@ -195,6 +198,13 @@ impl Judge {
     fn compare_shapes(&mut self, gold: Part, answer: Part) -> Answer {
         match (self.shape(gold), self.shape(answer)) {
             (Shape::Text(gold), Shape::Text(answer)) => Ok(gold.trim().eq_ignore_ascii_case(answer.trim())),
+            (Shape::List(a), Shape::Chain(..)) if self.are_chains(&a) => self.same_solutions(gold, answer),
+            (Shape::List(a), Shape::List(b)) if self.are_chains(&a) && self.are_chains(&b) => {
+                match (self.solutions(gold)?, self.solutions(answer)?) {
+                    (Some(_), Some(_)) => self.same_solutions(gold, answer),
+                    _ => self.lists(&a, &b),
+                }
+            }
             (Shape::Chain(..), Shape::List(b)) if self.named(&[gold]).is_some() => self.lists(&[gold], &b),
             (Shape::List(a), Shape::Chain(..)) if self.named(&[answer]).is_some() => {
                 self.lists(&a, &[answer])
@@ -221,23 +231,28 @@ impl Judge {
                 Ok((a.len() != 2 || same_brackets) && self.in_order(&a, &b)?)
             }
             (Shape::List(a), Shape::Region | Shape::Tuple(..)) if self.are_chains(&a) => {
-                match (self.joint_solutions(&a)?, self.region(answer)?) {
-                    (Some(spans), Some(others)) => self.same_spans(&spans, &others),
+                match (self.solutions(gold)?, self.region(answer)?) {
+                    (Some((_, spans)), Some(others)) => self.same_spans(&spans, &others),
                     _ => Ok(false),
                 }
             }
+            // `(-∞, 1) or (2, ∞)` for their union.
+            (Shape::Region, Shape::List(items)) => match (self.region(gold)?, self.union_of(&items)?) {
+                (Some(spans), Some(others)) => self.same_spans(&spans, &others),
+                _ => Ok(false),
+            },
             (Shape::Region, _) | (_, Shape::Region) => self.regions(gold, answer),
             (Shape::Tuple('(', ')', a), Shape::Set(b)) if self.settings.tuple_as_set => {
                 Ok(self.increases(&a)? && self.without_order(&a, &b)?)
             }
             (Shape::List(a) | Shape::Set(a), Shape::List(b) | Shape::Set(b)) => self.lists(&a, &b),
             (Shape::List(a), Shape::Tuple(_, _, b)) => Ok(self.named(&a).is_some() && self.lists(&a, &b)?),
-            (Shape::Tuple(_, _, a), Shape::List(b)) => {
-                Ok(self.named(&b).is_some_and(|(names, _)| names.len() == b.len()) && {
-                    let values: Vec<Part> = b.iter().map(|part| self.value_of(*part).1).collect();
-                    self.in_order(&a, &values)?
-                })
-            }
+            (Shape::Tuple(_, _, a), Shape::List(b)) => match self.named(&b) {
+                Some((names, values)) if names.len() == b.len() => {
+                    self.in_order(&a, &coordinates(&names, values))
+                }
+                _ => Ok(false),
+            },
             (Shape::List(a) | Shape::Set(a), Shape::Value) if a.len() == 1 => self.compare(a[0], answer),
             (Shape::Value, Shape::Set(b)) if b.len() == 1 => self.compare(gold, b[0]),
             // `\frac12 or 0.5` is one value.
@@ -311,11 +326,11 @@ impl Judge {
         if let Some((names, values)) = self.named(a) {
             return match self.named(b) {
                 Some((other, other_values)) => self.by_name(&names, &values, &other, &other_values),
-                None => self.in_order(&values, b),
+                None => self.in_order(&coordinates(&names, values), b),
             };
         }
-        if let Some((_, values)) = self.named(b) {
-            return self.in_order(a, &values);
+        if let Some((names, values)) = self.named(b) {
+            return self.in_order(a, &coordinates(&names, values));
         }
         // Rows of several values are tuples: `p=5,q=2;p=7,q=2`.
         let a: Vec<Part> = a.iter().map(|part| self.value_of(*part).1).collect();
@@ -345,4 +360,13 @@ impl Judge {
         }
         Ok(true)
     }
+}
+
+/// Named values in the order of a tuple: coordinates by their letters, others as they are written.
+fn coordinates(names: &[String], values: Vec<Part>) -> Vec<Part> {
+    let mut pairs: Vec<(&String, Part)> = names.iter().zip(values).collect();
+    if names.iter().all(|name| ["x", "y", "z"].contains(&name.as_str())) {
+        pairs.sort_unstable_by_key(|(name, _)| *name);
+    }
+    pairs.into_iter().map(|(_, value)| value).collect()
 }

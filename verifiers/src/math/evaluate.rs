@@ -8,7 +8,7 @@ use super::Stop;
 use super::ball::{Ball, pi};
 use super::complex::Complex;
 use super::expression::{Arena, Binary, Constant, Function, Id, Name, Node, Unary};
-use super::number::Rational;
+use super::number::{FACTORIAL, Rational};
 
 /// Sums and products of more terms stay unevaluated.
 const TERMS: i64 = 2000;
@@ -98,7 +98,7 @@ pub(super) fn exact(arena: &Arena, id: Id, sign: i64, budget: &mut Budget) -> Re
                     Unary::Negative => item.neg(),
                     Unary::PlusMinus(plus) => item.mul(&Rational::from(if *plus { sign } else { -sign }))?,
                     Unary::Factorial => {
-                        budget.spend(item.to_integer().and_then(|n| n.to_u64()).unwrap_or(0).min(5000))?;
+                        budget.spend(2 * factors(&item))?;
                         item.factorial()?
                     }
                     Unary::Percent => item.div(&Rational::from(100))?,
@@ -110,6 +110,9 @@ pub(super) fn exact(arena: &Arena, id: Id, sign: i64, budget: &mut Budget) -> Re
             }
             Node::Call(function, arguments) => {
                 let arguments = arguments.iter().map(|id| value(*id)).collect::<Result<Vec<_>, _>>()?;
+                if let (Function::Binomial, [total, chosen]) = (function, arguments.as_slice()) {
+                    budget.spend(2 * factors_of_binomial(total, chosen))?;
+                }
                 exact_call(*function, &arguments)?
             }
             _ => return Err(Stop::Undecided),
@@ -118,6 +121,17 @@ pub(super) fn exact(arena: &Arena, id: Id, sign: i64, budget: &mut Budget) -> Re
         values[at - first] = Some(result);
     }
     values[id - first].take().ok_or(Stop::Undecided)
+}
+
+/// How many factors a factorial has, as far as it is worked out.
+fn factors(number: &Rational) -> u64 {
+    number.to_integer().and_then(|number| number.to_u64()).unwrap_or(0).min(u64::from(FACTORIAL))
+}
+
+/// How many factors a binomial has, as far as it is worked out.
+fn factors_of_binomial(total: &Rational, chosen: &Rational) -> u64 {
+    let others = total.sub(chosen).map_or(0, |others| factors(&others));
+    factors(chosen).min(others)
 }
 
 fn exact_binary(binary: Binary, left: &Rational, right: &Rational, sign: i64) -> Result<Rational, Stop> {
@@ -278,7 +292,7 @@ impl Numeric<'_> {
             Node::Call(function, arguments) => {
                 let arguments = arguments.iter().map(|id| value(*id)).collect::<Result<Vec<_>, _>>()?;
                 let real = arguments.iter().all(|argument| argument.is_real());
-                self.budget.spend(if real { 100 } else { 300 })?;
+                self.budget.spend(if real { 150 } else { 400 })?;
                 self.call(*function, &arguments)?
             }
             Node::Apply(name, argument) => {
@@ -319,7 +333,7 @@ impl Numeric<'_> {
             self.budget.spend(8 * u64::from(64 - count.unsigned_abs().leading_zeros()))?;
             return base.power(count);
         }
-        self.budget.spend(200)?;
+        self.budget.spend(if base.is_real() && exponent.is_real() { 250 } else { 600 })?;
         if matches!(self.arena.node(left), Node::Constant(Constant::E)) {
             return exponent.exp();
         }
@@ -341,10 +355,10 @@ impl Numeric<'_> {
             return Err(Stop::Undecided);
         }
         let count = item.re.may_be_integer()?.filter(|count| *count >= 0).ok_or(Stop::Undecided)?;
-        if count > 5000 {
+        if count.unsigned_abs() > u64::from(FACTORIAL) {
             return Err(Stop::Budget);
         }
-        self.budget.spend(count.unsigned_abs())?;
+        self.budget.spend(2 * count.unsigned_abs())?;
         Ok(Complex::from(Ball::rational(&Rational::from(count).factorial()?)))
     }
 
@@ -368,6 +382,10 @@ impl Numeric<'_> {
             }
             (Function::Sec, [x]) => one.div(&x.sin_cos()?.1)?,
             (Function::Csc, [x]) => one.div(&x.sin_cos()?.0)?,
+            (Function::Cis, [x]) => {
+                let (sine, cosine) = x.sin_cos()?;
+                cosine.add(&sine.mul(&Complex::i()))
+            }
             (Function::Arcsin, [x]) => x.arcsin()?,
             (Function::Arccos, [x]) => x.arccos()?,
             (Function::Arctan, [x]) => x.arctan()?,
@@ -400,7 +418,9 @@ impl Numeric<'_> {
             (Function::Imaginary, [x]) => Complex::from(x.im.clone()),
             (Function::Argument, [x]) => Complex::from(x.re.angle(&x.im)?),
             (Function::Binomial, [total, chosen]) => {
-                let value = Self::whole(total)?.binomial(&Self::whole(chosen)?)?;
+                let (total, chosen) = (Self::whole(total)?, Self::whole(chosen)?);
+                self.budget.spend(2 * factors_of_binomial(&total, &chosen))?;
+                let value = total.binomial(&chosen)?;
                 Complex::from(Ball::rational(&value))
             }
             (Function::Gcd | Function::Lcm, _) => {

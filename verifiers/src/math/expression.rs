@@ -84,6 +84,8 @@ pub(super) enum Function {
     Cot,
     Sec,
     Csc,
+    /// `cos + i sin`
+    Cis,
     Arcsin,
     Arccos,
     Arctan,
@@ -113,7 +115,7 @@ pub(super) enum Function {
 impl Function {
     /// Whether the argument is an angle.
     pub(super) fn takes_angle(self) -> bool {
-        matches!(self, Self::Sin | Self::Cos | Self::Tan | Self::Cot | Self::Sec | Self::Csc)
+        matches!(self, Self::Sin | Self::Cos | Self::Tan | Self::Cot | Self::Sec | Self::Csc | Self::Cis)
     }
 }
 
@@ -202,6 +204,8 @@ pub(super) mod holds {
     pub(in crate::math) const MATRIX: u8 = 8;
     /// A function of whole numbers.
     pub(in crate::math) const DISCRETE: u8 = 16;
+    /// A list whose members are joined by "or".
+    pub(in crate::math) const EITHER: u8 = 32;
 }
 
 /// All nodes of the expressions that are compared with each other.
@@ -235,6 +239,11 @@ impl Arena {
         });
         self.facts.push(facts);
         id
+    }
+
+    /// Says of a node that no other holds yet what the bits of [`holds`] say.
+    pub(super) fn mark(&mut self, id: Id, what: u8) {
+        self.facts[id].1 |= what;
     }
 
     /// Whether the expression holds what the bits of [`holds`] say.

@@ -13,6 +13,8 @@ const JOINT: usize = 40;
 const GOLD_JOINT: usize = 20;
 /// More boxes are no list.
 const MEMBERS: usize = 64;
+/// So much of a text is searched for a denial of what comes after it, in bytes.
+const DENIAL: usize = 32;
 /// A whole text of at most this length may itself be the answer.
 const SHORT: usize = 300;
 
@@ -50,25 +52,24 @@ pub fn completion(text: &str, extraction: Extraction) -> Result<Found, &'static 
         return Err("nothing after the thinking");
     }
     let found = match answer::tagged(text) {
-        Some(inner) => match boxes(inner, false)? {
+        Some(inner) => match boxed(inner, extraction)? {
             Some(found) => found,
             None => tagged(inner, extraction),
         },
         None => search(text, extraction)?,
     };
-    if found.candidates.iter().all(|text| words::is_placeholder(text) && !text.contains(['\\', '-', '∅'])) {
+    if found
+        .candidates
+        .iter()
+        .all(|text| words::is_placeholder(text) && !text.contains(['\\', '-', '∅', '∞']))
+    {
         return Err("the answer is empty or a placeholder");
     }
     Ok(found)
 }
 
 fn search(text: &str, extraction: Extraction) -> Result<Found, &'static str> {
-    if extraction == Extraction::Lenient
-        && let Some(found) = closing_sentence(text)
-    {
-        return Ok(found);
-    }
-    if let Some(found) = boxes(text, false)? {
+    if let Some(found) = boxed(text, extraction)? {
         return Ok(found);
     }
     if let Some(found) = hashes(text) {
@@ -80,6 +81,13 @@ fn search(text: &str, extraction: Extraction) -> Result<Found, &'static str> {
     phrase(text).or_else(|| last(text)).ok_or("no answer in the text")
 }
 
+/// The last box, or with lenient rules Minerva's closing sentence after it.
+fn boxed(text: &str, extraction: Extraction) -> Result<Option<Found>, &'static str> {
+    let closing = if extraction == Extraction::Lenient { closing_sentence(text) } else { None };
+    if closing.is_some() { Ok(closing) } else { boxes(text, false) }
+}
+
+/// The answer in tags that hold no box.
 fn tagged(inner: &str, extraction: Extraction) -> Found {
     let mut found = Found::one("answer tag", inner);
     if extraction == Extraction::Lenient {
@@ -230,13 +238,20 @@ fn innermost<'a>(text: &'a str, closed: &[Span], mut span: Span) -> &'a str {
 
 /// Whether the text between two boxes makes them members of a list.
 fn joins(between: &str, is_gold: bool) -> bool {
+    // The backslash of the second box may be escaped once more.
+    let between = between.strip_suffix('\\').unwrap_or(between);
     if between.len() > JOINT || between.contains('\n') {
         return false;
     }
     // Words between the boxes of one formula, or of a right answer, may say what each is.
     let ends = |text: &str| [" and", " or", ","].iter().any(|end| text.trim_end().ends_with(end));
     let words = between.trim().strip_prefix("\\text{").and_then(|inner| inner.strip_suffix('}'));
-    if words.is_some_and(ends) || (is_gold && between.len() <= GOLD_JOINT && ends(between)) {
+    if words.is_some_and(ends) {
+        return true;
+    }
+    // Signs alone may part the boxes of a right answer, but none that relates them.
+    let parts = |next: char| !next.is_alphanumeric() && !"=<>\\".contains(next);
+    if is_gold && between.len() <= GOLD_JOINT && (ends(between) || between.chars().all(parts)) {
         return true;
     }
     let mut rest = between;
@@ -324,6 +339,55 @@ fn sentence(text: &str) -> &str {
     line.trim().trim_end_matches("**").trim()
 }
 
+/// Whether the text ends in a denial of what comes next: "it is not", "we do not get".
+fn denies(text: &str) -> bool {
+    let mut start = text.len().saturating_sub(DENIAL);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    let denial = |word: &str| {
+        ["not", "never", "cannot"].contains(&word.to_ascii_lowercase().as_str()) || word.ends_with("n't")
+    };
+    let mut words = text[start..].trim_end_matches([' ', '$', '*', '(', '\\', '[']).rsplit(' ');
+    match words.next() {
+        Some(word) if denial(word) => true,
+        Some(word) if word.chars().all(char::is_alphabetic) => words.next().is_some_and(denial),
+        _ => false,
+    }
+}
+
+/// The letter of a choice in prose: the one that it begins with, `A. Because …`, or the only one that stands alone.
+fn lone_letter(text: &str) -> Option<&str> {
+    let mut found = None;
+    let (mut first, mut begins) = (true, true);
+    let mut words = text.split_whitespace().peekable();
+    while let Some(word) = words.next() {
+        let letter = word.trim_matches(|next: char| !next.is_alphanumeric());
+        if matches!(letter, "A" | "B" | "C" | "D" | "E") {
+            // `A triangle` has an article, `E = 5` a variable.
+            let next = words.peek().copied().unwrap_or_default();
+            let joined = ["or", "and"].contains(&next);
+            if first && word.ends_with(['.', ')', ':']) && !joined {
+                return Some(letter);
+            }
+            let sentence = word == "A" && begins && next.starts_with(char::is_lowercase);
+            let article = sentence && next != "is" && !joined;
+            if !article && !next.starts_with(['=', '+', '-', '*', '/', '<', '>']) {
+                if found.is_some_and(|found| found != letter) {
+                    return None;
+                }
+                found = Some(letter);
+            }
+        }
+        if ["not", "wrong", "incorrect", "false"].iter().any(|denial| letter.eq_ignore_ascii_case(denial)) {
+            return None;
+        }
+        begins = word.ends_with(['.', '!', '?', ':']);
+        first = false;
+    }
+    found
+}
+
 /// The last formula or number of a text.
 fn last(text: &str) -> Option<Found> {
     let whole = text.trim();
@@ -333,17 +397,19 @@ fn last(text: &str) -> Option<Found> {
     }
     let formula = last_formula(text);
     let number = last_number(text);
+    let letter = lone_letter(text);
     match (formula, number) {
         (Some((at, formula)), Some((number_at, _))) if at >= number_at => candidates.push(formula),
         (_, Some((_, number))) => candidates.push(number),
         (Some((_, formula)), None) => candidates.push(formula),
         (None, None) => {
             // A single word may still be the answer to a question that asks for one.
-            if candidates.is_empty() || whole.split_whitespace().count() > 3 {
+            if letter.is_none() && (candidates.is_empty() || whole.split_whitespace().count() > 3) {
                 return None;
             }
         }
     }
+    candidates.extend(letter.map(str::to_owned));
     Some(Found { rule: "last formula or number", candidates })
 }
 
@@ -375,6 +441,9 @@ fn last_formula(text: &str) -> Option<(usize, String)> {
             }
         };
         match open {
+            Some((start, opened)) if closes(opened, mark) && denies(&text[..start - opened.len()]) => {
+                open = None
+            }
             Some((start, opened)) if closes(opened, mark) => {
                 best = Some((at + mark.len(), text.get(start..at).unwrap_or_default()));
                 open = None;
@@ -414,7 +483,7 @@ fn last_number(text: &str) -> Option<(usize, String)> {
         let in_word = before.is_some_and(|next| next.is_alphanumeric() || next == '_' || next == '\\')
             || after == Some('_')
             || (after.is_some_and(char::is_alphanumeric) && !text[end..].starts_with(['m', 'c', 'k']));
-        if in_word {
+        if in_word || denies(&text[..start]) {
             end = start;
             if end == 0 {
                 return None;

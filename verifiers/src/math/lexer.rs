@@ -28,8 +28,11 @@ pub(super) enum Token {
     Word(String),
     /// The sign of a currency.
     Currency(char),
-    /// `and`, `or`.
-    Conjunction,
+    /// `and`, or `or` between things of which either may be meant.
+    Conjunction {
+        /// Whether it is `or`.
+        either: bool,
+    },
     /// An operator, a bracket, a separator; `{` and `}` group, `⟨`, `⟩`, `⌊`… are brackets, `S`/`s` set braces.
     Sign(char),
     /// The begin of an environment.
@@ -87,6 +90,8 @@ const SILENT: &[&str] = &[
     "noindent",
     "centering",
     "ensuremath",
+    "angle",
+    "therefore",
 ];
 
 /// Commands whose braces hold words.
@@ -150,9 +155,7 @@ const SIGNS: &[(&str, char)] = &[
     ("lbrack", '['),
     ("rbrack", ']'),
     ("land", '∧'),
-    ("lor", '∧'),
     ("wedge", '∧'),
-    ("vee", '∧'),
     ("circ", '°'),
     ("degree", '°'),
     ("prime", '\''),
@@ -171,8 +174,12 @@ const SIGNS: &[(&str, char)] = &[
     ("emptyset", '∅'),
     ("varnothing", '∅'),
     ("bmod", '%'),
+    ("mod", '%'),
     ("percent", '%'),
 ];
+
+/// Longer texts are no units, in bytes.
+const UNITS_LENGTH: usize = 64;
 
 /// The tokens of a normalised answer.
 pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Refusal> {
@@ -202,7 +209,11 @@ impl<'a> Lexer<'a> {
             }
             match first {
                 '0'..='9' => self.number(),
-                '.' if self.rest[1..].starts_with(|next: char| next.is_ascii_digit()) => self.number(),
+                '.' if self.rest[1..].starts_with(|next: char| next.is_ascii_digit())
+                    || repeating_digits(&self.rest[1..]).is_some() =>
+                {
+                    self.number();
+                }
                 '.' if self.rest.starts_with("...") => {
                     self.skip(3);
                     self.sign('…');
@@ -244,9 +255,9 @@ impl<'a> Lexer<'a> {
             ("->", '→'),
             ("||", '‖'),
         ];
-        if self.rest.starts_with("{:}") {
-            self.skip(3);
-            self.sign(':');
+        if let Some((sign, width)) = lone_sign(self.rest) {
+            self.skip(width);
+            self.sign(sign);
             return Ok(());
         }
         if let Some((pair, sign)) = PAIRS.iter().find(|(pair, _)| self.rest.starts_with(pair)) {
@@ -273,8 +284,10 @@ impl<'a> Lexer<'a> {
 
     /// What separates a thousand from the next, and how many bytes it takes.
     fn separator(&self, rest: &str) -> Option<(char, usize)> {
-        const EXPLICIT: &[&str] =
-            &["{,}", "{,\\!}", "{, }", " {,}", " {, }", "\\,", "\\!,\\!", "\\!,", ",\\!", "\\ "];
+        const EXPLICIT: &[&str] = &[
+            "{,}", "{,\\!}", "{, }", " {,}", " {, }", "\\,", "\\;", "\\:", "~", "\\!,\\!", "\\!,", ",\\!",
+            "\\ ",
+        ];
         if let Some(found) = EXPLICIT.iter().find(|found| rest.starts_with(**found)) {
             let blank = rest[found.len()..].len() - rest[found.len()..].trim_start().len();
             return Some(('!', found.len() + blank));
@@ -331,6 +344,10 @@ impl<'a> Lexer<'a> {
                 places = Some(fraction as u32);
             }
         }
+        if digits.is_empty() {
+            // `.\overline{3}`
+            digits.push('0');
+        }
         let power = self.power_of_ten();
         self.tokens.push(Token::Number { digits, places, power, repeating });
     }
@@ -374,7 +391,7 @@ impl<'a> Lexer<'a> {
             });
             if glued {
                 self.skip(separator.len());
-                self.tokens.push(Token::Conjunction);
+                self.tokens.push(Token::Conjunction { either: separator == "or" });
                 return;
             }
         }
@@ -389,7 +406,21 @@ impl<'a> Lexer<'a> {
     }
 
     fn bare_word(&mut self, word: &str) {
-        if self.after_operand() && words::is_unit(word) && (word.chars().count() > 1 || self.unit_ends()) {
+        if let Some(unit) = self.scale_or_half_day(word) {
+            self.tokens.push(Token::Text(unit.to_owned()));
+        } else if let Some(sign) = self.currency(word) {
+            self.tokens.push(Token::Currency(sign));
+        } else if word == "per" && self.after_operand() {
+            if let Some(rest) = self.rest.trim_start().strip_prefix("cent") {
+                self.rest = rest;
+                self.sign('%');
+            } else {
+                self.tokens.push(Token::Text(word.to_owned()));
+            }
+        } else if self.after_operand()
+            && words::is_unit(word)
+            && (word.chars().count() > 1 || self.unit_ends())
+        {
             let mut text = word.to_owned();
             // `km/h`
             if let Some(rest) = self.rest.strip_prefix('/') {
@@ -406,6 +437,44 @@ impl<'a> Lexer<'a> {
             self.tokens.extend(word.chars().map(Token::Letter));
         } else {
             self.tokens.push(Token::Word(word.to_owned()));
+        }
+    }
+
+    /// The currency that a code before a number names: `USD 5`, `US\$5`.
+    fn currency(&self, word: &str) -> Option<char> {
+        let next = self.rest.trim_start_matches([' ', '~', '$', '\\']);
+        if self.after_operand() || !next.starts_with(|next: char| next.is_ascii_digit()) {
+            return None;
+        }
+        match word {
+            "USD" => Some('$'),
+            "US" if self.rest.contains('$') => Some('$'),
+            "EUR" => Some('€'),
+            "GBP" => Some('£'),
+            "Rs" => Some('₹'),
+            _ => None,
+        }
+    }
+
+    /// The scale of a temperature, `25^\circ C`, or the half of a day, `8:30 a.m.`.
+    fn scale_or_half_day(&mut self, word: &str) -> Option<&'static str> {
+        let mut before = self.tokens.iter().rev().skip_while(|token| **token == Token::Sign('}'));
+        match before.next()? {
+            Token::Sign('°') => match word {
+                "C" | "Celsius" | "celsius" => Some("celsius"),
+                "F" | "Fahrenheit" | "fahrenheit" => Some("fahrenheit"),
+                _ => None,
+            },
+            Token::Number { .. } => {
+                let dotted = self.rest.strip_prefix(".m").filter(|_| word.len() == 1);
+                let half = words::half_day(&format!("{word}{}", if dotted.is_some() { "m" } else { "" }))?;
+                let rest = dotted.map_or(self.rest, |rest| rest.strip_prefix('.').unwrap_or(rest));
+                let is_time =
+                    before.next() == Some(&Token::Sign(':')) || (self.blank && rest.trim().is_empty());
+                self.rest = if is_time { rest } else { self.rest };
+                is_time.then_some(half)
+            }
+            _ => None,
         }
     }
 
@@ -448,16 +517,36 @@ impl<'a> Lexer<'a> {
         }
         match name {
             "begin" | "end" => self.environment(name == "begin")?,
-            "dfrac" | "tfrac" | "cfrac" => self.tokens.push(Token::Command("frac".to_owned())),
+            "frac" | "dfrac" | "tfrac" | "cfrac" | "sfrac" | "nicefrac" => self.fraction(),
+            "surd" => self.sign('√'),
+            "cr" => self.tokens.push(Token::Row),
+            "textdollar" | "mathdollar" => self.tokens.push(Token::Currency('$')),
+            "euro" | "texteuro" => self.tokens.push(Token::Currency('€')),
+            "pounds" | "textsterling" => self.tokens.push(Token::Currency('£')),
             "dbinom" | "tbinom" => self.tokens.push(Token::Command("binom".to_owned())),
             "not" => self.negated(),
             "mathbb" | "R" => self.blackboard(name),
-            "and" => self.tokens.push(Token::Conjunction),
+            "and" => self.tokens.push(Token::Conjunction { either: false }),
+            "lor" | "vee" => self.tokens.push(Token::Conjunction { either: true }),
             // `\quadx` has lost the blank between the space and the name.
             _ if name.starts_with("quad") => self.bare_word(&name[4..]),
             _ => self.tokens.push(Token::Command(name.to_owned())),
         }
         Ok(())
+    }
+
+    /// `\frac`, or after a number the quotient of two units: `10 \frac{\text{m}}{\text{s}}`.
+    fn fraction(&mut self) {
+        let kept = self.rest;
+        let after_number = matches!(self.tokens.last(), Some(Token::Number { .. }));
+        let mut units = || units_in(self.braced()?);
+        let units = if after_number { units().zip(units()) } else { None };
+        if let Some((top, bottom)) = units {
+            self.tokens.push(Token::Text(format!("{top}/{bottom}")));
+        } else {
+            self.rest = kept;
+            self.tokens.push(Token::Command("frac".to_owned()));
+        }
     }
 
     fn escaped(&mut self) -> Result<(), Refusal> {
@@ -469,6 +558,7 @@ impl<'a> Lexer<'a> {
             '%' => self.sign('%'),
             '|' => self.sign('‖'),
             '$' => self.tokens.push(Token::Currency('$')),
+            '&' => self.tokens.push(Token::Conjunction { either: false }),
             // A command whose backslash was escaped once more: `\\frac`.
             '\\' if self.doubled() => self.command()?,
             '\\' => {
@@ -520,13 +610,23 @@ impl<'a> Lexer<'a> {
         if after_number && words::is_unit(bare) {
             // `5\text{ m}`: a unit of one letter that no variable is written as.
             self.tokens.push(Token::Text(bare.to_owned()));
+        } else if let Some(half) = words::half_day(bare).filter(|_| after_number) {
+            self.tokens.push(Token::Text(half.to_owned()));
+        } else if let Some(units) = units_in(bare).filter(|_| after_number) {
+            self.tokens.push(Token::Text(units));
+        } else if let Some(sign) = self.currency(bare) {
+            self.tokens.push(Token::Currency(sign));
+        } else if bare.is_empty() && inner.contains(',') {
+            self.sign(',');
+        } else if bare == "to" && after_number {
+            self.sign(':');
         } else if bare == "\\$" {
             self.tokens.push(Token::Currency('$'));
         } else if bare.eq_ignore_ascii_case("and") || bare.eq_ignore_ascii_case("or") {
-            self.tokens.push(Token::Conjunction);
+            self.tokens.push(Token::Conjunction { either: bare.eq_ignore_ascii_case("or") });
         } else if let Some(command) = words::meaning(bare) {
             self.meaning(command);
-        } else if bare.chars().count() == 1 && !bare.starts_with(|next: char| next.is_ascii_digit()) {
+        } else if bare.chars().count() == 1 && bare.starts_with(char::is_alphabetic) {
             self.bare_word(bare);
         } else if bare.chars().any(char::is_alphabetic) && !bare.contains('\\') {
             self.tokens.push(Token::Text(bare.to_owned()));
@@ -570,8 +670,52 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// The digits of `\overline{12}`, `\overline3`, `\dot{3}` and how many bytes that is.
+/// The units in `m\,s^{-1}`, `\text{s}^2` and the like, as words.
+fn units_in(text: &str) -> Option<String> {
+    if text.len() > UNITS_LENGTH {
+        return None;
+    }
+    let mut text = text.replace("\\,", " ").replace("\\cdot", " ").replace(['~', '·', '*'], " ");
+    for command in WORDY {
+        text = text.replace(&format!("\\{command}{{"), " ");
+    }
+    let mut words = Vec::new();
+    for part in text.split_whitespace() {
+        let (unit, exponent) = part.split_once('^').unwrap_or((part, ""));
+        let (unit, exponent) = (unit.trim_end_matches('}'), exponent.trim_matches(['{', '}', '-']));
+        if !words::is_unit(unit) || !["", "1", "2", "3"].contains(&exponent) {
+            return None;
+        }
+        words.push(if exponent > "1" { format!("{unit} ^{exponent}") } else { unit.to_owned() });
+    }
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
+/// A sign that stands alone in braces, which only change the space around it: `7{:}32`, `{-}3`.
+fn lone_sign(rest: &str) -> Option<(char, usize)> {
+    let inner = rest.strip_prefix('{')?;
+    let inner = &inner[..inner.bytes().take(4).position(|byte| byte == b'}')?];
+    let mut signs = inner.trim().trim_start_matches('\\').chars();
+    let sign = signs.next().filter(|sign| ":,-+*/=<>%".contains(*sign))?;
+    signs.next().is_none().then_some((sign, inner.len() + 2))
+}
+
+/// The digits of `\overline{12}`, `\overline3`, `\dot{3}`, `\dot{1}4\dot{2}` and how many bytes that is.
 fn repeating_digits(rest: &str) -> Option<(String, usize)> {
+    let (mut digits, mut width) = marked_digits(rest)?;
+    if rest.starts_with("\\dot") {
+        let between = rest[width..].bytes().take_while(u8::is_ascii_digit).count();
+        if let Some((last, last_width)) = marked_digits(&rest[width + between..]) {
+            digits.push_str(&rest[width..width + between]);
+            digits.push_str(&last);
+            width += between + last_width;
+        }
+    }
+    Some((digits, width))
+}
+
+/// The digits under one mark of repetition.
+fn marked_digits(rest: &str) -> Option<(String, usize)> {
     let after = ["\\overline", "\\bar", "\\dot"].iter().find_map(|mark| rest.strip_prefix(mark))?;
     let inner = after.strip_prefix('{');
     let count = inner.unwrap_or(after).bytes().take_while(u8::is_ascii_digit).count();

@@ -20,6 +20,7 @@ mod normalise;
 mod number;
 mod parser;
 mod region;
+mod spelling;
 mod words;
 
 use equivalence::Judge;
@@ -27,6 +28,7 @@ use expression::Arena;
 use extract::{Extraction, Found};
 use lexer::Token;
 use parser::Parsed;
+use spelling::Respelling;
 
 /// Longer answers are not parsed, in bytes.
 const LENGTH: usize = 4096;
@@ -36,6 +38,8 @@ const DEPTH: usize = 200;
 const NODES: usize = 5000;
 /// The work spent on one completion.
 const STEPS: u64 = 60_000;
+/// The work spent on each further reading of it.
+const RESPELLED_STEPS: u64 = STEPS / 4;
 
 /// The row of the table.
 pub const ROW: Row = Row {
@@ -194,21 +198,27 @@ impl Math {
         let mut arena = Arena::default();
         let gold = read_first(&mut arena, gold);
         let answer = read_first(&mut arena, found);
-        let comparison = self.readings(arena, &gold, &answer);
-        if self.any_letters
-            && comparison == Comparison::Different
-            && let Some(tokens) = renamed(&gold.tokens, &answer.tokens)
-        {
+        let comparison = self.readings(arena, &gold, &answer, STEPS);
+        if comparison != Comparison::Different {
+            return (answer.text, comparison);
+        }
+        let renamed: Respelling = if self.any_letters { spelling::renamed } else { |_, _| None };
+        for respell in [spelling::products, spelling::common_logarithms, renamed] {
+            let Some((gold, own)) = respell(&gold.tokens, &answer.tokens) else { continue };
             let mut arena = Arena::default();
-            let gold = read(&mut arena, &gold.text);
-            let parsed = parser::parse(&mut arena, tokens.clone());
-            let again = self.readings(arena, &gold, &Reading { text: String::new(), tokens, parsed });
-            return (answer.text, again);
+            let mut reading = |tokens: Vec<Token>| {
+                let parsed = parser::parse(&mut arena, tokens.clone());
+                Reading { text: String::new(), tokens, parsed }
+            };
+            let (gold, own) = (reading(gold), reading(own));
+            if let equal @ Comparison::Equal(_) = self.readings(arena, &gold, &own, RESPELLED_STEPS) {
+                return (answer.text, equal);
+            }
         }
         (answer.text, comparison)
     }
 
-    fn readings(&self, arena: Arena, gold: &Reading, answer: &Reading) -> Comparison {
+    fn readings(&self, arena: Arena, gold: &Reading, answer: &Reading, steps: u64) -> Comparison {
         let (gold_words, answer_words) = (normalise::words(&gold.text), normalise::words(&answer.text));
         let wordy = |reading: &Reading| match &reading.parsed {
             Ok(parsed) => matches!(arena.node(arena.peel(parsed.root)), expression::Node::Text(_)),
@@ -225,7 +235,7 @@ impl Math {
         }
         match (&gold.parsed, &answer.parsed) {
             (Ok(gold_parsed), Ok(answer_parsed)) => {
-                let mut judge = Judge::new(arena, *self);
+                let mut judge = Judge::new(arena, *self, steps);
                 match judge.same(gold_parsed, answer_parsed) {
                     Ok(true) => Comparison::Equal("equal"),
                     Ok(false) | Err(Stop::Undefined) => Comparison::Different,
@@ -265,34 +275,6 @@ impl Math {
     }
 }
 
-/// The answer with the variables of the right one, each in the order in which it first stands there.
-fn renamed(gold: &[Token], answer: &[Token]) -> Option<Vec<Token>> {
-    let letters = |tokens: &[Token]| {
-        let mut letters = Vec::new();
-        for token in tokens {
-            match token {
-                Token::Letter(letter) if !"ei".contains(*letter) && !letters.contains(letter) => {
-                    letters.push(*letter);
-                }
-                _ => {}
-            }
-        }
-        letters
-    };
-    let (gold, own) = (letters(gold), letters(answer));
-    if gold.len() != own.len() || gold == own {
-        return None;
-    }
-    let rename = |token: &Token| match token {
-        Token::Letter(letter) => {
-            let at = own.iter().position(|known| known == letter);
-            Token::Letter(at.map_or(*letter, |at| gold[at]))
-        }
-        other => other.clone(),
-    };
-    Some(answer.iter().map(rename).collect())
-}
-
 /// The value of a decimal, and whether it was written with a comma.
 fn decimal(tokens: &[Token], text: &str) -> Option<(number::Rational, bool)> {
     let sign = usize::from(tokens.first() == Some(&Token::Sign('-')));
@@ -307,7 +289,7 @@ fn decimal(tokens: &[Token], text: &str) -> Option<(number::Rational, bool)> {
             Token::Number { digits: whole, places: None, power: 0, .. },
             Token::Sign(','),
             Token::Number { digits: part, places: None, power: 0, .. },
-        ] if text.contains(&format!("{whole},{part}")) => {
+        ] if text.replace("{,}", ",").contains(&format!("{whole},{part}")) => {
             (number::Rational::decimal(&format!("{whole}{part}"), part.len() as u32)?, true)
         }
         _ => return None,
@@ -315,11 +297,12 @@ fn decimal(tokens: &[Token], text: &str) -> Option<(number::Rational, bool)> {
     Some((if sign == 1 { value.neg() } else { value }, comma))
 }
 
-/// The letter of a right answer that is a choice.
+/// The letter of a right answer that is a choice: `C`, `\text{(C)}`, `\textbf{(C)}\ 12`.
 fn choice_of_gold(text: &str) -> Option<char> {
-    let bare: String = normalise::words(text)?.chars().filter(|next| next.is_alphanumeric()).collect();
-    let letter = crate::choice::letter(text).filter(|letter| letter.is_ascii_uppercase())?;
-    (bare.len() == 1 && ('A'..='E').contains(&letter)).then_some(letter)
+    let letter = crate::choice::letter(text).filter(|letter| ('A'..='E').contains(letter))?;
+    let alone = text.chars().filter(char::is_ascii_uppercase).count() == 1
+        && normalise::words(&text.replace(['(', ')'], "")).is_some_and(|words| words.len() == 1);
+    (alone || text.contains(&format!("({letter})"))).then_some(letter)
 }
 
 impl Verifier for Math {

@@ -55,7 +55,13 @@ fn spelling(next: char) -> Option<&'static str> {
         ('"', ""),
         ('`', ""),
         ('\0', " "),
+        ('\u{a0}', " "),
+        ('\u{202f}', " "),
+        ('\u{3000}', " "),
     ];
+    if ('\u{2002}'..='\u{200a}').contains(&next) {
+        return Some(" ");
+    }
     TABLE.iter().find(|(known, _)| *known == next).map(|(_, text)| *text)
 }
 

@@ -13,7 +13,7 @@ const REDUCED_BITS: u64 = 512;
 /// Roots of larger fractions are not looked for.
 const ROOT_BITS: u64 = 4096;
 /// Factorials and binomials of larger numbers stay unevaluated.
-const FACTORIAL: u32 = 5000;
+pub(super) const FACTORIAL: u32 = 5000;
 
 /// A fraction of integers with a positive denominator, in lowest terms while it is small.
 #[derive(Clone, Debug)]

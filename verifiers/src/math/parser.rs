@@ -1,6 +1,6 @@
 //! Tokens to an expression: operator precedence on an explicit stack, so that no input is too deep for it.
 
-use super::expression::{Arena, Binary, Function, Id, Node, Relation, Unary};
+use super::expression::{Arena, Binary, Function, Id, Node, Relation, Unary, holds};
 use super::lexer::Token;
 use super::{NODES, Refusal};
 
@@ -16,12 +16,13 @@ mod strength {
     pub(super) const RELATION: u8 = 3;
     pub(super) const SET: u8 = 4;
     pub(super) const RATIO: u8 = 5;
-    pub(super) const SUM: u8 = 6;
-    pub(super) const PRODUCT: u8 = 7;
-    pub(super) const FUNCTION: u8 = 8;
-    pub(super) const MIXED: u8 = 9;
-    pub(super) const POWER: u8 = 10;
-    pub(super) const INDEX: u8 = 11;
+    pub(super) const OVER: u8 = 6;
+    pub(super) const SUM: u8 = 7;
+    pub(super) const PRODUCT: u8 = 8;
+    pub(super) const FUNCTION: u8 = 9;
+    pub(super) const MIXED: u8 = 10;
+    pub(super) const POWER: u8 = 11;
+    pub(super) const INDEX: u8 = 12;
 }
 
 /// An answer as it was parsed.
@@ -43,7 +44,11 @@ enum Operator {
     Binary(Binary),
     Relation(Relation),
     Comma,
+    /// A comma that is written as "or".
+    Or,
     Semicolon,
+    /// TeX's `\over`, or with `false` its `\choose`.
+    Over(bool),
     Prefix(Unary),
     Function {
         function: Function,
@@ -66,7 +71,8 @@ impl Operator {
         match self {
             Self::Open { .. } => 0,
             Self::Semicolon => strength::ROWS,
-            Self::Comma => strength::LIST,
+            Self::Comma | Self::Or => strength::LIST,
+            Self::Over(_) => strength::OVER,
             Self::Relation(_) => strength::RELATION,
             Self::Binary(Binary::Union | Binary::Intersection | Binary::Difference) => strength::SET,
             Self::Binary(Binary::Ratio) => strength::RATIO,
@@ -96,6 +102,7 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("cot", Function::Cot),
     ("sec", Function::Sec),
     ("csc", Function::Csc),
+    ("cis", Function::Cis),
     ("arcsin", Function::Arcsin),
     ("arccos", Function::Arccos),
     ("arctan", Function::Arctan),
@@ -183,14 +190,16 @@ impl Parser<'_> {
                 Token::Text(text) => self.text(text)?,
                 Token::Word(word) => self.word(word)?,
                 Token::Currency(sign) => self.units.push(sign.to_string()),
-                Token::Conjunction => self.conjunction()?,
+                Token::Conjunction { either } => self.conjunction(either)?,
                 Token::Begin(name) => self.begin(&name)?,
                 Token::End(_) => self.close('E')?,
                 Token::Row => self.row()?,
                 Token::Sign(sign) => self.sign(sign)?,
             }
         }
-        if !self.ready && matches!(self.operators.last(), Some(Operator::Comma | Operator::Semicolon)) {
+        if !self.ready
+            && matches!(self.operators.last(), Some(Operator::Comma | Operator::Or | Operator::Semicolon))
+        {
             self.operators.pop();
             self.ready = true;
         }
@@ -247,11 +256,28 @@ impl Parser<'_> {
                     _ => Node::Chain(vec![left, right], vec![relation]),
                 }
             }
-            Operator::Comma => {
-                Node::List(self.members(right, |operator| matches!(operator, Operator::Comma))?)
+            Operator::Comma | Operator::Or => {
+                let separates = |operator: &Operator| matches!(operator, Operator::Comma | Operator::Or);
+                let rest = self.operators.iter().rev().take_while(|operator| separates(operator));
+                let either = rest.chain([&operator]).any(|operator| matches!(operator, Operator::Or));
+                let items = self.members(right, separates)?;
+                let id = self.push(Node::List(items));
+                if either {
+                    self.arena.mark(id, holds::EITHER);
+                }
+                self.operands.push(id);
+                return Ok(());
             }
             Operator::Semicolon => {
                 Node::Rows(self.members(right, |operator| matches!(operator, Operator::Semicolon))?)
+            }
+            Operator::Over(divides) => {
+                let left = self.pop()?;
+                if divides {
+                    Node::Binary(Binary::Divide, left, right)
+                } else {
+                    Node::Call(Function::Binomial, vec![left, right])
+                }
             }
             Operator::Function { function, power, subscript } => {
                 let id = self.call(function, power, subscript, right)?;
@@ -359,7 +385,10 @@ impl Parser<'_> {
         }
         let from_right = matches!(
             operator,
-            Operator::Binary(Binary::Power | Binary::Mixed) | Operator::Comma | Operator::Semicolon
+            Operator::Binary(Binary::Power | Binary::Mixed)
+                | Operator::Comma
+                | Operator::Or
+                | Operator::Semicolon
         );
         self.reduce(operator.strength(), from_right)?;
         self.operators.push(operator);

@@ -40,6 +40,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("infinity", "infty"),
     ("Infinity", "infty"),
     ("oo", "infty"),
+    ("cis", "cis"),
     ("union", "cup"),
     ("alpha", "alpha"),
     ("beta", "beta"),
@@ -105,6 +106,8 @@ const UNITS: &[&[&str]] = &[
     &["volt", "V", "volts"],
     &["hertz", "Hz"],
     &["mph"],
+    &["kph"],
+    &["kmh"],
     &["dollar", "$", "dollars", "USD", "usd"],
     &["cent", "¢", "cents"],
     &["euro", "€", "euros", "EUR"],
@@ -116,6 +119,9 @@ const UNITS: &[&[&str]] = &[
     &["square", "sq", "^2"],
     &["cubic", "cu", "^3"],
     &["degree", "degrees", "deg"],
+    &["celsius", "Celsius"],
+    &["fahrenheit", "Fahrenheit"],
+    &["ohm", "ohms"],
     &["radian", "radians", "rad"],
     &["people", "person", "persons"],
     &["student", "students"],
@@ -135,14 +141,27 @@ pub(super) fn is_unit(word: &str) -> bool {
     UNITS.iter().any(|row| row.contains(&word))
 }
 
+/// The half of a day that `a.m.` or `PM` names.
+pub(super) fn half_day(word: &str) -> Option<&'static str> {
+    match word.to_lowercase().replace('.', "").as_str() {
+        "am" => Some("am"),
+        "pm" => Some("pm"),
+        _ => None,
+    }
+}
+
 /// The units in the words after a number, each by the name that its aliases share; unknown words are none.
 pub(super) fn units(text: &str) -> Vec<&'static str> {
+    let text = text.replace('^', " ^");
     let parts = text.split(|next: char| !next.is_alphabetic() && !"$€£¥₹¢^23".contains(next));
     let mut names = Vec::new();
     for part in parts {
         let found = UNITS.iter().find(|row| row.contains(&part)).map(|row| row[0]);
         match (part, found) {
             ("mph", _) => names.extend(["mile", "hour"]),
+            ("am", _) => names.push("am"),
+            ("pm", _) => names.push("pm"),
+            ("kph" | "kmh", _) => names.extend(["kilometer", "hour"]),
             (_, Some(name)) => names.push(name),
             _ => {}
         }

@@ -72,7 +72,9 @@ impl Judge {
                 _ => Some(upper(*left)? + &upper(*right)?),
             },
             Node::Binary(Binary::Divide, left, right) => Some(upper(*left)? + "/" + &upper(*right)?),
-            Node::Binary(Binary::Ratio, left, right) => Some(upper(*left)? + ":" + &upper(*right)?),
+            Node::Binary(Binary::Ratio, left, right) => {
+                Some(self.name_within(*left, depth)? + ":" + &self.name_within(*right, depth)?)
+            }
             Node::Call(Function::Abs, items) => items.first().and_then(|item| upper(*item)),
             Node::Group('(', ')', Some(item)) => match self.arena.node(*item) {
                 Node::List(items) => {

@@ -6,13 +6,19 @@ use super::super::evaluate::{Points, numeric};
 use super::super::expression::{Binary, Node, Relation, holds};
 use super::{Answer, Judge, POINTS, Part, Shape};
 
+/// What a chain like `x = 20/6 = 10/3 ≈ 3.33` says.
+pub(super) struct Claims {
+    /// What is given the value.
+    name: Option<String>,
+    /// The members that are said to be equal.
+    exact: Vec<Part>,
+    /// The members after `≈`.
+    rounded: Vec<Part>,
+}
+
 impl Judge {
-    /// The members of a chain that its right side claims to be equal, and the name that is given this value.
-    pub(super) fn claims(
-        &self,
-        members: &[Part],
-        relations: &[Relation],
-    ) -> Option<(Option<String>, Vec<Part>)> {
+    /// What a chain of equalities says; `None` for any other chain.
+    pub(super) fn claims(&self, members: &[Part], relations: &[Relation]) -> Option<Claims> {
         let exact = relations
             .iter()
             .take_while(|relation| matches!(relation, Relation::Equal | Relation::In))
@@ -21,10 +27,63 @@ impl Judge {
             return None;
         }
         let name = self.name_of(members[0].id);
+        if let (None, &[value, last], [Relation::Equal]) = (&name, members, relations)
+            && let Some(name) = self.name_of(last.id)
+        {
+            return Some(Claims { name: Some(name), exact: vec![value], rounded: Vec::new() });
+        }
         // `x ≈ 11` has nothing exact to its right.
-        let end = if exact == 0 { 2 } else { exact + 1 };
         let start = usize::from(name.is_some());
-        Some((name, members[start..end].to_vec()))
+        let end = (exact + 1).max(start + 1);
+        Some(Claims { name, exact: members[start..end].to_vec(), rounded: members[end..].to_vec() })
+    }
+
+    /// Whether a chain claims the value of `gold`: all its exact members have it, or it is what they round to.
+    fn claimed(&mut self, gold: Part, claims: &Claims) -> Answer {
+        let Claims { name, exact, rounded } = claims;
+        let Some(last) = exact.last() else { return Ok(false) };
+        let rounds = !rounded.is_empty() && self.all_round(*last, rounded)?;
+        if self.all_equal(gold, exact)? {
+            // What is said of a name is its exact value; `3 ≈ 4` says nothing that is right.
+            return Ok(name.is_some() || rounded.is_empty() || rounds);
+        }
+        // `x = 5+5+1 = 7 = 11` slips between, and yet begins and ends in one value.
+        if let (true, &[first, _, .., last]) = (name.is_some(), exact.as_slice())
+            && self.all_equal(gold, &[first, last])?
+        {
+            return Ok(true);
+        }
+        if !rounds || self.decimal(gold).is_none() || !self.all_equal(*last, exact)? {
+            return Ok(false);
+        }
+        self.all_equal(gold, rounded)
+    }
+
+    /// Whether each of `rounded` is the number cut or rounded in its last written place.
+    fn all_round(&mut self, number: Part, rounded: &[Part]) -> Answer {
+        let Some(value) = self.double(number)? else { return Ok(false) };
+        for part in rounded {
+            let Some(near) = self.double(*part)? else { return Ok(false) };
+            let (difference, decimal) = ((value - near).abs(), self.decimal(*part));
+            let unit = decimal.map_or(1.0, |(places, _)| 10f64.powi(-(places.clamp(-300, 300) as i32)));
+            let cut = decimal.is_some() && near.abs() <= value.abs() && difference < unit;
+            if !(cut || difference <= 0.5 * unit * (1.0 + 1e-9)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The nearest double of a real number, `None` of anything else.
+    fn double(&mut self, part: Part) -> Result<Option<f64>, Stop> {
+        if !self.is_number(Some(part)) {
+            return Ok(None);
+        }
+        match numeric(&self.arena, part.id, part.sign.unwrap_or(1), Points::Whole(0), &mut self.budget) {
+            Ok(value) if value.may_be_real() => Ok(Some(value.re.to_f64()).filter(|value| value.is_finite())),
+            Err(Stop::Budget) => Err(Stop::Budget),
+            _ => Ok(None),
+        }
     }
 
     pub(super) fn chain(
@@ -35,13 +94,14 @@ impl Judge {
         answer: Part,
         other: Shape,
     ) -> Answer {
-        if let Some((name, values)) = self.claims(members, relations) {
-            let value = values.last().copied();
+        if let Some(claims) = self.claims(members, relations) {
+            let Claims { name, exact, rounded } = claims;
+            let value = exact.last().copied();
             if let Shape::Chain(others, other_relations) = &other {
-                if let Some((other_name, other_values)) = self.claims(others, other_relations) {
-                    let same_name = name.is_some() && name == other_name;
+                if let Some(other) = self.claims(others, other_relations) {
+                    let same_name = name.is_some() && name == other.name;
                     if let (true, Some(value)) = (same_name, value)
-                        && self.all_equal(value, &other_values)?
+                        && self.claimed(value, &other)?
                     {
                         return Ok(true);
                     }
@@ -54,7 +114,7 @@ impl Judge {
                 return Ok(false);
             }
             // `AB + BC = 3 + 4 = 7` ends in the answer, `x + y = 3` is the answer.
-            let ends = name.is_some() || (values.len() > 2 && self.is_number(value));
+            let ends = name.is_some() || ((exact.len() > 2 || !rounded.is_empty()) && self.is_number(value));
             return match value {
                 Some(value) if ends => self.compare(value, answer),
                 _ => Ok(false),
@@ -66,14 +126,17 @@ impl Judge {
             }
             return self.same_solutions(gold, answer);
         }
+        if matches!(&other, Shape::List(items) if self.are_chains(items)) {
+            return self.same_solutions(gold, answer);
+        }
         match (self.solutions(gold)?, self.region(answer)?) {
             (Some((_, spans)), Some(others)) => self.same_spans(&spans, &others),
             _ => Ok(false),
         }
     }
 
-    /// Whether two chains of inequalities say the same of the same name.
-    fn same_solutions(&mut self, gold: Part, answer: Part) -> Answer {
+    /// Whether two inequalities, or lists of them, say the same of the same name.
+    pub(super) fn same_solutions(&mut self, gold: Part, answer: Part) -> Answer {
         let (Some((name, spans)), Some((other, others))) = (self.solutions(gold)?, self.solutions(answer)?)
         else {
             return Ok(false);
@@ -102,8 +165,8 @@ impl Judge {
         members: &[Part],
         relations: &[Relation],
     ) -> Answer {
-        if let Some((_, values)) = self.claims(members, relations) {
-            return self.all_equal(gold, &values);
+        if let Some(claims) = self.claims(members, relations) {
+            return self.claimed(gold, &claims);
         }
         if !self.settings.set_relation || !matches!(shape, Shape::Region | Shape::Tuple(..) | Shape::Set(_)) {
             return Ok(false);

@@ -2,14 +2,21 @@
 
 use super::super::Stop;
 use super::super::evaluate::{Points, numeric};
-use super::super::expression::{Binary, Constant, Function, Id, Node, Relation, Unary};
+use super::super::expression::{Binary, Constant, Function, Id, Node, Relation, Unary, holds};
 use super::super::region::{self, End, Span};
 use super::{Answer, Judge, Part, Shape, Solutions};
 
 impl Judge {
-    /// The numbers that satisfy a chain of inequalities with one name in it, and the name.
+    /// The numbers that satisfy a chain of inequalities with one name in it, or a list of such chains, and the name.
     pub(super) fn solutions(&mut self, part: Part) -> Result<Option<Solutions>, Stop> {
-        let Shape::Chain(members, relations) = self.shape(part) else { return Ok(None) };
+        let (members, relations) = match self.shape(part) {
+            Shape::Chain(members, relations) => (members, relations),
+            Shape::List(items) if self.are_chains(&items) => {
+                let either = self.arena.holds(part.id, holds::EITHER);
+                return self.joint_solutions(&items, either);
+            }
+            _ => return Ok(None),
+        };
         let at = members.iter().position(|part| {
             matches!(self.arena.node(self.arena.peel(part.id)), Node::Call(Function::Abs, _))
                 || self.name_of(part.id).is_some()
@@ -67,20 +74,22 @@ impl Judge {
         })
     }
 
-    /// The numbers that several inequalities leave for one name: what satisfies all, or, where none can, any.
-    pub(super) fn joint_solutions(&mut self, items: &[Part]) -> Result<Option<Vec<Span>>, Stop> {
+    /// The numbers that several inequalities leave for one name: what satisfies all, or, after "or" and where none can,
+    /// any.
+    fn joint_solutions(&mut self, items: &[Part], either: bool) -> Result<Option<Solutions>, Stop> {
         let (mut all, mut any) = (vec![Span::all()], Vec::new());
         let mut known = None;
         for item in items {
-            let Some((name, spans)) = self.solutions(*item)? else { return Ok(None) };
-            if known.get_or_insert_with(|| name.clone()) != &name {
+            let Some((name, spans)) = self.deeper(|judge| judge.solutions(*item))? else { return Ok(None) };
+            if *known.get_or_insert_with(|| name.clone()) != name {
                 return Ok(None);
             }
             self.budget.spend((all.len() * spans.len()) as u64)?;
             all = region::intersection(&all, &spans);
             any.extend(spans);
         }
-        Ok(Some(if all.is_empty() { region::union(any) } else { all }))
+        let spans = if either || all.is_empty() { region::union(any) } else { all };
+        Ok(known.map(|name| (name, spans)))
     }
 
     /// The end of a span: a real number or an infinity.
@@ -153,6 +162,20 @@ impl Judge {
             Shape::Chain(..) => Ok(self.solutions(part)?.map(|(_, spans)| spans)),
             _ => Ok(None),
         }
+    }
+
+    /// The numbers in any of several intervals; `None` where one of the parts is none.
+    pub(super) fn union_of(&mut self, items: &[Part]) -> Result<Option<Vec<Span>>, Stop> {
+        let mut spans = Vec::new();
+        for item in items {
+            match self.shape(*item) {
+                Shape::Tuple(..) | Shape::Region => {}
+                _ => return Ok(None),
+            }
+            let Some(own) = self.region(*item)? else { return Ok(None) };
+            spans.extend(own);
+        }
+        Ok(Some(region::union(spans)))
     }
 
     pub(super) fn regions(&mut self, gold: Part, answer: Part) -> Answer {

@@ -69,7 +69,9 @@ impl Parser<'_> {
     }
 
     pub(super) fn close(&mut self, sign: char) -> Step {
-        if !self.ready && matches!(self.operators.last(), Some(Operator::Comma | Operator::Semicolon)) {
+        if !self.ready
+            && matches!(self.operators.last(), Some(Operator::Comma | Operator::Or | Operator::Semicolon))
+        {
             self.operators.pop();
             self.ready = true;
         }

@@ -7,8 +7,12 @@ use super::Parser;
 
 impl Parser<'_> {
     pub(super) fn binary(&mut self, binary: Binary, left: Id, right: Id) -> Result<Id, Refusal> {
-        // `101_{(2)}`
+        // `101_{(2)}`, `(101)_2`
         let right = if binary == Binary::Index { self.arena.peel(right) } else { right };
+        let transposes = binary == Binary::Power && ["T", "top", "intercal"].contains(&self.symbol_of(right));
+        let peeled = self.arena.peel(left);
+        let of_digits = binary == Binary::Index && matches!(self.arena.node(peeled), Node::Number { .. });
+        let left = if transposes || of_digits { peeled } else { left };
         let node = match (binary, self.arena.node(left), self.arena.node(right)) {
             (Binary::Mixed, Node::Number { value, .. }, Node::Binary(Binary::Divide, top, bottom)) => {
                 match (self.arena.node(*top), self.arena.node(*bottom)) {
@@ -38,6 +42,23 @@ impl Parser<'_> {
                 let (a, b) = (a.clone(), b.clone());
                 return self.matrix_product(&a, &b);
             }
+            // Tuples and columns are not told apart.
+            (Binary::Power, Node::Group('(' | '[', _, Some(inner)), _)
+                if transposes && matches!(self.arena.node(*inner), Node::List(_)) =>
+            {
+                return Ok(left);
+            }
+            (Binary::Power, Node::Matrix(rows), _) if transposes => {
+                let columns = rows.first().map_or(0, Vec::len);
+                if rows.iter().any(|row| row.len() != columns) {
+                    return Err(Refusal::Unparsable);
+                }
+                let column = |at: usize| rows.iter().map(|row| row[at]).collect();
+                Node::Matrix((0..columns).map(column).collect())
+            }
+            (Binary::Subtract, Node::Constant(Constant::Reals), Node::Group('S', ..)) => {
+                Node::Binary(Binary::Difference, left, right)
+            }
             (Binary::Multiply, _, Node::Matrix(rows)) => {
                 let rows = rows.clone();
                 return Ok(self.matrix_map(&rows, |entry| Node::Binary(Binary::Multiply, left, entry)));
@@ -45,6 +66,14 @@ impl Parser<'_> {
             _ => Node::Binary(binary, left, right),
         };
         Ok(self.push(node))
+    }
+
+    /// The letters of a symbol, none of anything else.
+    fn symbol_of(&self, id: Id) -> &str {
+        match self.arena.node(self.arena.peel(id)) {
+            Node::Symbol(name) => self.arena.spelling(*name),
+            _ => "",
+        }
     }
 
     fn matrix_map(&mut self, rows: &[Vec<Id>], entry: impl Fn(Id) -> Node) -> Id {

@@ -91,6 +91,7 @@ impl Parser<'_> {
     pub(super) fn command(&mut self, name: &str, after_number: bool) -> Step {
         match name {
             "undefined" => return self.constant(Constant::Undefined),
+            "over" | "choose" => return self.infix(Operator::Over(name == "over")),
             "setR" => return self.constant(Constant::Reals),
             "sqrt" | "cbrt" | "frac" | "binom" | "overline" => {}
             _ if name.starts_with("set") => return self.symbol(name),
@@ -165,7 +166,8 @@ impl Parser<'_> {
             return;
         }
         let braced = self.tokens.get(self.at + 1) == Some(&Token::Sign('{'));
-        let exponent = self.at + if braced { 2 } else { 1 };
+        let negative = braced && self.tokens.get(self.at + 2) == Some(&Token::Sign('-'));
+        let exponent = self.at + 1 + usize::from(braced) + usize::from(negative);
         if let Some(Token::Number { digits, .. }) = self.tokens.get(exponent) {
             self.units.push(format!("^{digits}"));
             self.at = exponent + if braced { 2 } else { 1 };
@@ -192,11 +194,18 @@ impl Parser<'_> {
         Err(Refusal::Unparsable)
     }
 
-    pub(super) fn conjunction(&mut self) -> Step {
-        match self.operators.last() {
+    pub(super) fn conjunction(&mut self, either: bool) -> Step {
+        let separator = if either { Operator::Or } else { Operator::Comma };
+        if self.ready {
+            return self.infix(separator);
+        }
+        match self.operators.last_mut() {
             // `1, 2, and 3`
-            _ if self.ready => self.infix(Operator::Comma),
-            Some(Operator::Comma | Operator::Semicolon) => Ok(()),
+            Some(last @ Operator::Comma) => {
+                *last = separator;
+                Ok(())
+            }
+            Some(Operator::Semicolon) => Ok(()),
             _ => Err(Refusal::Unparsable),
         }
     }

@@ -1,9 +1,9 @@
 //! Signs before, between and after operands.
 
 use super::super::Refusal;
-use super::super::expression::{Binary, Constant, Node, Relation, Unary};
+use super::super::expression::{Binary, Constant, Id, Node, Relation, Unary};
 use super::super::lexer::Token;
-use super::{Operator, Parser, Step};
+use super::{Operator, Parser, Step, strength};
 
 impl Parser<'_> {
     pub(super) fn sign(&mut self, sign: char) -> Step {
@@ -119,10 +119,23 @@ impl Parser<'_> {
         let operand_follows =
             matches!(self.peek(), Some(Token::Number { .. } | Token::Letter(_) | Token::Sign('(')));
         if operand_follows {
-            self.infix(Operator::Binary(Binary::Modulo))
-        } else {
-            self.postfix(Unary::Percent)
+            return self.infix(Operator::Binary(Binary::Modulo));
         }
+        if self.ready {
+            // The sign belongs to all of `33\frac13` and of `25/2`.
+            self.reduce(strength::MIXED, false)?;
+            if self.ends_in_quotient() {
+                self.reduce_one()?;
+            }
+        }
+        self.postfix(Unary::Percent)
+    }
+
+    /// Whether a quotient of two written numbers has just ended.
+    fn ends_in_quotient(&self) -> bool {
+        let written = |id: &Id| matches!(self.arena.node(*id), Node::Number { .. });
+        matches!(self.operators.last(), Some(Operator::Binary(Binary::Divide)))
+            && matches!(self.operands.as_slice(), [.., top, bottom] if written(top) && written(bottom))
     }
 
     pub(super) fn degree(&mut self) -> Step {
