@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use thinkling_verifiers::code::{Code, Credit, Settings, Tier};
+use thinkling_verifiers::code::{Code, Credit, Executor, Settings, Tier};
 use thinkling_verifiers::{Item, Outcome, Verdict, Verifier};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_thinkling");
@@ -34,6 +34,13 @@ fn add() -> Value {
 }
 
 const HONEST: &str = "def add(a, b):\n    return a + b";
+
+/// The interpreters of this build.
+fn executors() -> Vec<Executor> {
+    let mut executors = vec![Executor::Cpython];
+    executors.extend(cfg!(feature = "embedded").then_some(Executor::Embedded));
+    executors
+}
 
 /// Every isolation that this machine offers.
 fn tiers() -> Vec<Code> {
@@ -246,9 +253,12 @@ fn settings_are_checked() {
     assert_eq!(code.verify(&item).outcome, Outcome::Error);
 }
 
-fn batch(input: &[Value]) -> (Child, Vec<u8>) {
+/// `verify code` on one thread, so that its processes are known.
+fn batch(executor: Executor, tier: Option<Tier>, input: &[Value]) -> (Child, Vec<u8>) {
+    let name = if executor == Executor::Embedded { "embedded" } else { "cpython" };
+    let config = json!({"executor": name, "isolation": tier}).to_string();
     let child = Command::new(BINARY)
-        .args(["verify", "code"])
+        .args(["verify", "code", "--threads", "1", "--config", &config])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -283,17 +293,18 @@ fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     panic!("waited in vain: {what}");
 }
 
+/// Works for longer than it takes to look for its processes.
+const SLOW: &str = "def add(a, b):\n    x = 0\n    for i in range(1500000): x = x + 1\n    return a + b";
+
 #[test]
 fn a_killed_worker_costs_at_most_its_item() {
     // Once the worker, then what it started (the interpreter, its attempt).
-    for depth in [0, 1, 2] {
-        let slow = "import time\ndef add(a, b):\n    time.sleep(0.2)\n    return a + b";
-        let items: Vec<Value> = (0..8).map(|id| item(id, if id == 2 { slow } else { HONEST })).collect();
-        let (mut child, lines) = batch(&items);
+    for (executor, depth) in executors().into_iter().flat_map(|executor| [0, 1, 2].map(|at| (executor, at))) {
+        let mut items: Vec<Value> = (0..8).map(|id| item(id, if id == 2 { SLOW } else { HONEST })).collect();
+        items[2]["spec"]["time_limit_s"] = json!(60);
+        let (mut child, lines) = batch(executor, None, &items);
         let mut stdin = child.stdin.take().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        stdin.write_all(&lines).unwrap();
-        drop(stdin);
         let mut verdicts: Vec<Value> = Vec::new();
         let mut line = String::new();
         let mut read = |verdicts: &mut Vec<Value>| {
@@ -304,10 +315,14 @@ fn a_killed_worker_costs_at_most_its_item() {
             }
             length > 0
         };
+        let lines: Vec<&[u8]> = lines.split_inclusive(|byte| *byte == b'\n').collect();
+        stdin.write_all(&lines[..2].concat()).unwrap();
         read(&mut verdicts);
         read(&mut verdicts);
-        // The second item's attempt goes, the third's comes and sleeps for 0.8 s.
-        std::thread::sleep(Duration::from_millis(200));
+        // The attempts of the first two have gone; the third item's comes.
+        wait_until("the second item's attempt to go", || below(child.id()).len() == 2);
+        stdin.write_all(&lines[2..].concat()).unwrap();
+        drop(stdin);
         wait_until("the third item's processes", || below(child.id()).len() == 3);
         let processes = below(child.id());
         assert!(Command::new("kill").args(["-9", &processes[depth].to_string()]).status().unwrap().success());
@@ -318,41 +333,136 @@ fn a_killed_worker_costs_at_most_its_item() {
             assert_eq!(found["id"], id);
             // The attempt itself is the program's own: killed, it has failed that test.
             let spared = id != 2 || depth != 2;
-            assert!(found["score"] == 1.0 || found["verdict"] == "error" || !spared, "{depth}: {found}");
+            assert!(
+                found["score"] == 1.0 || found["verdict"] == "error" || !spared,
+                "{executor:?} {depth}: {found}"
+            );
         }
         wait_until("the processes to go", || !processes.iter().any(|pid| is_alive(*pid)));
     }
 }
 
 #[test]
-fn nothing_is_left_when_the_verifier_is_killed() {
-    let (mut child, lines) = batch(&[item(0, "import time\ndef add(a, b):\n    time.sleep(60)")]);
-    child.stdin.take().unwrap().write_all(&lines).unwrap();
-    wait_until("the attempt", || below(child.id()).len() == 3);
-    let processes = below(child.id());
-    child.kill().unwrap();
-    child.wait().unwrap();
-    wait_until("the processes to go", || !processes.iter().any(|pid| is_alive(*pid)));
+fn nothing_is_left_when_the_verifier_or_its_worker_is_killed() {
+    let busy = "def add(a, b):\n    while True: pass";
+    let asleep = "import time\ndef add(a, b):\n    time.sleep(60)";
+    for code in tiers() {
+        let tier = Some(code.probe().tier);
+        for (executor, program) in executors().into_iter().flat_map(|executor| {
+            let programs = if executor == Executor::Embedded { vec![busy] } else { vec![busy, asleep] };
+            programs.into_iter().map(move |program| (executor, program))
+        }) {
+            for worker_too in [false, true] {
+                let mut endless = item(0, program);
+                endless["spec"]["time_limit_s"] = json!(60);
+                let (mut child, lines) = batch(executor, tier, &[endless]);
+                child.stdin.take().unwrap().write_all(&lines).unwrap();
+                wait_until("the attempt", || below(child.id()).len() == 3);
+                let processes = below(child.id());
+                let mut killed = vec![child.id().to_string()];
+                killed.extend(worker_too.then(|| processes[0].to_string()));
+                assert!(Command::new("kill").arg("-9").args(killed).status().unwrap().success());
+                child.wait().unwrap();
+                wait_until("the processes to go", || !processes.iter().any(|pid| is_alive(*pid)));
+            }
+        }
+    }
+}
+
+#[test]
+fn lines_are_answered_in_their_order_whatever_they_hold() {
+    let hang = "def add(a, b):\n    while True: pass";
+    let lines: Vec<String> = (0..100)
+        .map(|id| match id % 10 {
+            3 => "no JSON".to_owned(),
+            7 => item(id, "def add(a, b):\n    return a - b").to_string(),
+            9 if id < 30 => item(id, hang).to_string(),
+            _ => item(id, HONEST).to_string(),
+        })
+        .collect();
+    let mut child = Command::new(BINARY)
+        .args(["verify", "code", "--threads", "4"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = lines.join("\n");
+    let feeding = std::thread::spawn(move || stdin.write_all(input.as_bytes()).unwrap());
+    let output = child.wait_with_output().unwrap();
+    feeding.join().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let verdicts: Vec<Value> = output
+        .stdout
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect();
+    assert_eq!(verdicts.len(), 100);
+    for (id, found) in verdicts.iter().enumerate() {
+        let verdict = match id % 10 {
+            3 => {
+                assert_eq!((&found["id"], &found["line"]), (&Value::Null, &json!(id + 1)));
+                continue;
+            }
+            7 => "wrong",
+            9 if id < 30 => "timeout",
+            _ => "correct",
+        };
+        assert_eq!((&found["id"], &found["verdict"]), (&json!(id), &json!(verdict)), "{found}");
+    }
+}
+
+fn fixture(name: &str) -> Vec<Value> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(name);
+    std::fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Programs that forge, hunt, break out, flood, hang or end by themselves; each is followed by an honest one.
 #[test]
 fn no_hostile_program_is_rewarded_or_spoils_the_next() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/programs.jsonl");
-    let code = judge(settings());
     let mut spec = add();
     spec["time_limit_s"] = json!(1);
     spec["memory_mb"] = json!(256);
     // A constant that happens to be right once is no break-in.
     spec["partial"] = json!("all");
-    for line in std::fs::read_to_string(path).unwrap().lines() {
-        let attack: Value = serde_json::from_str(line).unwrap();
-        let name = attack["name"].as_str().unwrap();
-        let found = verdict(&code, attack["program"].as_str().unwrap(), &spec);
-        assert_eq!(found.score, 0.0, "{name}: {}", found.reason);
-        assert_ne!(found.outcome, Outcome::Error, "{name}: {}", found.reason);
-        let found = verdict(&code, HONEST, &spec);
-        assert!(found.is_correct(), "after {name}: {}", found.reason);
+    let large = "x".repeat(200_000);
+    let mut after = spec.clone();
+    // More than a pipe holds.
+    after["tests"][1] = json!({"args": [large, large], "expect": format!("{large}{large}")});
+    after["time_limit_s"] = json!(5);
+    for executor in executors() {
+        let code = judge(Settings { executor, ..settings() });
+        for attack in fixture("programs.jsonl") {
+            let name = attack["name"].as_str().unwrap();
+            let found = verdict(&code, attack["program"].as_str().unwrap(), &spec);
+            assert_eq!(found.score, 0.0, "{name}: {}", found.reason);
+            let is_gap = executor == Executor::Embedded && found.reason.starts_with("unsupported: ");
+            assert!(found.outcome != Outcome::Error || is_gap, "{name}: {}", found.reason);
+            let found = verdict(&code, HONEST, &after);
+            assert!(found.is_correct(), "after {name}: {}", found.reason);
+        }
+    }
+}
+
+/// Programs that use what Python has; the embedded interpreter may lack it, but then says so.
+#[test]
+fn honest_programs_are_right() {
+    let spec = json!({"kind": "function", "entry": "add", "tests": [
+        {"args": [1, 2], "expect": 3},
+        {"args": [-5, 7], "expect": 2},
+        {"args": [1_000_000_000_000_i64, 1], "expect": 1_000_000_000_001_i64},
+        {"args": [2.5, 0.25], "expect": 2.75},
+    ]});
+    for executor in executors() {
+        let code = judge(Settings { executor, ..settings() });
+        for honest in fixture("honest_programs.jsonl") {
+            let (name, program) = (honest["name"].as_str().unwrap(), honest["program"].as_str().unwrap());
+            let found = verdict(&code, program, &spec);
+            let is_gap = executor == Executor::Embedded && found.reason.starts_with("unsupported: ");
+            assert!(found.is_correct() || is_gap, "{executor:?}, {name}: {}", found.reason);
+            assert_eq!(found.is_correct(), found.outcome != Outcome::Error, "{name}");
+        }
     }
 }
 
@@ -370,24 +480,32 @@ fn no_attack_is_rewarded_and_every_control_passes() {
     let manifest: Value = serde_json::from_slice(&manifest).unwrap();
     let mut spec = manifest["task"].clone();
     spec["kind"] = json!("function");
-    let code = judge(settings());
-    for attack in manifest["attacks"].as_array().unwrap() {
-        let name = attack["file"].as_str().unwrap();
-        let source = std::fs::read(folder.join(name)).unwrap();
-        let found = verdict(&code, &String::from_utf8_lossy(&source), &spec);
-        assert_ne!(found.outcome, Outcome::Error, "{name}: {}", found.reason);
-        if attack["category"] == "control" {
-            assert_eq!(found.score, attack["score"].as_f64().unwrap(), "{name}: {}", found.reason);
-        } else {
-            assert!(found.score <= attack["max_score"].as_f64().unwrap_or(0.0), "{name}: {}", found.reason);
+    for executor in executors() {
+        let code = judge(Settings { executor, ..settings() });
+        for attack in manifest["attacks"].as_array().unwrap() {
+            let name = attack["file"].as_str().unwrap();
+            let source = std::fs::read(folder.join(name)).unwrap();
+            let found = verdict(&code, &String::from_utf8_lossy(&source), &spec);
+            if executor == Executor::Embedded && found.reason.starts_with("unsupported: ") {
+                assert_eq!((found.score, found.outcome), (0.0, Outcome::Error), "{name}");
+                continue;
+            }
+            assert_ne!(found.outcome, Outcome::Error, "{name}: {}", found.reason);
+            if attack["category"] == "control" {
+                assert_eq!(found.score, attack["score"].as_f64().unwrap(), "{name}: {}", found.reason);
+            } else {
+                assert!(
+                    found.score <= attack["max_score"].as_f64().unwrap_or(0.0),
+                    "{name}: {}",
+                    found.reason
+                );
+            }
         }
     }
 }
 
 #[cfg(feature = "embedded")]
 mod embedded {
-    use thinkling_verifiers::code::Executor;
-
     use super::*;
 
     fn judge() -> Code {
@@ -415,20 +533,44 @@ mod embedded {
         for lacking in [
             "def add(a, b):\n    yield a",
             "class A(int): pass\ndef add(a, b):\n    return a + b",
-            "def add(a, b):\n    return a + b\nif __name__ == '__main__':\n    raise SystemExit(3)",
             "import heapq\ndef add(a, b):\n    return a + b",
             "def add(a, b):\n    return int('%d' % (a + b))",
             "def add(a, b):\n    return int(input())",
             "def add(a, b):\n    x = [a, b]\n    del x[0]\n    return sum(x) + a",
+            // A handler must not hide the gap.
+            "try:\n    import heapq\nexcept ImportError:\n    heapq = None\ndef add(a, b):\n    return heapq and a + b",
+            "def add(a, b):\n    try:\n        return int('%d' % (a + b))\n    except:\n        return None",
+            "def add(a, b):\n    try: return frozenset([a + b]).pop()\n    except Exception: pass",
         ] {
             let found = verdict(&code, lacking, &add());
             assert_eq!(found.outcome, Outcome::Error, "{lacking}: {}", found.reason);
             assert!(found.reason.starts_with("unsupported: "), "{}", found.reason);
         }
-        for wrong in
-            ["def add(a, b):\n    return 1 // 0", "def add(a, b:", "def sub(a, b): return 0", "x = ["]
-        {
+        for wrong in [
+            "def add(a, b):\n    return 1 // 0",
+            "def add(a, b:",
+            "def sub(a, b): return 0",
+            "x = [",
+            "def add(a, b):\n    return a + None",
+            "def add(a):\n    return a",
+            "def add(a, b):\n    return a.append(b)",
+            "def add(a, b):\n    try:\n        return a[b]\n    except TypeError:\n        return 0",
+        ] {
             assert_eq!(verdict(&code, wrong, &add()).outcome, Outcome::Wrong, "{wrong}");
+        }
+        for right in [
+            "def add(a, b):\n    return a + b\nif __name__ == '__main__':\n    raise SystemExit(3)",
+            "try:\n    from heapq import heappop\nexcept ImportError:\n    pass\ndef add(a, b):\n    return a + b",
+            "def add(a, b):\n    try:\n        return a[0] + b\n    except (TypeError, KeyError) as e:\n        return a + b",
+        ] {
+            let found = verdict(
+                &code,
+                right,
+                &json!({"kind": "function", "entry": "add", "tests": [
+                    {"args": [1, 2], "expect": 3}, {"args": [2.5, 1], "expect": 3.5}
+                ]}),
+            );
+            assert!(found.is_correct(), "{right}: {}", found.reason);
         }
         let spec = json!({"kind": "asserts", "asserts": ["assert f(1) == 1"]});
         assert_eq!(verdict(&code, "def f(x): return x", &spec).outcome, Outcome::Error);

@@ -195,16 +195,23 @@ impl External {
     /// Asks a question and gets the answer to it, and the line that it came as. A process that dies of it is replaced
     /// once: it may have been another's doing.
     fn ask(&self, question: Value, expected: &str) -> Result<(Value, String), Failure> {
-        match self.ask_once(question.clone(), expected) {
-            Err(failure) if failure.is_death() => self.ask_once(question, expected),
+        match self.ask_once(self.take()?, question.clone(), expected) {
+            // Not another idle one: those that end after an answer may be about to end all.
+            Err(failure) if failure.is_death() => {
+                self.ask_once(Program::start(&self.settings)?, question, expected)
+            }
             answered => answered,
         }
     }
 
-    fn ask_once(&self, mut question: Value, expected: &str) -> Result<(Value, String), Failure> {
+    fn ask_once(
+        &self,
+        mut program: Program,
+        mut question: Value,
+        expected: &str,
+    ) -> Result<(Value, String), Failure> {
         let id = self.asked.fetch_add(1, Ordering::Relaxed);
         question["id"] = json!(id);
-        let mut program = self.take()?;
         let line = program.ask(&question.to_string(), &self.settings)?;
         let answer: Value = serde_json::from_str(&line).map_err(|error| unlike(&line, expected, error))?;
         // A line too many would shift every later answer by one; the program is given up with it.

@@ -7,6 +7,10 @@ use serde_json::Value;
 
 use crate::{Item, Verdict, Verifier};
 
+mod parallel;
+
+pub use parallel::run_in_parallel;
+
 /// The longest line that is read; a longer one is a bad line.
 pub const MAX_LINE_BYTES: usize = 1 << 30;
 
@@ -50,30 +54,70 @@ struct Bad {
 /// goes on. Errors only where reading or writing fails.
 pub fn run(verifier: &dyn Verifier, mut reader: impl BufRead, mut writer: impl Write) -> io::Result<Summary> {
     let mut summary = Summary::default();
-    let mut bytes = Vec::new();
-    for number in 1.. {
-        let length = read_line(&mut reader, &mut bytes)?;
-        if length == 0 {
-            break;
-        }
-        if length <= MAX_LINE_BYTES && bytes.trim_ascii().is_empty() {
-            continue;
-        }
-        match parse(&bytes, length) {
-            Ok(Line { id, completion, answer, spec }) => {
-                let item = Item { completion: &completion, answer: answer.as_deref(), spec: spec.as_ref() };
-                serde_json::to_writer(&mut writer, &Judged { id: &id, verdict: verifier.verify(&item) })?;
-                summary.judged += 1;
-            }
-            Err(error) => {
-                serde_json::to_writer(&mut writer, &Bad { id: Value::Null, line: number, error })?;
-                summary.bad += 1;
-            }
-        }
-        writer.write_all(b"\n")?;
-        writer.flush()?;
+    for question in (Questions { reader: &mut reader, number: 0 }) {
+        summary.write(&mut writer, &answer(verifier, &question?)?)?;
     }
     Ok(summary)
+}
+
+impl Summary {
+    fn write(&mut self, writer: &mut impl Write, answer: &Answer) -> io::Result<()> {
+        writer.write_all(&answer.text)?;
+        writer.flush()?;
+        *(if answer.judged { &mut self.judged } else { &mut self.bad }) += 1;
+        Ok(())
+    }
+}
+
+/// A line that is not empty.
+struct Question {
+    number: u64,
+    /// The line, cut where it is too long.
+    bytes: Vec<u8>,
+    length: usize,
+}
+
+/// What is written for a line, with its end, and whether that is a verdict.
+struct Answer {
+    text: Vec<u8>,
+    judged: bool,
+}
+
+/// The lines of a reader that are not empty.
+struct Questions<R> {
+    reader: R,
+    number: u64,
+}
+
+impl<R: BufRead> Iterator for Questions<R> {
+    type Item = io::Result<Question>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let mut bytes = Vec::new();
+            let length = match read_line(&mut self.reader, &mut bytes) {
+                Ok(0) => return None,
+                Ok(length) => length,
+                Err(error) => return Some(Err(error)),
+            };
+            self.number += 1;
+            if length > MAX_LINE_BYTES || !bytes.trim_ascii().is_empty() {
+                return Some(Ok(Question { number: self.number, bytes, length }));
+            }
+        }
+    }
+}
+
+fn answer(verifier: &dyn Verifier, question: &Question) -> io::Result<Answer> {
+    let (mut text, judged) = match parse(&question.bytes, question.length) {
+        Ok(Line { id, completion, answer, spec }) => {
+            let item = Item { completion: &completion, answer: answer.as_deref(), spec: spec.as_ref() };
+            (serde_json::to_vec(&Judged { id: &id, verdict: verifier.verify(&item) })?, true)
+        }
+        Err(error) => (serde_json::to_vec(&Bad { id: Value::Null, line: question.number, error })?, false),
+    };
+    text.push(b'\n');
+    Ok(Answer { text, judged })
 }
 
 fn parse(bytes: &[u8], length: usize) -> Result<Line, String> {

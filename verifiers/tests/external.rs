@@ -109,6 +109,60 @@ fn a_program_that_hangs_or_dies_between_items_is_replaced() {
 }
 
 #[test]
+fn a_judge_that_ends_after_each_answer_is_started_for_each() {
+    let external = judge("print(json.dumps({'id': item['id'], 'score': 1}), flush=True); os._exit(0)");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    let found = verdict(&external, "x");
+                    assert!(found.is_correct(), "{}", found.reason);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_hostile_judge_costs_its_own_items_only() {
+    let answer = "print(json.dumps({'id': item['id'], 'score': 1}), flush=True)";
+    // What is done with the bad item, and what the reason says; the items around it are judged.
+    let hostile = [
+        ("pass", "within 1 s"),
+        ("print(json.dumps({'id': item['id'] - 1, 'score': 1}), flush=True)", "id"),
+        ("os.fork() == 0 and time.sleep(30); os._exit(0)", "within 1 s"),
+        ("os.close(1); time.sleep(30)", "ended"),
+        ("[(time.sleep(0.1), os.write(1, b'{')) for _ in range(100)]", "within 1 s"),
+        ("os.write(2, b'x' * 1000); os.closerange(0, 3); os._exit(0)", "ended"),
+        ("[os.write(1, b'x') for _ in iter(int, 1)]", "bytes"),
+        ("[os.write(1, b'\\n') for _ in iter(int, 1)]", "not to be used"),
+    ];
+    for (act, part) in hostile {
+        let source = format!(
+            "import sys, json, os, time\nfor line in sys.stdin:\n    item = json.loads(line)\n    \
+             if item['completion'] == 'bad': {act}\n    else: {answer}"
+        );
+        let command = vec!["python3".to_owned(), "-c".to_owned(), source];
+        let external =
+            External::new(Settings { command, time_limit_s: 1.0, output_limit_bytes: 4096 }).unwrap();
+        assert!(verdict(&external, "good").is_correct());
+        let found = verdict(&external, "bad");
+        assert_eq!(found.outcome, Outcome::Error, "{act}: {}", found.reason);
+        assert!(found.reason.contains(part), "{act}: {}", found.reason);
+        for _ in 0..3 {
+            let found = verdict(&external, "good");
+            assert!(found.is_correct(), "after {act}: {}", found.reason);
+        }
+    }
+    let twice = judge(&format!("{answer}; {answer}"));
+    for _ in 0..10 {
+        // The second answer may come while the next is asked for, which is then an error, but never another's score.
+        let found = verdict(&twice, "x");
+        assert!(found.is_correct() || found.outcome == Outcome::Error, "{}", found.reason);
+    }
+}
+
+#[test]
 fn threads_do_not_wait_for_each_other() {
     let external = judge("time.sleep(0.3); print(json.dumps({'id': item['id'], 'score': 1}), flush=True)");
     std::thread::scope(|scope| {

@@ -1,6 +1,7 @@
 //! `thinkling verify`: JSON lines in, verdicts out.
 
 use std::io::{BufReader, stdin, stdout};
+use std::num::NonZeroUsize;
 
 use serde_json::Value;
 use thinkling_datasets::{Domain, domains};
@@ -16,6 +17,9 @@ pub(super) struct Arguments {
     /// Its settings as JSON.
     #[arg(long, value_parser = super::generate::json, default_value = "{}")]
     config: Value,
+    /// Items judged at a time [default: one for each core].
+    #[arg(long)]
+    threads: Option<NonZeroUsize>,
 }
 
 /// A task's own judge.
@@ -44,6 +48,9 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     if let Some(notice) = verifier.notice() {
         super::note(&format!("{}: {notice}", arguments.verifier));
     }
-    let summary = lines::run(verifier.as_ref(), BufReader::new(stdin()), stdout().lock())?;
+    let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let threads = arguments.threads.unwrap_or_else(cores).get();
+    let summary =
+        lines::run_in_parallel(verifier.as_ref(), BufReader::new(stdin()), stdout().lock(), threads)?;
     Ok(if summary.bad == 0 { DONE } else { FAILED })
 }

@@ -3,7 +3,12 @@
 //! The interpreter sends values of exact built-in types only, so nothing here runs code of the completion. Integers
 //! keep all their digits.
 
+use num_bigint::BigInt;
+use num_traits::ToPrimitive;
 use serde_json::Value;
+
+/// The first float whose neighbours are no longer all integers.
+const EXACT: f64 = (1_u64 << 53) as f64;
 
 /// How deep lists and dictionaries may nest.
 pub(crate) const MAX_DEPTH: usize = 100;
@@ -215,6 +220,10 @@ impl Comparison {
     pub(crate) fn equal(&self, expected: &Data, found: &Data) -> bool {
         match (expected, found) {
             (Data::Float(expected), Data::Float(found)) => self.close(*expected, *found),
+            // Beyond 2^53 the tolerance would take in other integers, and JSON holds large ones only as floats.
+            (Data::Float(expected), Data::Int(digits)) if expected.abs() >= EXACT => {
+                digits_to_float(digits) == *expected
+            }
             (Data::Float(expected), Data::Int(digits)) => self.close(*expected, digits_to_float(digits)),
             (Data::Int(digits), Data::Float(found)) => float_to_digits(*found).as_ref() == Some(digits),
             (Data::List(left), Data::List(right)) | (Data::Tuple(left), Data::Tuple(right)) => {
@@ -309,9 +318,10 @@ fn float_to_digits(value: f64) -> Option<String> {
     Some(if value < 0.0 { format!("-{digits}") } else { digits })
 }
 
+/// The float nearest to an integer; nan where it is beyond all of them.
 fn digits_to_float(digits: &str) -> f64 {
-    let (sign, digits) = digits.strip_prefix('-').map_or((1.0, digits), |rest| (-1.0, rest));
-    sign * digits.chars().filter_map(|c| c.to_digit(16)).fold(0.0, |sum, digit| sum * 16.0 + f64::from(digit))
+    let float = BigInt::parse_bytes(digits.as_bytes(), 16).and_then(|integer| integer.to_f64());
+    float.filter(|float| float.is_finite()).unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]
@@ -337,6 +347,13 @@ mod tests {
         assert!(JSON.equal(&from(json!(2)), &Data::Float(2.0)));
         assert!(JSON.equal(&from(json!(2.0)), &Data::int(2)));
         assert!(!JSON.equal(&from(json!(1_000_000_000_001_i64)), &Data::Float(1e12)));
+        let hexadecimal = |digits: &str| BigInt::parse_bytes(digits.as_bytes(), 10).unwrap().to_str_radix(16);
+        let expected = serde_json::from_str("265252859812191058636308480000000").unwrap();
+        let right = Data::Int(hexadecimal("265252859812191058636308480000000"));
+        assert!(JSON.equal(&from(expected), &right));
+        let expected = serde_json::from_str("265252859812191058636308480000000").unwrap();
+        assert!(!JSON.equal(&from(expected), &Data::Int(hexadecimal("265252859812191000000000000000000"))));
+        assert!(!JSON.equal(&Data::Float(f64::INFINITY), &Data::Int("f".repeat(1000))));
         let pair = Data::Tuple(vec![Data::int(1), Data::int(2)]);
         assert!(JSON.equal(&from(json!([1, 2])), &pair));
         assert!(!PYTHON.equal(&from(json!([1, 2])), &pair));

@@ -21,6 +21,13 @@ for name in WARMED:
         pass
 
 
+try:
+    import ctypes
+    prctl = ctypes.CDLL(None).prctl
+except (ImportError, OSError):
+    prctl = None
+
+
 class Refused(Exception):
     pass
 
@@ -302,7 +309,6 @@ def feed(data, descriptor, os_write=os.write, os_close=os.close):
 
 def stdio_attempt(task):
     import _thread
-    source = task["source"]
     data = receive()
     reader, writer = os.pipe()
     os.dup2(reader, 0)
@@ -318,9 +324,7 @@ def stdio_attempt(task):
     sys.stdin = open(0, "r", encoding="utf-8", errors="surrogateescape", closefd=False)
     sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
     sys.argv[:] = ["solution.py"]
-    module = types.ModuleType("__main__")
-    sys.modules["__main__"] = module
-    exec(compile(source, "<solution>", "exec", dont_inherit=True), module.__dict__)
+    load("__main__", task["source"], task["setup"])
 
 
 def confine(task):
@@ -331,6 +335,15 @@ def confine(task):
         hard = resource.getrlimit(limit)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(limit, (value, value))
+
+
+def die_with(parent):
+    # Without a process namespace nobody else ends an attempt whose overseers were killed.
+    PR_SET_PDEATHSIG = 1
+    if prctl:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(0)
 
 
 def attempt():
@@ -404,6 +417,7 @@ def main():
     os.environ.clear()
     gc.collect()
     gc.freeze()
+    overseer = os.getpid()
     notice(b"R", sys.version_info[0] << 16 | sys.version_info[1])
     while True:
         request = os.read(5, 1)
@@ -414,6 +428,7 @@ def main():
             continue
         child = os.fork()
         if child == 0:
+            die_with(overseer)
             return attempt()
         oversee(child)
 

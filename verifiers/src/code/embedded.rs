@@ -8,15 +8,26 @@ use std::io;
 use std::os::fd::AsFd;
 
 use monty::MontyRepl;
-use monty_types::{CompileOptions, ExcType, MontyException, MontyObject, PrintWriter, ResourceTracker};
+use monty_types::{
+    AssertMessageAnnotations, CompileOptions, ExcType, MontyException, MontyObject, PrintWriter,
+    ResourceTracker,
+};
 use num_bigint::BigInt;
 use rustix::event::PollFlags;
-use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, WaitOptions, pidfd_open, setrlimit, waitpid};
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitOptions, getpid, getppid, pidfd_open,
+    set_parent_process_death_signal, setrlimit, waitpid,
+};
 
 use super::data::{Data, MAX_DEPTH};
 use super::frames::{framed, take_frame};
 use super::sandbox::{self, inherited};
 use crate::pipes::{Deadline, read_some, wait, write_some};
+
+mod gaps;
+mod watched;
+
+use gaps::is_gap;
 
 /// The version of the interpreter, for readers.
 pub(super) const VERSION: &str = "monty 0.0.23";
@@ -29,18 +40,13 @@ const NOTICES: i32 = 6;
 /// A century: what waits here is ended from outside.
 const FOREVER: std::time::Duration = std::time::Duration::from_secs(3_000_000_000);
 
-/// Built-ins of Python; where one of them is not defined, that is a gap of the interpreter.
-#[rustfmt::skip]
-const BUILTINS: &[&str] = &[
-    "__import__", "aiter", "anext", "ascii", "bin", "breakpoint", "bytearray", "callable", "classmethod", "compile",
-    "complex", "delattr", "dir", "divmod", "eval", "exec", "format", "frozenset", "getattr", "globals", "hasattr",
-    "help", "input", "iter", "locals", "map", "memoryview", "next", "object", "open", "property", "reversed",
-    "setattr", "slice", "staticmethod", "super", "type", "vars", "zip", "__name__", "__file__", "__doc__",
-];
-
 /// Serves requests to fork until they end; then, and on any failure, the process ends.
 pub(super) fn serve() -> io::Result<()> {
+    let options = CompileOptions { assert_message_annotations: AssertMessageAnnotations::Off };
+    let mut warm = MontyRepl::new("solution.py", ResourceTracker::default(), options);
+    watched::define(&mut warm).map_err(|error| io::Error::other(error.summary()))?;
     notice(b'R', 0)?;
+    let overseer = getpid();
     loop {
         let mut request = Vec::new();
         if read_some(inherited(REQUESTS), &mut request)?.is_none() {
@@ -50,10 +56,19 @@ pub(super) fn serve() -> io::Result<()> {
             continue;
         }
         match sandbox::fork()? {
-            None => return attempt(),
+            None => {
+                die_with(overseer)?;
+                return attempt(warm);
+            }
             Some(child) => oversee(child)?,
         }
     }
+}
+
+/// Without a process namespace nobody else ends an attempt whose overseers were killed.
+fn die_with(parent: Pid) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::NotConnected.into()) }
 }
 
 fn notice(tag: u8, value: i32) -> io::Result<()> {
@@ -77,13 +92,12 @@ fn oversee(child: Pid) -> io::Result<()> {
     notice(b'D', status.map_or(0, |(_, status)| status.as_raw()))
 }
 
-fn attempt() -> io::Result<()> {
+fn attempt(mut repl: MontyRepl) -> io::Result<()> {
     let mut received = Vec::new();
     let task = Task::read(&receive(&mut received)?).ok_or(io::ErrorKind::InvalidData)?;
     for (resource, value) in [(Resource::As, task.memory), (Resource::Cpu, task.cpu), (Resource::Nproc, 0)] {
         setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?;
     }
-    let mut repl = MontyRepl::new("solution.py", ResourceTracker::default(), CompileOptions::default());
     match load(&mut repl, &task) {
         Ok(()) => send(b"R")?,
         Err(answer) => return send(&answer),
@@ -127,18 +141,26 @@ impl Task {
 }
 
 fn load(repl: &mut MontyRepl, task: &Task) -> Result<(), Vec<u8>> {
-    if task.mode != "function" {
-        return Err(tagged(b'S', "this interpreter judges tests of kind `function` only"));
-    }
-    // It calls every module `__main__` and takes no other name: what is meant for a script alone would run.
-    if task.source.contains("__name__") {
-        return Err(tagged(b'S', "a program that asks for `__name__`"));
-    }
     for source in [&task.setup, &task.source] {
-        repl.feed_run(source, Vec::new(), PrintWriter::Disabled).map_err(|error| complaint(&error))?;
+        let prepared = watched::prepared(source).map_err(|gap| tagged(b'S', &gap))?;
+        let run = repl.feed_run(&prepared, Vec::new(), PrintWriter::Disabled);
+        run.map_err(|error| match error.exc_type() {
+            ExcType::SyntaxError if !watched::is_python(source) => tagged(b'X', "SyntaxError"),
+            _ => complaint(&error),
+        })?;
+    }
+    if task.mode == "judge" {
+        // Without a program only the setup is tried.
+        return Ok(());
     }
     let name = task.entry.split('.').next().unwrap_or_default();
     repl.feed_run(name, Vec::new(), PrintWriter::Disabled).map(drop).map_err(|error| complaint(&error))
+}
+
+/// What the program caught that only this interpreter raises: whatever it then does may be wrong for that.
+fn hidden_gap(repl: &mut MontyRepl) -> Option<String> {
+    let gap = watched::caught(repl).into_iter().find(|(kind, message)| is_gap(*kind, message))?;
+    Some(format!("{}: {}", gap.0, gap.1))
 }
 
 fn answer(repl: &mut MontyRepl, task: &Task, input: Data) -> Vec<u8> {
@@ -166,14 +188,25 @@ fn answer(repl: &mut MontyRepl, task: &Task, input: Data) -> Vec<u8> {
         None => task.entry.clone(),
     };
     let call = format!("{function}({})", written.join(", "));
-    match repl.feed_run(&call, inputs, PrintWriter::Disabled) {
-        Err(error) => complaint(&error),
-        Ok(value) => match from_monty(value, 0) {
+    let result = repl.feed_run(&call, inputs, PrintWriter::Disabled);
+    let gap = if task.source.contains("except") { hidden_gap(repl) } else { None };
+    match (result, gap) {
+        (Err(_), Some(gap)) => tagged(b'S', &gap),
+        (Err(error), None) => complaint(&error),
+        (Ok(value), gap) => match from_monty(value, 0) {
             None => tagged(b'U', "a value that is no plain data"),
             Some(value) => {
+                let value = value.encode();
+                if value.len() > task.output {
+                    return tagged(b'U', "a value over the output limit");
+                }
                 let mut bytes = vec![b'V'];
-                bytes.extend_from_slice(&value.encode());
-                if bytes.len() > task.output { tagged(b'U', "a value over the output limit") } else { bytes }
+                if let Some(gap) = gap {
+                    bytes = tagged(b'G', &gap);
+                    bytes.push(0);
+                }
+                bytes.extend_from_slice(&value);
+                bytes
             }
         },
     }
@@ -186,20 +219,12 @@ fn tagged(tag: u8, text: &str) -> Vec<u8> {
 }
 
 /// What was raised: by the program (`X`), or for want of something that Python has and this interpreter has not (`S`).
-///
-/// Where that cannot be told apart the program gets the benefit of the doubt.
 fn complaint(error: &MontyException) -> Vec<u8> {
-    let message = error.message().unwrap_or_default();
-    let gap = match error.exc_type() {
-        ExcType::NotImplementedError
-        | ExcType::ModuleNotFoundError
-        | ExcType::ImportError
-        | ExcType::AttributeError
-        | ExcType::TypeError => true,
-        ExcType::NameError => BUILTINS.iter().any(|name| message.contains(&format!("'{name}'"))),
-        _ => false,
-    };
-    if gap { tagged(b'S', &error.summary()) } else { tagged(b'X', &error.exc_type().to_string()) }
+    if is_gap(error.exc_type(), error.message().unwrap_or_default()) {
+        tagged(b'S', &error.summary())
+    } else {
+        tagged(b'X', &error.exc_type().to_string())
+    }
 }
 
 fn to_monty(value: Data) -> Option<MontyObject> {

@@ -33,8 +33,9 @@ impl Code {
         let mut hello = hello(&settings)?;
         let (client, probe) = Client::start(&worker, &hello).map_err(|error| match error {
             ClientError::Refused(why) => refusal(format!(
-                "no isolated interpreter: {why}. Install python3 (3.9 or later) and run on Linux 5.13 or later \
-                 with Landlock and seccomp, or set `unsafe = true` to run programs with resource limits alone"
+                "no isolated interpreter: {why}. Install python3 (3.9 or later), or build with `--features embedded`, \
+                 and run on Linux 5.13 or later with Landlock and seccomp, or set `unsafe = true` to run programs \
+                 with resource limits alone"
             )),
             other => refusal(other.to_string()),
         })?;

@@ -21,7 +21,8 @@
 //! | `printed` | `stdio`: `lines` (default; spaces at line ends do not count) or `tokens` (numbers by value) |
 //!
 //! Types are exact: a truth value is no number, nan equals nothing, a subclass is no value. In `function` tests, whose
-//! expected values are JSON, a tuple equals a list and an integer key the string of its digits. An assertion is taken
+//! expected values are JSON, a tuple equals a list and an integer key the string of its digits; JSON holds an integer
+//! beyond 64 bits only as the float nearest to it, an assertion holds all of its digits. An assertion is taken
 //! apart: the calls of the program are evaluated beside it, the rest without it. One that cannot be taken apart is an
 //! `error`, unless the kind is `asserts_untrusted`, where the program could forge the result.
 

@@ -77,6 +77,8 @@ pub(crate) enum Reply {
     Overflow,
     /// The interpreter itself was lost during the attempt.
     Lost(String),
+    /// No attempt could be started, which is no fault of the program.
+    Unstarted(String),
 }
 
 impl Reply {
@@ -88,6 +90,7 @@ impl Reply {
             Reply::Timeout => (b'T', Vec::new()),
             Reply::Overflow => (b'O', Vec::new()),
             Reply::Lost(why) => (b'L', why.clone().into_bytes()),
+            Reply::Unstarted(why) => (b'U', why.clone().into_bytes()),
         };
         let mut bytes = vec![tag];
         bytes.extend_from_slice(&body);
@@ -103,6 +106,7 @@ impl Reply {
             b'T' => Reply::Timeout,
             b'O' => Reply::Overflow,
             b'L' => Reply::Lost(String::from_utf8_lossy(body).into_owned()),
+            b'U' => Reply::Unstarted(String::from_utf8_lossy(body).into_owned()),
             _ => return None,
         })
     }

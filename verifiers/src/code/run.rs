@@ -120,7 +120,7 @@ pub(super) fn run(client: &mut Client, spec: &Spec, program: &str, embedded: boo
         return Err(Trouble::Unsupported("without CPython only tests of kind `function` are judged".into()));
     }
     let session = |mode, entry| Session { embedded, ..Session::new(mode, entry, program, spec) };
-    match &spec.tests {
+    let tally = match &spec.tests {
         Tests::Function { entry, calls } => run_calls(client, session("function", entry), spec, calls),
         Tests::Stdio { runs, printed } => {
             let equal = |run: &Run, found: &str| printed.equal(&run.stdout, found);
@@ -128,7 +128,18 @@ pub(super) fn run(client: &mut Client, spec: &Spec, program: &str, embedded: boo
         }
         Tests::Asserts(asserts) => run_asserts(client, session("expressions", ""), spec, asserts),
         Tests::UntrustedAsserts(asserts) => run_statements(client, session("statements", ""), spec, asserts),
+    }?;
+    if tally.first_failure.is_some() && !spec.setup.is_empty() {
+        check_setup(client, Session { embedded, ..Session::judge(spec) })?;
     }
+    Ok(tally)
+}
+
+/// Fails where the setup cannot even be run without a program: then it is not the program that failed.
+fn check_setup(client: &mut Client, mut judge: Session) -> Result<(), Trouble> {
+    let loaded = judge.load(client)?;
+    judge.end(client)?;
+    loaded.map_err(|failure| Trouble::Item(format!("the setup of the spec {}", failure.why)))
 }
 
 fn run_calls(
@@ -141,6 +152,9 @@ fn run_calls(
     for (at, test) in calls.iter().enumerate() {
         let found = session.ask(client, &test.body.arguments)?;
         let result = found.and_then(|found| same(spec, &test.body.expected, &found));
+        if let (Err(_), Some(gap)) = (&result, session.gap.take()) {
+            return Err(Trouble::Unsupported(gap));
+        }
         if !tally.note(at, test.public, result, spec.credit) {
             break;
         }
@@ -306,6 +320,8 @@ struct Session {
     unloadable: Option<String>,
     /// Whether the interpreter is the one that may lack something.
     embedded: bool,
+    /// What it lacks, where the program has hidden that and answered all the same.
+    gap: Option<String>,
 }
 
 impl Session {
@@ -330,7 +346,7 @@ impl Session {
             ("output", Data::int(limits.output_bytes as i128)),
         ];
         let task = Data::Dict(entries.map(|(key, value)| (Data::text(key), value)).into()).encode();
-        Self { task, limits, deadline: None, alive: false, unloadable: None, embedded: false }
+        Self { task, limits, deadline: None, alive: false, unloadable: None, embedded: false, gap: None }
     }
 
     fn start(&mut self, client: &mut Client, raw: bool) -> Result<Option<Reply>, Trouble> {
@@ -343,38 +359,48 @@ impl Session {
         Ok(client.begin(&self.task, left, limit, raw)?)
     }
 
+    /// Starts an attempt where there is none, and has it load what it is to run.
+    fn load(&mut self, client: &mut Client) -> Result<Result<(), Failure>, Trouble> {
+        if self.alive {
+            return Ok(Ok(()));
+        }
+        if let Some(why) = &self.unloadable {
+            return Ok(Err(Failure { why: why.clone(), stop: Stop::Loading }));
+        }
+        let reply = self.start(client, false)?.unwrap_or(Reply::Died(0));
+        let failure = match self.heard(reply)? {
+            Ok(answer) if answer == b"R" => {
+                self.alive = true;
+                return Ok(Ok(()));
+            }
+            Ok(answer) => failed(complaint(&answer)),
+            Err(failure) => failure,
+        };
+        self.unloadable = Some(failure.why.clone());
+        let stop = if failure.stop == Stop::Late { Stop::Late } else { Stop::Loading };
+        Ok(Err(Failure { stop, ..failure }))
+    }
+
     /// One input to an attempt that is started where there is none; the value it answers.
     fn ask(&mut self, client: &mut Client, input: &Data) -> Result<Result<Data, Failure>, Trouble> {
-        if !self.alive {
-            if let Some(why) = &self.unloadable {
-                return Ok(Err(Failure { why: why.clone(), stop: Stop::Loading }));
-            }
-            let reply = self.start(client, false)?.unwrap_or(Reply::Died(0));
-            match self.heard(reply)? {
-                Ok(answer) if answer == b"R" => self.alive = true,
-                Ok(answer) => {
-                    let why = format!("loading the program {}", complaint(&answer));
-                    self.unloadable = Some(why.clone());
-                    return Ok(Err(Failure { why, stop: Stop::Loading }));
-                }
-                Err(failure) => {
-                    let stop = if failure.stop == Stop::Late { Stop::Late } else { Stop::Loading };
-                    self.unloadable = Some(failure.why.clone());
-                    return Ok(Err(Failure { stop, ..failure }));
-                }
-            }
+        if let Err(failure) = self.load(client)? {
+            return Ok(Err(Failure { why: format!("loading the program: {}", failure.why), ..failure }));
         }
         let reply = client.ask(&input.encode())?;
         let answer = match self.heard(reply)? {
             Ok(answer) => answer,
             Err(failure) => return Ok(Err(failure)),
         };
-        Ok(match answer.split_first() {
-            Some((b'V', value)) => {
-                Data::decode(value).map_err(|_| failed("answered with bytes that are no plain value"))
+        let value = match answer.split_first() {
+            Some((b'V', value)) => value,
+            Some((b'G', rest)) if self.embedded => {
+                let end = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
+                self.gap = Some(readable(&rest[..end]));
+                rest.get(end + 1..).unwrap_or_default()
             }
-            _ => Err(failed(complaint(&answer))),
-        })
+            _ => return Ok(Err(failed(complaint(&answer)))),
+        };
+        Ok(Data::decode(value).map_err(|_| failed("answered with bytes that are no plain value")))
     }
 
     /// One run of the program over `stdin`; what it printed.
@@ -389,7 +415,7 @@ impl Session {
     fn heard(&mut self, reply: Reply) -> Result<Result<Vec<u8>, Failure>, Trouble> {
         let failure = match reply {
             Reply::Answer(answer) if self.embedded && answer.first() == Some(&b'S') => {
-                return Err(Trouble::Unsupported(String::from_utf8_lossy(&answer[1..]).into_owned()));
+                return Err(Trouble::Unsupported(readable(&answer[1..])));
             }
             Reply::Answer(answer) => return Ok(Ok(answer)),
             Reply::Died(status) => failed(death(status)),
@@ -401,6 +427,7 @@ impl Session {
                 failed(format!("more than the {} bytes of output allowed", self.limits.output_bytes))
             }
             Reply::Lost(why) => return Err(Trouble::Interpreter(why)),
+            Reply::Unstarted(why) => return Err(ClientError::Refused(why).into()),
         };
         self.alive = false;
         Ok(Err(failure))
@@ -411,19 +438,19 @@ impl Session {
     }
 }
 
-/// What the attempt says instead of a value; text of a program, so cut short and without control characters.
+/// What the attempt says instead of a value.
 fn complaint(answer: &[u8]) -> String {
-    let (tag, text) = answer.split_first().unwrap_or((&b'?', &[]));
-    let text: String = String::from_utf8_lossy(text)
-        .chars()
-        .take(120)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    match tag {
-        b'X' => format!("raised {text}"),
-        b'U' => format!("gave {text}"),
+    match answer.split_first() {
+        Some((b'X', text)) => format!("raised {}", readable(text)),
+        Some((b'U', text)) => format!("gave {}", readable(text)),
         _ => "gave no answer".into(),
     }
+}
+
+/// The text of a program, cut short and without control characters.
+fn readable(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    text.chars().take(120).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// What a wait status says.

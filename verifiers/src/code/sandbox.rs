@@ -14,6 +14,7 @@ use landlock::{
 };
 use rustix::mount::{MountFlags, MountPropagationFlags};
 use rustix::process::{Pid, Resource, Rlimit, Signal};
+use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::Tier;
 use super::seccomp;
@@ -45,6 +46,12 @@ const READABLE: &[&str] = &[
     "/dev/random",
     "/dev/zero",
 ];
+
+const NO_CAPABILITIES: CapabilitySets = CapabilitySets {
+    effective: CapabilitySet::empty(),
+    permitted: CapabilitySet::empty(),
+    inheritable: CapabilitySet::empty(),
+};
 
 /// What runs programs.
 #[derive(Clone, Debug)]
@@ -119,8 +126,10 @@ pub(super) fn spawn(tier: Tier, interpreter: &Interpreter, ends: Ends) -> io::Re
         | libc::CLONE_NEWNS;
     let flags = libc::SIGCHLD | if tier == Tier::Namespaces { namespaces } else { 0 };
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    // As wide as the kernel reads them.
+    let none: libc::c_long = 0;
     // SAFETY: without a stack argument this is a fork; the worker has one thread, so the child may run any code.
-    let child = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
+    let child = unsafe { libc::syscall(libc::SYS_clone, libc::c_long::from(flags), none, none, none, none) };
     if child < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -152,6 +161,8 @@ fn become_interpreter(
         step("map the user", map_user(uid, gid))?;
         scratch = step("mount a scratch folder", mount_scratch(interpreter))?;
     }
+    // The user namespace came with all of its own; a new program drops them by itself, the built-in one does not.
+    step("drop capabilities", rustix::thread::set_capabilities(None, NO_CAPABILITIES))?;
     step("die with the worker", rustix::process::set_parent_process_death_signal(Some(Signal::KILL)))?;
     step("change the folder", std::env::set_current_dir(scratch.unwrap_or("/")))?;
     limit_resources()?;

@@ -10,8 +10,8 @@ use seccompiler::{
 
 /// Calls that are harmless whatever their arguments: Landlock guards the paths, limits guard the amounts.
 ///
-/// Not here, on purpose: what changes a file's metadata (Landlock does not cover it), opens or addresses a socket,
-/// makes namespaces, mounts, keys or rings, touches another process, or holds memory that no limit counts
+/// Not here, on purpose: what changes a file's metadata or locks it (Landlock covers neither), opens or addresses a
+/// socket, makes namespaces, mounts, keys or rings, touches another process, or holds memory that no limit counts
 /// (`memfd_create`, System V shared memory).
 #[rustfmt::skip]
 const ALLOWED: &[c_long] = &[
@@ -19,7 +19,7 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_read, libc::SYS_readv, libc::SYS_pread64, libc::SYS_preadv, libc::SYS_write, libc::SYS_writev,
     libc::SYS_pwrite64, libc::SYS_pwritev, libc::SYS_close, libc::SYS_close_range, libc::SYS_openat,
     libc::SYS_newfstatat, libc::SYS_fstat, libc::SYS_statx, libc::SYS_statfs, libc::SYS_fstatfs, libc::SYS_lseek,
-    libc::SYS_faccessat, libc::SYS_faccessat2, libc::SYS_pipe2, libc::SYS_dup, libc::SYS_dup3, libc::SYS_flock,
+    libc::SYS_faccessat, libc::SYS_faccessat2, libc::SYS_pipe2, libc::SYS_dup, libc::SYS_dup3,
     libc::SYS_fsync, libc::SYS_fdatasync, libc::SYS_ftruncate, libc::SYS_fallocate, libc::SYS_fadvise64,
     libc::SYS_getdents64, libc::SYS_getcwd, libc::SYS_chdir, libc::SYS_fchdir,
     libc::SYS_renameat2, libc::SYS_mkdirat, libc::SYS_unlinkat, libc::SYS_readlinkat, libc::SYS_symlinkat,
@@ -67,14 +67,13 @@ const ALLOWED_HERE: &[c_long] = &[38];
 const SIGNALS: &[c_long] = &[libc::SYS_kill, libc::SYS_tkill, libc::SYS_tgkill];
 
 #[rustfmt::skip]
-const IOCTLS: &[u64] = &[libc::TCGETS, libc::TIOCGWINSZ, libc::FIONREAD, libc::FIONBIO, libc::FIOCLEX, libc::FIONCLEX];
+const IOCTLS: &[libc::Ioctl] = &[libc::TCGETS, libc::TIOCGWINSZ, libc::FIONREAD, libc::FIONBIO, libc::FIOCLEX, libc::FIONCLEX];
 
-/// Without the commands that make a descriptor send signals.
+/// Without the commands that make a descriptor send signals, lock a file or resize a pipe.
 #[rustfmt::skip]
 const FCNTLS: &[i32] = &[
-    libc::F_DUPFD, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL, libc::F_GETLK, libc::F_SETLK,
-    libc::F_SETLKW, libc::F_DUPFD_CLOEXEC, libc::F_SETPIPE_SZ, libc::F_GETPIPE_SZ, libc::F_OFD_GETLK,
-    libc::F_OFD_SETLK, libc::F_OFD_SETLKW,
+    libc::F_DUPFD, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL, libc::F_DUPFD_CLOEXEC,
+    libc::F_GETPIPE_SZ,
 ];
 
 const PRCTLS: &[i32] = &[libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_GET_DUMPABLE, libc::PR_SET_VMA];
@@ -93,9 +92,17 @@ pub(super) fn filters(own_processes: bool) -> Result<[BpfProgram; 2], seccompile
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     let signals = if own_processes { SIGNALS } else { &[] };
     rules.extend([ALLOWED, ALLOWED_HERE, signals].concat().into_iter().map(|call| (call, Vec::new())));
-    rules.insert(libc::SYS_ioctl, one_of(1, IOCTLS.iter().copied())?);
+    #[allow(clippy::unnecessary_cast, reason = "of another width with musl")]
+    let ioctls = IOCTLS.iter().map(|request| *request as u64);
+    rules.insert(libc::SYS_ioctl, one_of(1, ioctls)?);
     rules.insert(libc::SYS_fcntl, one_of(1, FCNTLS.iter().map(|command| *command as u64))?);
-    rules.insert(libc::SYS_prctl, one_of(0, PRCTLS.iter().map(|option| *option as u64))?);
+    let mut prctls = one_of(0, PRCTLS.iter().map(|option| *option as u64))?;
+    // To be killed with the parent can be asked for, and not be undone.
+    prctls.push(SeccompRule::new(vec![
+        equal(0, libc::PR_SET_PDEATHSIG as u64)?,
+        equal(1, libc::SIGKILL as u64)?,
+    ])?);
+    rules.insert(libc::SYS_prctl, prctls);
     // Limits of the caller only.
     rules.insert(libc::SYS_prlimit64, one_of(0, [0])?);
     rules.insert(libc::SYS_clone, vec![masked(0, NAMESPACES as u64, 0)?]);
@@ -114,13 +121,11 @@ fn one_of(
     argument: u8,
     values: impl IntoIterator<Item = u64>,
 ) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
-    values
-        .into_iter()
-        .map(|value| {
-            let equal = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)?;
-            SeccompRule::new(vec![equal])
-        })
-        .collect()
+    values.into_iter().map(|value| SeccompRule::new(vec![equal(argument, value)?])).collect()
+}
+
+fn equal(argument: u8, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
 }
 
 fn masked(argument: u8, mask: u64, value: u64) -> Result<SeccompRule, seccompiler::BackendError> {

@@ -98,9 +98,13 @@ mod linux {
                     Request::Start { milliseconds, output_limit, raw } => {
                         let task = receive(&mut self.received)?;
                         let time = Duration::from_millis(milliseconds);
-                        let started = self.start(&task, time, output_limit, raw);
-                        if !raw || started.is_err() {
-                            self.reply(started)?;
+                        match self.start(&task, time, output_limit, raw) {
+                            Ok(()) if raw => {}
+                            Ok(()) => self.reply(Ok(()))?,
+                            Err(error) => {
+                                self.close();
+                                send(&Reply::Unstarted(error.to_string()).encode())?;
+                            }
                         }
                     }
                     Request::Input => {

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::PollFlags;
+use rustix::fs::OFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
@@ -43,9 +44,10 @@ pub(super) struct Zygote {
     pid: Pid,
     tier: Tier,
     input: OwnedFd,
-    /// The attempt's end of `input`, to take back what it left unread.
-    unread: OwnedFd,
     output: OwnedFd,
+    /// The attempt's ends of both, which the next attempt gets as this one leaves them.
+    attempt_input: OwnedFd,
+    attempt_output: OwnedFd,
     requests: OwnedFd,
     notices: OwnedFd,
     notice_buffer: Vec<u8>,
@@ -63,7 +65,8 @@ impl Zygote {
         for ours in [&input, &output] {
             rustix::io::ioctl_fionbio(ours, true).map_err(text)?;
         }
-        let unread = rustix::io::fcntl_dupfd_cloexec(&input_end, 0).map_err(text)?;
+        let attempt_input = rustix::io::fcntl_dupfd_cloexec(&input_end, 0).map_err(text)?;
+        let attempt_output = rustix::io::fcntl_dupfd_cloexec(&output_end, 0).map_err(text)?;
         let ends =
             Ends { input: input_end, output: output_end, requests: requests_end, notices: notices_end };
         let pid = sandbox::spawn(tier, interpreter, ends).map_err(|error| error.to_string())?;
@@ -71,8 +74,9 @@ impl Zygote {
             pid,
             tier,
             input,
-            unread,
             output,
+            attempt_input,
+            attempt_output,
             requests,
             notices,
             notice_buffer: Vec::new(),
@@ -219,7 +223,7 @@ impl Zygote {
         Ok(())
     }
 
-    /// Ends the attempt, with everything it started, and empties the pipes.
+    /// Ends the attempt, with everything it started, and makes the pipes as they were before it.
     pub(super) fn end(&mut self) -> io::Result<()> {
         let Some(attempt) = &self.attempt else { return Ok(()) };
         if attempt.ended.is_none() {
@@ -233,15 +237,19 @@ impl Zygote {
             self.settle(Deadline::after(PATIENCE))?;
         }
         self.attempt = None;
+        // A pipe that an attempt made non-blocking stays so for those who share it.
+        for end in [&self.attempt_input, &self.attempt_output] {
+            rustix::fs::fcntl_setfl(end, OFlags::empty())?;
+        }
         let mut left = Vec::new();
         while read_some(&self.output, &mut left)?.is_some_and(|count| count > 0) {
             left.clear();
         }
         // This end is blocking, as the attempt needs it: ask before each read.
-        while wait([(self.unread.as_fd(), PollFlags::IN)], Deadline::after(Duration::ZERO))?[0]
+        while wait([(self.attempt_input.as_fd(), PollFlags::IN)], Deadline::after(Duration::ZERO))?[0]
             .intersects(PollFlags::IN)
         {
-            read_some(&self.unread, &mut left)?;
+            read_some(&self.attempt_input, &mut left)?;
             left.clear();
         }
         Ok(())
