@@ -119,7 +119,7 @@ mod tests {
                 Err(std::io::Error::other("gone"))
             }
         }
-        let mut reader = Reader::lines(BufReader::lines(Broken), "x");
+        let mut reader = Reader::lines(BufReader::new(Broken), "x");
         assert_eq!(reader.next().unwrap().unwrap_err().to_string(), "x, line 1: cannot read: gone");
         assert!(reader.next().is_none());
     }
