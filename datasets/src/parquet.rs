@@ -3,12 +3,11 @@
 use std::fs::File;
 use std::io;
 
-use parquet::basic::{ConvertedType, LogicalType, Type as Physical};
-use parquet::errors::ParquetError;
+use parquet::basic::{ConvertedType, Type as Physical};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
-use parquet::schema::types::{Type, TypePtr};
+use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 use serde_json::{Map, Value};
 
 use crate::reader::{Source, Unit};
@@ -18,14 +17,15 @@ pub(crate) struct Rows(RowIter<'static>);
 
 impl Rows {
     /// # Errors
-    /// When the file is no Parquet table.
+    /// When the file is no Parquet table, or has a column that cannot be read.
     pub(crate) fn open(file: File) -> io::Result<Self> {
-        let open = || {
-            let reader = SerializedFileReader::new(file)?;
-            let schema = with_texts_as_bytes(reader.metadata().file_metadata().schema())?;
-            RowIter::from_file_into(Box::new(reader)).project(Some(schema))
-        };
-        open().map(Self).map_err(io::Error::other)
+        let reader = SerializedFileReader::new(file).map_err(io::Error::other)?;
+        if let Some(column) = unreadable(reader.metadata().file_metadata().schema_descr()) {
+            let message =
+                format!("column `{}` is of type {}: leave it out", column.path(), column.converted_type());
+            return Err(io::Error::other(message));
+        }
+        Ok(Self(RowIter::from_file_into(Box::new(reader))))
     }
 }
 
@@ -40,27 +40,16 @@ impl Source for Rows {
     }
 }
 
-/// The schema with texts as plain bytes. A text at fault would else end the reading, and some writers do not say that
-/// bytes are text.
-fn with_texts_as_bytes(field: &Type) -> Result<Type, ParquetError> {
-    let info = field.get_basic_info();
-    let is_number = info.converted_type() == ConvertedType::DECIMAL
-        || info.logical_type_ref() == Some(&LogicalType::Float16);
-    Ok(match field {
-        Type::GroupType { basic_info, fields } => {
-            let fields: Result<Vec<TypePtr>, ParquetError> =
-                fields.iter().map(|field| Ok(with_texts_as_bytes(field)?.into())).collect();
-            Type::GroupType { basic_info: basic_info.clone(), fields: fields? }
-        }
-        Type::PrimitiveType {
-            physical_type: physical @ (Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY),
-            type_length,
-            ..
-        } if !is_number => Type::primitive_type_builder(field.name(), *physical)
-            .with_repetition(info.repetition())
-            .with_length(*type_length)
-            .build()?,
-        Type::PrimitiveType { .. } => field.clone(),
+/// The first column of a type that the crate cannot make a value of, which it would panic at.
+fn unreadable(schema: &SchemaDescriptor) -> Option<&ColumnDescPtr> {
+    schema.columns().iter().find(|column| match (column.physical_type(), column.converted_type()) {
+        (_, ConvertedType::NONE | ConvertedType::DECIMAL) => false,
+        (Physical::BYTE_ARRAY, kind) => !matches!(
+            kind,
+            ConvertedType::UTF8 | ConvertedType::ENUM | ConvertedType::JSON | ConvertedType::BSON
+        ),
+        (Physical::FIXED_LEN_BYTE_ARRAY, _) => true,
+        _ => false,
     })
 }
 
@@ -205,7 +194,7 @@ mod tests {
     #[test]
     fn rows_at_fault_are_named_and_the_rest_goes_on_over_all_row_groups() {
         let first = vec![
-            listed(&[b"1+1=", b"\xff\xfe", b" ", b"2+2="], &[1, 1, 1, 1], &[]),
+            texts(&[Some("1+1="), Some(""), Some(" "), Some("2+2=")]),
             texts(&[Some("2"), Some("0"), Some("0"), Some("4")]),
             Column::Wholes(vec![3, 3, -3], vec![1, 0, 1, 1]),
             Column::Decimals(vec![f64::NAN; 4], vec![1; 4]),
@@ -223,13 +212,13 @@ mod tests {
             let table = table(OWN, compression, groups);
             let (records, faults, counts) = read(&table);
             let prompts: Vec<&str> = records.iter().map(|record| record.prompt.as_str()).collect();
-            assert_eq!(prompts, ["1+1=", "3+3="]);
+            assert_eq!(prompts, ["1+1=", "3+3="], "{faults:?}");
             assert_eq!((records[0].level, records[1].level), (Some(3), None));
             assert_eq!((records[0].answer.as_deref(), records[1].answer.as_deref()), (Some("2"), None));
             assert_eq!(counts, Counts { good: 2, bad: 4, blank: 0 });
             let name = table.path().display();
             for (fault, told) in faults.iter().zip([
-                "row 2: `prompt` is not UTF-8: byte 1 is out of place",
+                "row 2: `prompt` is empty",
                 "row 3: `prompt` is empty",
                 "row 4: `level` is not a whole number from 0 up",
                 "row 5: has none of `prompt`",
@@ -280,6 +269,22 @@ mod tests {
         assert_eq!((records[1].prompt.as_str(), records[1].answer.as_deref()), ("Q", Some("q")));
         assert!(faults[0].contains("row 2: `messages` has no user's turn"), "{faults:?}");
         assert!(faults[1].contains("row 3: has none of"), "{faults:?}");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_named() {
+        let read = |kind: &str| {
+            let columns = vec![listed(&[b"a", b"\xff\xfe", b"c"], &[0, 0, 0], &[])];
+            let schema = format!("message q {{ required binary prompt {kind}; }}");
+            let file = table(&schema, Compression::SNAPPY, vec![columns]);
+            let (records, faults, _) = read(&file);
+            (records.len(), faults.join("\n"))
+        };
+        let (count, told) = read("");
+        assert!(count == 2 && told.contains("row 2: `prompt` is not UTF-8: byte 1"), "{told}");
+        // Where the table says that its bytes are text, they are not to be had otherwise: the reading ends.
+        let (count, told) = read("(UTF8)");
+        assert!(count == 1 && told.contains("row 2: cannot read"), "{told}");
     }
 
     #[test]
