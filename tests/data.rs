@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::program::{Bench, run};
+use crate::program::{Bench, TINY, run};
 
 const LONG: &str =
     "A farmer has seventeen sheep and all but nine of them run away so how many are left over now";
@@ -83,7 +83,50 @@ fn lines_that_repeat_held_out_ones_are_found_and_left_out() {
 }
 
 #[test]
+fn a_table_is_no_place_for_json_lines() {
+    let bench = Bench::new("");
+    let lines = file(&bench, "lines.jsonl", &[line("fine")]);
+    let out = bench.path("clean.parquet");
+    let arguments = ["data", "decontaminate", &lines, "--against", &lines, "--out", out.to_str().unwrap()];
+    let refused = run(&arguments).expect(2);
+    assert!(refused.stderr.contains("--out writes JSON lines") && !out.exists(), "{}", refused.stderr);
+}
+
+#[cfg(not(feature = "parquet"))]
+#[test]
+fn a_table_that_cannot_be_read_says_what_to_do() {
+    let bench = Bench::new(
+        &TINY
+            .replace("level = 6", "file = \"table.parquet\"\nverifier = \"math\"")
+            .replace("\"parity\"", "\"table\""),
+    );
+    let table = file(&bench, "table.parquet", &["PAR1".to_owned()]);
+    let lines = file(&bench, "lines.jsonl", &[line("fine")]);
+    let recipe = bench.recipe.to_str().unwrap();
+    for arguments in [
+        &["data", "check", &table][..],
+        &["data", "check", &table, "--verifier", "math"],
+        &["data", "decontaminate", &table, "--against", &lines],
+        &["data", "decontaminate", &lines, "--against", &table],
+        &["check", recipe, "--set", &format!("task.file={table:?}")],
+    ] {
+        let refused = run(arguments).expect(2);
+        for told in ["table.parquet", "`--features parquet`", "to_json"] {
+            assert!(refused.stderr.contains(told), "{arguments:?}: {}", refused.stderr);
+        }
+    }
+}
+
+#[test]
 fn a_puzzle_without_a_solution_is_refused_by_name() {
+    let bench = Bench::new(&TINY.replace("\"parity\"", "\"river_crossing\""));
+    let refused = run(&["check", bench.recipe.to_str().unwrap()]).expect(2);
+    assert!(
+        refused.stderr.contains("level 6: 6 pairs cannot cross in a boat of 3")
+            && refused.stderr.contains("`boat = 4`"),
+        "{}",
+        refused.stderr
+    );
     let refused = run(&[
         "generate",
         "river_crossing",

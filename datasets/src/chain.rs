@@ -2,11 +2,31 @@
 //!
 //! Entries are separated by commas; an entry that ends in `!` is a mistake, and the right one follows.
 
+use serde::de::DeserializeOwned;
+
 use crate::seed::Stream;
 use crate::{Behaviours, Problem, Solution, SolutionKind};
 
+/// A spec that determines the row of entries.
+pub(crate) trait Chained: DeserializeOwned {
+    /// What a false entry may end in.
+    const SYMBOLS: &'static str;
+
+    /// The entries; none where the spec makes no sense.
+    fn chain(&self) -> Option<Vec<String>>;
+}
+
+/// The entries of a problem whose spec is read as `S`.
+fn truth<S: Chained>(problem: &Problem) -> Option<Vec<String>> {
+    S::deserialize(&problem.spec).ok()?.chain()
+}
+
 /// What a trace shows beside the true row of entries.
-pub(crate) fn behaviours(truth: &[String], thinking: &str) -> Behaviours {
+pub(crate) fn behaviours<S: Chained>(problem: &Problem, thinking: &str) -> Behaviours {
+    truth::<S>(problem).map_or_else(Behaviours::default, |truth| beside(&truth, thinking))
+}
+
+fn beside(truth: &[String], thinking: &str) -> Behaviours {
     let mut seen = Behaviours::default();
     let mut expected = truth.iter();
     let mut current = expected.next();
@@ -25,18 +45,17 @@ pub(crate) fn behaviours(truth: &[String], thinking: &str) -> Behaviours {
 }
 
 /// The worked solutions of a question that a row of entries answers: direct, long, and flawed, where one entry is first
-/// written with another of `symbols` at its end.
-pub(crate) fn solve(
-    truth: &[String],
-    symbols: &str,
+/// written with another symbol at its end.
+pub(crate) fn solve<S: Chained>(
     problem: &Problem,
     kind: SolutionKind,
     stream: &mut Stream,
 ) -> Option<Solution> {
+    let truth = truth::<S>(problem)?;
     let thinking = match kind {
         SolutionKind::Direct => String::new(),
         SolutionKind::Long => truth.join(","),
-        SolutionKind::Flawed => flawed(truth, symbols, stream)?,
+        SolutionKind::Flawed => flawed(&truth, S::SYMBOLS, stream)?,
         SolutionKind::Search => return None,
     };
     Some(Solution::sure(thinking, &problem.answer))
@@ -87,19 +106,19 @@ mod tests {
     #[test]
     fn entries_are_compared_one_by_one() {
         let clean = Behaviours { steps: 3, ..Behaviours::default() };
-        assert_eq!(behaviours(&row(), "b,ab,nab"), clean);
+        assert_eq!(beside(&row(), "b,ab,nab"), clean);
         let mended =
             Behaviours { steps: 4, false_steps: 1, verifications: 1, backtracks: 1, ..Behaviours::default() };
-        assert_eq!(behaviours(&row(), "b,aa!ab,nab"), mended);
-        assert_eq!(behaviours(&row(), "b,ab,nab,x").false_steps, 1);
-        assert_eq!(behaviours(&row(), ""), Behaviours::default());
+        assert_eq!(beside(&row(), "b,aa!ab,nab"), mended);
+        assert_eq!(beside(&row(), "b,ab,nab,x").false_steps, 1);
+        assert_eq!(beside(&row(), ""), Behaviours::default());
     }
 
     #[test]
     fn a_flaw_is_one_false_entry() {
         for seed in 0..30 {
             let trace = flawed(&row(), "abn", &mut Stream::at("test", seed, &[])).unwrap();
-            assert_eq!(behaviours(&row(), &trace).false_steps, 1, "{trace}");
+            assert_eq!(beside(&row(), &trace).false_steps, 1, "{trace}");
         }
     }
 

@@ -1,41 +1,43 @@
-//! The lines of a file as a task: questions of your own, judged by a general verifier.
+//! The lines or rows of a file as a task: questions of your own, judged by a general verifier.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io::BufRead;
 use std::ops::RangeInclusive;
 
 use serde::Serialize;
 use serde_json::Value;
 use thinkling_verifiers::answer::{self, ANSWER_CLOSE, ANSWER_OPEN, THINK_CLOSE, THINK_OPEN};
-use thinkling_verifiers::{Item, Verdict, Verifier};
+use thinkling_verifiers::{Item, Outcome, Verdict, Verifier};
 
-use crate::jsonl::{JsonlError, LineCounts, Reader, Record};
+use crate::reader::{Counts, ReadError, Reader, Unit};
+use crate::record::Record;
 use crate::seed::Stream;
 use crate::{Domain, Problem, Solution, SolutionKind, Split};
 
-/// Complaints about single lines that a report holds; it counts the rest.
+/// Complaints about single lines or rows that a report holds; it counts the rest.
 const COMPLAINTS: usize = 20;
 
 /// What reading a file of questions showed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
-    /// Lines: those that were taken, those at fault, blank ones.
+    /// What the file is counted in.
+    pub unit: Unit,
+    /// Those that were taken, those at fault, blank ones.
     #[serde(flatten)]
-    pub lines: LineCounts,
+    pub counts: Counts,
     /// Questions of the train split.
     pub train: u64,
     /// Questions of the test split.
     pub test: u64,
-    /// Lines of the train split whose question an earlier line has; they are left out.
+    /// Those of the train split whose question an earlier one has; they are left out.
     pub train_duplicates: u64,
-    /// Lines of the test split whose question an earlier line has; they are left out.
+    /// Those of the test split whose question an earlier one has; they are left out.
     pub test_duplicates: u64,
-    /// File, line and reason of the first faults.
+    /// File, place and reason of the first faults.
     pub complaints: Vec<String>,
 }
 
 impl Report {
-    /// Counts a question, which an earlier line may have had.
+    /// Counts a question, which an earlier place may have had.
     pub fn count(&mut self, split: Split, is_new: bool) {
         *match (split, is_new) {
             (Split::Train, true) => &mut self.train,
@@ -73,29 +75,24 @@ pub struct FileTasks {
 }
 
 impl FileTasks {
-    /// Reads the questions of `input`, which is called `name` in complaints. A line is taken if it has a question that
-    /// `verifier` can judge, and if the verifier accepts the line's own answer.
+    /// Reads the questions of a file. A line is taken if it has a question that `verifier` can judge, and if the
+    /// verifier accepts the line's own answer.
     ///
     /// # Errors
-    /// When the input cannot be read on.
-    pub fn read(
-        input: impl BufRead,
-        name: &str,
-        verifier: Box<dyn Verifier>,
-    ) -> Result<(Self, Report), JsonlError> {
-        Self::read_noting(input, name, verifier, |_| ())
+    /// When the file cannot be read on.
+    pub fn read(reader: Reader<'_>, verifier: Box<dyn Verifier>) -> Result<(Self, Report), ReadError> {
+        Self::read_noting(reader, verifier, |_| ())
     }
 
     /// As [`FileTasks::read`], and tells `note` of every fault.
     ///
     /// # Errors
-    /// When the input cannot be read on.
+    /// When the file cannot be read on.
     pub fn read_noting(
-        input: impl BufRead,
-        name: &str,
+        mut reader: Reader<'_>,
         verifier: Box<dyn Verifier>,
         mut note: impl FnMut(String),
-    ) -> Result<(Self, Report), JsonlError> {
+    ) -> Result<(Self, Report), ReadError> {
         let mut tasks = Self {
             levels: vec![Questions::default()],
             worked: HashMap::new(),
@@ -104,33 +101,28 @@ impl FileTasks {
             symbols: BTreeSet::new(),
             verifier,
         };
-        let mut report = Report::default();
+        let mut report = Report { unit: reader.unit(), ..Report::default() };
         let mut seen = BTreeSet::new();
-        let mut reader = Reader::new(input, name);
         let mut refused = 0;
         while let Some(read) = reader.next() {
-            let (line, result) = match read {
-                Ok(record) => (reader.line(), tasks.take(&record, &mut seen)),
-                Err(error @ JsonlError::Line { .. }) => {
-                    note(error.to_string());
-                    report.complain(error.to_string());
-                    continue;
+            let taken = read.and_then(|record| {
+                tasks.take(&record, &mut seen).map_err(|reason| {
+                    refused += 1;
+                    reader.fault(reason)
+                })
+            });
+            match taken {
+                Ok((split, is_new)) => report.count(split, is_new),
+                Err(fault @ ReadError::Fault { .. }) => {
+                    note(fault.to_string());
+                    report.complain(fault.to_string());
                 }
                 Err(error) => return Err(error),
-            };
-            match result {
-                Ok((split, is_new)) => report.count(split, is_new),
-                Err(reason) => {
-                    refused += 1;
-                    let complaint = format!("{name}, line {line}: {reason}");
-                    note(complaint.clone());
-                    report.complain(complaint);
-                }
             }
         }
-        report.lines = reader.counts();
-        report.lines.good -= refused;
-        report.lines.bad += refused;
+        report.counts = reader.counts();
+        report.counts.good -= refused;
+        report.counts.bad += refused;
         Ok((tasks, report))
     }
 
@@ -157,10 +149,12 @@ impl FileTasks {
             let gold = answer::compose("", &problem.answer);
             let verdict = self.judge(&item(&problem, &gold));
             if !verdict.is_correct() {
-                return Err(format!(
-                    "the verifier does not accept the line's own answer: {}",
-                    verdict.reason
-                ));
+                return Err(format!("the verifier does not accept the given answer: {}", verdict.reason));
+            }
+        } else {
+            let verdict = self.judge(&item(&problem, &answer::compose("", "")));
+            if verdict.outcome == Outcome::Error {
+                return Err(format!("the verifier cannot judge by the given spec: {}", verdict.reason));
             }
         }
         let split = Split::of(&problem.prompt);
@@ -258,7 +252,7 @@ mod tests {
 
     fn read(text: &str) -> (FileTasks, Report) {
         let verifier = (thinkling_verifiers::find("math").unwrap().build)(&Value::Null).unwrap();
-        FileTasks::read(text.as_bytes(), "q.jsonl", verifier).unwrap()
+        FileTasks::read(Reader::lines(text.as_bytes(), "q.jsonl"), verifier).unwrap()
     }
 
     fn sums(count: u32) -> String {
@@ -272,7 +266,7 @@ mod tests {
     #[test]
     fn each_question_comes_once_an_epoch_and_in_one_split_only() {
         let (tasks, report) = read(&sums(200));
-        assert_eq!((report.lines.good, report.lines.bad, report.train + report.test), (200, 0, 200));
+        assert_eq!((report.counts.good, report.counts.bad, report.train + report.test), (200, 0, 200));
         let dataset = Dataset::named("sums", &tasks, 0, 3).unwrap();
         let epoch = |split, count, epoch| -> BTreeSet<String> {
             let ask = |index| dataset.task(split, epoch * count + index).unwrap().problem.prompt;
@@ -305,7 +299,7 @@ mod tests {
         ]
         .join("\n");
         let (tasks, report) = read(&text);
-        assert_eq!(report.lines, LineCounts { good: 3, bad: 3, blank: 0 });
+        assert_eq!(report.counts, Counts { good: 3, bad: 3, blank: 0 });
         assert_eq!(report.train + report.test, 2);
         assert_eq!(report.train_duplicates + report.test_duplicates, 1);
         for (complaint, told) in
@@ -320,12 +314,25 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_its_verifier_cannot_judge_by_is_a_bad_line() {
+        let verifier = (thinkling_verifiers::find("math").unwrap().build)(&Value::Null).unwrap();
+        let text = "{\"prompt\": \"1+1\", \"spec\": {\"any\": 1}}\n{\"prompt\": \"1+2\", \"answer\": 3}\n";
+        let (_, report) = FileTasks::read(Reader::lines(text.as_bytes(), "s.jsonl"), verifier).unwrap();
+        assert_eq!((report.counts.good, report.counts.bad), (1, 1), "{:?}", report.complaints);
+        assert!(
+            report.complaints[0].contains("s.jsonl, line 1: the verifier cannot judge"),
+            "{:?}",
+            report.complaints
+        );
+    }
+
+    #[test]
     fn an_answer_that_its_verifier_refuses_is_a_bad_line() {
         let verifier = (thinkling_verifiers::find("choice").unwrap().build)(&Value::Null).unwrap();
         let text =
             "{\"prompt\": \"A or B?\", \"answer\": \"B\"}\n{\"prompt\": \"A, B?\", \"answer\": \"17\"}\n";
-        let (_, report) = FileTasks::read(text.as_bytes(), "c.jsonl", verifier).unwrap();
-        assert_eq!((report.lines.good, report.lines.bad), (1, 1), "{:?}", report.complaints);
+        let (_, report) = FileTasks::read(Reader::lines(text.as_bytes(), "c.jsonl"), verifier).unwrap();
+        assert_eq!((report.counts.good, report.counts.bad), (1, 1), "{:?}", report.complaints);
         assert!(report.complaints[0].contains("line 2: the verifier does not accept"));
     }
 }

@@ -21,8 +21,12 @@ pub mod file;
 pub mod jsonl;
 mod judging;
 pub mod mixture;
+#[cfg(feature = "parquet")]
+mod parquet;
 pub mod pool;
 mod rational;
+pub mod reader;
+pub mod record;
 pub mod seed;
 pub mod split;
 mod trace;

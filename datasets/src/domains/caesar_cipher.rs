@@ -7,7 +7,7 @@ use serde_json::json;
 use thinkling_verifiers::{Item, Verdict};
 
 use super::{Row, build_checked, characters};
-use crate::chain;
+use crate::chain::{self, Chained};
 use crate::judging::judge_text;
 use crate::seed::Stream;
 use crate::words::{LETTERS, word};
@@ -63,6 +63,10 @@ impl Spec {
     fn cipher(&self) -> Option<String> {
         self.word.chars().map(|letter| self.moved(letter)).collect()
     }
+}
+
+impl Chained for Spec {
+    const SYMBOLS: &'static str = LETTERS;
 
     /// Letter by letter: `b>e,a>d`.
     fn chain(&self) -> Option<Vec<String>> {
@@ -89,7 +93,7 @@ impl Domain for CaesarCipher {
     }
 
     fn solve(&self, problem: &Problem, kind: SolutionKind, stream: &mut Stream) -> Option<Solution> {
-        chain::solve(&Spec::deserialize(&problem.spec).ok()?.chain()?, LETTERS, problem, kind, stream)
+        chain::solve::<Spec>(problem, kind, stream)
     }
 
     fn alphabet(&self) -> Vec<String> {
@@ -101,8 +105,7 @@ impl Domain for CaesarCipher {
     }
 
     fn behaviours(&self, problem: &Problem, thinking: &str) -> Behaviours {
-        let truth = Spec::deserialize(&problem.spec).ok().and_then(|spec| spec.chain());
-        truth.map_or_else(Behaviours::default, |truth| chain::behaviours(&truth, thinking))
+        chain::behaviours::<Spec>(problem, thinking)
     }
 }
 

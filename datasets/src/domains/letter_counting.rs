@@ -7,7 +7,7 @@ use serde_json::json;
 use thinkling_verifiers::{Item, Verdict};
 
 use super::{Row, build, characters};
-use crate::chain;
+use crate::chain::{self, Chained};
 use crate::judging::judge_whole;
 use crate::seed::Stream;
 use crate::words::{LETTERS, word};
@@ -37,15 +37,19 @@ impl Spec {
     fn count(&self) -> usize {
         self.word.chars().filter(|letter| *letter == self.letter).count()
     }
+}
+
+impl Chained for Spec {
+    const SYMBOLS: &'static str = "0123456789";
 
     /// Each letter and the count so far: `b0,a1,n1,a2`.
-    fn chain(&self) -> Vec<String> {
+    fn chain(&self) -> Option<Vec<String>> {
         let mut count = 0;
         let entry = |letter| {
             count += u32::from(letter == self.letter);
             format!("{letter}{count}")
         };
-        self.word.chars().map(entry).collect()
+        Some(self.word.chars().map(entry).collect())
     }
 }
 
@@ -71,7 +75,7 @@ impl Domain for LetterCounting {
     }
 
     fn solve(&self, problem: &Problem, kind: SolutionKind, stream: &mut Stream) -> Option<Solution> {
-        chain::solve(&Spec::deserialize(&problem.spec).ok()?.chain(), "0123456789", problem, kind, stream)
+        chain::solve::<Spec>(problem, kind, stream)
     }
 
     fn alphabet(&self) -> Vec<String> {
@@ -82,10 +86,7 @@ impl Domain for LetterCounting {
     }
 
     fn behaviours(&self, problem: &Problem, thinking: &str) -> Behaviours {
-        match Spec::deserialize(&problem.spec) {
-            Ok(spec) => chain::behaviours(&spec.chain(), thinking),
-            Err(_) => Behaviours::default(),
-        }
+        chain::behaviours::<Spec>(problem, thinking)
     }
 }
 
@@ -96,7 +97,7 @@ mod tests {
     #[test]
     fn the_count_runs_along_the_word() {
         let spec = Spec { letter: 'a', word: "banana".to_owned() };
-        assert_eq!(spec.chain().join(","), "b0,a1,n1,a2,n2,a3");
+        assert_eq!(spec.chain().unwrap().join(","), "b0,a1,n1,a2,n2,a3");
         assert_eq!(spec.count(), 3);
     }
 }

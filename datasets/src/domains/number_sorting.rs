@@ -7,7 +7,7 @@ use serde_json::json;
 use thinkling_verifiers::{Item, Verdict};
 
 use super::{Row, build_checked, characters};
-use crate::chain;
+use crate::chain::{self, Chained};
 use crate::judging::{Check, entries, judge, whole_value};
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
@@ -57,9 +57,13 @@ impl Spec {
         }
         sorted
     }
+}
 
-    fn chain(&self) -> Vec<String> {
-        chain::selection(&self.numbers, self.descending)
+impl Chained for Spec {
+    const SYMBOLS: &'static str = "0123456789";
+
+    fn chain(&self) -> Option<Vec<String>> {
+        Some(chain::selection(&self.numbers, self.descending))
     }
 }
 
@@ -87,7 +91,7 @@ impl Domain for NumberSorting {
     }
 
     fn solve(&self, problem: &Problem, kind: SolutionKind, stream: &mut Stream) -> Option<Solution> {
-        chain::solve(&Spec::deserialize(&problem.spec).ok()?.chain(), "0123456789", problem, kind, stream)
+        chain::solve::<Spec>(problem, kind, stream)
     }
 
     fn alphabet(&self) -> Vec<String> {
@@ -98,10 +102,7 @@ impl Domain for NumberSorting {
     }
 
     fn behaviours(&self, problem: &Problem, thinking: &str) -> Behaviours {
-        match Spec::deserialize(&problem.spec) {
-            Ok(spec) => chain::behaviours(&spec.chain(), thinking),
-            Err(_) => Behaviours::default(),
-        }
+        chain::behaviours::<Spec>(problem, thinking)
     }
 }
 

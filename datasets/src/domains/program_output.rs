@@ -8,7 +8,7 @@ use serde_json::json;
 use thinkling_verifiers::{Item, Verdict};
 
 use super::{Row, build_checked, characters};
-use crate::chain;
+use crate::chain::{self, Chained};
 use crate::judging::judge_whole;
 use crate::rational::digits;
 use crate::seed::Stream;
@@ -48,6 +48,15 @@ const MAX_LENGTH: usize = 1024;
 #[derive(Deserialize)]
 struct Spec {
     program: String,
+}
+
+impl Chained for Spec {
+    const SYMBOLS: &'static str = "0123456789";
+
+    /// Every assignment in the order in which they are made.
+    fn chain(&self) -> Option<Vec<String>> {
+        Some(run(&self.program)?.assignments)
+    }
 }
 
 /// The variables that have a value.
@@ -195,8 +204,7 @@ impl Domain for ProgramOutput {
     }
 
     fn solve(&self, problem: &Problem, kind: SolutionKind, stream: &mut Stream) -> Option<Solution> {
-        let run = run(&Spec::deserialize(&problem.spec).ok()?.program)?;
-        chain::solve(&run.assignments, "0123456789", problem, kind, stream)
+        chain::solve::<Spec>(problem, kind, stream)
     }
 
     fn alphabet(&self) -> Vec<String> {
@@ -206,8 +214,7 @@ impl Domain for ProgramOutput {
     }
 
     fn behaviours(&self, problem: &Problem, thinking: &str) -> Behaviours {
-        let run = Spec::deserialize(&problem.spec).ok().and_then(|spec| run(&spec.program));
-        run.map_or_else(Behaviours::default, |run| chain::behaviours(&run.assignments, thinking))
+        chain::behaviours::<Spec>(problem, thinking)
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use thinkling_verifiers::{Item, Verdict};
 
 use super::{Row, build, characters};
-use crate::chain;
+use crate::chain::{self, Chained};
 use crate::judging::judge_text;
 use crate::seed::Stream;
 use crate::words::{LETTERS, word};
@@ -36,9 +36,14 @@ fn backward(word: &str) -> String {
     word.chars().rev().collect()
 }
 
-/// The answer as it grows, a letter at its front at a time: `b,ab,nab`.
-fn growth(word: &str) -> Vec<String> {
-    word.char_indices().map(|(at, letter)| backward(&word[..at + letter.len_utf8()])).collect()
+impl Chained for Spec {
+    const SYMBOLS: &'static str = LETTERS;
+
+    /// The answer as it grows, a letter at its front at a time: `b,ab,nab`.
+    fn chain(&self) -> Option<Vec<String>> {
+        let ends = self.word.char_indices().map(|(at, letter)| at + letter.len_utf8());
+        Some(ends.map(|end| backward(&self.word[..end])).collect())
+    }
 }
 
 impl Domain for SpellBackward {
@@ -56,8 +61,7 @@ impl Domain for SpellBackward {
     }
 
     fn solve(&self, problem: &Problem, kind: SolutionKind, stream: &mut Stream) -> Option<Solution> {
-        let word = Spec::deserialize(&problem.spec).ok()?.word;
-        chain::solve(&growth(&word), LETTERS, problem, kind, stream)
+        chain::solve::<Spec>(problem, kind, stream)
     }
 
     fn alphabet(&self) -> Vec<String> {
@@ -68,10 +72,7 @@ impl Domain for SpellBackward {
     }
 
     fn behaviours(&self, problem: &Problem, thinking: &str) -> Behaviours {
-        match Spec::deserialize(&problem.spec) {
-            Ok(spec) => chain::behaviours(&growth(&spec.word), thinking),
-            Err(_) => Behaviours::default(),
-        }
+        chain::behaviours::<Spec>(problem, thinking)
     }
 }
 
@@ -81,6 +82,7 @@ mod tests {
 
     #[test]
     fn the_answer_grows_at_its_front() {
-        assert_eq!(growth("ban"), ["b", "ab", "nab"]);
+        let spec = Spec { word: "ban".to_owned() };
+        assert_eq!(spec.chain().unwrap(), ["b", "ab", "nab"]);
     }
 }

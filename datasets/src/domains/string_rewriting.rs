@@ -7,7 +7,7 @@ use serde_json::json;
 use thinkling_verifiers::{Item, Verdict};
 
 use super::{Row, build, characters};
-use crate::chain;
+use crate::chain::{self, Chained};
 use crate::judging::judge_text;
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
@@ -44,6 +44,14 @@ impl Spec {
         Some(format!("{}{to}{}", &text[..at], &text[at + from.len()..]))
     }
 
+    fn end(&self) -> Option<String> {
+        Some(self.chain()?.pop().unwrap_or_else(|| self.start.clone()))
+    }
+}
+
+impl Chained for Spec {
+    const SYMBOLS: &'static str = LETTERS;
+
     /// The string after each rewriting; `None` where they do not end.
     fn chain(&self) -> Option<Vec<String>> {
         let mut chain: Vec<String> = Vec::new();
@@ -54,10 +62,6 @@ impl Spec {
             chain.push(next);
         }
         Some(chain)
-    }
-
-    fn end(&self) -> Option<String> {
-        Some(self.chain()?.pop().unwrap_or_else(|| self.start.clone()))
     }
 }
 
@@ -101,7 +105,7 @@ impl Domain for StringRewriting {
     }
 
     fn solve(&self, problem: &Problem, kind: SolutionKind, stream: &mut Stream) -> Option<Solution> {
-        chain::solve(&Spec::deserialize(&problem.spec).ok()?.chain()?, LETTERS, problem, kind, stream)
+        chain::solve::<Spec>(problem, kind, stream)
     }
 
     fn alphabet(&self) -> Vec<String> {
@@ -111,8 +115,7 @@ impl Domain for StringRewriting {
     }
 
     fn behaviours(&self, problem: &Problem, thinking: &str) -> Behaviours {
-        let truth = Spec::deserialize(&problem.spec).ok().and_then(|spec| spec.chain());
-        truth.map_or_else(Behaviours::default, |truth| chain::behaviours(&truth, thinking))
+        chain::behaviours::<Spec>(problem, thinking)
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use thinkling_verifiers::{Item, Verdict};
 
 use super::{Row, build_checked, characters};
-use crate::chain;
+use crate::chain::{self, Chained};
 use crate::judging::{Check, entries, judge};
 use crate::seed::Stream;
 use crate::words::{LETTERS, word};
@@ -41,6 +41,14 @@ impl Default for WordSorting {
 #[derive(Deserialize)]
 struct Spec {
     words: Vec<String>,
+}
+
+impl Chained for Spec {
+    const SYMBOLS: &'static str = LETTERS;
+
+    fn chain(&self) -> Option<Vec<String>> {
+        Some(chain::selection(&self.words, false))
+    }
 }
 
 impl WordSorting {
@@ -88,8 +96,7 @@ impl Domain for WordSorting {
     }
 
     fn solve(&self, problem: &Problem, kind: SolutionKind, stream: &mut Stream) -> Option<Solution> {
-        let words = Spec::deserialize(&problem.spec).ok()?.words;
-        chain::solve(&chain::selection(&words, false), LETTERS, problem, kind, stream)
+        chain::solve::<Spec>(problem, kind, stream)
     }
 
     fn alphabet(&self) -> Vec<String> {
@@ -100,10 +107,7 @@ impl Domain for WordSorting {
     }
 
     fn behaviours(&self, problem: &Problem, thinking: &str) -> Behaviours {
-        match Spec::deserialize(&problem.spec) {
-            Ok(spec) => chain::behaviours(&chain::selection(&spec.words, false), thinking),
-            Err(_) => Behaviours::default(),
-        }
+        chain::behaviours::<Spec>(problem, thinking)
     }
 }
 

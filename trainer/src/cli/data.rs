@@ -1,15 +1,15 @@
-//! `thinkling data`: files of questions, checked line by line and compared with those held out.
+//! `thinkling data`: files of questions, checked line by line (or row by row) and compared with those held out.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use thinkling_datasets::Split;
 use thinkling_datasets::decontaminate::{DecontaminationSettings, HeldOut};
-use thinkling_datasets::file::FileTasks;
-use thinkling_datasets::jsonl::{JsonlError, LineCounts, Reader, Record};
+use thinkling_datasets::file::{FileTasks, Report};
+use thinkling_datasets::reader::{Counts, ReadError, Reader, is_parquet};
+use thinkling_datasets::record::Record;
 
 use super::{DONE, FAILED, Failure, Outcome, note, print_line};
 
@@ -25,7 +25,7 @@ pub(super) enum Command {
 /// Arguments of `data check`.
 #[derive(clap::Args)]
 pub(super) struct Check {
-    /// JSON lines: `prompt`, GSM8K's `question`, MATH's `problem`, or `messages`.
+    /// JSON lines, or a Parquet table: `prompt`, GSM8K's `question`, MATH's `problem`, or `messages`.
     file: PathBuf,
     /// Also hold each line's own answer to this verifier, as a recipe would.
     #[arg(long)]
@@ -41,9 +41,9 @@ pub(super) struct Check {
 /// Arguments of `data decontaminate`.
 #[derive(clap::Args)]
 pub(super) struct Decontaminate {
-    /// JSON lines to train on.
+    /// JSON lines, or a Parquet table, to train on.
     train: PathBuf,
-    /// JSON lines that are held out.
+    /// JSON lines, or a Parquet table, that are held out.
     #[arg(long)]
     against: PathBuf,
     /// Words of a run; a shorter held-out question is one run.
@@ -55,7 +55,7 @@ pub(super) struct Decontaminate {
     /// Count signs as words: for formulas.
     #[arg(long)]
     signs: bool,
-    /// Where to write the lines that repeat nothing, as they are.
+    /// Where to write the lines that repeat nothing, as they are; rows of a table become JSON lines.
     #[arg(long)]
     out: Option<PathBuf>,
     /// One JSON object.
@@ -71,15 +71,8 @@ pub(super) fn run(command: &Command) -> Outcome {
 }
 
 /// Opens a file of the command line.
-fn open(path: &Path) -> Result<BufReader<File>, Failure> {
-    let is_file = std::fs::metadata(path).map(|found| !found.is_dir());
-    let opened = is_file.and_then(|is_file| match is_file {
-        true => File::open(path),
-        false => Err(std::io::Error::other("it is a folder")),
-    });
-    opened
-        .map(BufReader::new)
-        .map_err(|error| Failure::usage(anyhow::anyhow!("cannot read {}: {error}", path.display())))
+fn open(path: &Path) -> Result<Reader<'static>, Failure> {
+    Reader::open(path).map_err(Failure::usage)
 }
 
 fn code(bad: u64) -> u8 {
@@ -88,7 +81,7 @@ fn code(bad: u64) -> u8 {
 
 fn check(arguments: &Check) -> Outcome {
     let name = arguments.file.display().to_string();
-    let input = open(&arguments.file)?;
+    let reader = open(&arguments.file)?;
     let report = match &arguments.verifier {
         Some(verifier) => {
             let row = thinkling_verifiers::find(verifier).ok_or_else(|| {
@@ -99,35 +92,35 @@ fn check(arguments: &Check) -> Outcome {
                 ))
             })?;
             let verifier = (row.build)(&arguments.config).map_err(Failure::usage)?;
-            let (_, report) = FileTasks::read_noting(input, &name, verifier, |fault| note(&fault))?;
+            let (_, report) = FileTasks::read_noting(reader, verifier, |fault| note(&fault))?;
             report
         }
-        None => read_alone(input, &name)?,
+        None => read_alone(reader)?,
     };
     if arguments.json {
         print_line(serde_json::to_value(&report)?)?;
     } else {
+        let unit = report.unit;
         let duplicates = report.train_duplicates + report.test_duplicates;
         print_line(format!(
-            "{name}: {} good lines, {} at fault, {} blank; {} questions to train on, {} to test on; {duplicates} lines \
+            "{name}: {} good {unit}s, {} at fault, {} blank; {} questions to train on, {} to test on; {duplicates} {unit}s \
              repeat a question ({} of the train split, {} of the test split)",
-            report.lines.good,
-            report.lines.bad,
-            report.lines.blank,
+            report.counts.good,
+            report.counts.bad,
+            report.counts.blank,
             report.train,
             report.test,
             report.train_duplicates,
             report.test_duplicates
         ))?;
     }
-    Ok(code(report.lines.bad))
+    Ok(code(report.counts.bad))
 }
 
 /// Reads a file without holding its questions.
-fn read_alone(input: BufReader<File>, name: &str) -> Result<thinkling_datasets::file::Report, Failure> {
-    let mut report = thinkling_datasets::file::Report::default();
+fn read_alone(mut reader: Reader<'_>) -> Result<Report, Failure> {
+    let mut report = Report { unit: reader.unit(), ..Report::default() };
     let mut seen = BTreeSet::new();
-    let mut reader = Reader::new(input, name);
     for read in reader.by_ref() {
         match read {
             Ok(record) => {
@@ -135,18 +128,18 @@ fn read_alone(input: BufReader<File>, name: &str) -> Result<thinkling_datasets::
                 let is_new = seen.insert(*blake3::hash(prompt.as_bytes()).as_bytes());
                 report.count(Split::of(&prompt), is_new);
             }
-            Err(error @ JsonlError::Line { .. }) => {
-                note(&error.to_string());
-                report.complain(error.to_string());
+            Err(fault @ ReadError::Fault { .. }) => {
+                note(&fault.to_string());
+                report.complain(fault.to_string());
             }
             Err(error) => return Err(error.into()),
         }
     }
-    report.lines = reader.counts();
+    report.counts = reader.counts();
     Ok(report)
 }
 
-/// The text of a line that is compared.
+/// The text of a record that is compared.
 fn text_of(record: &Record) -> String {
     format!("{}\n{}", record.whole_prompt(), record.completion.as_deref().unwrap_or_default())
 }
@@ -156,6 +149,11 @@ fn decontaminate(arguments: &Decontaminate) -> Outcome {
     let settings = DecontaminationSettings { words: n, share, signs };
     let mut held_out = HeldOut::new(settings).map_err(Failure::usage)?;
     let (train, against) = (open(&arguments.train)?, open(&arguments.against)?);
+    if arguments.out.as_deref().is_some_and(is_parquet) {
+        let message = "--out writes JSON lines: give it a name that does not end in .parquet";
+        return Err(Failure::usage(anyhow::anyhow!(message)));
+    }
+    let (unit, tested_unit) = (train.unit(), against.unit());
     for input in [&arguments.train, &arguments.against] {
         let is_input =
             |out: &PathBuf| out.canonicalize().ok().is_some_and(|out| input.canonicalize().ok() == Some(out));
@@ -164,8 +162,9 @@ fn decontaminate(arguments: &Decontaminate) -> Outcome {
             return Err(Failure::usage(anyhow::anyhow!(message)));
         }
     }
-    let tested = each_line(against, &arguments.against, |line, record, _| {
-        held_out.add(record.id.clone().unwrap_or_else(|| format!("line {line}")), &record.whole_prompt());
+    let tested = each_record(against, |number, record, _| {
+        let name = record.id.clone().unwrap_or_else(|| format!("{tested_unit} {number}"));
+        held_out.add(name, &record.whole_prompt());
         Ok(())
     })?;
     let mut out = match &arguments.out {
@@ -179,7 +178,7 @@ fn decontaminate(arguments: &Decontaminate) -> Outcome {
         None => None,
     };
     let mut found = Vec::new();
-    let trained = each_line(train, &arguments.train, |line, record, text| {
+    let trained = each_record(train, |number, record, text| {
         // The question alone too: one that is repeated whole is found however long the solution beside it.
         let overlap = held_out.overlap(&record.whole_prompt()).or_else(|| held_out.overlap(&text_of(record)));
         match (overlap, &mut out) {
@@ -187,12 +186,12 @@ fn decontaminate(arguments: &Decontaminate) -> Outcome {
                 if !arguments.json {
                     let file = arguments.train.display();
                     print_line(format!(
-                        "{file}, line {line}: repeats {}: \"{}\"",
+                        "{file}, {unit} {number}: repeats {}: \"{}\"",
                         overlap.with, overlap.example
                     ))?;
                 }
                 let mut row = serde_json::to_value(overlap)?;
-                row["line"] = json!(line);
+                row["line"] = json!(number);
                 found.push(row);
             }
             (None, Some(out)) => writeln!(out, "{text}")?,
@@ -211,7 +210,7 @@ fn decontaminate(arguments: &Decontaminate) -> Outcome {
         }))?;
     } else {
         print_line(format!(
-            "{contaminated} of {} lines repeat one of {} held-out ones; {} lines were at fault",
+            "{contaminated} of {} {unit}s repeat one of {} held-out ones; {} were at fault",
             trained.good,
             tested.good,
             trained.bad + tested.bad
@@ -220,17 +219,15 @@ fn decontaminate(arguments: &Decontaminate) -> Outcome {
     Ok(code(trained.bad + tested.bad))
 }
 
-/// Visits the records of a file with their numbers and texts; names those at fault.
-fn each_line(
-    input: BufReader<File>,
-    path: &Path,
+/// Visits the records of a file with their numbers and texts; names what is at fault.
+fn each_record(
+    mut reader: Reader<'_>,
     mut visit: impl FnMut(u64, &Record, &str) -> anyhow::Result<()>,
-) -> Result<LineCounts, Failure> {
-    let mut reader = Reader::new(input, path.display().to_string());
+) -> Result<Counts, Failure> {
     while let Some(read) = reader.next() {
         match read {
-            Ok(record) => visit(reader.line(), &record, reader.text())?,
-            Err(error @ JsonlError::Line { .. }) => note(&error.to_string()),
+            Ok(record) => visit(reader.number(), &record, reader.text())?,
+            Err(fault @ ReadError::Fault { .. }) => note(&fault.to_string()),
             Err(error) => return Err(error.into()),
         }
     }

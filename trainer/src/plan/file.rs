@@ -1,16 +1,17 @@
-//! Tasks whose questions are the lines of a file.
+//! Tasks whose questions are the lines or rows of a file.
 
-use std::io::BufReader;
+use std::path::Path;
 
 use serde_json::Value;
 use thinkling_datasets::file::FileTasks;
+use thinkling_datasets::reader::Reader;
 use thinkling_verifiers::VERIFIERS;
 
 use super::check::Checker;
 use super::task::File;
 use crate::recipe::{self, Recipe, values};
 
-/// Complaints about lines that are shown; the rest is counted.
+/// Complaints about lines or rows that are shown; the rest is counted.
 const SHOWN: usize = 5;
 
 /// Every task that a recipe writes down, with its path.
@@ -77,7 +78,7 @@ pub(super) fn is_taken(name: &str) -> String {
     format!("`{name}` is a task that poses its own questions")
 }
 
-/// Reads the file of the task written at `path`; notes every mistake, and warns of lines that are left out.
+/// Reads the file of the task written at `path`; notes every mistake, and warns of what is left out.
 pub(super) fn read(
     written: &recipe::Task,
     file: &str,
@@ -112,19 +113,23 @@ pub(super) fn read(
             return None;
         }
     };
-    // A file that cannot be opened was told of when it was located.
-    let opened = std::fs::File::open(file).ok()?;
-    let (tasks, report) = match FileTasks::read(BufReader::new(opened), file, verifier) {
-        Ok(read) => read,
-        Err(error) => {
-            checker.mistake(&[&at], error.to_string(), []);
-            return None;
-        }
-    };
+    if !Path::new(file).is_file() {
+        // This was told of when it was located.
+        return None;
+    }
+    let (tasks, report) =
+        match Reader::open(Path::new(file)).and_then(|reader| FileTasks::read(reader, verifier)) {
+            Ok(read) => read,
+            Err(error) => {
+                checker.mistake(&[&at], error.to_string(), []);
+                return None;
+            }
+        };
+    let unit = report.unit;
     if report.train == 0 || report.test == 0 {
         let message = format!(
-            "`{file}` has {} questions to train on and {} to test on ({} lines at fault)",
-            report.train, report.test, report.lines.bad
+            "`{file}` has {} questions to train on and {} to test on ({} {unit}s at fault)",
+            report.train, report.test, report.counts.bad
         );
         let help = report.complaints.iter().take(SHOWN).cloned();
         let split = "a question in eight is for testing, by the hash of its text: give more".to_owned();
@@ -134,18 +139,18 @@ pub(super) fn read(
     for complaint in report.complaints.iter().take(SHOWN) {
         checker.warn(&[&at], complaint.clone());
     }
-    if report.lines.bad > 0 {
+    if report.counts.bad > 0 {
         let message = format!(
-            "{file}: {} of {} lines are at fault and left out",
-            report.lines.bad,
-            report.lines.bad + report.lines.good
+            "{file}: {} of {} {unit}s are at fault and left out",
+            report.counts.bad,
+            report.counts.bad + report.counts.good
         );
         checker.warn(&[&at], message);
     }
     let duplicates = report.train_duplicates + report.test_duplicates;
     if duplicates > 0 {
         let message = format!(
-            "{file}: {duplicates} lines repeat a question ({} of the train split, {} of the test split) and are left out",
+            "{file}: {duplicates} {unit}s repeat a question ({} of the train split, {} of the test split) and are left out",
             report.train_duplicates, report.test_duplicates
         );
         checker.warn(&[&at], message);

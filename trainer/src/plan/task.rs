@@ -198,21 +198,16 @@ fn levels(written: &recipe::Task, path: &str, checker: &mut Checker<'_>) -> Opti
 
 /// Whether the task can be asked; notes why not at the path `at`.
 fn is_posed(task: &Task, at: &str, checker: &mut Checker<'_>) -> bool {
-    let levels = task.domain.levels();
-    if !levels.contains(&task.level) {
-        let message = format!("task `{}` has no level {}", task.name, task.level);
-        let help = format!("its levels are {} to {}", levels.start(), levels.end());
-        checker.mistake(&[at], message, [help]);
-        return false;
-    }
-    for split in [Split::Train, Split::Test] {
-        let asked = task.dataset(0).and_then(|dataset| dataset.task(split, 0));
-        if let Err(error) = asked {
-            checker.mistake(&[at], error.to_string(), []);
-            return false;
+    let ask = |split| task.dataset(0).and_then(|dataset| dataset.task(split, 0));
+    match [Split::Train, Split::Test].into_iter().try_for_each(|split| ask(split).map(|_| ())) {
+        Ok(()) => return true,
+        Err(DatasetError::Level { domain, level, low, high }) => {
+            let message = format!("task `{domain}` has no level {level}");
+            checker.mistake(&[at], message, [format!("its levels are {low} to {high}")]);
         }
+        Err(error) => checker.mistake(&[at], error.to_string(), []),
     }
-    true
+    false
 }
 
 /// Builds a domain, without those of its settings that it refuses. Answers whether all were sound.

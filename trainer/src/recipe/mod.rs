@@ -118,7 +118,7 @@ pub struct Task {
     pub weight: f64,
     /// Ratios of the kinds of document in a corpus; default those of the stage.
     pub shares: Option<Shares>,
-    /// JSON lines with the questions, as `thinkling data check` reads them.
+    /// JSON lines, or a Parquet table, with the questions, as `thinkling data check` reads them.
     pub file: Option<String>,
     /// BLAKE3 hash of that file, or of the first questions that the program poses; filled in, and where it is given it must be so.
     pub blake3: Option<String>,
