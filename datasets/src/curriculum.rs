@@ -44,6 +44,9 @@ impl CurriculumSettings {
     }
 }
 
+/// No task has so many levels; a slip of the pen may name more than memory holds.
+const MOST_LEVELS: u32 = 1000;
+
 /// A rise of the level.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -129,6 +132,12 @@ impl Curriculum {
         let checks = [
             ("last", f64::from(last), last >= first, "at least `first`"),
             ("step", f64::from(step), step >= 1, "1 or more"),
+            (
+                "last",
+                f64::from(last),
+                last.saturating_sub(first) / step.max(1) < MOST_LEVELS,
+                "such that at most 1000 levels are taught",
+            ),
             ("bar", bar, bar > 0.0 && bar <= 1.0, "above 0 and at most 1"),
             ("passes", f64::from(passes), passes >= 1, "1 or more"),
             ("review", review, (0.0..1.0).contains(&review), "at least 0 and below 1"),
@@ -228,6 +237,7 @@ mod tests {
         assert_eq!(settings().levels(), [2, 4, 6, 7]);
         assert_eq!(CurriculumSettings { last: 2, ..settings() }.levels(), [2]);
         assert_eq!(CurriculumSettings { last: 1, ..settings() }.levels(), [0; 0]);
+        assert_eq!(CurriculumSettings { last: u32::MAX, ..settings() }.levels(), [0; 0]);
     }
 
     #[test]

@@ -346,8 +346,22 @@ fn hostile_texts() -> Vec<(&'static str, String)> {
     ]
 }
 
-#[test]
+/// The least time of a few tries, since a busy machine may take the processor away; one try if it is below `limit`.
 #[expect(clippy::disallowed_methods, reason = "the time that a judge takes is what is tested")]
+fn least_time(limit: Duration, mut act: impl FnMut()) -> Duration {
+    let mut least = Duration::MAX;
+    for _ in 0..8 {
+        let start = std::time::Instant::now();
+        act();
+        least = least.min(start.elapsed());
+        if least < limit {
+            break;
+        }
+    }
+    least
+}
+
+#[test]
 fn hostile_texts_end_quickly_with_a_verdict() {
     let limit = Duration::from_millis(if cfg!(debug_assertions) { 2000 } else { 250 });
     for row in DOMAINS {
@@ -359,16 +373,14 @@ fn hostile_texts_end_quickly_with_a_verdict() {
                 let tagged = format!("<answer>{text}</answer>");
                 let thought = format!("<think>{text}</think><answer>?</answer>");
                 for completion in [&text, &tagged, &thought] {
-                    let start = std::time::Instant::now();
-                    let verdict = judge(&*domain, &task.problem, completion);
-                    let took = start.elapsed();
-                    assert_ne!(verdict.outcome, Outcome::Error, "{}: {name}", task.id);
-                    assert_eq!(verdict.score, 0.0, "{}: {name} earns a reward", task.id);
+                    let took = least_time(limit, || {
+                        let verdict = judge(&*domain, &task.problem, completion);
+                        assert_ne!(verdict.outcome, Outcome::Error, "{}: {name}", task.id);
+                        assert_eq!(verdict.score, 0.0, "{}: {name} earns a reward", task.id);
+                    });
                     assert!(took < limit, "{}: {name} took {took:?}", task.id);
                 }
-                let start = std::time::Instant::now();
-                domain.behaviours(&task.problem, &text);
-                let took = start.elapsed();
+                let took = least_time(4 * limit, || drop(domain.behaviours(&task.problem, &text)));
                 assert!(took < 4 * limit, "{}: behaviours of {name} took {took:?}", task.id);
             }
         }

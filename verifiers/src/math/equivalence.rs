@@ -71,6 +71,13 @@ impl Judge {
 
     /// Whether the answer is the right one, units included.
     pub(super) fn same(&mut self, gold: &Parsed, answer: &Parsed) -> Answer {
+        // `42 million` is not 42, whatever becomes of units.
+        let scales = |parsed: &Parsed| -> Vec<_> {
+            parsed.units.iter().flat_map(|unit| words::scales(unit)).collect()
+        };
+        if scales(gold) != scales(answer) {
+            return Ok(false);
+        }
         if self.settings.units == Units::Match && !self.units_agree(gold, answer) {
             return Ok(false);
         }

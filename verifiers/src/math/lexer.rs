@@ -539,8 +539,14 @@ impl<'a> Lexer<'a> {
     fn fraction(&mut self) {
         let kept = self.rest;
         let after_number = matches!(self.tokens.last(), Some(Token::Number { .. }));
-        let mut units = || units_in(self.braced()?);
-        let units = if after_number { units().zip(units()) } else { None };
+        let inner = self.braced().zip(self.braced()).filter(|_| after_number);
+        // `2\frac{h}{g}` is a product: letters alone are units only where a text command or a longer name beside them says so.
+        let names_units = |(top, bottom): &(&str, &str)| {
+            [top, bottom].into_iter().any(|part| {
+                part.contains('\\') || part.chars().filter(|next| next.is_alphabetic()).count() > 1
+            })
+        };
+        let units = inner.filter(names_units).and_then(|(top, bottom)| units_in(top).zip(units_in(bottom)));
         if let Some((top, bottom)) = units {
             self.tokens.push(Token::Text(format!("{top}/{bottom}")));
         } else {

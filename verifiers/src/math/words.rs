@@ -131,6 +131,49 @@ const UNITS: &[&[&str]] = &[
     &["point", "points"],
 ];
 
+/// Words around a number that change its value, so that they are no units.
+const SCALES: &[&str] = &[
+    "hundred",
+    "hundreds",
+    "thousand",
+    "thousands",
+    "million",
+    "millions",
+    "billion",
+    "billions",
+    "trillion",
+    "trillions",
+    "dozen",
+    "dozens",
+    "squared",
+    "cubed",
+    "half",
+    "halves",
+    "third",
+    "thirds",
+    "quarter",
+    "quarters",
+    "fifths",
+    "tenths",
+    "hundredths",
+    "thousandths",
+    "plus",
+    "minus",
+    "negative",
+    "factorial",
+    "twice",
+    "thrice",
+    "double",
+    "triple",
+    "not",
+];
+
+/// The words of the text that change the value of the number beside them.
+pub(super) fn scales(text: &str) -> impl Iterator<Item = &'static str> {
+    text.split(|next: char| !next.is_alphabetic())
+        .filter_map(|word| SCALES.iter().copied().find(|scale| word.eq_ignore_ascii_case(scale)))
+}
+
 /// The command that a word stands for.
 pub(super) fn meaning(word: &str) -> Option<&'static str> {
     MEANINGS.iter().find(|(known, _)| *known == word).map(|(_, command)| *command)
