@@ -297,14 +297,14 @@ fn tile<const ROWS: usize, const LANES: usize, const PARTS: usize, const FUSED: 
         if PARTS > 2 {
             let values: [f32; ROWS] = std::array::from_fn(value);
             for part in 0..PARTS {
-                for row in 0..ROWS {
-                    add_scaled::<LANES, FUSED>(&mut sums[row][part], values[row], numbers(part));
+                for (sums, value) in sums.iter_mut().zip(values) {
+                    add_scaled::<LANES, FUSED>(&mut sums[part], value, numbers(part));
                 }
             }
         } else {
-            for row in 0..ROWS {
-                for part in 0..PARTS {
-                    add_scaled::<LANES, FUSED>(&mut sums[row][part], value(row), numbers(part));
+            for (row, sums) in sums.iter_mut().enumerate() {
+                for (part, sums) in sums.iter_mut().enumerate() {
+                    add_scaled::<LANES, FUSED>(sums, value(row), numbers(part));
                 }
             }
         }
