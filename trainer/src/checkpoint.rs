@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 /// The list of hashes, in the form of `sha256sum -c`.
 const SUMS: &str = "SHA256SUMS";
 /// Begins the name of a folder that is still being written.
-const UNFINISHED: &str = ".unfinished-";
+pub(crate) const UNFINISHED: &str = ".unfinished-";
 
 /// A checkpoint cannot be written or read.
 #[derive(Debug, thiserror::Error)]

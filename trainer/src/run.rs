@@ -28,6 +28,8 @@ pub const BOOKS: &str = ".books.json";
 pub const SUMMARY: &str = "summary.json";
 /// The picture of the run.
 pub const REPORT: &str = "report.html";
+/// Held by the process that writes to the folder.
+const LOCK: &str = ".lock";
 /// The folder of checkpoints.
 pub const CHECKPOINTS: &str = "checkpoints";
 
@@ -98,14 +100,26 @@ pub fn fresh_path(name: &str) -> PathBuf {
     (1..).map(numbered).find(|path| !path.exists()).unwrap_or_else(|| numbered(0))
 }
 
+/// Whether the folder holds nothing but what a start leaves that was killed before its manifest was written.
+fn is_barely_begun(path: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(path) else { return false };
+    let is_ours =
+        |name: &str| [LOCK, RECIPE, CHECKPOINTS].contains(&name) || name.starts_with(checkpoint::UNFINISHED);
+    let has_checkpoints =
+        fs::read_dir(path.join(CHECKPOINTS)).is_ok_and(|mut entries| entries.next().is_some());
+    path.join(LOCK).exists()
+        && !has_checkpoints
+        && entries.flatten().all(|entry| entry.file_name().to_str().is_some_and(is_ours))
+}
+
 impl Run {
     /// Makes the folder of a new run.
     ///
     /// # Errors
-    /// When the folder holds anything, or another process writes to it.
+    /// When the folder holds anything but what a start leaves that was killed at once, or another process writes to it.
     pub fn create(path: &Path, plan: &Plan) -> Result<Self, RunError> {
         let is_used = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
-        if is_used {
+        if is_used && !is_barely_begun(path) {
             let advice = if path.join(MANIFEST).exists() {
                 "it holds another run: give --resume to go on with it, or another --out"
             } else {
@@ -289,7 +303,7 @@ impl Journal {
 }
 
 fn lock(path: &Path) -> Result<File, RunError> {
-    let file = path.join(".lock");
+    let file = path.join(LOCK);
     let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&file).map_err(io(&file))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
@@ -435,6 +449,14 @@ mod tests {
         assert!(error.contains("stage.1.steps was 5 and is 6"), "{error}");
         assert!(Run::resume(&path, &plan(5)).unwrap().1.is_none());
         assert!(Run::resume(&folder.path().join("fresh"), &plan(5)).unwrap().1.is_none());
+        // Killed before the manifest was there: nothing is lost by beginning again.
+        fs::remove_file(path.join(MANIFEST)).unwrap();
+        assert!(Run::create(&path, &plan(5)).is_ok());
+        fs::remove_file(path.join(MANIFEST)).unwrap();
+        assert!(Run::resume(&path, &plan(5)).unwrap().1.is_none());
+        fs::remove_file(path.join(MANIFEST)).unwrap();
+        fs::write(path.join("note"), "mine").unwrap();
+        assert!(Run::resume(&path, &plan(5)).unwrap_err().to_string().contains("not empty"));
         fs::write(folder.path().join("note"), "mine").unwrap();
         assert!(Run::resume(folder.path(), &plan(5)).unwrap_err().to_string().contains("not empty"));
         assert!(Run::create(folder.path(), &plan(5)).unwrap_err().to_string().contains("not empty"));
