@@ -100,15 +100,18 @@ pub fn fresh_path(name: &str) -> PathBuf {
     (1..).map(numbered).find(|path| !path.exists()).unwrap_or_else(|| numbered(0))
 }
 
+/// Whether there is such a folder, with something in it.
+fn holds_anything(path: &Path) -> bool {
+    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some())
+}
+
 /// Whether the folder holds nothing but what a start leaves that was killed before its manifest was written.
 fn is_barely_begun(path: &Path) -> bool {
     let Ok(entries) = fs::read_dir(path) else { return false };
     let is_ours =
         |name: &str| [LOCK, RECIPE, CHECKPOINTS].contains(&name) || name.starts_with(checkpoint::UNFINISHED);
-    let has_checkpoints =
-        fs::read_dir(path.join(CHECKPOINTS)).is_ok_and(|mut entries| entries.next().is_some());
     path.join(LOCK).exists()
-        && !has_checkpoints
+        && !holds_anything(&path.join(CHECKPOINTS))
         && entries.flatten().all(|entry| entry.file_name().to_str().is_some_and(is_ours))
 }
 
@@ -118,8 +121,7 @@ impl Run {
     /// # Errors
     /// When the folder holds anything but what a start leaves that was killed at once, or another process writes to it.
     pub fn create(path: &Path, plan: &Plan) -> Result<Self, RunError> {
-        let is_used = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
-        if is_used && !is_barely_begun(path) {
+        if holds_anything(path) && !is_barely_begun(path) {
             let advice = if path.join(MANIFEST).exists() {
                 "it holds another run: give --resume to go on with it, or another --out"
             } else {

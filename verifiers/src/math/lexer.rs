@@ -539,7 +539,7 @@ impl<'a> Lexer<'a> {
     fn fraction(&mut self) {
         let kept = self.rest;
         let after_number = matches!(self.tokens.last(), Some(Token::Number { .. }));
-        let inner = self.braced().zip(self.braced()).filter(|_| after_number);
+        let inner = if after_number { self.braced().zip(self.braced()) } else { None };
         // `2\frac{h}{g}` is a product: letters alone are units only where a text command or a longer name beside them says so.
         let names_units = |(top, bottom): &(&str, &str)| {
             [top, bottom].into_iter().any(|part| {
