@@ -1,8 +1,10 @@
 //! Settings and controls: each runs to its end, and does what it says.
 
+use std::process::Stdio;
+
 use serde_json::Value;
 
-use crate::program::{Bench, Folder, TINY, number, run};
+use crate::program::{Bench, Folder, TINY, command, finish, number};
 
 /// Trains the tiny recipe with `settings`, and gives its run folder; the bench must outlive it.
 #[track_caller]
@@ -74,22 +76,36 @@ fn a_lower_precision_trains_says_so_and_is_corrected_for() {
     let refused = Bench::new(TINY).train("run", &["--set", "precision=half"]).expect(2).stderr;
     assert!(refused.contains("bf16x3") && refused.contains("float32"), "{refused}");
     for (precision, most, cap) in [("bf16x3", 1e-2, 0.0), ("bf16", 1.0, 2.0)] {
-        let bench = Bench::new(TINY);
-        let recipe = bench.recipe.to_str().unwrap();
-        let output = run(&["check", recipe, "--set", &format!("precision={precision}")]);
-        if output.code == Some(2) {
-            assert!(output.stderr.contains("it has `float32`"), "{}", output.stderr);
-            eprintln!("skipped: this machine has no {precision}");
-            continue;
-        }
-        let (_bench, folder) = train(&[&format!("precision={precision}")]);
-        let manifest: Value = serde_json::from_str(&folder.read("manifest.json")).unwrap();
-        assert_eq!(manifest["precision"], precision);
-        assert!(["amx", "avx512bf16"].contains(&manifest["precision_instructions"].as_str().unwrap()));
-        assert!(folder.read("recipe.toml").contains(&format!("importance_cap = {cap:?}")));
-        for row in folder.metrics("grpo", "grpo") {
-            let gap = number(&row, "rollout_gap_max");
-            assert!(gap > 0.0 && gap < most, "{precision}: {gap}");
+        for is_widened in [true, false] {
+            let bench = Bench::new(TINY);
+            let run = |arguments: &[String]| {
+                let mut command = command(arguments);
+                if is_widened {
+                    command.env("THINKLING_BFLOAT16", "widened");
+                } else {
+                    command.env_remove("THINKLING_BFLOAT16");
+                }
+                finish(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+            };
+            let output = run(&bench.arguments("run", &["--set", &format!("precision={precision}")]));
+            if !is_widened && output.code == Some(2) {
+                assert!(output.stderr.contains("it has `float32`"), "{}", output.stderr);
+                assert!(output.stderr.contains("THINKLING_BFLOAT16=widened"), "{}", output.stderr);
+                eprintln!("skipped: this machine has no {precision}");
+                continue;
+            }
+            output.expect(0);
+            let folder = Folder(bench.path("run"));
+            let manifest = folder.json("manifest.json");
+            assert_eq!(manifest["precision"], precision);
+            let unit = manifest["precision_instructions"].as_str().unwrap();
+            assert_eq!(unit.ends_with(" widened"), is_widened, "{unit}");
+            assert!(is_widened || ["amx", "avx512bf16"].contains(&unit), "{unit}");
+            assert!(folder.read("recipe.toml").contains(&format!("importance_cap = {cap:?}")));
+            for row in folder.metrics("grpo", "grpo") {
+                let gap = number(&row, "rollout_gap_max");
+                assert!(gap > 0.0 && gap < most, "{precision}, {unit}: {gap}");
+            }
         }
     }
 }

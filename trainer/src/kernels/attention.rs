@@ -1,4 +1,7 @@
 //! Causal attention of one sequence, in blocks of queries: no matrix of time by time is kept.
+//!
+//! Its products are float32 in every precision, as in DeepSeek-V3 §3.3: rounded to bfloat16, about one base model in ten does
+//! not learn where to look. They are also so small that splitting their operands takes longer than tiles save.
 
 use super::count_surplus;
 use super::exponential::exp;
@@ -48,8 +51,6 @@ pub struct Shape {
     pub query_dim: usize,
     /// Width of a value.
     pub value_dim: usize,
-    /// Of the products.
-    pub precision: Precision,
 }
 
 impl Shape {
@@ -182,9 +183,9 @@ pub fn forward(
 ) {
     for key_head in 0..shape.key_heads {
         gather(key, key_head, shape.query_dim, time, &mut scratch.gathered);
-        scratch.keys.pack_transposed(shape.precision, &scratch.gathered, time, shape.query_dim);
+        scratch.keys.pack_transposed(Precision::Float32, &scratch.gathered, time, shape.query_dim);
         gather(value, key_head, shape.value_dim, time, &mut scratch.gathered);
-        scratch.values.pack_straight(shape.precision, &scratch.gathered, time, shape.value_dim);
+        scratch.values.pack_straight(Precision::Float32, &scratch.gathered, time, shape.value_dim);
         for head in key_head * shape.group()..(key_head + 1) * shape.group() {
             for start in (0..time).step_by(BLOCK) {
                 let rows = BLOCK.min(time - start);
@@ -224,10 +225,10 @@ pub fn backward(
     let (query_dim, value_dim) = (shape.query_dim, shape.value_dim);
     for key_head in 0..shape.key_heads {
         gather(key, key_head, query_dim, time, &mut scratch.gathered);
-        scratch.keys.pack_transposed(shape.precision, &scratch.gathered, time, query_dim);
-        scratch.keys_straight.pack_straight(shape.precision, &scratch.gathered, time, query_dim);
+        scratch.keys.pack_transposed(Precision::Float32, &scratch.gathered, time, query_dim);
+        scratch.keys_straight.pack_straight(Precision::Float32, &scratch.gathered, time, query_dim);
         gather(value, key_head, value_dim, time, &mut scratch.gathered);
-        scratch.values_transposed.pack_transposed(shape.precision, &scratch.gathered, time, value_dim);
+        scratch.values_transposed.pack_transposed(Precision::Float32, &scratch.gathered, time, value_dim);
         scratch.dkeys.clear();
         scratch.dkeys.resize(time * query_dim, 0.0);
         scratch.dvalues.clear();
@@ -240,7 +241,7 @@ pub fn backward(
                 let dout_rows = &dout.data[start * dout.row + head * dout.head..];
                 let outer = (rows, seen, value_dim);
                 add_outer(
-                    shape.precision,
+                    Precision::Float32,
                     &scratch.weights,
                     seen,
                     dout_rows,
@@ -263,7 +264,7 @@ pub fn backward(
                 let query_rows = &query.data[start * query.row + head * query.head..];
                 let outer = (rows, seen, query_dim);
                 add_outer(
-                    shape.precision,
+                    Precision::Float32,
                     &scratch.dweights,
                     seen,
                     query_rows,
@@ -336,7 +337,7 @@ mod tests {
         for (heads, key_heads, query_dim, value_dim, time) in
             [(2, 2, 6, 3, 5), (4, 1, 4, 5, 33), (4, 2, 8, 8, 9)]
         {
-            let shape = Shape { heads, key_heads, query_dim, value_dim, precision: Precision::Float32 };
+            let shape = Shape { heads, key_heads, query_dim, value_dim };
             let widths = [heads * query_dim, key_heads * query_dim, key_heads * value_dim];
             let x = random(time * widths.iter().sum::<usize>(), time as u64);
             let dy = random(time * heads * value_dim, 97);

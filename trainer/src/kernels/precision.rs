@@ -4,14 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use super::matmul::bfloat16_unit;
 
-/// How exact the products are. Weights, sums, moments and all that is not a product are float32 in each.
+/// How exact the products with weights are. Weights, sums, moments, attention and all that is not a product are float32 in
+/// each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
     /// Operands as they are.
     #[default]
     Float32,
-    /// Each operand as the sum of two bfloat16; three products, float32 sums. Attention stays in float32.
+    /// Each operand as the sum of two bfloat16; three products, float32 sums.
     Bf16x3,
     /// Operands rounded to bfloat16, and the cache of keys and values with them.
     Bf16,
@@ -70,9 +71,8 @@ impl Precision {
         })
     }
 
-    /// That of attention's products and of the cache. They are so small that splitting their operands takes longer than
-    /// tiles save, so `bf16x3` leaves them in float32.
-    pub fn of_attention(self) -> Self {
+    /// That of the decoder's cache, which `bf16` alone halves, and of the products that read it.
+    pub fn of_cache(self) -> Self {
         if self == Self::Bf16x3 { Self::Float32 } else { self }
     }
 

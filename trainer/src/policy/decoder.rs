@@ -57,7 +57,7 @@ impl Shape {
         let config = &policy.config;
         let heads = config.num_attention_heads;
         let scale = 1.0 / (config.query_dim() as f32).sqrt();
-        let precision = policy.precision().of_attention();
+        let precision = policy.precision().of_cache();
         match config.attention {
             // All heads look at the same latents.
             Attention::Mla => {

@@ -129,7 +129,8 @@ impl Transformer {
         Self::with_precision(config, parameters, Precision::Float32)
     }
 
-    /// A policy with these weights. Router and head stay float32 in every precision, as in DeepSeek-V3 §3.3.
+    /// A policy with these weights. Router, head and attention's own products stay float32 in every precision, as in
+    /// DeepSeek-V3 §3.3.
     pub fn with_precision(config: Config, parameters: Parameters, precision: Precision) -> Self {
         let is_interleaved = config.attention == Attention::Mla;
         let rotary = Rotary::new(
@@ -257,7 +258,6 @@ impl Transformer {
             key_heads: self.config.key_heads(),
             query_dim: self.config.query_dim(),
             value_dim: self.config.value_dim(),
-            precision: self.precision.of_attention(),
         }
     }
 

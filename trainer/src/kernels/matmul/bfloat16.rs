@@ -1,4 +1,4 @@
-//! Products of bfloat16 parts with float32 sums, by AVX-512's dot-product instruction or by AMX tiles.
+//! Products of bfloat16 parts with float32 sums, by AVX-512's dot-product instruction, by AMX tiles, or widened.
 //!
 //! Two neighbours along the summed axis share a word of 32 bits, the first in the low half, as both instructions want
 //! them. A float32 is split into the nearest bfloat16 and, for three products, the bfloat16 nearest to what is left.
@@ -7,7 +7,7 @@ use std::cell::RefCell;
 
 use super::halves::{Half, convert_columns, convert_row};
 use super::transpose::transpose;
-use super::{PANEL, Precision, amx};
+use super::{PANEL, Precision, amx, widened};
 
 /// Sixteen pairs: one cache line.
 #[derive(Clone, Copy, Debug)]
@@ -32,13 +32,24 @@ pub(super) enum Unit {
     Tiles,
     /// AVX-512's dot product of pairs.
     DotProduct,
+    /// Float32 multiply-adds of the widened parts: what every processor can do, without the gain.
+    Widened,
 }
 
 impl Unit {
-    /// The best unit that this machine has.
+    /// The best unit that this machine has. Where the variable `THINKLING_BFLOAT16` is `widened` it is that one, so that
+    /// a machine without the others can tell what a precision does to a run.
     pub(super) fn detected() -> Option<Self> {
         static DETECTED: std::sync::OnceLock<Option<Unit>> = std::sync::OnceLock::new();
-        *DETECTED.get_or_init(|| if amx::is_usable() { Some(Self::Tiles) } else { Self::dot_product() })
+        *DETECTED.get_or_init(|| {
+            if std::env::var("THINKLING_BFLOAT16").as_deref() == Ok("widened") {
+                Some(Self::Widened)
+            } else if amx::is_usable() {
+                Some(Self::Tiles)
+            } else {
+                Self::dot_product()
+            }
+        })
     }
 
     /// The dot product, where the machine has it.
@@ -239,6 +250,7 @@ fn multiply(
 ) {
     match unit {
         Unit::Tiles => amx::multiply(left, right, pairs_of(k), n, y, y_stride, rows, add),
+        Unit::Widened => widened::multiply(left, right, k.div_ceil(2), n, y, y_stride, rows, add),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the unit is only detected where the processor has these instructions.
         Unit::DotProduct => unsafe {

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 
 use super::precision::Precision;
-use super::{count_flops, multiply_add};
+use super::{InstructionSet, count_flops, multiply_add};
 use bfloat16::{Pairs, Right, Unit};
 use halves::Half;
 use transpose::transpose;
@@ -16,6 +16,7 @@ mod amx;
 mod bfloat16;
 mod halves;
 mod transpose;
+mod widened;
 
 /// Columns of a panel: two AVX-512 registers.
 const PANEL: usize = 32;
@@ -46,6 +47,11 @@ pub fn bfloat16_unit() -> Option<&'static str> {
     Unit::detected().map(|unit| match unit {
         Unit::Tiles => "amx",
         Unit::DotProduct => "avx512bf16",
+        Unit::Widened => match InstructionSet::detected() {
+            InstructionSet::Avx512 => "avx512 widened",
+            InstructionSet::Avx2 => "avx2 widened",
+            InstructionSet::Baseline => "baseline widened",
+        },
     })
 }
 
@@ -533,7 +539,8 @@ mod tests {
     fn units() -> Vec<Unit> {
         // An emulator of the instructions cannot change what the processor says of itself.
         let is_emulated = std::env::var_os("THINKLING_TEST_TILES").is_some();
-        let mut units = Vec::from_iter(Unit::dot_product());
+        let mut units = vec![Unit::Widened];
+        units.extend(Unit::dot_product());
         if amx::is_usable() || is_emulated {
             units.push(Unit::Tiles);
         } else {
