@@ -267,7 +267,8 @@ mod dot_product {
         __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_storeu_ps,
     };
 
-    use super::super::{PANEL, TILE, store};
+    use super::super::PANEL;
+    use super::super::float32::{TILE, store};
     use super::{Left, Pairs, Right};
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma")]

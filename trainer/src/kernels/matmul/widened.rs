@@ -4,7 +4,8 @@
 use std::cell::RefCell;
 
 use super::bfloat16::{Left, Pairs, Right};
-use super::{Line, PANEL, tiles};
+use super::float32::tiles;
+use super::{Line, PANEL};
 
 /// Numbers widened: of the left rows and of one panel, for one of the products.
 #[derive(Default)]
