@@ -92,6 +92,8 @@ struct Resume {
     threads: usize,
     cpu: String,
     instruction_set: String,
+    #[serde(default)]
+    precision_instructions: String,
 }
 
 /// The first `runs/<name>-<n>` that does not exist.
@@ -188,6 +190,7 @@ impl Run {
             threads: plan.threads,
             cpu: cpu_name(),
             instruction_set: InstructionSet::detected().name().to_owned(),
+            precision_instructions: plan.precision.instructions().unwrap_or_default().to_owned(),
         });
         run.write(RECIPE, plan.resolved_toml().as_bytes())?;
         run.write(MANIFEST, &checkpoint::encode_json(&manifest))?;

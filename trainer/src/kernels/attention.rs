@@ -1,7 +1,8 @@
 //! Causal attention of one sequence, in blocks of queries: no matrix of time by time is kept.
 //!
-//! Its products are float32 in every precision, as in DeepSeek-V3 §3.3: rounded to bfloat16, about one base model in ten does
-//! not learn where to look. They are also so small that splitting their operands takes longer than tiles save.
+//! Its products are float32 in every precision; DeepSeek-V3 §3.3 keeps attention out of its low precision, too. Rounded to
+//! bfloat16, some base models do not learn where to look (docs/LOG.md). They are also so small that splitting their operands
+//! takes longer than tiles save.
 
 use super::count_surplus;
 use super::exponential::exp;
@@ -243,7 +244,6 @@ pub fn backward(
                 add_outer(
                     Precision::Float32,
                     &scratch.weights,
-                    seen,
                     dout_rows,
                     dout.row,
                     &mut scratch.dvalues[..seen * value_dim],
@@ -266,7 +266,6 @@ pub fn backward(
                 add_outer(
                     Precision::Float32,
                     &scratch.dweights,
-                    seen,
                     query_rows,
                     query.row,
                     &mut scratch.dkeys[..seen * query_dim],
@@ -304,7 +303,7 @@ mod tests {
 
     /// The twin: query, key and value, each `[time, heads, width]`, one behind the other.
     fn plain(x: &[f64], shape: Shape, time: usize) -> Vec<f64> {
-        let Shape { heads, key_heads, query_dim, value_dim, .. } = shape;
+        let Shape { heads, key_heads, query_dim, value_dim } = shape;
         let (query, rest) = x.split_at(time * heads * query_dim);
         let (key, value) = rest.split_at(time * key_heads * query_dim);
         let mut out = vec![0.0; time * heads * value_dim];

@@ -283,7 +283,7 @@ pub fn backward(
         let activation = &saved.activation[start * width..end * width];
         let precision = expert.down.precision();
         let shape = (rows, hidden, width);
-        add_outer(precision, doutputs, hidden, activation, width, &mut gradient[down_place], shape);
+        add_outer(precision, doutputs, activation, width, &mut gradient[down_place], shape);
         dactivation.resize(rows * width, 0.0);
         expert.down_backward.product(doutputs, hidden, &mut dactivation, width, rows, false);
         let gate_up = &mut saved.gate_up[start * 2 * width..end * 2 * width];
@@ -292,7 +292,6 @@ pub fn backward(
         add_outer(
             precision,
             gate_up,
-            2 * width,
             inputs,
             hidden,
             &mut gradient[gate_up_place],

@@ -129,7 +129,6 @@ impl Head<'_> {
             add_outer(
                 Precision::Float32,
                 logits,
-                self.vocabulary,
                 rows,
                 self.hidden,
                 dhead,

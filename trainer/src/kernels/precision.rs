@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::matmul::bfloat16_unit;
 
-/// How exact the products with weights are. Weights, sums, moments, attention and all that is not a product are float32 in
-/// each.
+/// How exact the products with weights are. Weights, sums, moments, the training forward's attention and all that is not a
+/// product are float32 in each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
@@ -14,13 +14,16 @@ pub enum Precision {
     Float32,
     /// Each operand as the sum of two bfloat16; three products, float32 sums.
     Bf16x3,
-    /// Operands rounded to bfloat16, and the cache of keys and values with them.
+    /// Operands rounded to bfloat16, and the decoder's cache of keys and values with what is multiplied with it.
     Bf16,
 }
 
 /// A precision that this machine's processor has no instructions for.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("this processor cannot compute `{wanted}` products: {lacks}; it has {has}")]
+#[error(
+    "this processor cannot compute `{wanted}` products: {lacks}; it has {has} (with `THINKLING_BFLOAT16=widened` in the environment it \
+     rounds as asked and multiplies in float32, without being faster for it)"
+)]
 pub struct Unavailable {
     /// What was asked for.
     pub wanted: &'static str,

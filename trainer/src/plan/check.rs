@@ -62,11 +62,8 @@ pub(super) fn check(recipe: &Recipe, names: &[String], checker: &mut Checker<'_>
         checker.mistake(&["name"], format!("`name` cannot be `{}`", recipe.name), [help.to_owned()]);
     }
     if let Err(unavailable) = super::precision(recipe.precision).available() {
-        let help = [
-            "write one that it has, or `auto`",
-            "with the variable `THINKLING_BFLOAT16=widened` it rounds as asked, without being faster for it",
-        ];
-        checker.mistake(&["precision"], unavailable.to_string(), help.map(str::to_owned));
+        let help = "write one that it has, or `auto`".to_owned();
+        checker.mistake(&["precision"], unavailable.to_string(), [help]);
     }
     if super::Device::parse(&recipe.device).is_none() {
         let meant = nearest(&recipe.device, ["auto", "cpu", "cuda", "cuda:0"]);

@@ -52,7 +52,7 @@ impl Linear {
         self.backward.product(dy, self.out, dx, self.input, rows, add);
         let place = self.place.clone();
         let shape = (rows, self.out, self.input);
-        add_outer(self.backward.precision(), dy, self.out, x, self.input, &mut gradient[place], shape);
+        add_outer(self.backward.precision(), dy, x, self.input, &mut gradient[place], shape);
     }
 }
 
@@ -129,8 +129,8 @@ impl Transformer {
         Self::with_precision(config, parameters, Precision::Float32)
     }
 
-    /// A policy with these weights. Router, head and attention's own products stay float32 in every precision, as in
-    /// DeepSeek-V3 §3.3.
+    /// A policy with these weights. Router, head and the training forward's attention stay float32 in every
+    /// precision; DeepSeek-V3 §3.3 keeps them out of its low precision, too.
     pub fn with_precision(config: Config, parameters: Parameters, precision: Precision) -> Self {
         let is_interleaved = config.attention == Attention::Mla;
         let rotary = Rotary::new(

@@ -39,7 +39,7 @@ pub struct Recipe {
     /// Threads to compute with; default all cores. Changes the time a run takes, never its result.
     #[schemars(range(min = 1, max = 4096))]
     pub threads: Option<usize>,
-    /// Precision of the matrix products: `float32`, the reference; `bf16x3`, two bfloat16 parts and three products, about
+    /// Precision of products with weights, and of the decoder's cache: `float32`, the reference; `bf16x3`, two bfloat16 parts and three products, about
     /// as exact; `bf16`, rounded to bfloat16; `auto`, `bf16x3` where the processor has AMX tiles and `float32` elsewhere.
     #[serde(default)]
     pub precision: Precision,

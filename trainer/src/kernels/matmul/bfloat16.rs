@@ -31,6 +31,7 @@ pub(super) enum Unit {
     /// AMX tiles.
     Tiles,
     /// AVX-512's dot product of pairs.
+    #[cfg(target_arch = "x86_64")]
     DotProduct,
     /// Float32 multiply-adds of the widened parts: what every processor can do, without the gain.
     Widened,
@@ -193,7 +194,6 @@ pub(super) fn add_outer(
     unit: Unit,
     precision: Precision,
     left: &[f32],
-    left_stride: usize,
     right: &[f32],
     right_stride: usize,
     out: &mut [f32],
@@ -218,8 +218,8 @@ pub(super) fn add_outer(
                     parts.iter_mut().zip(&mut *panels).zip(&mut *turned).zip(halves)
                 {
                     panel.resize(panel.len().max(2 * depth), Pairs::ZERO);
-                    let left = &left[start * left_stride + first..];
-                    convert_columns(left, left_stride, (count, columns), *half, &mut panel[..2 * depth]);
+                    let left = &left[start * m + first..];
+                    convert_columns(left, m, (count, columns), *half, &mut panel[..2 * depth]);
                     *part = words(&panel[..2 * depth]);
                     if unit == Unit::Tiles {
                         turned.resize(turned.len().max(2 * depth), Pairs::ZERO);
@@ -256,8 +256,6 @@ fn multiply(
         Unit::DotProduct => unsafe {
             dot_product::multiply(left, right, k.div_ceil(2), n, y, y_stride, rows, add);
         },
-        #[cfg(not(target_arch = "x86_64"))]
-        Unit::DotProduct => unreachable!("only x86-64 has this unit"),
     }
 }
 

@@ -47,11 +47,11 @@ pub(super) fn tiles<const FUSED: bool, const WIDE: bool, const TURNED: bool>(
     add: bool,
 ) {
     let mut row = 0;
-    macro_rules! all {
+    macro_rules! in_tiles {
         ($lanes:literal, $parts:literal, $most:ident: $($count:literal)*) => {{
             // Few rows end before the next panel could arrive.
-            let ahead = if rows > $most { next.len().div_ceil(rows.div_ceil($most)) } else { 0 };
-            let mut next = next.chunks(ahead.max(1)).take(ahead * rows);
+            let next = if rows > $most { next } else { &[] };
+            let mut next = next.chunks(next.len().div_ceil(rows.div_ceil($most).max(1)).max(1));
             while row < rows {
                 let x = &x[row * if TURNED { 1 } else { x_stride }..];
                 let y = &mut y[row * y_stride..];
@@ -70,10 +70,10 @@ pub(super) fn tiles<const FUSED: bool, const WIDE: bool, const TURNED: bool>(
         }};
     }
     match (WIDE, columns > PANEL / 2) {
-        (true, true) => all!(16, 2, TILE: 1 2 3 4 5 6 7),
-        (true, false) => all!(16, 1, TILE: 1 2 3 4 5 6 7),
-        (false, true) => all!(8, 4, NARROW_TILE: 1 2),
-        (false, false) => all!(8, 2, HALF_TILE: 1 2 3 4 5),
+        (true, true) => in_tiles!(16, 2, TILE: 1 2 3 4 5 6 7),
+        (true, false) => in_tiles!(16, 1, TILE: 1 2 3 4 5 6 7),
+        (false, true) => in_tiles!(8, 4, NARROW_TILE: 1 2),
+        (false, false) => in_tiles!(8, 2, HALF_TILE: 1 2 3 4 5),
     }
 }
 
@@ -138,7 +138,7 @@ fn add_scaled<const LANES: usize, const FUSED: bool>(
     }
 }
 
-/// Writes, or adds, the sums of `ROWS` rows and one panel.
+/// Writes, or adds, the sums of `ROWS` rows and one panel, or half of one.
 #[inline(always)]
 pub(super) fn store<const ROWS: usize, const LANES: usize, const PARTS: usize>(
     sums: &[[[f32; LANES]; PARTS]; ROWS],
@@ -170,13 +170,12 @@ pub(super) fn store<const ROWS: usize, const LANES: usize, const PARTS: usize>(
 /// `out += leftᵀ · right`; shapes as of [`super::add_outer`].
 pub(super) fn add_outer(
     left: &[f32],
-    left_stride: usize,
     right: &[f32],
     right_stride: usize,
     out: &mut [f32],
     shape: (usize, usize, usize),
 ) {
-    PANEL_OF_RIGHT.with_borrow_mut(|panel| outer(left, left_stride, right, right_stride, out, shape, panel));
+    PANEL_OF_RIGHT.with_borrow_mut(|panel| outer(left, right, right_stride, out, shape, panel));
 }
 
 thread_local! {
@@ -186,13 +185,13 @@ thread_local! {
 dispatch! {
     /// By the tiles of a product: what is read again and again of `right` is brought together first.
     fn outer(
-        left: &[f32], left_stride: usize, right: &[f32], right_stride: usize, out: &mut [f32],
+        left: &[f32], right: &[f32], right_stride: usize, out: &mut [f32],
         shape: (usize, usize, usize), panel: &mut [Line],
     ) {
         let (rows, m, n) = shape;
         for start in (0..rows).step_by(OUTER_ROWS) {
             let panel = &mut panel[..2 * OUTER_ROWS.min(rows - start)];
-            let left = &left[start * left_stride..];
+            let left = &left[start * m..];
             for first in (0..n).step_by(PANEL) {
                 let columns = (n - first).min(PANEL);
                 for (row, lines) in panel.as_chunks_mut::<2>().0.iter_mut().enumerate() {
@@ -206,7 +205,7 @@ dispatch! {
                         }
                     }
                 }
-                tiles::<FUSED, WIDE, true>(panel, &[], left, left_stride, &mut out[first..], n, (m, columns), true);
+                tiles::<FUSED, WIDE, true>(panel, &[], left, m, &mut out[first..], n, (m, columns), true);
             }
         }
     }

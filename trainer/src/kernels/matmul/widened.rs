@@ -43,8 +43,7 @@ pub(super) fn multiply(
         for (at, (words, lines)) in products.iter().enumerate() {
             numbers.clear();
             for row in 0..rows {
-                let pair = |pair: usize| words[row * left.row + pair * left.pair];
-                numbers.extend((0..pairs).flat_map(|at| widen(pair(at))));
+                numbers.extend((0..pairs).flat_map(|pair| widen(words[row * left.row + pair * left.pair])));
             }
             for first in (0..n).step_by(PANEL) {
                 let lines = &lines[first / PANEL * 2 * right.depth..][..2 * pairs];
