@@ -211,6 +211,7 @@ dispatch! {
     }
 }
 
+/// Asks for the lines of numbers to be brought near.
 fn prefetch_words(numbers: &[f32]) {
     numbers.chunks(16).for_each(|line| prefetch(&line[..1]));
 }

@@ -38,6 +38,7 @@ pub fn bfloat16_unit() -> Option<&'static str> {
         Unit::Widened => match InstructionSet::detected() {
             InstructionSet::Avx512 => "avx512 widened",
             InstructionSet::Avx2 => "avx2 widened",
+            InstructionSet::Baseline if cfg!(target_arch = "aarch64") => "neon widened",
             InstructionSet::Baseline => "baseline widened",
         },
     })
