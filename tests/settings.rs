@@ -1,10 +1,8 @@
 //! Settings and controls: each runs to its end, and does what it says.
 
-use std::process::Stdio;
-
 use serde_json::Value;
 
-use crate::program::{Bench, Folder, TINY, command, finish, number};
+use crate::program::{Bench, Folder, TINY, command, number, run_command};
 
 /// Trains the tiny recipe with `settings`, and gives its run folder; the bench must outlive it.
 #[track_caller]
@@ -85,7 +83,7 @@ fn a_lower_precision_trains_says_so_and_is_corrected_for() {
                 } else {
                     command.env_remove("THINKLING_BFLOAT16");
                 }
-                finish(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+                run_command(&mut command)
             };
             let output = run(&bench.arguments("run", &["--set", &format!("precision={precision}")]));
             if !is_widened && output.code == Some(2) {

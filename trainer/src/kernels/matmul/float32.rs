@@ -167,6 +167,20 @@ pub(super) fn store<const ROWS: usize, const LANES: usize, const PARTS: usize>(
     }
 }
 
+/// Copies the numbers of one row that lie in a panel; what is over in its two lines stays.
+#[inline(always)]
+pub(super) fn set_columns(numbers: &[f32], lines: &mut [Line; 2]) {
+    if let Some((numbers, [])) = numbers.split_first_chunk::<PANEL>() {
+        // Of a known length: a copy of any length is a call.
+        lines[0].0.copy_from_slice(&numbers[..16]);
+        lines[1].0.copy_from_slice(&numbers[16..]);
+    } else {
+        for (line, numbers) in lines.iter_mut().zip(numbers.chunks(16)) {
+            line.0[..numbers.len()].copy_from_slice(numbers);
+        }
+    }
+}
+
 /// `out += leftᵀ · right`; shapes as of [`super::add_outer`].
 pub(super) fn add_outer(
     left: &[f32],
@@ -195,15 +209,7 @@ dispatch! {
             for first in (0..n).step_by(PANEL) {
                 let columns = (n - first).min(PANEL);
                 for (row, lines) in panel.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-                    let row = &right[(start + row) * right_stride + first..][..columns];
-                    if let Some((row, [])) = row.split_first_chunk::<PANEL>() {
-                        lines[0].0.copy_from_slice(&row[..16]);
-                        lines[1].0.copy_from_slice(&row[16..]);
-                    } else {
-                        for (line, numbers) in lines.iter_mut().zip(row.chunks(16)) {
-                            line.0[..numbers.len()].copy_from_slice(numbers);
-                        }
-                    }
+                    set_columns(&right[(start + row) * right_stride + first..][..columns], lines);
                 }
                 tiles::<FUSED, WIDE, true>(panel, &[], left, m, &mut out[first..], n, (m, columns), true);
             }

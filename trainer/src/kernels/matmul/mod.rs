@@ -130,9 +130,9 @@ impl Packed {
     pub fn set_row(&mut self, row: usize, values: &[f32]) {
         assert!(row < self.k && values.len() == self.n);
         if self.precision == Precision::Float32 {
-            for (line, values) in values.chunks(16).enumerate() {
-                self.lines[(line / 2 * self.k + row) * 2 + line % 2].0[..values.len()]
-                    .copy_from_slice(values);
+            let (rows, _) = self.lines.as_chunks_mut();
+            for (values, lines) in values.chunks(PANEL).zip(rows.iter_mut().skip(row).step_by(self.k)) {
+                float32::set_columns(values, lines);
             }
             return;
         }
