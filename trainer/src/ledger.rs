@@ -376,7 +376,7 @@ pub fn measured_peak(precision: Precision) -> f64 {
     let x = vec![1.0; rows * k];
     let mut y = vec![0.0; rows * n];
     let mut packed = Packed::default();
-    packed.pack_transposed(precision, &vec![1.0; n * k], n, k);
+    packed.pack_transposed(precision, &vec![1.0; n * k], k, n, k);
     let rates = (0..8).map(|_| {
         let started = clock::Moment::now();
         for _ in 0..4 {

@@ -34,6 +34,13 @@ pub struct HeadsMut<'a> {
     pub head: usize,
 }
 
+impl<'a> Heads<'a> {
+    /// From the first row of a head on.
+    fn of(&self, head: usize) -> &'a [f32] {
+        &self.data[head * self.head..]
+    }
+}
+
 impl<'a> HeadsMut<'a> {
     /// The rows from `row` on of a matrix `[rows, heads · width]`.
     pub fn packed(data: &'a mut [f32], row: usize, heads: usize, width: usize) -> Self {
@@ -71,7 +78,6 @@ pub struct Scratch {
     values: Packed,
     keys_straight: Packed,
     values_transposed: Packed,
-    gathered: Vec<f32>,
     weights: Vec<f32>,
     dweights: Vec<f32>,
     dkeys: Vec<f32>,
@@ -79,20 +85,11 @@ pub struct Scratch {
 }
 
 dispatch! {
-    /// `softmax(scale · row)` of each row of `width` numbers, in place.
-    pub fn softmax_rows(scores: &mut [f32], width: usize, scale: f32) {
+    /// `softmax(scale · row)` of the first `seen` numbers of each row of `width`, in place; the others may change.
+    pub fn softmax_rows(scores: &mut [f32], width: usize, seen: usize, scale: f32) {
         for row in scores.chunks_exact_mut(width) {
-            softmax::<FUSED>(row, scale);
+            softmax::<FUSED>(row, seen, scale);
         }
-    }
-}
-
-/// Copies one head of all rows into `out`, row behind row.
-fn gather(from: Heads<'_>, head: usize, width: usize, time: usize, out: &mut Vec<f32>) {
-    out.clear();
-    for t in 0..time {
-        let at = t * from.row + head * from.head;
-        out.extend_from_slice(&from.data[at..at + width]);
     }
 }
 
@@ -100,41 +97,94 @@ dispatch! {
     /// Turns scores into attention weights: row `i` sees the first `seen + i` of its numbers, the rest become 0.
     fn causal_softmax(scores: &mut [f32], width: usize, seen: usize, scale: f32) {
         for (i, row) in scores.chunks_exact_mut(width).enumerate() {
-            let (row, hidden) = row.split_at_mut((seen + i).min(width));
-            hidden.fill(0.0);
-            softmax::<FUSED>(row, scale);
+            let seen = (seen + i).min(width);
+            softmax::<FUSED>(row, seen, scale);
+            row[seen.next_multiple_of(LANES).min(width)..].fill(0.0);
         }
     }
 }
 
-/// `softmax(scale · row)` in place. What is left over after whole chunks is filled up, since a scalar exponential costs
-/// as much as sixteen.
+/// Numbers that are handled together.
+const LANES: usize = 16;
+
+/// From `LANES - n` on: masks of a chunk whose first `n` numbers are seen.
+static SEEN: [u32; 2 * LANES] = {
+    let mut masks = [0; 2 * LANES];
+    let mut lane = 0;
+    while lane < LANES {
+        masks[lane] = u32::MAX;
+        lane += 1;
+    }
+    masks
+};
+
+/// `softmax(scale · row)` of the first `seen` numbers, in place; of the others, those in the last chunk become 0.
 #[inline(always)]
-fn softmax<const FUSED: bool>(row: &mut [f32], scale: f32) {
-    let (whole, rest) = row.as_chunks_mut::<16>();
-    let mut last = [f32::NEG_INFINITY; 16];
-    last[..rest.len()].copy_from_slice(rest);
+fn softmax<const FUSED: bool>(row: &mut [f32], seen: usize, scale: f32) {
+    let (chunks, rest) = row.as_chunks_mut::<LANES>();
+    let (whole, over) = (seen / LANES, seen % LANES);
+    // What is left over is filled up, since a scalar exponential costs as much as a chunk of them.
+    let mut last = [f32::NEG_INFINITY; LANES];
+    if let Some(chunk) = chunks.get(whole) {
+        let is_seen = &SEEN[LANES - over..][..LANES];
+        for lane in 0..LANES {
+            let bits = (chunk[lane].to_bits() & is_seen[lane]) | (last[lane].to_bits() & !is_seen[lane]);
+            last[lane] = f32::from_bits(bits);
+        }
+    } else {
+        last[..over].copy_from_slice(&rest[..over]);
+    }
     let mut lanes = last;
-    for chunk in &*whole {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane = if *value > *lane { *value } else { *lane };
+    for chunk in &chunks[..whole] {
+        for lane in 0..LANES {
+            lanes[lane] = if chunk[lane] > lanes[lane] { chunk[lane] } else { lanes[lane] };
         }
     }
-    let top = lanes.iter().fold(f32::NEG_INFINITY, |top, lane| if *lane > top { *lane } else { top });
-    let mut sums = [0.0f32; 16];
-    for chunk in whole.iter_mut().chain(Some(&mut last)) {
-        for lane in 0..16 {
-            chunk[lane] = exp::<FUSED>((chunk[lane] - top) * scale);
-            sums[lane] += chunk[lane];
-        }
+    let top = greatest(lanes);
+    let mut sums = [0.0f32; LANES];
+    for chunk in &mut chunks[..whole] {
+        weigh::<FUSED>(chunk, top, scale, &mut sums);
+    }
+    if over > 0 {
+        weigh::<FUSED>(&mut last, top, scale, &mut sums);
     }
     let total = 1.0 / sums.iter().sum::<f32>();
-    for chunk in whole.iter_mut().chain(Some(&mut last)) {
-        for value in chunk {
-            *value *= total;
+    for chunk in &mut chunks[..whole] {
+        chunk.iter_mut().for_each(|weight| *weight *= total);
+    }
+    if over > 0 {
+        last.iter_mut().for_each(|weight| *weight *= total);
+        match chunks.get_mut(whole) {
+            Some(chunk) => *chunk = last,
+            None => rest[..over].copy_from_slice(&last[..over]),
         }
     }
-    rest.copy_from_slice(&last[..rest.len()]);
+}
+
+/// Scores to weights that are not yet divided by their sum.
+#[inline(always)]
+fn weigh<const FUSED: bool>(chunk: &mut [f32; LANES], top: f32, scale: f32, sums: &mut [f32; LANES]) {
+    // Copies, that the compiler sees that nothing overlaps.
+    let (mut weights, mut added) = (*chunk, *sums);
+    for lane in 0..LANES {
+        weights[lane] = exp::<FUSED>((weights[lane] - top) * scale);
+        added[lane] += weights[lane];
+    }
+    (*chunk, *sums) = (weights, added);
+}
+
+/// The greatest of some numbers.
+#[inline(always)]
+fn greatest(mut numbers: [f32; LANES]) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            let other = numbers[lane + half];
+            numbers[lane] = if other > numbers[lane] { other } else { numbers[lane] };
+        }
+        half /= 2;
+    }
+    numbers[0]
 }
 
 dispatch! {
@@ -183,10 +233,9 @@ pub fn forward(
     scratch: &mut Scratch,
 ) {
     for key_head in 0..shape.key_heads {
-        gather(key, key_head, shape.query_dim, time, &mut scratch.gathered);
-        scratch.keys.pack_transposed(Precision::Float32, &scratch.gathered, time, shape.query_dim);
-        gather(value, key_head, shape.value_dim, time, &mut scratch.gathered);
-        scratch.values.pack_straight(Precision::Float32, &scratch.gathered, time, shape.value_dim);
+        let (keys, values) = (key.of(key_head), value.of(key_head));
+        scratch.keys.pack_transposed(Precision::Float32, keys, key.row, time, shape.query_dim);
+        scratch.values.pack_straight(Precision::Float32, values, value.row, time, shape.value_dim);
         for head in key_head * shape.group()..(key_head + 1) * shape.group() {
             for start in (0..time).step_by(BLOCK) {
                 let rows = BLOCK.min(time - start);
@@ -225,11 +274,10 @@ pub fn backward(
 ) {
     let (query_dim, value_dim) = (shape.query_dim, shape.value_dim);
     for key_head in 0..shape.key_heads {
-        gather(key, key_head, query_dim, time, &mut scratch.gathered);
-        scratch.keys.pack_transposed(Precision::Float32, &scratch.gathered, time, query_dim);
-        scratch.keys_straight.pack_straight(Precision::Float32, &scratch.gathered, time, query_dim);
-        gather(value, key_head, value_dim, time, &mut scratch.gathered);
-        scratch.values_transposed.pack_transposed(Precision::Float32, &scratch.gathered, time, value_dim);
+        let (keys, values) = (key.of(key_head), value.of(key_head));
+        scratch.keys.pack_transposed(Precision::Float32, keys, key.row, time, query_dim);
+        scratch.keys_straight.pack_straight(Precision::Float32, keys, key.row, time, query_dim);
+        scratch.values_transposed.pack_transposed(Precision::Float32, values, value.row, time, value_dim);
         scratch.dkeys.clear();
         scratch.dkeys.resize(time * query_dim, 0.0);
         scratch.dvalues.clear();

@@ -166,8 +166,8 @@ mod tests {
         let numbers = single(&x);
         let (input, weight) = numbers.split_at(rows * hidden);
         let (mut forward, mut backward) = (Packed::default(), Packed::default());
-        forward.pack_transposed(Precision::Float32, weight, vocabulary, hidden);
-        backward.pack_straight(Precision::Float32, weight, vocabulary, hidden);
+        forward.pack_transposed(Precision::Float32, weight, hidden, vocabulary, hidden);
+        backward.pack_straight(Precision::Float32, weight, hidden, vocabulary, hidden);
         let head = Head {
             forward: &forward,
             backward: &backward,

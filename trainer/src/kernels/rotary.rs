@@ -8,20 +8,23 @@
 pub struct Rotary {
     dim: usize,
     is_interleaved: bool,
-    /// `[positions, dim / 2]` pairs of cosine and sine.
-    turns: Vec<(f32, f32)>,
+    /// `[positions, 2, dim / 2]`: the cosines of a position, then its sines.
+    turns: Vec<f32>,
 }
 
 impl Rotary {
     /// A table for `positions` places and heads with `dim` turning numbers.
     pub fn new(dim: usize, theta: f32, positions: usize, is_interleaved: bool) -> Self {
         let half = dim / 2;
-        let turns = (0..positions * half)
-            .map(|at| {
-                let frequency = f64::from(theta).powf(-2.0 * (at % half) as f64 / dim as f64);
-                let angle = (at / half) as f64 * frequency;
-                (angle.cos() as f32, angle.sin() as f32)
+        let angles = |position: usize| {
+            (0..half).map(move |at| {
+                let frequency = f64::from(theta).powf(-2.0 * at as f64 / dim as f64);
+                position as f64 * frequency
             })
+        };
+        let turns = (0..positions)
+            .flat_map(|at| angles(at).map(f64::cos).chain(angles(at).map(f64::sin)))
+            .map(|turn| turn as f32)
             .collect();
         Self { dim, is_interleaved, turns }
     }
@@ -38,14 +41,35 @@ impl Rotary {
 
     fn apply(&self, head: &mut [f32], position: usize, direction: f32) {
         let half = self.dim / 2;
-        let turns = &self.turns[position * half..(position + 1) * half];
-        for (i, (cosine, sine)) in turns.iter().enumerate() {
-            let (first, second) = if self.is_interleaved { (2 * i, 2 * i + 1) } else { (i, i + half) };
-            let (x, y) = (head[first], head[second]);
-            head[first] = x * cosine - y * sine * direction;
-            head[second] = y * cosine + x * sine * direction;
+        let turns = self.turns[2 * position * half..2 * (position + 1) * half].split_at(half);
+        if self.is_interleaved {
+            turn_neighbours(&mut head[..2 * half], turns, direction);
+        } else {
+            turn_halves(&mut head[..2 * half], turns, direction);
         }
     }
+}
+
+dispatch! {
+    fn turn_neighbours(head: &mut [f32], turns: (&[f32], &[f32]), direction: f32) {
+        for ([x, y], (cosine, sine)) in head.as_chunks_mut().0.iter_mut().zip(turns.0.iter().zip(turns.1)) {
+            (*x, *y) = turned(*x, *y, *cosine, *sine * direction);
+        }
+    }
+}
+
+dispatch! {
+    fn turn_halves(head: &mut [f32], turns: (&[f32], &[f32]), direction: f32) {
+        let (first, second) = head.split_at_mut(head.len() / 2);
+        for ((x, y), (cosine, sine)) in first.iter_mut().zip(second).zip(turns.0.iter().zip(turns.1)) {
+            (*x, *y) = turned(*x, *y, *cosine, *sine * direction);
+        }
+    }
+}
+
+#[inline(always)]
+fn turned(x: f32, y: f32, cosine: f32, sine: f32) -> (f32, f32) {
+    (x * cosine - y * sine, y * cosine + x * sine)
 }
 
 #[cfg(test)]

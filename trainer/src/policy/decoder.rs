@@ -371,9 +371,8 @@ impl<'a> Decoder<'a> {
                 let (x, y) = (&query[first * key..], &mut scores[first * longest + offset..]);
                 own.keys[key_head].part(key, length - offset, x, key, y, longest, per_key_head, false);
             }
-            for scores in scores[at * heads * longest..(at + 1) * heads * longest].chunks_exact_mut(longest) {
-                attention::softmax_rows(&mut scores[..length], length, scale);
-            }
+            let of_row = at * heads * longest..(at + 1) * heads * longest;
+            attention::softmax_rows(&mut scores[of_row], longest, length, scale);
             for key_head in 0..key_heads {
                 let first = at * heads + key_head * per_key_head;
                 let (x, y) = (&scores[first * longest + offset..], &mut latents[first * value..]);

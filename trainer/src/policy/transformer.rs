@@ -30,8 +30,8 @@ impl Linear {
     ) {
         let weight = parameters.at(place);
         (self.out, self.input, self.place) = (out, input, place.clone());
-        self.forward.pack_transposed(precision, weight, out, input);
-        self.backward.pack_straight(precision, weight, out, input);
+        self.forward.pack_transposed(precision, weight, input, out, input);
+        self.backward.pack_straight(precision, weight, input, out, input);
     }
 
     /// `y = x · Wᵀ`, or `y += …`.
@@ -187,8 +187,8 @@ impl Transformer {
                     let (nope, value) = (config.qk_nope_head_dim, config.v_head_dim);
                     let per_head = parameters.at(kv_up_place).chunks_exact((nope + value) * rank);
                     for (absorbed, weight) in absorbed.iter_mut().zip(per_head) {
-                        absorbed.key.pack_straight(precision, &weight[..nope * rank], nope, rank);
-                        absorbed.value.pack_transposed(precision, &weight[nope * rank..], value, rank);
+                        absorbed.key.pack_straight(precision, &weight[..nope * rank], rank, nope, rank);
+                        absorbed.value.pack_transposed(precision, &weight[nope * rank..], rank, value, rank);
                     }
                 }
                 (Projections::Gqa(linear), AttentionPlaces::Gqa { query_key_value }) => {
@@ -214,10 +214,10 @@ impl Transformer {
                     let width = config.moe_intermediate_size;
                     for (expert, places) in routed.iter_mut().zip(routed_places) {
                         let (gate_up, down) = (parameters.at(&places.gate_up), parameters.at(&places.down));
-                        expert.gate_up.pack_transposed(precision, gate_up, 2 * width, hidden);
-                        expert.gate_up_backward.pack_straight(precision, gate_up, 2 * width, hidden);
-                        expert.down.pack_transposed(precision, down, hidden, width);
-                        expert.down_backward.pack_straight(precision, down, hidden, width);
+                        expert.gate_up.pack_transposed(precision, gate_up, hidden, 2 * width, hidden);
+                        expert.gate_up_backward.pack_straight(precision, gate_up, hidden, 2 * width, hidden);
+                        expert.down.pack_transposed(precision, down, width, hidden, width);
+                        expert.down_backward.pack_straight(precision, down, width, hidden, width);
                     }
                     if let (Some(shared), Some(places)) = (shared, shared_places) {
                         shared.pack(precision, parameters, places, hidden, config.n_shared_experts * width);

@@ -89,16 +89,22 @@ pub(super) fn pack_rows(
 }
 
 /// Packs a matrix `[n, k]` for products with what lies along its rows. Every line of `out` is written.
-pub(super) fn pack_columns(matrix: &[f32], (k, n): (usize, usize), half: Half, out: &mut [Pairs]) {
-    assert_eq!((matrix.len(), out.len()), (k * n, lines_of(k, n)));
+pub(super) fn pack_columns(
+    matrix: &[f32],
+    stride: usize,
+    (k, n): (usize, usize),
+    half: Half,
+    out: &mut [Pairs],
+) {
+    assert_eq!(out.len(), lines_of(k, n));
     let depth = pairs_of(k);
     SCRATCH.with_borrow_mut(|Scratch { turned: [rows, _], .. }| {
         rows.resize(PANEL * depth / 16, Pairs::ZERO);
-        for (panel, matrix) in out.chunks_exact_mut(2 * depth).zip(matrix.chunks(PANEL * k)) {
+        for (panel, matrix) in out.chunks_exact_mut(2 * depth).zip(matrix.chunks(PANEL * stride)) {
             let rows = words_mut(rows);
             let mut places = rows.chunks_exact_mut(depth);
-            for (row, place) in matrix.chunks_exact(k).zip(&mut places) {
-                convert_row(row, half, place);
+            for (row, place) in matrix.chunks(stride).zip(&mut places) {
+                convert_row(&row[..k], half, place);
             }
             places.for_each(|place| place.fill(0));
             transpose(rows, depth, (PANEL, depth), words_mut(panel), PANEL);

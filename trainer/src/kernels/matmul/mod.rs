@@ -57,41 +57,47 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Packs `weight`, stored `[n, k]` as a linear layer's is, for products `x · weightᵀ`.
-    pub fn pack_transposed(&mut self, precision: Precision, weight: &[f32], n: usize, k: usize) {
-        assert_eq!(weight.len(), n * k);
+    /// Packs `weight`, stored `[n, k]` with rows `stride` apart, for products `x · weightᵀ`; a linear layer's is stored so.
+    pub fn pack_transposed(&mut self, precision: Precision, weight: &[f32], stride: usize, n: usize, k: usize) {
+        let weight = &weight[..Self::length(stride, n, k)];
         self.size(precision, k, n);
         if precision == Precision::Float32 {
-            let panels = self.lines.chunks_exact_mut(2 * k).zip(weight.chunks(PANEL * k));
-            for (panel, weight) in panels {
-                let columns = weight.len() / k;
+            let panels = self.lines.chunks_exact_mut(2 * k).zip(weight.chunks(PANEL * stride));
+            for (number, (panel, weight)) in panels.enumerate() {
+                let columns = PANEL.min(n - number * PANEL);
                 if columns < PANEL {
                     panel.fill(Line::ZERO);
                 }
-                transpose(words(weight), k, (columns, k), line_words(panel), PANEL);
+                transpose(words(weight), stride, (columns, k), line_words(panel), PANEL);
             }
         }
         for (lines, half) in self.halves.iter_mut().zip(Half::of(precision)) {
-            bfloat16::pack_columns(weight, (k, n), *half, lines);
+            bfloat16::pack_columns(weight, stride, (k, n), *half, lines);
         }
     }
 
-    /// Packs `matrix`, stored `[k, n]`, for products `x · matrix`.
-    pub fn pack_straight(&mut self, precision: Precision, matrix: &[f32], k: usize, n: usize) {
-        assert_eq!(matrix.len(), n * k);
+    /// Packs `matrix`, stored `[k, n]` with rows `stride` apart, for products `x · matrix`.
+    pub fn pack_straight(&mut self, precision: Precision, matrix: &[f32], stride: usize, k: usize, n: usize) {
+        let matrix = &matrix[..Self::length(stride, k, n)];
         self.size(precision, k, n);
         if precision == Precision::Float32 {
             if !n.is_multiple_of(PANEL) {
                 let last = self.lines.len() - 2 * k;
                 self.lines[last..].fill(Line::ZERO);
             }
-            for (depth, row) in matrix.chunks_exact(n).enumerate() {
-                self.set_row(depth, row);
+            for (depth, row) in matrix.chunks(stride).enumerate() {
+                self.set_row(depth, &row[..n]);
             }
         }
         for (lines, half) in self.halves.iter_mut().zip(Half::of(precision)) {
-            bfloat16::pack_rows(matrix, n, (k, n), *half, lines);
+            bfloat16::pack_rows(matrix, stride, (k, n), *half, lines);
         }
+    }
+
+    /// Numbers from the first to the last of a matrix whose rows lie `stride` apart.
+    fn length(stride: usize, rows: usize, columns: usize) -> usize {
+        assert!(0 < columns && columns <= stride);
+        if rows == 0 { 0 } else { (rows - 1) * stride + columns }
     }
 
     /// An empty matrix of `k` × `n` zeros, to be filled column by column or row by row.
@@ -278,14 +284,14 @@ mod tests {
         ] {
             let (x, w) = (random(rows * k, &mut stream), random(n * k, &mut stream));
             let mut transposed = Packed::default();
-            transposed.pack_transposed(Precision::Float32, &w, n, k);
+            transposed.pack_transposed(Precision::Float32, &w, k, n, k);
             let mut y = vec![1.0; rows * n];
             transposed.product(&x, k, &mut y, n, rows, false);
             let mut added = y.clone();
             transposed.product(&x, k, &mut added, n, rows, true);
             let mut straight = Packed::default();
             let columns: Vec<f32> = (0..k * n).map(|i| w[(i % n) * k + i / n]).collect();
-            straight.pack_straight(Precision::Float32, &columns, k, n);
+            straight.pack_straight(Precision::Float32, &columns, n, k, n);
             let mut same = vec![0.0; rows * n];
             straight.product(&x, k, &mut same, n, rows, false);
             assert_eq!(y, same);
@@ -318,7 +324,7 @@ mod tests {
         let (rows, k, n) = (29, 50, 70);
         let (x, w) = (random(rows * k, &mut stream), random(n * k, &mut stream));
         let mut packed = Packed::default();
-        packed.pack_transposed(Precision::Float32, &w, n, k);
+        packed.pack_transposed(Precision::Float32, &w, k, n, k);
         let mut all = vec![0.0; rows * n];
         packed.product(&x, k, &mut all, n, rows, false);
         for row in 0..rows {
@@ -386,14 +392,14 @@ mod tests {
                         f64::from(if precision == Precision::Bf16 { rounded(number) } else { number })
                     };
                     let mut transposed = Packed::default();
-                    transposed.pack_transposed(precision, &w, n, k);
+                    transposed.pack_transposed(precision, &w, k, n, k);
                     let mut y = vec![1.0; rows * n];
                     on(unit, &transposed, (k, n), &x, &mut y, rows, false);
                     let mut added = y.clone();
                     on(unit, &transposed, (k, n), &x, &mut added, rows, true);
                     let mut straight = Packed::default();
                     let columns: Vec<f32> = (0..k * n).map(|i| w[(i % n) * k + i / n]).collect();
-                    straight.pack_straight(precision, &columns, k, n);
+                    straight.pack_straight(precision, &columns, n, k, n);
                     let mut by_rows = Packed::zeros(precision, k, n);
                     columns.chunks(n).enumerate().for_each(|(row, values)| by_rows.set_row(row, values));
                     for other in [&straight, &by_rows] {

@@ -59,48 +59,96 @@ mod native {
 #[cfg(target_arch = "x86_64")]
 mod native {
     use std::arch::x86_64::{
-        __m512i, _mm512_loadu_si512, _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_storeu_si512,
-        _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+        __m256i, __m512i, _mm256_loadu_si256, _mm256_permute2x128_si256, _mm256_setzero_si256,
+        _mm256_storeu_si256, _mm256_unpackhi_epi32, _mm256_unpackhi_epi64, _mm256_unpacklo_epi32,
+        _mm256_unpacklo_epi64, _mm512_loadu_si512, _mm512_setzero_si512, _mm512_shuffle_i32x4,
+        _mm512_storeu_si512, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32,
+        _mm512_unpacklo_epi64,
     };
 
     use super::SIDE;
     use crate::kernels::InstructionSet;
 
     pub(super) fn is_there() -> bool {
-        InstructionSet::detected() == InstructionSet::Avx512
+        InstructionSet::detected() != InstructionSet::Baseline
     }
 
     /// # Safety
-    /// Sixteen rows of sixteen words may be read from `from` and written to `to`, at their strides.
-    #[target_feature(enable = "avx512f")]
+    /// The instructions are there, and sixteen rows of sixteen words may be read from `from` and written to `to`, at their
+    /// strides.
     pub(super) unsafe fn block(from: *const u32, from_stride: usize, to: *mut u32, to_stride: usize) {
+        if InstructionSet::detected() == InstructionSet::Avx512 {
+            // SAFETY: see above.
+            unsafe { whole(from, from_stride, to, to_stride) };
+            return;
+        }
+        for (row, column) in [(0, 0), (0, 8), (8, 0), (8, 8)] {
+            // SAFETY: see above; a quarter lies within the block.
+            unsafe {
+                quarter(
+                    from.add(row * from_stride + column),
+                    from_stride,
+                    to.add(column * to_stride + row),
+                    to_stride,
+                );
+            }
+        }
+    }
+
+    /// # Safety
+    /// As of [`block`], with eight rows and words.
+    #[target_feature(enable = "avx2")]
+    unsafe fn quarter(from: *const u32, from_stride: usize, to: *mut u32, to_stride: usize) {
+        let mut rows = [_mm256_setzero_si256(); SIDE / 2];
+        for (row, lanes) in rows.iter_mut().enumerate() {
+            // SAFETY: see above.
+            *lanes = unsafe { _mm256_loadu_si256(from.add(row * from_stride).cast()) };
+        }
+        let rows = round::<1, 8, _>(rows, |a, b| [_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b)]);
+        let rows = round::<2, 8, _>(rows, |a, b| [_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b)]);
+        let halves = |a: __m256i, b: __m256i| {
+            [_mm256_permute2x128_si256::<0x20>(a, b), _mm256_permute2x128_si256::<0x31>(a, b)]
+        };
+        for (at, lanes) in round::<4, 8, _>(rows, halves).iter().enumerate() {
+            // SAFETY: see above.
+            unsafe { _mm256_storeu_si256(to.add(column_of(at) * to_stride).cast(), *lanes) };
+        }
+    }
+
+    /// The first two rounds leave the columns of four in the order 0, 2, 1, 3.
+    fn column_of(at: usize) -> usize {
+        at & !3 | (at & 1) << 1 | at >> 1 & 1
+    }
+
+    /// # Safety
+    /// As of [`block`].
+    #[target_feature(enable = "avx512f")]
+    unsafe fn whole(from: *const u32, from_stride: usize, to: *mut u32, to_stride: usize) {
         let mut rows = [_mm512_setzero_si512(); SIDE];
         for (row, lanes) in rows.iter_mut().enumerate() {
             // SAFETY: see above.
             *lanes = unsafe { _mm512_loadu_si512(from.add(row * from_stride).cast()) };
         }
         // Four rounds, each of which exchanges halves of twice the size: words, pairs, quarters and halves of a register.
-        let rows = round::<1>(rows, |a, b| [_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b)]);
-        let rows = round::<2>(rows, |a, b| [_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b)]);
+        let rows = round::<1, SIDE, _>(rows, |a, b| [_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b)]);
+        let rows = round::<2, SIDE, _>(rows, |a, b| [_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b)]);
         let quarters = |a: __m512i, b: __m512i| {
             [_mm512_shuffle_i32x4::<0b10_00_10_00>(a, b), _mm512_shuffle_i32x4::<0b11_01_11_01>(a, b)]
         };
-        let rows = round::<8>(round::<4>(rows, quarters), quarters);
+        let rows = round::<8, SIDE, _>(round::<4, SIDE, _>(rows, quarters), quarters);
         for (at, lanes) in rows.iter().enumerate() {
-            // The first two rounds leave the columns of four in the order 0, 2, 1, 3.
-            let column = at & !3 | (at & 1) << 1 | at >> 1 & 1;
             // SAFETY: see above.
-            unsafe { _mm512_storeu_si512(to.add(column * to_stride).cast(), *lanes) };
+            unsafe { _mm512_storeu_si512(to.add(column_of(at) * to_stride).cast(), *lanes) };
         }
     }
 
-    /// Exchanges rows whose numbers differ by `distance`.
+    /// Exchanges rows whose numbers differ by `DISTANCE`.
     #[inline(always)]
-    fn round<const DISTANCE: usize>(
-        mut rows: [__m512i; SIDE],
-        exchange: impl Fn(__m512i, __m512i) -> [__m512i; 2],
-    ) -> [__m512i; SIDE] {
-        for group in 0..SIDE / (2 * DISTANCE) {
+    fn round<const DISTANCE: usize, const ROWS: usize, T: Copy>(
+        mut rows: [T; ROWS],
+        exchange: impl Fn(T, T) -> [T; 2],
+    ) -> [T; ROWS] {
+        for group in 0..ROWS / (2 * DISTANCE) {
             for at in 0..DISTANCE {
                 let low = 2 * DISTANCE * group + at;
                 [rows[low], rows[low + DISTANCE]] = exchange(rows[low], rows[low + DISTANCE]);
