@@ -84,11 +84,18 @@ pub struct Scratch {
     dvalues: Vec<f32>,
 }
 
+/// Numbers that are handled together; rows of scores are padded to whole chunks of them.
+pub const LANES: usize = 16;
+
+/// Rows whose chains of operations overlap.
+const ROWS: usize = 8;
+
 dispatch! {
     /// `softmax(scale · row)` of the first `seen` numbers of each row of `width`, in place; the others may change.
     pub fn softmax_rows(scores: &mut [f32], width: usize, seen: usize, scale: f32) {
-        for row in scores.chunks_exact_mut(width) {
-            softmax::<FUSED>(row, seen, scale);
+        let (chunks, _) = scores.as_chunks_mut();
+        for rows in chunks.chunks_mut(ROWS * width / LANES) {
+            softmax::<FUSED>(rows, width / LANES, |_| seen, scale);
         }
     }
 }
@@ -96,16 +103,16 @@ dispatch! {
 dispatch! {
     /// Turns scores into attention weights: row `i` sees the first `seen + i` of its numbers, the rest become 0.
     fn causal_softmax(scores: &mut [f32], width: usize, seen: usize, scale: f32) {
-        for (i, row) in scores.chunks_exact_mut(width).enumerate() {
-            let seen = (seen + i).min(width);
-            softmax::<FUSED>(row, seen, scale);
-            row[seen.next_multiple_of(LANES).min(width)..].fill(0.0);
+        let (chunks, _) = scores.as_chunks_mut();
+        for (block, rows) in chunks.chunks_mut(ROWS * width / LANES).enumerate() {
+            let seen = |row| seen + ROWS * block + row;
+            softmax::<FUSED>(rows, width / LANES, seen, scale);
+            for (row, chunks) in rows.chunks_exact_mut(width / LANES).enumerate() {
+                chunks[seen(row).div_ceil(LANES)..].fill([0.0; LANES]);
+            }
         }
     }
 }
-
-/// Numbers that are handled together.
-const LANES: usize = 16;
 
 /// From `LANES - n` on: masks of a chunk whose first `n` numbers are seen.
 static SEEN: [u32; 2 * LANES] = {
@@ -118,59 +125,53 @@ static SEEN: [u32; 2 * LANES] = {
     masks
 };
 
-/// `softmax(scale · row)` of the first `seen` numbers, in place; of the others, those in the last chunk become 0.
+/// `softmax(scale · row)` of the first numbers of at most [`ROWS`] rows, in place; of the others, those in the last chunk
+/// that is seen become 0.
 #[inline(always)]
-fn softmax<const FUSED: bool>(row: &mut [f32], seen: usize, scale: f32) {
-    let (chunks, rest) = row.as_chunks_mut::<LANES>();
-    let (whole, over) = (seen / LANES, seen % LANES);
-    // What is left over is filled up, since a scalar exponential costs as much as a chunk of them.
-    let mut last = [f32::NEG_INFINITY; LANES];
-    if let Some(chunk) = chunks.get(whole) {
-        let is_seen = &SEEN[LANES - over..][..LANES];
-        for lane in 0..LANES {
-            let bits = (chunk[lane].to_bits() & is_seen[lane]) | (last[lane].to_bits() & !is_seen[lane]);
-            last[lane] = f32::from_bits(bits);
+fn softmax<const FUSED: bool>(
+    rows: &mut [[f32; LANES]],
+    width: usize,
+    seen: impl Fn(usize) -> usize,
+    scale: f32,
+) {
+    let (mut tops, mut sums) = ([0.0f32; ROWS], [[0.0f32; LANES]; ROWS]);
+    for (row, (chunks, top)) in rows.chunks_exact_mut(width).zip(&mut tops).enumerate() {
+        let over = seen(row) % LANES;
+        let chunks = &mut chunks[..seen(row).div_ceil(LANES)];
+        if let (1.., Some(last)) = (over, chunks.last_mut()) {
+            let is_seen = &SEEN[LANES - over..][..LANES];
+            for (number, is_seen) in last.iter_mut().zip(is_seen) {
+                let hidden = f32::NEG_INFINITY.to_bits() & !is_seen;
+                *number = f32::from_bits((number.to_bits() & is_seen) | hidden);
+            }
         }
-    } else {
-        last[..over].copy_from_slice(&rest[..over]);
+        let mut lanes = [f32::NEG_INFINITY; LANES];
+        for chunk in chunks {
+            for lane in 0..LANES {
+                lanes[lane] = if chunk[lane] > lanes[lane] { chunk[lane] } else { lanes[lane] };
+            }
+        }
+        *top = greatest(lanes);
     }
-    let mut lanes = last;
-    for chunk in &chunks[..whole] {
-        for lane in 0..LANES {
-            lanes[lane] = if chunk[lane] > lanes[lane] { chunk[lane] } else { lanes[lane] };
+    for (row, ((chunks, top), sums)) in rows.chunks_exact_mut(width).zip(tops).zip(&mut sums).enumerate() {
+        // Copies, that the compiler sees that nothing overlaps.
+        let mut added = *sums;
+        for chunk in &mut chunks[..seen(row).div_ceil(LANES)] {
+            let mut weights = *chunk;
+            for lane in 0..LANES {
+                weights[lane] = exp::<FUSED>((weights[lane] - top) * scale);
+                added[lane] += weights[lane];
+            }
+            *chunk = weights;
+        }
+        *sums = added;
+    }
+    for (row, (chunks, sums)) in rows.chunks_exact_mut(width).zip(sums).enumerate() {
+        let total = 1.0 / sums.iter().sum::<f32>();
+        for chunk in &mut chunks[..seen(row).div_ceil(LANES)] {
+            chunk.iter_mut().for_each(|weight| *weight *= total);
         }
     }
-    let top = greatest(lanes);
-    let mut sums = [0.0f32; LANES];
-    for chunk in &mut chunks[..whole] {
-        weigh::<FUSED>(chunk, top, scale, &mut sums);
-    }
-    if over > 0 {
-        weigh::<FUSED>(&mut last, top, scale, &mut sums);
-    }
-    let total = 1.0 / sums.iter().sum::<f32>();
-    for chunk in &mut chunks[..whole] {
-        chunk.iter_mut().for_each(|weight| *weight *= total);
-    }
-    if over > 0 {
-        last.iter_mut().for_each(|weight| *weight *= total);
-        match chunks.get_mut(whole) {
-            Some(chunk) => *chunk = last,
-            None => rest[..over].copy_from_slice(&last[..over]),
-        }
-    }
-}
-
-/// Scores to weights that are not yet divided by their sum.
-#[inline(always)]
-fn weigh<const FUSED: bool>(chunk: &mut [f32; LANES], top: f32, scale: f32, sums: &mut [f32; LANES]) {
-    // Copies, that the compiler sees that nothing overlaps.
-    let (mut weights, mut added) = (*chunk, *sums);
-    for lane in 0..LANES {
-        weights[lane] = exp::<FUSED>((weights[lane] - top) * scale);
-        added[lane] += weights[lane];
-    }
-    (*chunk, *sums) = (weights, added);
 }
 
 /// The greatest of some numbers.
@@ -188,33 +189,42 @@ fn greatest(mut numbers: [f32; LANES]) -> f32 {
 }
 
 dispatch! {
-    /// Overwrites `dweights` with the gradient of the scores.
-    fn softmax_backward(weights: &[f32], dweights: &mut [f32], width: usize, scale: f32) {
+    /// Overwrites `dweights` with the gradient of the scores, its padding from `seen` on with zeros.
+    fn softmax_backward(weights: &[f32], dweights: &mut [f32], width: usize, seen: usize, scale: f32) {
         for (weights, dweights) in weights.chunks_exact(width).zip(dweights.chunks_exact_mut(width)) {
-            let mut lanes = [0.0f32; 16];
-            for (weights, dweights) in weights.chunks(16).zip(dweights.chunks(16)) {
-                for ((lane, weight), dweight) in lanes.iter_mut().zip(weights).zip(dweights) {
-                    *lane = multiply_add::<FUSED>(*weight, *dweight, *lane);
+            dweights[seen..].fill(0.0);
+            let ((weights, _), (dweights, _)) = (weights.as_chunks::<LANES>(), dweights.as_chunks_mut::<LANES>());
+            let mut lanes = [0.0f32; LANES];
+            for (weights, dweights) in weights.iter().zip(&*dweights) {
+                for lane in 0..LANES {
+                    lanes[lane] = multiply_add::<FUSED>(weights[lane], dweights[lane], lanes[lane]);
                 }
             }
             let along: f32 = lanes.iter().sum();
-            for (weight, dweight) in weights.iter().zip(dweights) {
-                *dweight = weight * (*dweight - along) * scale;
+            for (weights, dweights) in weights.iter().zip(dweights) {
+                for lane in 0..LANES {
+                    dweights[lane] = weights[lane] * (dweights[lane] - along) * scale;
+                }
             }
         }
     }
 }
 
 impl Scratch {
-    /// The attention weights of `rows` queries from `start` on, `[rows, start + rows]`, in `self.weights`.
+    /// The attention weights of `rows` queries from `start` on, in `self.weights`: `[rows, start + rows]`, padded with zeros.
     fn weigh(&mut self, shape: Shape, query: Heads<'_>, head: usize, start: usize, rows: usize) {
-        let seen = start + rows;
-        self.weights.resize(rows * seen, 0.0);
+        let (seen, width) = (start + rows, padded(start + rows));
+        self.weights.resize(rows * width, 0.0);
         let query_rows = &query.data[start * query.row + head * query.head..];
-        self.keys.part(shape.query_dim, seen, query_rows, query.row, &mut self.weights, seen, rows, false);
-        causal_softmax(&mut self.weights, seen, start + 1, shape.scale());
+        self.keys.part(shape.query_dim, seen, query_rows, query.row, &mut self.weights, width, rows, false);
+        causal_softmax(&mut self.weights, width, start + 1, shape.scale());
         count_surplus(2 * masked(rows) * shape.query_dim);
     }
+}
+
+/// Numbers of a row of scores with its padding.
+pub fn padded(seen: usize) -> usize {
+    seen.next_multiple_of(LANES)
 }
 
 /// Scores of a block of `rows` queries that look ahead: computed with the others, then hidden.
@@ -246,7 +256,7 @@ pub fn forward(
                     seen,
                     shape.value_dim,
                     &scratch.weights,
-                    seen,
+                    padded(seen),
                     out_rows,
                     out.row,
                     rows,
@@ -279,59 +289,58 @@ pub fn backward(
         scratch.keys_straight.pack_straight(Precision::Float32, keys, key.row, time, query_dim);
         scratch.values_transposed.pack_transposed(Precision::Float32, values, value.row, time, value_dim);
         scratch.dkeys.clear();
-        scratch.dkeys.resize(time * query_dim, 0.0);
+        scratch.dkeys.resize(padded(time) * query_dim, 0.0);
         scratch.dvalues.clear();
-        scratch.dvalues.resize(time * value_dim, 0.0);
+        scratch.dvalues.resize(padded(time) * value_dim, 0.0);
         for head in key_head * shape.group()..(key_head + 1) * shape.group() {
             for start in (0..time).step_by(BLOCK) {
                 let rows = BLOCK.min(time - start);
-                let seen = start + rows;
+                let (seen, width) = (start + rows, padded(start + rows));
                 scratch.weigh(shape, query, head, start, rows);
                 let dout_rows = &dout.data[start * dout.row + head * dout.head..];
-                let outer = (rows, seen, value_dim);
                 add_outer(
                     Precision::Float32,
                     &scratch.weights,
                     dout_rows,
                     dout.row,
-                    &mut scratch.dvalues[..seen * value_dim],
-                    outer,
+                    &mut scratch.dvalues[..width * value_dim],
+                    (rows, width, value_dim),
                 );
-                scratch.dweights.resize(rows * seen, 0.0);
+                scratch.dweights.resize(rows * width, 0.0);
                 scratch.values_transposed.part(
                     value_dim,
                     seen,
                     dout_rows,
                     dout.row,
                     &mut scratch.dweights,
-                    seen,
+                    width,
                     rows,
                     false,
                 );
-                softmax_backward(&scratch.weights, &mut scratch.dweights, seen, shape.scale());
+                softmax_backward(&scratch.weights, &mut scratch.dweights, width, seen, shape.scale());
                 let query_rows = &query.data[start * query.row + head * query.head..];
-                let outer = (rows, seen, query_dim);
                 add_outer(
                     Precision::Float32,
                     &scratch.dweights,
                     query_rows,
                     query.row,
-                    &mut scratch.dkeys[..seen * query_dim],
-                    outer,
+                    &mut scratch.dkeys[..width * query_dim],
+                    (rows, width, query_dim),
                 );
                 let dquery_rows = &mut dquery.data[start * dquery.row + head * dquery.head..];
                 scratch.keys_straight.part(
                     seen,
                     query_dim,
                     &scratch.dweights,
-                    seen,
+                    width,
                     dquery_rows,
                     dquery.row,
                     rows,
                     false,
                 );
                 let again = (rows * seen - masked(rows)) * query_dim;
-                count_surplus(2 * (again + masked(rows) * 2 * (query_dim + value_dim)));
+                let hidden = masked(rows) * 2 + rows * (width - seen);
+                count_surplus(2 * (again + hidden * (query_dim + value_dim)));
             }
         }
         for t in 0..time {

@@ -232,7 +232,7 @@ impl<'a> Decoder<'a> {
         self.tape.attention_norm.forward(&self.stream, norm, config.rms_norm_eps);
         self.project(layer, places, number, rows);
         let shape = self.shape;
-        let longest = rows.iter().map(|row| row.position + 1).max().unwrap_or(0);
+        let longest = attention::padded(rows.iter().map(|row| row.position + 1).max().unwrap_or(0));
         self.scores.resize(rows.len() * shape.heads * longest, 0.0);
         self.latents.resize(rows.len() * shape.heads * shape.value, 0.0);
         let mut start = 0;

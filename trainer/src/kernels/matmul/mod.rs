@@ -58,7 +58,14 @@ pub struct Packed {
 
 impl Packed {
     /// Packs `weight`, stored `[n, k]` with rows `stride` apart, for products `x · weightᵀ`; a linear layer's is stored so.
-    pub fn pack_transposed(&mut self, precision: Precision, weight: &[f32], stride: usize, n: usize, k: usize) {
+    pub fn pack_transposed(
+        &mut self,
+        precision: Precision,
+        weight: &[f32],
+        stride: usize,
+        n: usize,
+        k: usize,
+    ) {
         let weight = &weight[..Self::length(stride, n, k)];
         self.size(precision, k, n);
         if precision == Precision::Float32 {

@@ -130,8 +130,10 @@ mod native {
             *lanes = unsafe { _mm512_loadu_si512(from.add(row * from_stride).cast()) };
         }
         // Four rounds, each of which exchanges halves of twice the size: words, pairs, quarters and halves of a register.
-        let rows = round::<1, SIDE, _>(rows, |a, b| [_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b)]);
-        let rows = round::<2, SIDE, _>(rows, |a, b| [_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b)]);
+        let rows =
+            round::<1, SIDE, _>(rows, |a, b| [_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b)]);
+        let rows =
+            round::<2, SIDE, _>(rows, |a, b| [_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b)]);
         let quarters = |a: __m512i, b: __m512i| {
             [_mm512_shuffle_i32x4::<0b10_00_10_00>(a, b), _mm512_shuffle_i32x4::<0b11_01_11_01>(a, b)]
         };
