@@ -1,17 +1,18 @@
 //! RMSNorm: `y = x / rms(x) · w`.
 
-/// Sum of `f(i)` over `0..length` in sixteen lanes, so that it vectorises; the order is fixed.
+/// Sum of `term` over numbers side by side, in sixteen lanes, so that it vectorises; the order is fixed.
 #[inline(always)]
-fn lane_sum(length: usize, f: impl Fn(usize) -> f32) -> f32 {
+fn lane_sum<const N: usize>(operands: [&[f32]; N], term: impl Fn([f32; N]) -> f32) -> f32 {
     let mut lanes = [0.0f32; 16];
-    let whole = length / 16 * 16;
-    for start in (0..whole).step_by(16) {
-        for (lane, sum) in lanes.iter_mut().enumerate() {
-            *sum += f(start + lane);
+    let operands = operands.map(|numbers| numbers.as_chunks::<16>());
+    for at in 0..operands[0].0.len() {
+        let chunks = operands.map(|(chunks, _)| chunks[at]);
+        for lane in 0..16 {
+            lanes[lane] += term(std::array::from_fn(|operand| chunks[operand][lane]));
         }
     }
-    for index in whole..length {
-        lanes[index % 16] += f(index);
+    for lane in 0..operands[0].1.len() {
+        lanes[lane] += term(operands.map(|(_, rest)| rest[lane]));
     }
     lanes.iter().sum()
 }
@@ -26,7 +27,7 @@ dispatch! {
         let width = weight.len();
         for ((row, y), inverse) in y.chunks_exact_mut(width).enumerate().zip(inverse) {
             let x = &x[row * x_stride..row * x_stride + width];
-            let mean = lane_sum(width, |i| x[i] * x[i]) / width as f32;
+            let mean = lane_sum([x], |[x]| x * x) / width as f32;
             *inverse = 1.0 / (mean + epsilon).sqrt();
             for i in 0..width {
                 y[i] = x[i] * *inverse * weight[i];
@@ -45,7 +46,7 @@ dispatch! {
             let x = &x[row * x_stride..row * x_stride + width];
             let dx = &mut dx[row * x_stride..row * x_stride + width];
             let dweight = &mut dweight[..width];
-            let along = lane_sum(width, |i| dy[i] * weight[i] * x[i]) / width as f32;
+            let along = lane_sum([dy, weight, x], |[dy, weight, x]| dy * weight * x) / width as f32;
             let along = along * inverse * inverse * inverse;
             for i in 0..width {
                 dweight[i] += dy[i] * x[i] * inverse;
