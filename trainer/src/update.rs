@@ -16,7 +16,10 @@ use crate::policy::{Sequence, Tape, Transformer};
 const SHARDS: usize = 8;
 /// Rows that go through the layers together: few enough for a feed-forward to stay in the cache; more are no faster and take
 /// memory.
-const MICRO_BATCH_ROWS: usize = 320;
+const DENSE_ROWS: usize = 320;
+/// The same in a mixture of experts, where an expert sees a share of the rows and its gradient is read and written for each
+/// micro-batch.
+const EXPERTS_ROWS: usize = 640;
 
 /// Buffers of the update, kept from step to step.
 #[derive(Default)]
@@ -102,13 +105,13 @@ fn shards(sequences: &[Sequence<'_>]) -> Vec<Range<usize>> {
     cuts
 }
 
-/// Cuts a shard into micro-batches.
-fn micro_batches(sequences: &[Sequence<'_>], shard: Range<usize>) -> Vec<Range<usize>> {
+/// Cuts a shard into micro-batches of at most so many rows.
+fn micro_batches(sequences: &[Sequence<'_>], shard: Range<usize>, most_rows: usize) -> Vec<Range<usize>> {
     let mut cuts = Vec::new();
     let (mut start, mut rows) = (shard.start, 0);
     for at in shard.clone() {
         let more = sequences[at].rows();
-        if rows > 0 && rows + more > MICRO_BATCH_ROWS {
+        if rows > 0 && rows + more > most_rows {
             cuts.push(start..at);
             (start, rows) = (at, 0);
         }
@@ -151,6 +154,8 @@ impl Workspace {
             early: BTreeMap::new(),
             failure: None,
         });
+        let has_experts = policy.config.sparse_layers().next().is_some();
+        let most_rows = if has_experts { EXPERTS_ROWS } else { DENSE_ROWS };
         // Threads take shards in order, so that few wait to be summed.
         rayon::broadcast(|_| {
             let mut tape = locked(tapes).pop().unwrap_or_default();
@@ -160,7 +165,7 @@ impl Workspace {
                 let mut gradient = locked(free).pop().unwrap_or_default();
                 gradient.clear();
                 gradient.resize(policy.parameters.layout.len, 0.0);
-                let pass = micro_batches(sequences, shard.clone()).into_iter().try_fold(
+                let pass = micro_batches(sequences, shard.clone(), most_rows).into_iter().try_fold(
                     Pass::empty(),
                     |mut pass, micro_batch| {
                         let started = counted();
@@ -280,7 +285,14 @@ mod tests {
                 tokens.iter().map(|tokens| Sequence { tokens, first_target: 1, routes: None }).collect();
             let all: Vec<usize> = shards(&sequences)
                 .into_iter()
-                .flat_map(|shard| micro_batches(&sequences, shard).into_iter().flatten().collect::<Vec<_>>())
+                .flat_map(|shard| {
+                    let parts = micro_batches(&sequences, shard, 320);
+                    assert!(parts.iter().all(|part| {
+                        part.len() == 1
+                            || sequences[part.clone()].iter().map(Sequence::rows).sum::<usize>() <= 320
+                    }));
+                    parts.into_iter().flatten().collect::<Vec<_>>()
+                })
                 .collect();
             assert_eq!(all, (0..count).collect::<Vec<_>>());
             assert!(shards(&sequences).len() <= SHARDS);
