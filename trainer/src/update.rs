@@ -83,7 +83,7 @@ pub struct Pass<S> {
     pub backward_flops: u64,
     /// Operations of the forward beyond those: masked ones.
     pub forward_surplus: u64,
-    /// Operations of the backward beyond those: masked ones, and those done again.
+    /// Operations of the backward beyond those: masked ones, padding, and those done again.
     pub backward_surplus: u64,
 }
 
@@ -154,8 +154,7 @@ impl Workspace {
             early: BTreeMap::new(),
             failure: None,
         });
-        let has_experts = policy.config.sparse_layers().next().is_some();
-        let most_rows = if has_experts { EXPERTS_ROWS } else { DENSE_ROWS };
+        let most_rows = if policy.config.has_experts() { EXPERTS_ROWS } else { DENSE_ROWS };
         // Threads take shards in order, so that few wait to be summed.
         rayon::broadcast(|_| {
             let mut tape = locked(tapes).pop().unwrap_or_default();
@@ -286,10 +285,10 @@ mod tests {
             let all: Vec<usize> = shards(&sequences)
                 .into_iter()
                 .flat_map(|shard| {
-                    let parts = micro_batches(&sequences, shard, 320);
+                    let parts = micro_batches(&sequences, shard, DENSE_ROWS);
                     assert!(parts.iter().all(|part| {
                         part.len() == 1
-                            || sequences[part.clone()].iter().map(Sequence::rows).sum::<usize>() <= 320
+                            || sequences[part.clone()].iter().map(Sequence::rows).sum::<usize>() <= DENSE_ROWS
                     }));
                     parts.into_iter().flatten().collect::<Vec<_>>()
                 })

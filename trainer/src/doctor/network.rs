@@ -113,7 +113,7 @@ impl Subject<'_> {
         if !findings[0].is_error() {
             findings.push(self.end_token(end));
         }
-        if self.policy.config.sparse_layers().next().is_some() {
+        if self.policy.config.has_experts() {
             findings.push(self.experts(&mut workspace, &sequences, loads)?);
         }
         Ok(findings)

@@ -85,14 +85,17 @@ pub struct Scratch {
 }
 
 /// Numbers that are handled together; rows of scores are padded to whole chunks of them.
-pub const LANES: usize = 16;
+const LANES: usize = 16;
 
 /// Rows whose chains of operations overlap.
 const ROWS: usize = 8;
 
 dispatch! {
-    /// `softmax(scale · row)` of the first `seen` numbers of each row of `width`, in place; the others may change.
+    /// `softmax(scale · row)` of the first `seen` numbers of each row, in place; those behind them may change.
+    ///
+    /// Rows have `width` numbers, a width that [`padded`] gives.
     pub fn softmax_rows(scores: &mut [f32], width: usize, seen: usize, scale: f32) {
+        assert!(width.is_multiple_of(LANES) && seen <= width);
         let (chunks, _) = scores.as_chunks_mut();
         for rows in chunks.chunks_mut(ROWS * width / LANES) {
             softmax::<FUSED>(rows, width / LANES, |_| seen, scale);
@@ -103,6 +106,7 @@ dispatch! {
 dispatch! {
     /// Turns scores into attention weights: row `i` sees the first `seen + i` of its numbers, the rest become 0.
     fn causal_softmax(scores: &mut [f32], width: usize, seen: usize, scale: f32) {
+        assert!(width.is_multiple_of(LANES));
         let (chunks, _) = scores.as_chunks_mut();
         for (block, rows) in chunks.chunks_mut(ROWS * width / LANES).enumerate() {
             let seen = |row| seen + ROWS * block + row;
@@ -130,12 +134,12 @@ static SEEN: [u32; 2 * LANES] = {
 #[inline(always)]
 fn softmax<const FUSED: bool>(
     rows: &mut [[f32; LANES]],
-    width: usize,
+    chunks_per_row: usize,
     seen: impl Fn(usize) -> usize,
     scale: f32,
 ) {
     let (mut tops, mut sums) = ([0.0f32; ROWS], [[0.0f32; LANES]; ROWS]);
-    for (row, (chunks, top)) in rows.chunks_exact_mut(width).zip(&mut tops).enumerate() {
+    for (row, (chunks, top)) in rows.chunks_exact_mut(chunks_per_row).zip(&mut tops).enumerate() {
         let over = seen(row) % LANES;
         let chunks = &mut chunks[..seen(row).div_ceil(LANES)];
         if let (1.., Some(last)) = (over, chunks.last_mut()) {
@@ -153,8 +157,10 @@ fn softmax<const FUSED: bool>(
         }
         *top = greatest(lanes);
     }
-    for (row, ((chunks, top), sums)) in rows.chunks_exact_mut(width).zip(tops).zip(&mut sums).enumerate() {
-        // Copies, that the compiler sees that nothing overlaps.
+    for (row, ((chunks, top), sums)) in
+        rows.chunks_exact_mut(chunks_per_row).zip(tops).zip(&mut sums).enumerate()
+    {
+        // Copies, so that the compiler sees that nothing overlaps.
         let mut added = *sums;
         for chunk in &mut chunks[..seen(row).div_ceil(LANES)] {
             let mut weights = *chunk;
@@ -166,7 +172,7 @@ fn softmax<const FUSED: bool>(
         }
         *sums = added;
     }
-    for (row, (chunks, sums)) in rows.chunks_exact_mut(width).zip(sums).enumerate() {
+    for (row, (chunks, sums)) in rows.chunks_exact_mut(chunks_per_row).zip(sums).enumerate() {
         let total = 1.0 / sums.iter().sum::<f32>();
         for chunk in &mut chunks[..seen(row).div_ceil(LANES)] {
             chunk.iter_mut().for_each(|weight| *weight *= total);
@@ -339,8 +345,9 @@ pub fn backward(
                     false,
                 );
                 let again = (rows * seen - masked(rows)) * query_dim;
-                let hidden = masked(rows) * 2 + rows * (width - seen);
-                count_surplus(2 * (again + hidden * (query_dim + value_dim)));
+                // Of the two pairs of products with weights and scores both have masked ones, the sums over rows padding too.
+                let idle = masked(rows) * 2 + rows * (width - seen);
+                count_surplus(2 * (again + idle * (query_dim + value_dim)));
             }
         }
         for t in 0..time {
@@ -391,7 +398,7 @@ mod tests {
     #[test]
     fn value_and_gradient_agree_with_the_twin() {
         for (heads, key_heads, query_dim, value_dim, time) in
-            [(2, 2, 6, 3, 5), (4, 1, 4, 5, 33), (4, 2, 8, 8, 9)]
+            [(2, 2, 6, 3, 5), (4, 1, 4, 5, 33), (4, 2, 8, 8, 9), (4, 2, 4, 3, 50), (2, 1, 4, 3, 1)]
         {
             let shape = Shape { heads, key_heads, query_dim, value_dim };
             let widths = [heads * query_dim, key_heads * query_dim, key_heads * value_dim];
@@ -404,11 +411,20 @@ mod tests {
             let query = packed(query, query_dim, widths[0]);
             let key = packed(key, query_dim, widths[1]);
             let value = packed(value, value_dim, widths[2]);
+            // What lies in the buffers from before must not matter.
             let mut scratch = Scratch::default();
+            let spoil = |scratch: &mut Scratch| {
+                for buffer in [&mut scratch.weights, &mut scratch.dweights] {
+                    buffer.clear();
+                    buffer.resize(1 << 12, f32::NAN);
+                }
+            };
+            spoil(&mut scratch);
             let mut out = vec![0.0; time * heads * value_dim];
             let place = HeadsMut::packed(&mut out, 0, heads, value_dim);
             forward(shape, time, query, key, value, place, &mut scratch);
             assert_near(&out, &plain(&x, shape, time), 2e-6, "value");
+            spoil(&mut scratch);
             let dout = single(&dy);
             let dout = packed(&dout, value_dim, heads * value_dim);
             let (mut dquery, mut dkey, mut dvalue) =
@@ -427,6 +443,25 @@ mod tests {
             );
             let exact = gradient(&x, &dy, |x| plain(x, shape, time));
             assert_near(&[dquery, dkey, dvalue].concat(), &exact, 1e-5, "gradient");
+        }
+    }
+
+    #[test]
+    fn rows_of_any_length_agree_with_float64() {
+        let (rows, width, scale) = (19, padded(48), 0.3);
+        for seen in [1, 15, 16, 17, 32, 47, 48] {
+            let exact = random(rows * width, seen as u64);
+            let mut scores = single(&exact);
+            scores.chunks_mut(width).for_each(|row| row[seen..].fill(f32::NAN));
+            softmax_rows(&mut scores, width, seen, scale);
+            for (row, exact) in scores.chunks(width).zip(exact.chunks(width)) {
+                let weights: Vec<f64> =
+                    exact[..seen].iter().map(|score| (score * f64::from(scale)).exp()).collect();
+                let total: f64 = weights.iter().sum();
+                let exact: Vec<f64> = weights.iter().map(|weight| weight / total).collect();
+                assert_near(&row[..seen], &exact, 1e-6, "weights");
+                assert!(row[seen..padded(seen)].iter().all(|weight| *weight == 0.0), "{seen}");
+            }
         }
     }
 }

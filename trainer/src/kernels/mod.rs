@@ -134,7 +134,7 @@ fn count_surplus(flops: usize) {
 }
 
 /// Those of [`flops_executed`] that the model does not ask for: products computed again to save memory, and the masked
-/// part of blocks of attention. Hardware operations less these are the model's.
+/// part and the padding of blocks of attention. Hardware operations less these are the model's.
 pub fn surplus_executed() -> u64 {
     SURPLUS.with(Cell::get)
 }

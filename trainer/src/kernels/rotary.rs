@@ -96,4 +96,24 @@ mod tests {
             assert!(turned.iter().zip(query).all(|(a, b)| (a - b).abs() < 1e-6));
         }
     }
+
+    #[test]
+    fn pairs_turn_by_their_own_angle() {
+        for (dim, is_interleaved) in [(6, true), (6, false), (40, true), (40, false)] {
+            let rotary = Rotary::new(dim, 100.0, 20, is_interleaved);
+            let head: Vec<f32> = (0..dim).map(|at| (at as f32 * 0.7).sin()).collect();
+            let mut still = head.clone();
+            rotary.turn(&mut still, 0);
+            assert_eq!(still, head);
+            let mut turned = head.clone();
+            rotary.turn(&mut turned, 13);
+            for i in 0..dim / 2 {
+                let (first, second) = if is_interleaved { (2 * i, 2 * i + 1) } else { (i, i + dim / 2) };
+                let angle = 13.0 * 100f64.powf(-2.0 * i as f64 / dim as f64);
+                let (x, y) = (f64::from(head[first]), f64::from(head[second]));
+                assert!((f64::from(turned[first]) - (x * angle.cos() - y * angle.sin())).abs() < 1e-6);
+                assert!((f64::from(turned[second]) - (y * angle.cos() + x * angle.sin())).abs() < 1e-6);
+            }
+        }
+    }
 }

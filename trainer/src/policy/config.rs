@@ -111,6 +111,11 @@ impl Config {
         (0..self.num_hidden_layers).filter(|layer| self.is_sparse(*layer))
     }
 
+    /// Whether any layer has experts.
+    pub fn has_experts(&self) -> bool {
+        self.sparse_layers().next().is_some()
+    }
+
     /// Routed expert choices a token makes in all layers together.
     pub fn choices_per_token(&self) -> usize {
         self.sparse_layers().count() * self.num_experts_per_tok

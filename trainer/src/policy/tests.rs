@@ -270,10 +270,18 @@ fn decoded(policy: &Transformer, prompt: &[u32], completion: &[u32], others: usi
         .collect();
     let logits = decoder.step(&rows, &[prompt.len() - 1]);
     let mut values = vec![log_probability(logits, completion[0])];
+    let other_prompt = vec![1; prompt.len() + 40];
+    let other = (others > 0).then(|| (decoder.add_group(other_prompt.len()), decoder.add_sample()));
     let mut routes: Vec<u16> = (0..prompt.len()).flat_map(|row| decoder.routes(row).to_vec()).collect();
+    if let Some((group, _)) = other {
+        let rows = other_prompt.iter().enumerate();
+        let rows: Vec<Row> =
+            rows.map(|(position, token)| Row { token: *token, position, group, sample: None }).collect();
+        decoder.step(&rows, &[0]);
+    }
     for at in 0..completion.len() - 1 {
         // Neighbours that write something else must change nothing.
-        let rows: Vec<Row> = (0..=others)
+        let mut rows: Vec<Row> = (0..=others)
             .map(|sample| Row {
                 token: (completion[at] as usize + sample) as u32 % vocabulary as u32,
                 position: prompt.len() + at,
@@ -281,6 +289,11 @@ fn decoded(policy: &Transformer, prompt: &[u32], completion: &[u32], others: usi
                 sample: Some(samples[sample]),
             })
             .collect();
+        // A longer neighbour, now and then.
+        if let (Some((group, sample)), 0) = (other, at % 2) {
+            let position = other_prompt.len() + at / 2;
+            rows.push(Row { token: 1, position, group, sample: Some(sample) });
+        }
         let logits = decoder.step(&rows, &[0]);
         values.push(log_probability(logits, completion[at + 1]));
         routes.extend_from_slice(decoder.routes(0));

@@ -96,7 +96,7 @@ pub(super) fn pack_columns(
     half: Half,
     out: &mut [Pairs],
 ) {
-    assert_eq!(out.len(), lines_of(k, n));
+    assert!(out.len() == lines_of(k, n) && (n == 0 || matrix.len() >= (n - 1) * stride + k));
     let depth = pairs_of(k);
     SCRATCH.with_borrow_mut(|Scratch { turned: [rows, _], .. }| {
         rows.resize(PANEL * depth / 16, Pairs::ZERO);

@@ -57,7 +57,7 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Packs `weight`, stored `[n, k]` with rows `stride` apart, for products `x · weightᵀ`; a linear layer's is stored so.
+    /// Packs `weight`, stored `[n, k]` with rows `stride` apart, for products `x · weightᵀ` (a linear layer's has `stride` `k`).
     pub fn pack_transposed(
         &mut self,
         precision: Precision,
@@ -302,6 +302,12 @@ mod tests {
             let mut same = vec![0.0; rows * n];
             straight.product(&x, k, &mut same, n, rows, false);
             assert_eq!(y, same);
+            transposed.pack_transposed(Precision::Float32, &spread(&w, k), k + 3, n, k);
+            straight.pack_straight(Precision::Float32, &spread(&columns, n), n + 3, k, n);
+            for packed in [&transposed, &straight] {
+                packed.product(&x, k, &mut same, n, rows, false);
+                assert_eq!(y, same, "strided");
+            }
             let mut outer = vec![0.5; k * n];
             add_outer(Precision::Float32, &x, &y, n, &mut outer, (rows, k, n));
             for row in 0..rows {
@@ -339,6 +345,14 @@ mod tests {
             packed.product(&x[row * k..], k, &mut alone, n, 1, false);
             assert_eq!(alone, all[row * n..(row + 1) * n]);
         }
+    }
+
+    /// The rows of a matrix three numbers further apart, which are not numbers; it ends with its last row.
+    fn spread(matrix: &[f32], columns: usize) -> Vec<f32> {
+        let mut spread: Vec<f32> =
+            matrix.chunks(columns).flat_map(|row| row.iter().copied().chain([f32::NAN; 3])).collect();
+        spread.truncate(spread.len() - 3);
+        spread
     }
 
     /// The units of this machine; those it lacks are named on standard error.
@@ -409,7 +423,10 @@ mod tests {
                     straight.pack_straight(precision, &columns, n, k, n);
                     let mut by_rows = Packed::zeros(precision, k, n);
                     columns.chunks(n).enumerate().for_each(|(row, values)| by_rows.set_row(row, values));
-                    for other in [&straight, &by_rows] {
+                    let (mut spread_out, mut spread_in) = (Packed::default(), Packed::default());
+                    spread_out.pack_transposed(precision, &spread(&w, k), k + 3, n, k);
+                    spread_in.pack_straight(precision, &spread(&columns, n), n + 3, k, n);
+                    for other in [&straight, &by_rows, &spread_out, &spread_in] {
                         let mut same = vec![0.0; rows * n];
                         on(unit, other, (k, n), &x, &mut same, rows, false);
                         assert_eq!(y, same, "{unit:?} {precision:?} {rows} {k} {n}");

@@ -69,6 +69,9 @@ mod native {
     use super::SIDE;
     use crate::kernels::InstructionSet;
 
+    /// Words of a register of AVX2.
+    const HALF: usize = SIDE / 2;
+
     pub(super) fn is_there() -> bool {
         InstructionSet::detected() != InstructionSet::Baseline
     }
@@ -80,17 +83,21 @@ mod native {
         if InstructionSet::detected() == InstructionSet::Avx512 {
             // SAFETY: see above.
             unsafe { whole(from, from_stride, to, to_stride) };
-            return;
+        } else {
+            // SAFETY: see above.
+            unsafe { quarters(from, from_stride, to, to_stride) };
         }
-        for (row, column) in [(0, 0), (0, 8), (8, 0), (8, 8)] {
+    }
+
+    /// # Safety
+    /// As of [`block`].
+    #[target_feature(enable = "avx2")]
+    pub(super) unsafe fn quarters(from: *const u32, from_stride: usize, to: *mut u32, to_stride: usize) {
+        for (row, column) in [(0, 0), (0, HALF), (HALF, 0), (HALF, HALF)] {
             // SAFETY: see above; a quarter lies within the block.
             unsafe {
-                quarter(
-                    from.add(row * from_stride + column),
-                    from_stride,
-                    to.add(column * to_stride + row),
-                    to_stride,
-                );
+                let from = from.add(row * from_stride + column);
+                quarter(from, from_stride, to.add(column * to_stride + row), to_stride);
             }
         }
     }
@@ -99,17 +106,19 @@ mod native {
     /// As of [`block`], with eight rows and words.
     #[target_feature(enable = "avx2")]
     unsafe fn quarter(from: *const u32, from_stride: usize, to: *mut u32, to_stride: usize) {
-        let mut rows = [_mm256_setzero_si256(); SIDE / 2];
+        let mut rows = [_mm256_setzero_si256(); HALF];
         for (row, lanes) in rows.iter_mut().enumerate() {
             // SAFETY: see above.
             *lanes = unsafe { _mm256_loadu_si256(from.add(row * from_stride).cast()) };
         }
-        let rows = round::<1, 8, _>(rows, |a, b| [_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b)]);
-        let rows = round::<2, 8, _>(rows, |a, b| [_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b)]);
+        let rows =
+            round::<1, HALF, _>(rows, |a, b| [_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b)]);
+        let rows =
+            round::<2, HALF, _>(rows, |a, b| [_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b)]);
         let halves = |a: __m256i, b: __m256i| {
             [_mm256_permute2x128_si256::<0x20>(a, b), _mm256_permute2x128_si256::<0x31>(a, b)]
         };
-        for (at, lanes) in round::<4, 8, _>(rows, halves).iter().enumerate() {
+        for (at, lanes) in round::<4, HALF, _>(rows, halves).iter().enumerate() {
             // SAFETY: see above.
             unsafe { _mm256_storeu_si256(to.add(column_of(at) * to_stride).cast(), *lanes) };
         }
@@ -123,7 +132,7 @@ mod native {
     /// # Safety
     /// As of [`block`].
     #[target_feature(enable = "avx512f")]
-    unsafe fn whole(from: *const u32, from_stride: usize, to: *mut u32, to_stride: usize) {
+    pub(super) unsafe fn whole(from: *const u32, from_stride: usize, to: *mut u32, to_stride: usize) {
         let mut rows = [_mm512_setzero_si512(); SIDE];
         for (row, lanes) in rows.iter_mut().enumerate() {
             // SAFETY: see above.
@@ -176,6 +185,31 @@ mod tests {
                 let expected = if row < rows { from[row * from_stride + column] } else { u32::MAX };
                 assert_eq!(*word, expected, "{rows} {columns}: {row} {column}");
             }
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn blocks_of_both_widths_agree_with_the_plain_one() {
+        let (from_stride, to_stride) = (19, 21);
+        let from: Vec<u32> = (0..(SIDE * from_stride) as u32).collect();
+        let mut plain = vec![u32::MAX; SIDE * to_stride];
+        block(&from, from_stride, (SIDE, SIDE), &mut plain, to_stride);
+        let check = |native: unsafe fn(*const u32, usize, *mut u32, usize)| {
+            let mut to = vec![u32::MAX; SIDE * to_stride];
+            // SAFETY: whoever calls saw the instructions, and the block lies within both.
+            unsafe { native(from.as_ptr(), from_stride, to.as_mut_ptr(), to_stride) };
+            assert_eq!(to, plain);
+        };
+        if is_x86_feature_detected!("avx2") {
+            check(native::quarters);
+        } else {
+            eprintln!("skipped: this machine has no AVX2");
+        }
+        if is_x86_feature_detected!("avx512f") {
+            check(native::whole);
+        } else {
+            eprintln!("skipped: this machine has no AVX-512");
         }
     }
 }
