@@ -16,12 +16,9 @@ impl Rotary {
     /// A table for `positions` places and heads with `dim` turning numbers.
     pub fn new(dim: usize, theta: f32, positions: usize, is_interleaved: bool) -> Self {
         let half = dim / 2;
-        let angles = |position: usize| {
-            (0..half).map(move |at| {
-                let frequency = f64::from(theta).powf(-2.0 * at as f64 / dim as f64);
-                position as f64 * frequency
-            })
-        };
+        let frequencies: Vec<f64> =
+            (0..half).map(|at| f64::from(theta).powf(-2.0 * at as f64 / dim as f64)).collect();
+        let angles = |position: usize| frequencies.iter().map(move |frequency| position as f64 * frequency);
         let turns = (0..positions)
             .flat_map(|at| angles(at).map(f64::cos).chain(angles(at).map(f64::sin)))
             .map(|turn| turn as f32)

@@ -263,21 +263,17 @@ fn decoded(policy: &Transformer, prompt: &[u32], completion: &[u32], others: usi
     let mut decoder = Decoder::new(policy, completion.len());
     let group = decoder.add_group(prompt.len());
     let samples: Vec<usize> = (0..=others).map(|_| decoder.add_sample()).collect();
-    let rows: Vec<Row> = prompt
-        .iter()
-        .enumerate()
-        .map(|(position, token)| Row { token: *token, position, group, sample: None })
-        .collect();
-    let logits = decoder.step(&rows, &[prompt.len() - 1]);
+    let rows_of = |prompt: &[u32], group: usize| -> Vec<Row> {
+        let tokens = prompt.iter().enumerate();
+        tokens.map(|(position, token)| Row { token: *token, position, group, sample: None }).collect()
+    };
+    let logits = decoder.step(&rows_of(prompt, group), &[prompt.len() - 1]);
     let mut values = vec![log_probability(logits, completion[0])];
     let other_prompt = vec![1; prompt.len() + 40];
     let other = (others > 0).then(|| (decoder.add_group(other_prompt.len()), decoder.add_sample()));
     let mut routes: Vec<u16> = (0..prompt.len()).flat_map(|row| decoder.routes(row).to_vec()).collect();
     if let Some((group, _)) = other {
-        let rows = other_prompt.iter().enumerate();
-        let rows: Vec<Row> =
-            rows.map(|(position, token)| Row { token: *token, position, group, sample: None }).collect();
-        decoder.step(&rows, &[0]);
+        decoder.step(&rows_of(&other_prompt, group), &[0]);
     }
     for at in 0..completion.len() - 1 {
         // Neighbours that write something else must change nothing.
