@@ -105,6 +105,19 @@ fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
+/// Keeps the compiler from taking several turns of a loop at once.
+///
+/// For AVX-512 it makes vectors of the same lane in successive turns, gathered and scattered one number at a time, where the
+/// lanes of one turn would be a vector that lies there already.
+#[inline(always)]
+fn turn_by_turn() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: no instruction at all.
+    unsafe {
+        std::arch::asm!("", options(nomem, nostack, preserves_flags));
+    }
+}
+
 pub mod adamw;
 pub mod attention;
 pub mod elementwise;

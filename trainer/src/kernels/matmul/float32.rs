@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::super::multiply_add;
+use super::super::{multiply_add, turn_by_turn};
 use super::{Line, PANEL};
 
 /// Rows of a register tile: 8 × 2 accumulators; with 12 rows the compiler spills them.
@@ -118,6 +118,7 @@ fn tile<const ROWS: usize, const LANES: usize, const PARTS: usize, const FUSED: 
             }
         } else {
             for (row, sums) in sums.iter_mut().enumerate() {
+                turn_by_turn();
                 for (part, sums) in sums.iter_mut().enumerate() {
                     add_scaled::<LANES, FUSED>(sums, value(row), numbers(part));
                 }
