@@ -224,7 +224,7 @@ fn kl(history: &History) -> bool {
 }
 
 fn expert_imbalance(history: &History) -> bool {
-    // A fresh router is out of balance until its biases have caught up: quickstart's for 140 updates.
+    // A fresh router is out of balance until its biases have caught up: quickstart's for 110 to 180 updates.
     let window = if history.is_pretraining { PRETRAINING_WINDOW } else { WINDOW };
     let rows = history.steps.len().checked_sub(window).map(|start| &history.steps[start..]);
     rows.and_then(|rows| window_mean(rows, |row| row.expert_load)).is_some_and(|load| load > 3.0)

@@ -7,7 +7,7 @@
 use super::exponential::exp;
 use super::matmul::{Packed, add_outer};
 use super::precision::Precision;
-use super::{count_surplus, multiply_add, turn_by_turn};
+use super::{count_surplus, keep_lanes, multiply_add};
 
 /// Queries that are handled together.
 const BLOCK: usize = 32;
@@ -150,7 +150,7 @@ fn softmax<const FUSED: bool>(
         }
         let mut lanes = [f32::NEG_INFINITY; LANES];
         for chunk in chunks {
-            turn_by_turn();
+            keep_lanes();
             for lane in 0..LANES {
                 lanes[lane] = if chunk[lane] > lanes[lane] { chunk[lane] } else { lanes[lane] };
             }
@@ -163,7 +163,7 @@ fn softmax<const FUSED: bool>(
         // Copies, so that the compiler sees that nothing overlaps.
         let mut added = *sums;
         for chunk in &mut chunks[..seen(row).div_ceil(LANES)] {
-            turn_by_turn();
+            keep_lanes();
             let mut weights = *chunk;
             for lane in 0..LANES {
                 weights[lane] = exp::<FUSED>((weights[lane] - top) * scale);
@@ -176,7 +176,7 @@ fn softmax<const FUSED: bool>(
     for (row, (chunks, sums)) in rows.chunks_exact_mut(chunks_per_row).zip(sums).enumerate() {
         let total = 1.0 / sums.iter().sum::<f32>();
         for chunk in &mut chunks[..seen(row).div_ceil(LANES)] {
-            turn_by_turn();
+            keep_lanes();
             chunk.iter_mut().for_each(|weight| *weight *= total);
         }
     }
@@ -204,14 +204,14 @@ dispatch! {
             let ((weights, _), (dweights, _)) = (weights.as_chunks::<LANES>(), dweights.as_chunks_mut::<LANES>());
             let mut lanes = [0.0f32; LANES];
             for (weights, dweights) in weights.iter().zip(&*dweights) {
-                turn_by_turn();
+                keep_lanes();
                 for lane in 0..LANES {
                     lanes[lane] = multiply_add::<FUSED>(weights[lane], dweights[lane], lanes[lane]);
                 }
             }
             let along: f32 = lanes.iter().sum();
             for (weights, dweights) in weights.iter().zip(dweights) {
-                turn_by_turn();
+                keep_lanes();
                 for lane in 0..LANES {
                     dweights[lane] = weights[lane] * (dweights[lane] - along) * scale;
                 }

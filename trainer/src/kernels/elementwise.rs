@@ -1,6 +1,6 @@
 //! Sums and products of vectors.
 
-use super::multiply_add;
+use super::{keep_lanes, multiply_add};
 
 dispatch! {
     /// `sum += x`.
@@ -24,11 +24,17 @@ dispatch! {
     /// `Σ x · y` in sixteen lanes, then `x = factor · y`.
     pub fn dot_then_scale(x: &mut [f32], factor: f32, y: &[f32]) -> f32 {
         let mut lanes = [0.0f32; 16];
-        for (x, y) in x.chunks_mut(16).zip(y.chunks(16)) {
-            for ((lane, x), y) in lanes.iter_mut().zip(x).zip(y) {
-                *lane = multiply_add::<FUSED>(*x, *y, *lane);
-                *x = factor * y;
+        let ((chunks, x), (others, y)) = (x.as_chunks_mut::<16>(), y.as_chunks::<16>());
+        for (x, y) in chunks.iter_mut().zip(others) {
+            keep_lanes();
+            for lane in 0..16 {
+                lanes[lane] = multiply_add::<FUSED>(x[lane], y[lane], lanes[lane]);
+                x[lane] = factor * y[lane];
             }
+        }
+        for ((lane, x), y) in lanes.iter_mut().zip(x).zip(y) {
+            *lane = multiply_add::<FUSED>(*x, *y, *lane);
+            *x = factor * y;
         }
         lanes.iter().sum()
     }

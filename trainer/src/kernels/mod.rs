@@ -105,14 +105,15 @@ fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// Keeps the compiler from taking several turns of a loop at once.
+/// First in the body of a loop over chunks or rows: the compiler then makes its vectors of the lanes of one chunk, not of one
+/// lane in several chunks.
 ///
-/// For AVX-512 it makes vectors of the same lane in successive turns, gathered and scattered one number at a time, where the
-/// lanes of one turn would be a vector that lies there already.
+/// For AVX-512 it chose the latter (rustc 1.95), and gathered and scattered numbers that lie side by side. Below AVX-512 it
+/// costs nothing (docs/LOG.md).
 #[inline(always)]
-fn turn_by_turn() {
+fn keep_lanes() {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: no instruction at all.
+    // SAFETY: an empty template: no instruction, nothing read, written or clobbered.
     unsafe {
         std::arch::asm!("", options(nomem, nostack, preserves_flags));
     }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::super::{multiply_add, turn_by_turn};
+use super::super::{keep_lanes, multiply_add};
 use super::{Line, PANEL};
 
 /// Rows of a register tile: 8 × 2 accumulators; with 12 rows the compiler spills them.
@@ -118,7 +118,8 @@ fn tile<const ROWS: usize, const LANES: usize, const PARTS: usize, const FUSED: 
             }
         } else {
             for (row, sums) in sums.iter_mut().enumerate() {
-                turn_by_turn();
+                // Vectors of a row's columns, not of one column in all rows; the other order comes out so by itself.
+                keep_lanes();
                 for (part, sums) in sums.iter_mut().enumerate() {
                     add_scaled::<LANES, FUSED>(sums, value(row), numbers(part));
                 }

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use super::super::turn_by_turn;
+use super::super::keep_lanes;
 use super::bfloat16::{Left, Pairs, Right};
 use super::float32::tiles;
 use super::{Line, PANEL};
@@ -62,7 +62,7 @@ dispatch! {
     fn widen_panel(lines: &[Pairs], panel: &mut [Line]) {
         for (lines, rows) in lines.chunks_exact(2).zip(panel.chunks_exact_mut(4)) {
             for (half, line) in lines.iter().enumerate() {
-                turn_by_turn();
+                keep_lanes();
                 for (lane, pair) in line.0.iter().enumerate() {
                     [rows[half].0[lane], rows[2 + half].0[lane]] = widen(*pair);
                 }
