@@ -211,8 +211,9 @@ fn a_base_model_that_is_not_ready_is_found() {
     let mut without = plan(QUICKSTART, &[]);
     without.stages.remove(0);
     assert_eq!(errors(&without, None), error("readiness", "grpo"));
-    // One that is there is asked, and a random one is right by chance at best.
-    let sound = plan(QUICKSTART, &[]);
+    // One that is there is asked, and a random one is right by chance at best, if its weights are small enough to say a bit of
+    // everything.
+    let sound = plan(QUICKSTART, &["model.initializer_range=0.05"]);
     let base = fresh(&sound.model, &sound.tokenizer);
     assert_eq!(errors(&sound, Some(&base)), error("readiness", "grpo"));
 }
