@@ -1,14 +1,11 @@
 //! RMSNorm: `y = x / rms(x) · w`.
 
-use super::keep_lanes;
-
 /// Sum of `term` over numbers side by side, in sixteen lanes, so that it vectorises; the order is fixed.
 #[inline(always)]
 fn lane_sum<const N: usize>(operands: [&[f32]; N], term: impl Fn([f32; N]) -> f32) -> f32 {
     let mut lanes = [0.0f32; 16];
     let operands = operands.map(|numbers| numbers.as_chunks::<16>());
     for at in 0..operands[0].0.len() {
-        keep_lanes();
         let chunks = operands.map(|(chunks, _)| chunks[at]);
         for lane in 0..16 {
             lanes[lane] += term(std::array::from_fn(|operand| chunks[operand][lane]));
