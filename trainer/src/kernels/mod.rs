@@ -109,7 +109,7 @@ fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
 /// lane in several chunks.
 ///
 /// For AVX-512 it chose the latter (rustc 1.95), and gathered and scattered numbers that lie side by side. Below AVX-512 it
-/// costs nothing (docs/LOG.md).
+/// changes nothing that could be measured (docs/LOG.md).
 #[inline(always)]
 fn keep_lanes() {
     #[cfg(target_arch = "x86_64")]
