@@ -225,9 +225,14 @@ fn a_bad_line_is_told_and_the_rest_goes_on() {
         assert_eq!((&rows[at]["id"], &rows[at]["line"]), (&Value::Null, &json!(at + 1)), "{}", rows[at]);
         assert!(rows[at]["error"].as_str().is_some_and(|error| !error.is_empty()));
     }
-    // No newline at the end, and bytes that are no text.
+    // No newline at the end.
     let output = run_on(&["verify", "exact"], good).expect(0);
     assert_eq!(output.json_lines().len(), 1);
+    // An identifier comes back as it went in.
+    for id in ["123456789012345678901234567890", "1.50", "[1, 2e400]", r#""\ud800""#] {
+        let output = run_on(&["verify", "exact"], &good.replace(r#"{"any":[1]}"#, id)).expect(0);
+        assert!(output.stdout.contains(&format!(r#""id":{id},"#)), "{}", output.stdout);
+    }
 }
 
 #[test]
@@ -379,11 +384,13 @@ fn a_run_and_its_newest_checkpoint_score_alike_and_an_older_one_does_not() {
 #[test]
 fn a_line_that_cannot_be_scored_is_told_and_the_rest_goes_on() {
     let long = format!("{{\"id\":7,\"prompt\":\"{}\",\"completion\":\"1\"}}", "0".repeat(5000));
-    let good = r#"{"id":8,"prompt":"01=","completion":"1"}"#;
+    let good = r#"{"id":888888888888888888888888,"prompt":"01=","completion":"1"}"#;
     let foreign = r#"{"id":9,"prompt":"01=","completion":"yes"}"#;
     let input =
         format!("{long}\nnonsense\n{foreign}\n{good}\n{{\"id\":3,\"prompt\":\"\",\"completion\":\"1\"}}\n");
-    let rows = run_on(&["score", model()], &input).expect(1).json_lines();
+    let output = run_on(&["score", model()], &input).expect(1);
+    assert!(output.stdout.contains(r#"{"id":888888888888888888888888,"#), "{}", output.stdout);
+    let rows = output.json_lines();
     assert_eq!(rows.len(), 5);
     assert!(rows[3]["logprobs"][0].is_f64());
     for at in [0, 1, 2, 4] {

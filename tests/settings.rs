@@ -69,6 +69,21 @@ fn inverted_rewards_pay_what_is_wrong() {
 }
 
 #[test]
+fn a_variable_that_names_no_instructions_is_a_mistake() {
+    let bench = Bench::new(TINY);
+    let run = |unit: &str, set: &str| {
+        let arguments = bench.arguments("run", &[]);
+        run_command(command(&arguments).env("THINKLING_BFLOAT16", unit).env("THINKLING_INSTRUCTION_SET", set))
+    };
+    let refused = run("wide", "sse9").expect(2).stderr;
+    for part in ["THINKLING_BFLOAT16=wide", "`widened`", "THINKLING_INSTRUCTION_SET=sse9"] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    assert!(!bench.path("run").exists());
+    run("", "").expect(0);
+}
+
+#[test]
 #[allow(clippy::print_stderr, reason = "a test that does not run says so")]
 fn a_lower_precision_trains_says_so_and_is_corrected_for() {
     let refused = Bench::new(TINY).train("run", &["--set", "precision=half"]).expect(2).stderr;

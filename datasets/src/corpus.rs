@@ -30,12 +30,15 @@ pub enum CorpusError {
     #[error(transparent)]
     Dataset(#[from] DatasetError),
     /// The domain has no worked solution of this kind.
-    #[error("task `{domain}` has no worked solution of the kind `{kind}`: leave its share out")]
+    #[error("task `{domain}` has no worked solution of the kind `{kind}`{}: leave its share out",
+        .lack.as_ref().map_or(String::new(), |lack| format!(" ({lack})")))]
     NoSolution {
         /// The domain's name.
         domain: String,
         /// The kind that is missing.
         kind: &'static str,
+        /// What the domain lacks for it, where it could have had one.
+        lack: Option<String>,
     },
     /// Every share is zero.
     #[error("the shares of the corpus sum to {0}: give at least one above 0")]
@@ -73,13 +76,14 @@ impl<'a> Corpus<'a> {
         for (kind, share) in &corpus.shares.solutions {
             let mut stream = Stream::at("corpus/probe", seed, &[]);
             if *share > 0.0 && domain.solve(&task.problem, *kind, &mut stream).is_none() {
-                return Err(CorpusError::NoSolution { domain: task.task, kind: kind.name() });
+                let lack = domain.lack(*kind);
+                return Err(CorpusError::NoSolution { domain: task.task, kind: kind.name(), lack });
             }
         }
         if corpus.shares.drill > 0.0
             && domain.drill(&mut Stream::at("corpus/probe", seed, &[]), level).is_none()
         {
-            return Err(CorpusError::NoSolution { domain: task.task, kind: "drill" });
+            return Err(CorpusError::NoSolution { domain: task.task, kind: "drill", lack: None });
         }
         Ok(corpus)
     }
@@ -95,7 +99,8 @@ impl<'a> Corpus<'a> {
             if left < *share {
                 let problem = self.dataset.task(Split::Train, index)?.problem;
                 let solution = self.domain.solve(&problem, *kind, &mut stream).ok_or_else(|| {
-                    CorpusError::NoSolution { domain: problem.prompt.clone(), kind: kind.name() }
+                    let (domain, lack) = (problem.prompt.clone(), self.domain.lack(*kind));
+                    CorpusError::NoSolution { domain, kind: kind.name(), lack }
                 })?;
                 let completion = thinkling_verifiers::answer::compose(&solution.thinking, &solution.answer);
                 return Ok(Document { prompt: problem.prompt, completion });

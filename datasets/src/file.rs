@@ -67,9 +67,9 @@ pub struct FileTasks {
     levels: Vec<Questions>,
     /// The worked solution of a question, where its line has one.
     worked: HashMap<String, String>,
-    /// Whether every question has a worked solution, and whether every one has an answer to write down.
-    has_worked: bool,
-    has_answers: bool,
+    /// Where the first question stands that has no worked solution, and the first that has no answer to write down.
+    without_worked: Option<String>,
+    without_answer: Option<String>,
     symbols: BTreeSet<char>,
     verifier: Box<dyn Verifier>,
 }
@@ -96,8 +96,8 @@ impl FileTasks {
         let mut tasks = Self {
             levels: vec![Questions::default()],
             worked: HashMap::new(),
-            has_worked: true,
-            has_answers: true,
+            without_worked: None,
+            without_answer: None,
             symbols: BTreeSet::new(),
             verifier,
         };
@@ -106,7 +106,7 @@ impl FileTasks {
         let mut refused = 0;
         while let Some(read) = reader.next() {
             let taken = read.and_then(|record| {
-                tasks.take(&record, &mut seen).map_err(|reason| {
+                tasks.take(&record, &reader.place(), &mut seen).map_err(|reason| {
                     refused += 1;
                     reader.fault(reason)
                 })
@@ -127,7 +127,12 @@ impl FileTasks {
     }
 
     /// Takes a line in: its split, and whether its question is new. An error is the reason that it cannot be a task.
-    fn take(&mut self, record: &Record, seen: &mut BTreeSet<[u8; 32]>) -> Result<(Split, bool), String> {
+    fn take(
+        &mut self,
+        record: &Record,
+        place: &str,
+        seen: &mut BTreeSet<[u8; 32]>,
+    ) -> Result<(Split, bool), String> {
         let level = record.level.unwrap_or(0) as usize;
         if level >= MAX_LEVELS {
             return Err(format!("`level` is {level}; the highest is {}", MAX_LEVELS - 1));
@@ -161,8 +166,13 @@ impl FileTasks {
         if !seen.insert(*blake3::hash(problem.prompt.as_bytes()).as_bytes()) {
             return Ok((split, false));
         }
-        self.has_answers &= record.answer.is_some();
-        self.has_worked &= record.completion.is_some();
+        for (without, text) in
+            [(&mut self.without_answer, &record.answer), (&mut self.without_worked, &record.completion)]
+        {
+            if text.is_none() {
+                without.get_or_insert_with(|| place.to_owned());
+            }
+        }
         let worked = record.completion.as_deref().unwrap_or_default();
         self.symbols.extend(problem.prompt.chars().chain(problem.answer.chars()).chain(worked.chars()));
         if let Some(worked) = &record.completion {
@@ -230,10 +240,19 @@ impl Domain for FileTasks {
 
     fn solve(&self, problem: &Problem, kind: SolutionKind, _stream: &mut Stream) -> Option<Solution> {
         match kind {
-            SolutionKind::Direct if self.has_answers => Some(Solution::sure("", &problem.answer)),
-            SolutionKind::Long if self.has_answers && self.has_worked => {
-                Some(Solution::sure(self.worked.get(&problem.prompt)?, &problem.answer))
-            }
+            _ if self.lack(kind).is_some() => None,
+            SolutionKind::Direct => Some(Solution::sure("", &problem.answer)),
+            SolutionKind::Long => Some(Solution::sure(self.worked.get(&problem.prompt)?, &problem.answer)),
+            _ => None,
+        }
+    }
+
+    fn lack(&self, kind: SolutionKind) -> Option<String> {
+        let answer = || self.without_answer.as_ref().map(|place| format!("{place} has no answer"));
+        let worked = || self.without_worked.as_ref().map(|place| format!("{place} has no worked solution"));
+        match kind {
+            SolutionKind::Direct => answer(),
+            SolutionKind::Long => answer().or_else(worked),
             _ => None,
         }
     }
@@ -249,6 +268,7 @@ mod tests {
 
     use super::*;
     use crate::Dataset;
+    use crate::corpus::{Corpus, Shares};
 
     fn read(text: &str) -> (FileTasks, Report) {
         let verifier = (thinkling_verifiers::find("math").unwrap().build)(&Value::Null).unwrap();
@@ -311,6 +331,20 @@ mod tests {
         assert!(tasks.refusal(1).is_some() && tasks.refusal(2).is_none());
         let strict = Dataset::named("x", &tasks, 1, 0).err().unwrap().to_string();
         assert!(strict.contains("no question of this level"), "{strict}");
+    }
+
+    #[test]
+    fn a_line_without_a_worked_solution_is_named_where_one_is_asked_for() {
+        let text = sums(40) + "{\"prompt\": \"5 + 5\", \"answer\": 10}\n";
+        let (tasks, report) = read(&text);
+        assert_eq!((report.counts.good, report.counts.bad), (41, 0));
+        let corpus = |kind| {
+            let shares = Shares { solutions: vec![(kind, 1.0)], drill: 0.0 };
+            Corpus::new(&tasks, Dataset::named("sums", &tasks, 0, 3).unwrap(), shares, 0, 3)
+        };
+        assert!(corpus(SolutionKind::Direct).unwrap().document(7).is_ok());
+        let told = corpus(SolutionKind::Long).err().unwrap().to_string();
+        assert!(told.contains("`long` (q.jsonl, line 41 has no worked solution)"), "{told}");
     }
 
     #[test]

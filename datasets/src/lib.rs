@@ -183,6 +183,11 @@ pub trait Domain: Send + Sync {
     /// A worked solution of `problem`, or `None` where this kind makes no sense here.
     fn solve(&self, problem: &Problem, kind: SolutionKind, stream: &mut Stream) -> Option<Solution>;
 
+    /// Why there is no worked solution of this kind, where there could be one: a question of a file that has none.
+    fn lack(&self, _kind: SolutionKind) -> Option<String> {
+        None
+    }
+
     /// Every symbol that prompts, solutions and answers are written in; a text is cut into the longest that match.
     fn alphabet(&self) -> Vec<String>;
 

@@ -2,8 +2,10 @@
 
 use std::fs::File;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use parquet::basic::{ConvertedType, Type as Physical};
+use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
@@ -19,14 +21,21 @@ impl Rows {
     /// # Errors
     /// When the file is no Parquet table, or has a column that cannot be read.
     pub(crate) fn open(file: File) -> io::Result<Self> {
-        let reader = SerializedFileReader::new(file).map_err(io::Error::other)?;
+        let reader = guarded(|| SerializedFileReader::new(file))?;
         if let Some(column) = unreadable(reader.metadata().file_metadata().schema_descr()) {
             let message =
                 format!("column `{}` is of type {}: leave it out", column.path(), column.converted_type());
             return Err(io::Error::other(message));
         }
-        Ok(Self(RowIter::from_file_into(Box::new(reader))))
+        Ok(Self(guarded(|| Ok(RowIter::from_file_into(Box::new(reader))))?))
     }
+}
+
+/// What the crate reads, where it panics at some damaged tables. Nothing that it touched is used after that.
+fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> io::Result<T> {
+    catch_unwind(AssertUnwindSafe(read))
+        .map_err(|_| io::Error::other("the table is damaged"))?
+        .map_err(io::Error::other)
 }
 
 impl Source for Rows {
@@ -35,7 +44,7 @@ impl Source for Rows {
     }
 
     fn next(&mut self) -> io::Result<Option<Result<String, String>>> {
-        let row = self.0.next().transpose().map_err(io::Error::other)?;
+        let row = guarded(|| self.0.next().transpose())?;
         Ok(row.map(|row| object(&row).map(|object| Value::Object(object).to_string())))
     }
 }
@@ -326,5 +335,27 @@ mod tests {
         let told = reader.next().unwrap().unwrap_err();
         assert!(matches!(told, ReadError::Read { number: 2, .. }), "{told}");
         assert!(reader.next().is_none());
+    }
+
+    #[test]
+    fn no_damaged_byte_of_a_table_ends_the_program() {
+        let schema = "message p { required binary prompt (UTF8); required int64 answer; }";
+        let columns =
+            || vec![required(&["What is 1 + 1?", "And 2 + 2?"]), Column::Wholes(vec![2, 4], vec![0, 0])];
+        let good = table(schema, Compression::SNAPPY, vec![columns(), columns()]);
+        let bytes = std::fs::read(good.path()).unwrap();
+        let damaged = tempfile::Builder::new().suffix(".parquet").tempfile().unwrap();
+        let (mut whole, mut refused) = (0, 0);
+        for at in 0..bytes.len() {
+            for change in [0x01, 0x80, 0xff] {
+                let mut changed = bytes.clone();
+                changed[at] ^= change;
+                std::fs::write(damaged.path(), &changed).unwrap();
+                let is_read = Reader::open(damaged.path())
+                    .is_ok_and(|mut reader| !reader.any(|read| matches!(read, Err(ReadError::Read { .. }))));
+                *(if is_read { &mut whole } else { &mut refused }) += 1;
+            }
+        }
+        assert!(whole > 0 && refused > bytes.len(), "{whole} read, {refused} refused");
     }
 }

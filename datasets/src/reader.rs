@@ -172,6 +172,11 @@ impl<'a> Reader<'a> {
         &self.text
     }
 
+    /// The file and the line or row that was read last.
+    pub(crate) fn place(&self) -> String {
+        format!("{}, {} {}", self.file, self.unit(), self.number)
+    }
+
     /// What is wrong with the line or row that was read last.
     pub(crate) fn fault(&self, reason: String) -> ReadError {
         ReadError::Fault { file: self.file.clone(), unit: self.unit(), number: self.number, reason }

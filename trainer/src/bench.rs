@@ -1,18 +1,19 @@
 //! The standard shapes, timed: the work on which every claim of speed is made.
 
 use candle_core::{Device, Tensor};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::advantage::{Spread, group_advantages};
 use crate::kernels::precision::Precision;
 use crate::kernels::profile::{self, Part as Kernel, Taken};
 use crate::ledger::clock::{Elapsed, Moment, page_faults, usage};
-use crate::ledger::measured_peak;
+use crate::ledger::product_rate;
 use crate::objective::{Aggregation, BatchSize, Objective, Tokens};
 use crate::optim::{self, AdamW};
 use crate::policy::{Attention, Config, Parameters, Sequence, Tape, Transformer};
 use crate::report::{Content, Figure, Line};
 use crate::rollout::sampling::Sampling;
-use crate::rollout::{Limits, Request, Rollout, roll_out};
+use crate::rollout::{Completion, Group, Limits, Request, Rollout, roll_out};
 use crate::update::Workspace;
 
 pub mod verify;
@@ -26,7 +27,7 @@ const PROMPT: usize = 32;
 const TIMES: [usize; 4] = [1, 2, 4, 8];
 
 /// How much is sampled of each prompt; the standard amount is the default.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Amount {
     /// Completions of a prompt.
     pub group: usize,
@@ -106,11 +107,18 @@ impl Shape {
         }
     }
 
-    fn name(self) -> &'static str {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Small => "s",
             Self::Mixture => "m",
         }
+    }
+
+    /// The products whose best rate is the peak: rows, depth and columns of a large one and of the shape's own.
+    fn products(self) -> [[usize; 3]; 4] {
+        let Config { hidden_size: hidden, intermediate_size: inner, .. } = self.config(0);
+        [[512; 3], [128, hidden, inner], [128, inner, hidden], [128, hidden, hidden]]
     }
 }
 
@@ -121,19 +129,19 @@ pub enum Part {
     Rollout,
     /// Forward, backward and AdamW on what was sampled.
     Update,
-    /// Both, with all between them.
+    /// Both, with what lies between them: rewards and advantages.
     Step,
 }
 
 /// A measurement.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Timing {
     /// `s` or `m`.
-    pub shape: &'static str,
+    pub shape: String,
     /// Of the products.
-    pub precision: &'static str,
+    pub precision: String,
     /// The instructions they took.
-    pub instructions: &'static str,
+    pub instructions: String,
     /// Threads.
     pub threads: usize,
     /// Completions of a prompt, and tokens of each.
@@ -157,7 +165,7 @@ pub struct Timing {
     pub tokens_per_cpu_s: f64,
     /// Operations of products a second, in thousands of millions.
     pub gflops: f64,
-    /// What this process's products reach on cached matrices, times the threads.
+    /// What this process's threads reach together, each at products of 512 × 512 × 512 or the shape's own in its cache.
     pub peak_gflops: f64,
     /// The former over the latter.
     pub mfu: f64,
@@ -166,15 +174,15 @@ pub struct Timing {
     /// Pages that the system handed over in one repeat, median.
     pub page_faults: u64,
     /// Where the time of all threads went, of all repeats together; with `--profile`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub profile: Vec<Share>,
 }
 
 /// One part of the policy in a profile.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Share {
     /// `projections`, `attention`, …
-    pub part: &'static str,
+    pub part: String,
     /// Share of the processor time.
     pub share: f64,
     /// Seconds of one repeat.
@@ -233,14 +241,14 @@ impl Bench {
             kl_coefficient: 0.0,
             aggregation: Aggregation::TokenMean,
         };
+        let advantages: Vec<f32> = rollout.groups.iter().flat_map(advantages).collect();
         let new_tokens = self.amount.new_tokens;
         let size = BatchSize { sequences: sequences.len(), tokens: sequences.len() * new_tokens };
         let loss = |range: std::ops::Range<usize>, tape: &Tape| {
             let lengths = vec![new_tokens; range.len()];
             let count = tape.log_probabilities.len();
             let tensor = |values: Vec<f32>| Tensor::from_vec(values, count, &Device::Cpu);
-            let advantage =
-                |at: usize| if (range.start + at / new_tokens).is_multiple_of(2) { 1.0 } else { -1.0 };
+            let advantage = |at: usize| advantages[range.start + at / new_tokens];
             let weights = objective.aggregation.weights(&lengths, size);
             let tokens = Tokens {
                 advantages: &tensor((0..count).map(advantage).collect())?,
@@ -263,6 +271,15 @@ impl Bench {
         self.policy.repack();
         Ok(())
     }
+}
+
+/// The advantages of a group that is paid for even tokens.
+fn advantages(group: &Group) -> Vec<f32> {
+    let reward = |one: &Completion| {
+        one.tokens.iter().filter(|token| token.is_multiple_of(2)).count() as f64 / one.tokens.len() as f64
+    };
+    let rewards: Vec<f64> = group.completions.iter().map(reward).collect();
+    group_advantages(&rewards, Spread::Sample, 1e-4).into_iter().map(|advantage| advantage as f32).collect()
 }
 
 /// What of [`time`] a caller chooses.
@@ -310,30 +327,27 @@ pub fn time(part: Part, shape: Shape, options: Options) -> candle_core::Result<T
             first_s = options.start.elapsed().wall_s;
         } else {
             elapsed.push(started.elapsed());
-            faults.push(page_faults() - faulted);
+            faults.push((page_faults() - faulted) as f64);
         }
     }
     let all: f64 = elapsed.iter().map(|one| one.cpu_s).sum();
     let profile = if options.profile { shares(&profile::taken(), all, options.repeats) } else { Vec::new() };
     profile::switch(false);
-    faults.sort_unstable();
-    let median = |number: fn(&Elapsed) -> f64| {
-        let mut numbers: Vec<f64> = elapsed.iter().map(number).collect();
-        numbers.sort_by(f64::total_cmp);
-        numbers[numbers.len() / 2]
-    };
-    let (wall_s, cpu_s) = (median(|one| one.wall_s), median(|one| one.cpu_s));
+    let wall_s = median(elapsed.iter().map(|one| one.wall_s));
+    let cpu_s = median(elapsed.iter().map(|one| one.cpu_s));
     let tokens = match part {
         Part::Rollout => amount.sequences() * amount.new_tokens,
         Part::Update | Part::Step => amount.sequences() * (PROMPT + amount.new_tokens),
     };
     let threads = rayon::current_num_threads();
-    let peak_gflops = measured_peak(options.precision) * threads as f64 / 1e9;
+    let rate = |product| product_rate(options.precision, product);
+    let rates = rayon::broadcast(|_| shape.products().map(rate).into_iter().fold(0.0, f64::max));
+    let peak_gflops = rates.iter().sum::<f64>() / 1e9;
     let gflops = bench.flops as f64 / wall_s / 1e9;
     Ok(Timing {
-        shape: shape.name(),
-        precision: options.precision.name(),
-        instructions: options.precision.instructions().unwrap_or_default(),
+        shape: shape.name().to_owned(),
+        precision: options.precision.name().to_owned(),
+        instructions: options.precision.instructions().unwrap_or_default().to_owned(),
         threads,
         amount,
         start_s,
@@ -348,9 +362,17 @@ pub fn time(part: Part, shape: Shape, options: Options) -> candle_core::Result<T
         peak_gflops,
         mfu: gflops / peak_gflops,
         peak_rss_mb: usage().1 as f64 / 1e6,
-        page_faults: faults[faults.len() / 2],
+        page_faults: median(faults.into_iter()) as u64,
         profile,
     })
+}
+
+/// The middle number, or the mean of the two in the middle.
+fn median(numbers: impl Iterator<Item = f64>) -> f64 {
+    let mut numbers: Vec<f64> = numbers.collect();
+    numbers.sort_by(f64::total_cmp);
+    let last = numbers.len() - 1;
+    f64::midpoint(numbers[last / 2], numbers[last.div_ceil(2)])
 }
 
 /// How the cost of a step grows: a line for each of [`Amount::scaling`], from its timings in order.
@@ -385,7 +407,7 @@ fn shares(taken: &[Taken], cpu_s: f64, repeats: usize) -> Vec<Share> {
         .map(|(part, taken)| {
             let seconds = if *part == Kernel::Other { (cpu_s - named).max(0.0) } else { taken.seconds };
             Share {
-                part: part.name(),
+                part: part.name().to_owned(),
                 share: seconds / cpu_s,
                 cpu_s: seconds / repeats as f64,
                 gflops: if seconds > 0.0 { taken.flops as f64 / seconds / 1e9 } else { 0.0 },

@@ -372,7 +372,12 @@ impl Ledger {
 ///
 /// The yardstick of `mfu`: measured, since the rated peak of an unknown processor is not known.
 pub fn measured_peak(precision: Precision) -> f64 {
-    let (rows, k, n) = (128, 256, 256);
+    product_rate(precision, [128, 256, 256])
+}
+
+/// The operations a second of one thread at products of `rows` × `k` by `k` × `n` that it finds in its caches, the best of
+/// several.
+pub fn product_rate(precision: Precision, [rows, k, n]: [usize; 3]) -> f64 {
     let x = vec![1.0; rows * k];
     let mut y = vec![0.0; rows * n];
     let mut packed = Packed::default();

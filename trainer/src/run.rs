@@ -131,6 +131,7 @@ impl Run {
             };
             return Err(RunError::Refused(format!("{} cannot be used: {advice}", path.display())));
         }
+        let questions = plan::census(plan).map_err(|error| RunError::Refused(error.to_string()))?;
         let folder = path.join(CHECKPOINTS);
         fs::create_dir_all(&folder).map_err(io(&folder))?;
         let run = Self { path: path.to_owned(), _lock: lock(path)? };
@@ -148,7 +149,7 @@ impl Run {
             precision_instructions: plan.precision.instructions().unwrap_or_default().to_owned(),
             started: clock::timestamp(),
             recipe_hash: plan.hash(),
-            questions: plan::census(plan).map_err(|error| RunError::Refused(error.to_string()))?,
+            questions,
             resumes: Vec::new(),
         };
         run.write(MANIFEST, &checkpoint::encode_json(&manifest))?;

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, Write};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::{Item, Verdict, Verifier};
 
@@ -25,8 +26,9 @@ pub struct Summary {
 
 #[derive(Deserialize)]
 struct Line {
+    /// As it was written: a number may have more digits than any type.
     #[serde(default)]
-    id: Value,
+    id: Option<Box<RawValue>>,
     completion: String,
     #[serde(default)]
     answer: Option<String>,
@@ -36,7 +38,7 @@ struct Line {
 
 #[derive(Serialize)]
 struct Judged<'a> {
-    id: &'a Value,
+    id: Option<&'a RawValue>,
     #[serde(flatten)]
     verdict: Verdict,
 }
@@ -112,7 +114,7 @@ fn answer(verifier: &dyn Verifier, question: &Question) -> io::Result<Answer> {
     let (mut text, judged) = match parse(&question.bytes, question.length) {
         Ok(Line { id, completion, answer, spec }) => {
             let item = Item { completion: &completion, answer: answer.as_deref(), spec: spec.as_ref() };
-            (serde_json::to_vec(&Judged { id: &id, verdict: verifier.verify(&item) })?, true)
+            (serde_json::to_vec(&Judged { id: id.as_deref(), verdict: verifier.verify(&item) })?, true)
         }
         Err(error) => (serde_json::to_vec(&Bad { id: Value::Null, line: question.number, error })?, false),
     };

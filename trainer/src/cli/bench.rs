@@ -1,5 +1,7 @@
 //! `thinkling bench`: the standard shapes, timed.
 
+use std::process::{Command, Stdio};
+
 use anyhow::Context;
 use thinkling::bench::verify::{self, Case};
 use thinkling::bench::{self, Amount, Options, Part, Shape, Timing};
@@ -16,7 +18,7 @@ enum What {
     Rollout,
     /// Forward, backward and AdamW on those.
     Update,
-    /// Both.
+    /// Both, with rewards and advantages between them.
     Step,
     /// Steps of longer completions (128 to 1,024 tokens) and larger groups (8 to 64): how cost grows.
     Scaling,
@@ -31,6 +33,15 @@ enum ShapeName {
     S,
     /// A mixture of experts in DeepSeek-V3 form.
     M,
+}
+
+impl ShapeName {
+    fn shape(self) -> Shape {
+        match self {
+            Self::S => Shape::Small,
+            Self::M => Shape::Mixture,
+        }
+    }
 }
 
 /// What `--precision` takes.
@@ -77,17 +88,15 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let start = Moment::of_process();
-    super::eval::use_threads(arguments.threads)?;
+    refuse_what_means_nothing(arguments).map_err(Failure::usage)?;
     let part = match arguments.what {
         What::Rollout => Part::Rollout,
         What::Update => Part::Update,
-        What::Step | What::Scaling => Part::Step,
+        What::Step => Part::Step,
+        What::Scaling => return scaling(arguments),
         What::Verify => return verify(arguments),
     };
-    let shape = match arguments.shape {
-        ShapeName::S => Shape::Small,
-        ShapeName::M => Shape::Mixture,
-    };
+    super::eval::use_threads(arguments.threads)?;
     let named = Precision::ALL.into_iter().find(|precision| precision.name() == arguments.precision);
     let precision = named.unwrap_or_else(Precision::automatic).available().map_err(Failure::usage)?;
     let standard = Amount::default();
@@ -97,23 +106,60 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     };
     let (repeats, profile) = (arguments.repeats as usize, arguments.profile);
     let options = Options { start, amount, repeats, precision, profile };
-    if matches!(arguments.what, What::Scaling) {
-        let mut measured = Vec::new();
-        for (name, amounts) in Amount::scaling() {
-            let mut timings = Vec::new();
-            for amount in amounts {
-                let timing = bench::time(part, shape, Options { amount, ..options })?;
-                print(&timing, arguments.json)?;
-                timings.push(timing);
+    print(&bench::time(part, arguments.shape.shape(), options)?, arguments.json)?;
+    Ok(DONE)
+}
+/// Options that belong to other measurements than the one asked for.
+fn refuse_what_means_nothing(arguments: &Arguments) -> anyhow::Result<()> {
+    let is_scaling = matches!(arguments.what, What::Scaling);
+    let is_verify = matches!(arguments.what, What::Verify);
+    let misplaced: Vec<&str> = [
+        ("`--group`", arguments.group.is_some() && (is_scaling || is_verify)),
+        ("`--new-tokens`", arguments.new_tokens.is_some() && (is_scaling || is_verify)),
+        ("`--plot`", arguments.plot.is_some() && !is_scaling),
+        ("`--file`", arguments.file.is_some() && !is_verify),
+    ]
+    .into_iter()
+    .filter_map(|(option, is_misplaced)| is_misplaced.then_some(option))
+    .collect();
+    anyhow::ensure!(
+        misplaced.is_empty(),
+        "{} means nothing to this measurement: leave it out",
+        misplaced.join(", ")
+    );
+    Ok(())
+}
+
+/// Times each amount in a process of its own, so that none starts with the memory of the one before.
+fn scaling(arguments: &Arguments) -> Outcome {
+    let mut measured = Vec::new();
+    for (name, amounts) in Amount::scaling() {
+        let mut timings = Vec::new();
+        for amount in amounts {
+            let mut step = Command::new(std::env::current_exe()?);
+            step.args(["bench", "step", "--json", "--shape", arguments.shape.shape().name()])
+                .args(["--precision", &arguments.precision, "--repeats", &arguments.repeats.to_string()])
+                .args(["--group", &amount.group.to_string(), "--new-tokens", &amount.new_tokens.to_string()])
+                .args(arguments.profile.then_some("--profile"));
+            if let Some(threads) = arguments.threads {
+                step.args(["--threads", &threads.to_string()]);
             }
-            measured.push((name, timings));
+            let output = step.stderr(Stdio::inherit()).output()?;
+            if let Some(code @ 1..) = output.status.code() {
+                return Ok(code as u8);
+            }
+            if !output.status.success() {
+                return Err(anyhow::anyhow!("the measurement ended with {}", output.status).into());
+            }
+            let timing: Timing = serde_json::from_slice(&output.stdout)?;
+            print(&timing, arguments.json)?;
+            timings.push(timing);
         }
-        if let Some(path) = &arguments.plot {
-            report::write_figure(path, &bench::scaling_figure(&measured))?;
-        }
-        return Ok(DONE);
+        measured.push((name, timings));
     }
-    print(&bench::time(part, shape, options)?, arguments.json)?;
+    if let Some(path) = &arguments.plot {
+        report::write_figure(path, &bench::scaling_figure(&measured))?;
+    }
     Ok(DONE)
 }
 

@@ -6,7 +6,7 @@ use thinkling_datasets::domains::DOMAINS;
 use thinkling_datasets::{Dataset, SolutionKind, Split};
 use thinkling_verifiers::VERIFIERS;
 
-use super::{DONE, Outcome, print_line};
+use super::{DONE, Outcome, note, print_line};
 
 /// What can be listed.
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -88,7 +88,10 @@ fn tasks() -> anyhow::Result<Vec<Value>> {
 /// The recipes of the folder `recipes`, by their first comment.
 fn recipes() -> anyhow::Result<Vec<Value>> {
     let mut rows = Vec::new();
-    let Ok(entries) = std::fs::read_dir("recipes") else { return Ok(rows) };
+    let Ok(entries) = std::fs::read_dir("recipes") else {
+        note("there is no folder `recipes` here: recipes are files, and any path will do for `train`");
+        return Ok(rows);
+    };
     for entry in entries {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "toml") {

@@ -126,6 +126,10 @@ pub(crate) fn main() -> ExitCode {
     // The sandbox of the code verifier is this program again.
     thinkling_verifiers::code::worker::main_if_worker();
     let arguments = Arguments::parse();
+    if let Err(faults) = thinkling::kernels::check_environment() {
+        faults.iter().for_each(|fault| note(&format!("error: {fault}")));
+        return ExitCode::from(USAGE);
+    }
     let outcome = match arguments.command {
         Command::Train(arguments) => train::run(arguments),
         Command::Check(arguments) => check::run(&arguments),

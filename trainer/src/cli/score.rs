@@ -3,7 +3,8 @@
 use std::io::BufRead;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use thinkling::policy::{Sequence, Tape};
 
@@ -19,9 +20,17 @@ pub(super) struct Arguments {
 
 #[derive(Deserialize)]
 struct Line {
-    id: Value,
+    /// As it was written: a number may have more digits than any type.
+    id: Box<RawValue>,
     prompt: String,
     completion: String,
+}
+
+#[derive(Serialize)]
+struct Scored<'a> {
+    id: Option<&'a RawValue>,
+    #[serde(flatten)]
+    scored: Value,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
@@ -34,19 +43,14 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             continue;
         }
         let (id, outcome) = match serde_json::from_slice::<Line>(&line) {
-            Ok(line) => (line.id.clone(), score(&model, &line, &mut tape)),
-            Err(error) => (Value::Null, Err(format!("not {{\"id\", \"prompt\", \"completion\"}}: {error}"))),
+            Ok(line) => (Some(line.id.clone()), score(&model, &line, &mut tape)),
+            Err(error) => (None, Err(format!("not {{\"id\", \"prompt\", \"completion\"}}: {error}"))),
         };
-        match outcome {
-            Ok(mut scored) => {
-                scored["id"] = id;
-                print_line(scored)?;
-            }
-            Err(error) => {
-                code = FAILED;
-                print_line(json!({ "id": id, "line": number + 1, "error": error }))?;
-            }
-        }
+        let scored = outcome.unwrap_or_else(|error| {
+            code = FAILED;
+            json!({ "line": number + 1, "error": error })
+        });
+        print_line(serde_json::to_string(&Scored { id: id.as_deref(), scored })?)?;
     }
     Ok(code)
 }
@@ -66,11 +70,9 @@ fn score(model: &Model, line: &Line, tape: &mut Tape) -> Result<Value, String> {
     let names: Vec<&str> =
         completion.iter().map(|id| model.tokenizer.symbols()[*id as usize].as_str()).collect();
     if completion.is_empty() {
-        return Ok(json!({ "id": null, "tokens": [], "logprobs": [], "entropies": [] }));
+        return Ok(json!({ "tokens": [], "logprobs": [], "entropies": [] }));
     }
     let sequence = Sequence { tokens: &tokens, first_target: prompt.len(), routes: None };
     model.policy.forward(&[sequence], 1.0, tape);
-    Ok(
-        json!({ "id": null, "tokens": names, "logprobs": tape.log_probabilities, "entropies": tape.entropies }),
-    )
+    Ok(json!({ "tokens": names, "logprobs": tape.log_probabilities, "entropies": tape.entropies }))
 }

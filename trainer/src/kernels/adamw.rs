@@ -1,4 +1,4 @@
-//! AdamW's step on one stretch of weights.
+//! AdamW's step on one stretch of weights; its twin and their parity test are in `optim.rs`.
 
 /// The numbers of one step.
 #[derive(Clone, Copy, Debug)]

@@ -307,6 +307,8 @@ pub fn backward(
 
 #[cfg(test)]
 mod tests {
+    use super::super::precision::Precision;
+    use super::super::twin::{assert_near, random, single};
     use super::*;
 
     const RULE: Rule = Rule { experts: 4, chosen: 2, normalise: true, scale: 2.5 };
@@ -338,6 +340,116 @@ mod tests {
         dispatch.sort(&choices, 4);
         assert_eq!(dispatch.slots, [2, 1, 4, 5, 0, 3]);
         assert_eq!((0..4).map(|expert| dispatch.of(expert).len()).collect::<Vec<_>>(), [1, 2, 1, 2]);
+    }
+
+    /// Sizes of the twin: the expert in the middle gets every row and the last one none.
+    const ROWS: usize = 36;
+    const HIDDEN: usize = 20;
+
+    fn choices() -> Vec<u16> {
+        (0..ROWS).flat_map(|row| [1, if row % 5 == 0 { 2 } else { 0 }]).collect()
+    }
+
+    /// The layer in plain float64: rows, logits, then the weights of each expert, gate and up before down.
+    fn plain(operands: &[f64], width: usize) -> Vec<f64> {
+        let (x, rest) = operands.split_at(ROWS * HIDDEN);
+        let (logits, weights) = rest.split_at(ROWS * RULE.experts);
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let mut out = vec![0.0; ROWS * HIDDEN];
+        for (row, choices) in choices().chunks(RULE.chosen).enumerate() {
+            let affinity = |expert: u16| 1.0 / (1.0 + (-logits[row * RULE.experts + expert as usize]).exp());
+            let sum: f64 = choices.iter().map(|expert| affinity(*expert)).sum();
+            for expert in choices {
+                let weights = &weights[usize::from(*expert) * 3 * width * HIDDEN..][..3 * width * HIDDEN];
+                let (gate_up, down) = weights.split_at(2 * width * HIDDEN);
+                let x = &x[row * HIDDEN..][..HIDDEN];
+                let both: Vec<f64> = gate_up.chunks(HIDDEN).map(|weight| dot(weight, x)).collect();
+                let activation: Vec<f64> =
+                    (0..width).map(|at| both[at] / (1.0 + (-both[at]).exp()) * both[width + at]).collect();
+                let gate = f64::from(RULE.scale) * affinity(*expert) / sum;
+                for (out, weight) in out[row * HIDDEN..].iter_mut().zip(down.chunks(width)) {
+                    *out += gate * dot(weight, &activation);
+                }
+            }
+        }
+        out
+    }
+
+    /// The layer's value, and its gradient in the order of [`plain`], by the kernels.
+    fn ours(operands: &[f32], dout: &[f32], width: usize) -> (Vec<f32>, Vec<f32>) {
+        let (x, rest) = operands.split_at(ROWS * HIDDEN);
+        let (logits, weights) = rest.split_at(ROWS * RULE.experts);
+        let length = 3 * width * HIDDEN;
+        let experts: Vec<Expert> = weights
+            .chunks(length)
+            .map(|weights| {
+                let (gate_up, down) = weights.split_at(2 * width * HIDDEN);
+                let mut expert = Expert::default();
+                let exact = Precision::Float32;
+                expert.gate_up.pack_transposed(exact, gate_up, HIDDEN, 2 * width, HIDDEN);
+                expert.down.pack_transposed(exact, down, width, HIDDEN, width);
+                expert.gate_up_backward.pack_straight(exact, gate_up, HIDDEN, 2 * width, HIDDEN);
+                expert.down_backward.pack_straight(exact, down, width, HIDDEN, width);
+                expert
+            })
+            .collect();
+        let choices = choices();
+        let mut dispatch = Dispatch::default();
+        dispatch.sort(&choices, RULE.experts);
+        let mut affinities = logits.to_vec();
+        super::affinities(&mut affinities);
+        let mut gates = vec![0.0; choices.len()];
+        RULE.gates(&affinities, &choices, &mut gates);
+        let size = Size { hidden: HIDDEN, width, chosen: RULE.chosen };
+        let (mut out, mut saved) = (vec![0.0; x.len()], Saved::default());
+        forward(size, &experts, &dispatch, x, &gates, &mut out, &mut saved);
+
+        let (mut dx, mut dgates) = (vec![0.0; x.len()], vec![0.0; gates.len()]);
+        let mut dweights = vec![0.0; weights.len()];
+        let places = |expert: usize| {
+            let (start, middle) = (expert * length, expert * length + 2 * width * HIDDEN);
+            ExpertGradient { gate_up: start..middle, down: middle..start + length }
+        };
+        backward(
+            size,
+            &experts,
+            &dispatch,
+            &gates,
+            dout,
+            &mut dx,
+            &mut dgates,
+            places,
+            &mut dweights,
+            &mut saved,
+        );
+        let mut dlogits = vec![0.0; affinities.len()];
+        RULE.gates_backward(&affinities, &choices, &dgates, &mut dlogits);
+        for (dlogit, affinity) in dlogits.iter_mut().zip(&affinities) {
+            *dlogit *= affinity * (1.0 - affinity);
+        }
+        (out, [dx, dlogits, dweights].concat())
+    }
+
+    #[test]
+    fn value_and_gradient_agree_with_the_twin() {
+        for width in [16, 32, 37] {
+            let length = ROWS * (HIDDEN + RULE.experts) + RULE.experts * 3 * width * HIDDEN;
+            let small = |number: &f64| 0.5 * number;
+            let operands: Vec<f64> = random(length, width as u64).iter().map(small).collect();
+            let dout = random(ROWS * HIDDEN, 7);
+            let (value, gradient) = ours(&single(&operands), &single(&dout), width);
+            assert_near(&value, &plain(&operands, width), 1e-5, "value");
+            // One number in seven: all of them would take ten times as long as the rest of these tests.
+            for at in (width % 7..length).step_by(7) {
+                let moved = |by: f64| {
+                    let mut operands = operands.clone();
+                    operands[at] += by;
+                    plain(&operands, width).iter().zip(&dout).map(|(out, dout)| out * dout).sum::<f64>()
+                };
+                let quotient = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+                assert_near(&gradient[at..=at], &[quotient], 1e-5, &format!("gradient {at}, width {width}"));
+            }
+        }
     }
 
     /// The balance loss of one sequence in plain float64.

@@ -1,7 +1,8 @@
 //! The policy's arithmetic on plain slices: each operation with its backward, its plain twin and a parity test.
 //!
 //! Everything here runs on one thread; whoever calls it decides which rows a thread owns. Results depend on the
-//! instruction set, never on the number of threads. This is the only `unsafe` of the trainer.
+//! instruction set, never on the number of threads. Beside system calls of
+//! the ledger this is the trainer's `unsafe`.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -20,35 +21,42 @@ pub enum InstructionSet {
 
 impl InstructionSet {
     /// The best set that this processor has, or a lesser one that the variable `THINKLING_INSTRUCTION_SET` names, so that
-    /// a machine can give the same bits as one that lacks something.
+    /// a machine can give the same bits as one that lacks something. [`check_environment`] tells of any other name.
     pub fn detected() -> Self {
         static DETECTED: OnceLock<InstructionSet> = OnceLock::new();
         *DETECTED.get_or_init(|| {
             let has = Self::of_processor();
-            match std::env::var("THINKLING_INSTRUCTION_SET").as_deref() {
-                Ok("baseline") => Self::Baseline,
-                Ok("avx2") if has == Self::Avx512 => Self::Avx2,
-                _ => has,
-            }
+            let asked = std::env::var(Self::VARIABLE).ok();
+            *has.iter().find(|set| asked.as_deref() == Some(set.name())).unwrap_or(&has[0])
         })
     }
 
-    fn of_processor() -> Self {
+    const VARIABLE: &str = "THINKLING_INSTRUCTION_SET";
+
+    /// All that this processor has, the best first.
+    fn of_processor() -> Vec<Self> {
+        #[allow(unused_mut, reason = "only x86-64 has more than one")]
+        let mut sets = vec![Self::Baseline];
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("fma")
-            {
-                return Self::Avx512;
-            }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                return Self::Avx2;
+                sets.insert(0, Self::Avx2);
+                if is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                {
+                    sets.insert(0, Self::Avx512);
+                }
             }
         }
-        Self::Baseline
+        sets
+    }
+
+    /// Whether bfloat16 instructions of AVX-512 may be used: the processor has them, and nothing lesser was asked for.
+    #[cfg(target_arch = "x86_64")]
+    fn has_bfloat16() -> bool {
+        Self::detected() == Self::Avx512 && is_x86_feature_detected!("avx512bf16")
     }
 
     /// The name in a manifest.
@@ -60,6 +68,36 @@ impl InstructionSet {
             Self::Baseline => "baseline",
         }
     }
+}
+
+/// A variable of the environment with a value that means nothing on this machine.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("the environment has `{variable}={value}`: write {choices}, or leave it out")]
+pub struct UnknownChoice {
+    variable: &'static str,
+    value: String,
+    choices: String,
+}
+
+/// Whether the variables that choose instructions name what this machine has.
+///
+/// # Errors
+/// Every one that does not, with what may be written. Without this check such a variable is as good as absent.
+pub fn check_environment() -> Result<(), Vec<UnknownChoice>> {
+    let sets: Vec<&str> = InstructionSet::of_processor().into_iter().map(InstructionSet::name).collect();
+    let variables = [(InstructionSet::VARIABLE, &*sets), (matmul::BFLOAT16_VARIABLE, &["widened"])];
+    let faults: Vec<UnknownChoice> = variables
+        .into_iter()
+        .filter_map(|(variable, choices)| {
+            let value = std::env::var_os(variable)?.to_string_lossy().into_owned();
+            if value.is_empty() || choices.contains(&&*value) {
+                return None;
+            }
+            let choices: Vec<String> = choices.iter().map(|choice| format!("`{choice}`")).collect();
+            Some(UnknownChoice { variable, value, choices: choices.join(" or ") })
+        })
+        .collect();
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
 /// Compiles a function once per instruction set and picks at run time. In scope are `FUSED`, whether a multiply-add is
@@ -108,8 +146,8 @@ fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
 /// First in the body of a loop over chunks or rows: the compiler then makes its vectors of the lanes of one chunk, not of one
 /// lane in several chunks.
 ///
-/// For AVX-512 it chose the latter (rustc 1.95), and gathered and scattered numbers that lie side by side. Below AVX-512 it
-/// changes nothing that could be measured (docs/LOG.md).
+/// For AVX-512 it chose the latter (rustc 1.95), and gathered and scattered numbers that lie side by side. Below AVX-512
+/// nothing beyond the noise was seen where it stands now (docs/LOG.md).
 #[inline(always)]
 fn keep_lanes() {
     #[cfg(target_arch = "x86_64")]

@@ -81,8 +81,8 @@ impl Shape {
     }
 }
 
-/// Decodes the samples of several groups together, on one thread. Groups and samples come and go; the numbers and the
-/// caches of those that left are used again.
+/// Decodes the samples of several groups together, on one thread. Groups and samples come and go; the numbers of those
+/// that left are used again, and so are the caches of samples.
 pub struct Decoder<'a> {
     policy: &'a Transformer,
     shape: Shape,

@@ -128,8 +128,9 @@ mod x86_64 {
         assert!(!is_split || left.low.len() >= words && right.low.len() >= right.high.len());
         assert!(y_stride >= n && y.len() >= (rows - 1) * y_stride + n);
         let low = |low: usize, high: usize| if is_split { low.wrapping_sub(high) } else { 0 };
-        let left_low = low(left.low.as_ptr().addr(), left.high.as_ptr().addr());
-        let right_low = low(right.low.as_ptr().addr(), right.high.as_ptr().addr());
+        // Exposed, since the tiles reach the low parts by a distance from the high ones.
+        let left_low = low(left.low.as_ptr().expose_provenance(), left.high.as_ptr().addr());
+        let right_low = low(right.low.as_ptr().expose_provenance(), right.high.as_ptr().addr());
         for (columns, panels) in cut(n, PANEL) {
             for (count, starts) in cut(rows, SIDE) {
                 let configuration = Configuration::of(count, columns);

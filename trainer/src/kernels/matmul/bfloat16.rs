@@ -7,7 +7,7 @@ use std::cell::RefCell;
 
 use super::halves::{Half, convert_columns, convert_row};
 use super::transpose::transpose;
-use super::{PANEL, Precision, amx, widened};
+use super::{InstructionSet, PANEL, Precision, amx, widened};
 
 /// Sixteen pairs: one cache line.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,8 @@ impl Pairs {
     pub(super) const ZERO: Self = Self([0; 16]);
 }
 
+/// The variable of the environment that takes the unit which every machine has.
+pub(in super::super) const VARIABLE: &str = "THINKLING_BFLOAT16";
 /// Pairs that a tile sums over: depths are padded to a multiple of it.
 const TILE_PAIRS: usize = 16;
 /// Rows whose left matrix is converted at a time, where it has one part.
@@ -39,13 +41,14 @@ pub(super) enum Unit {
 
 impl Unit {
     /// The best unit that this machine has. Where the variable `THINKLING_BFLOAT16` is `widened` it is that one, so that
-    /// a machine without the others can tell what a precision does to a run.
+    /// a machine without the others can tell what a precision does to a run. Where less than AVX-512 was asked for there
+    /// is none, as on a machine that has no more.
     pub(super) fn detected() -> Option<Self> {
         static DETECTED: std::sync::OnceLock<Option<Unit>> = std::sync::OnceLock::new();
         *DETECTED.get_or_init(|| {
-            if std::env::var("THINKLING_BFLOAT16").as_deref() == Ok("widened") {
+            if std::env::var(VARIABLE).as_deref() == Ok("widened") {
                 Some(Self::Widened)
-            } else if amx::is_usable() {
+            } else if InstructionSet::detected() == InstructionSet::Avx512 && amx::is_usable() {
                 Some(Self::Tiles)
             } else {
                 Self::dot_product()
@@ -56,7 +59,7 @@ impl Unit {
     /// The dot product, where the machine has it.
     pub(super) fn dot_product() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw") {
+        if InstructionSet::has_bfloat16() {
             return Some(Self::DotProduct);
         }
         None

@@ -73,7 +73,7 @@ pub(super) fn set_pairs<'a>(pairs: impl Iterator<Item = &'a mut u32>, values: &[
 pub(super) fn convert_row(row: &[f32], half: Half, out: &mut [u32]) {
     assert!(out.len().is_multiple_of(16) && row.len() <= 2 * out.len());
     #[cfg(target_arch = "x86_64")]
-    if native::is_there() {
+    if super::InstructionSet::has_bfloat16() {
         // SAFETY: the processor has these instructions.
         unsafe { native::convert_row(row, half, out) };
         return;
@@ -95,7 +95,7 @@ pub(super) fn convert_columns(
         columns <= 32 && rows <= out.len() && (rows == 0 || numbers.len() >= (rows - 1) * stride + columns)
     );
     #[cfg(target_arch = "x86_64")]
-    if native::is_there() {
+    if super::InstructionSet::has_bfloat16() {
         // SAFETY: the processor has these instructions.
         unsafe { native::convert_columns(numbers, stride, (rows, columns), half, out) };
         return;
@@ -136,10 +136,6 @@ mod native {
     };
 
     use super::{Half, Pairs};
-
-    pub(super) fn is_there() -> bool {
-        is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw")
-    }
 
     /// Two lots of sixteen numbers as 32 bfloat16, the first lot in the low half.
     #[inline]

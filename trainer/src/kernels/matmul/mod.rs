@@ -6,6 +6,7 @@
 
 use super::precision::Precision;
 use super::{InstructionSet, count_flops};
+pub(super) use bfloat16::VARIABLE as BFLOAT16_VARIABLE;
 use bfloat16::{Pairs, Right, Unit};
 use float32::prefetch;
 use halves::Half;
