@@ -121,7 +121,15 @@ fn killed_at_any_moment_a_run_ends_as_if_it_had_not_been() {
         assert_no_gap_and_no_repeat(&killed);
         killed.assert_same_but_for_what_was_lost(&whole, "eval-1");
         assert_eq!(killed.json("summary.json")["status"], "done");
-        assert_eq!(killed.json("manifest.json")["resumes"].as_array().unwrap().len(), kills as usize);
+        let manifest = killed.json("manifest.json");
+        let resumes = manifest["resumes"].as_array().unwrap();
+        assert_eq!(resumes.len(), kills as usize);
+        for key in ["instruction_set", "precision_instructions"] {
+            assert!(
+                manifest[key].is_string() && resumes.iter().all(|resume| resume[key] == manifest[key]),
+                "{key}"
+            );
+        }
     }
 }
 
