@@ -128,4 +128,10 @@ fn questions_of_a_file_are_learnt_and_measured() {
     let rows = run(&["eval", model, "--task", "sums", "--count", "8", "--json"]).expect(0).json_lines();
     assert_eq!((&rows[0]["task"], &rows[0]["count"]), (&json!("sums"), &json!(8)));
     assert_ne!(rows[0]["accuracy"], Value::Null);
+    // One line without a worked solution is named where all need one.
+    let worked = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{{\"prompt\": \"77+7=\", \"answer\": 84}}\n{worked}")).unwrap();
+    let recipe = bench.recipe.to_str().unwrap();
+    let refused = run(&["check", recipe, "--set", "stage.pretrain.shares={ long = 1 }"]).expect(2).stderr;
+    assert!(refused.contains("sums.jsonl, line 1 has no worked solution"), "{refused}");
 }

@@ -147,7 +147,7 @@ pub struct Timing {
     /// Completions of a prompt, and tokens of each.
     #[serde(flatten)]
     pub amount: Amount,
-    /// From the program's start to that of the first repeat, which is not counted.
+    /// From the program's start to that of the first repeat, which is not counted; before an update something is sampled.
     pub start_s: f64,
     /// From the program's start to the end of the first repeat.
     pub first_s: f64,

@@ -1,7 +1,6 @@
 //! What a person sees while a run goes on: a bar on a terminal, else a plain line now and then.
-#![allow(clippy::print_stderr, reason = "progress is what standard error is for")]
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -58,7 +57,7 @@ impl Progress {
         if is_due || is_tenth || step == steps {
             stage.clone_into(&mut self.stage);
             self.last = Some(Moment::now());
-            eprintln!("{line}");
+            say(&line);
         } else {
             self.pending = Some(line);
         }
@@ -67,13 +66,18 @@ impl Progress {
     /// Says something that stays on the screen.
     pub fn note(&mut self, text: &str) {
         if let Some(line) = self.pending.take() {
-            eprintln!("{line}");
+            say(&line);
         }
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+            Some(bar) => bar.suspend(|| say(text)),
+            None => say(text),
         }
     }
+}
+
+/// A line on standard error; where nobody reads it any more the run goes on.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 impl Drop for Progress {

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use thinkling::progress::say as note;
 
 mod audit;
 mod bench;
@@ -113,12 +114,6 @@ fn print(text: &str) -> std::io::Result<()> {
 /// As [`print`], with a line's end.
 fn print_line(text: impl std::fmt::Display) -> std::io::Result<()> {
     print(&format!("{text}\n"))
-}
-
-/// Says something on standard error.
-#[allow(clippy::print_stderr, reason = "this is where notices go")]
-fn note(text: &str) {
-    eprintln!("{text}");
 }
 
 /// Runs the command line.

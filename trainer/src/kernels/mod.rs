@@ -2,7 +2,7 @@
 //!
 //! Everything here runs on one thread; whoever calls it decides which rows a thread owns. Results depend on the
 //! instruction set, never on the number of threads. Beside system calls of
-//! the ledger this is the trainer's `unsafe`.
+//! the ledger and an option of the allocator in `main.rs` this is the trainer's `unsafe`.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;

@@ -302,16 +302,19 @@ impl Rows {
 
 /// Notes every kind of document that has a share and that the task cannot write.
 fn has_solutions(shares: &Shares, path: &str, task: &Task, lengths: &Lengths, checker: &mut Checker<'_>) {
-    let mut has: Vec<(&str, f64, bool)> = shares
+    let mut has: Vec<(&str, f64, bool, Option<String>)> = shares
         .solutions()
-        .map(|(kind, share)| (kind.name(), share, lengths.completions(kind).is_some()))
+        .map(|(kind, share)| {
+            (kind.name(), share, lengths.completions(kind).is_some(), task.domain.lack(kind))
+        })
         .collect();
-    has.push(("drill", shares.drill, lengths.drills.is_some()));
+    has.push(("drill", shares.drill, lengths.drills.is_some(), None));
     let valid: Vec<&str> =
-        has.iter().filter(|(_, _, is_there)| *is_there).map(|(kind, _, _)| *kind).collect();
-    for (kind, share, is_there) in &has {
+        has.iter().filter(|(_, _, is_there, _)| *is_there).map(|(kind, ..)| *kind).collect();
+    for (kind, share, is_there, lack) in &has {
         if *share > 0.0 && !is_there {
-            let message = format!("task `{}` has no documents of the kind `{kind}`", task.name);
+            let lack = lack.as_ref().map_or(String::new(), |lack| format!(": {lack}"));
+            let message = format!("task `{}` has no documents of the kind `{kind}`{lack}", task.name);
             let help = format!("it has: {}", valid.join(", "));
             checker.mistake(&[&format!("{path}.shares.{kind}")], message, [help]);
         }
