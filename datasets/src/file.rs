@@ -106,7 +106,7 @@ impl FileTasks {
         let mut refused = 0;
         while let Some(read) = reader.next() {
             let taken = read.and_then(|record| {
-                tasks.take(&record, &reader.place(), &mut seen).map_err(|reason| {
+                tasks.take(&record, || reader.place(), &mut seen).map_err(|reason| {
                     refused += 1;
                     reader.fault(reason)
                 })
@@ -130,7 +130,7 @@ impl FileTasks {
     fn take(
         &mut self,
         record: &Record,
-        place: &str,
+        place: impl Fn() -> String,
         seen: &mut BTreeSet<[u8; 32]>,
     ) -> Result<(Split, bool), String> {
         let level = record.level.unwrap_or(0) as usize;
@@ -170,7 +170,7 @@ impl FileTasks {
             [(&mut self.without_answer, &record.answer), (&mut self.without_worked, &record.completion)]
         {
             if text.is_none() {
-                without.get_or_insert_with(|| place.to_owned());
+                without.get_or_insert_with(&place);
             }
         }
         let worked = record.completion.as_deref().unwrap_or_default();

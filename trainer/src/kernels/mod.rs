@@ -1,8 +1,8 @@
 //! The policy's arithmetic on plain slices: each operation with its backward, its plain twin and a parity test.
 //!
 //! Everything here runs on one thread; whoever calls it decides which rows a thread owns. Results depend on the
-//! instruction set, never on the number of threads. Beside system calls of
-//! the ledger and an option of the allocator in `main.rs` this is the trainer's `unsafe`.
+//! instruction set, never on the number of threads. This is the trainer's `unsafe`, beside system
+//! calls of the ledger and an option of the allocator in `main.rs`.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
