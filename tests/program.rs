@@ -219,7 +219,7 @@ impl Folder {
 
     /// `metrics.jsonl` without what a clock says, and without the keys `but`.
     #[track_caller]
-    fn timeless_metrics(&self, but: &[&str]) -> Vec<Value> {
+    pub(crate) fn timeless_metrics(&self, but: &[&str]) -> Vec<Value> {
         let mut rows = self.rows("metrics.jsonl");
         for row in rows.iter_mut().filter_map(Value::as_object_mut) {
             row.retain(|key, _| !["wall_s", "tokens_per_s", "mfu", "cost_usd"].contains(&key.as_str()));
