@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor, Var};
 use serde_json::Value;
-use thinkling::objective::{Aggregation, BatchSize, Objective, Tokens};
+use thinkling::learn::objective::{Aggregation, BatchSize, Objective, Tokens};
 
 /// The objective that a case asks for; `None` where it is none of ours.
 fn objective(config: &Value) -> Option<Objective> {

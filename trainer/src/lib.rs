@@ -1,59 +1,25 @@
 //! How a policy learns from verdicts.
 //!
-//! The modules in the order of the data; each imports only those above it.
+//! The folders stand in the order of the data. Each imports only from those above it.
 
-pub mod units;
-
-pub mod recipe;
+pub mod machine;
 
 pub mod kernels;
 
 pub mod policy;
 
-pub mod tokenizer;
+pub mod data;
 
-pub mod plan;
+pub mod learn;
 
-pub mod syllabus;
+pub mod recipe;
 
-pub mod rollout;
-
-pub mod score;
-
-pub mod advantage;
-
-pub mod objective;
-
-pub mod optim;
-
-pub mod update;
-
-pub mod evaluate;
-
-pub mod ledger;
-
-pub mod cost;
-
-pub mod checkpoint;
-
-pub mod run;
-
-pub mod alarms;
-
-pub mod report;
-
-pub mod events;
-
-pub mod live;
-
-pub mod progress;
-
-pub mod session;
+pub mod tracking;
 
 pub mod stages;
 
-pub mod audit;
+pub mod plan;
 
-pub mod doctor;
+pub mod report;
 
-pub mod bench;
+pub mod inspect;

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use thinkling::audit::{self, Finding, RecipeAudit, RunAudit};
-use thinkling::{run, score};
+use thinkling::inspect::audit::{self, Finding, RecipeAudit, RunAudit};
+use thinkling::learn::reward;
+use thinkling::tracking::run_folder;
 
 use super::{DONE, FAILED, Failure, Outcome, print, print_line};
 
@@ -31,7 +32,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
 
 fn of_recipe(arguments: &Arguments) -> Outcome {
     let plan = super::train::load(&arguments.subject, &arguments.overrides)?;
-    let rules = score::rules(&plan).map_err(Failure::usage)?;
+    let rules = reward::rules(&plan).map_err(Failure::usage)?;
     if rules.is_empty() {
         return Err(Failure::usage(anyhow::anyhow!(
             "{} has no stage of kind grpo: there is no reward to audit",
@@ -51,12 +52,12 @@ fn of_recipe(arguments: &Arguments) -> Outcome {
 }
 
 fn of_run(arguments: &Arguments) -> Outcome {
-    let recipe = arguments.subject.join(run::RECIPE);
-    if !arguments.subject.join(run::MANIFEST).exists() {
+    let recipe = arguments.subject.join(run_folder::RECIPE);
+    if !arguments.subject.join(run_folder::MANIFEST).exists() {
         return Err(Failure::usage(anyhow::anyhow!(
             "{} is not the folder of a run: it holds no {}",
             arguments.subject.display(),
-            run::MANIFEST
+            run_folder::MANIFEST
         )));
     }
     if !arguments.overrides.is_empty() {

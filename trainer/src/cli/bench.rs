@@ -3,10 +3,10 @@
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
-use thinkling::bench::verify::{self, Case};
-use thinkling::bench::{self, Amount, Options, Part, Shape, Timing};
+use thinkling::inspect::bench::verify::{self, Case};
+use thinkling::inspect::bench::{self, Amount, Options, Part, Shape, Timing};
 use thinkling::kernels::precision::Precision;
-use thinkling::ledger::clock::Moment;
+use thinkling::machine::clock::Moment;
 use thinkling::report;
 
 use super::{DONE, Failure, Outcome, print_line};

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use serde_json::{Map, Value};
-use thinkling::cost::devices::{self, Device};
-use thinkling::cost::planner::{self, Job};
-use thinkling::cost::presets::{Preset, preset};
-use thinkling::cost::{estimate, shape};
+use thinkling::inspect::cost::devices::{self, Device};
+use thinkling::inspect::cost::planner::{self, Job};
+use thinkling::inspect::cost::presets::{Preset, preset};
+use thinkling::inspect::cost::{estimate, shape};
 use thinkling::plan::Plan;
 use thinkling::policy::Config;
 use thinkling::recipe::Prices;
-use thinkling::run;
+use thinkling::tracking::run_folder;
 
 use super::{DONE, Failure, Outcome, print_line};
 
@@ -157,7 +157,7 @@ fn spent(path: &Path, arguments: &Arguments) -> Result<Value, Failure> {
         let message = "a run is already paid for: --device and --set apply to its recipe.toml";
         return Err(Failure::usage(anyhow!("{}: {message}", path.display())));
     }
-    let ledger = path.join(run::LEDGER);
+    let ledger = path.join(run_folder::LEDGER);
     let text = std::fs::read_to_string(&ledger).map_err(|error| {
         Failure::usage(anyhow!("{}: {error}; name a run folder or a recipe's file", ledger.display()))
     })?;
@@ -238,7 +238,7 @@ pub(super) fn presets() -> Vec<Value> {
         row.insert("about".to_owned(), preset.about.into());
         Value::Object(row)
     };
-    thinkling::cost::presets::PRESETS.iter().map(row).collect()
+    thinkling::inspect::cost::presets::PRESETS.iter().map(row).collect()
 }
 
 /// Rows of the list of devices, this machine's processor included.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use thinkling::doctor::{self, Base, DoctorError, Finding, Severity};
+use thinkling::inspect::doctor::{self, Base, DoctorError, Finding, Severity};
 use thinkling::plan::Plan;
 use thinkling::recipe::RecipeErrors;
 

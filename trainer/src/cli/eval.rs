@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use thinkling::evaluate::{Questions, Thinking, ask};
-use thinkling::rollout::sampling::Sampling;
+use thinkling::learn::evaluate::{Questions, Thinking, ask};
+use thinkling::policy::sampling::Sampling;
 
 use super::model::Model;
 use super::{DONE, Failure, Outcome, print_line};

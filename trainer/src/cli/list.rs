@@ -1,7 +1,7 @@
 //! `thinkling list`: what there is, a line each.
 
 use serde_json::{Value, json};
-use thinkling::tokenizer::Tokenizer;
+use thinkling::data::tokenizer::Tokenizer;
 use thinkling_datasets::domains::DOMAINS;
 use thinkling_datasets::{Dataset, SolutionKind, Split};
 use thinkling_verifiers::VERIFIERS;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use thinkling::progress::say as note;
+use thinkling::tracking::progress::say as note;
 
 mod audit;
 mod bench;

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
-use thinkling::checkpoint::Checkpoint;
+use thinkling::data::tokenizer::Tokenizer;
 use thinkling::plan::{self, Plan};
 use thinkling::policy::{Config, Parameters, Transformer};
-use thinkling::run;
-use thinkling::session::load_model;
-use thinkling::tokenizer::Tokenizer;
+use thinkling::stages::learner::load_model;
+use thinkling::tracking::checkpoint::Checkpoint;
+use thinkling::tracking::run_folder;
 use thinkling_datasets::{Split, domains};
 
 use super::Failure;
@@ -31,7 +31,7 @@ impl Model {
         let folder = if path.join("state.json").exists() {
             path.to_owned()
         } else {
-            run::newest_checkpoint(path).ok_or_else(|| {
+            run_folder::newest_checkpoint(path).ok_or_else(|| {
                 let message = "neither a run folder with a checkpoint nor a checkpoint folder";
                 Failure::usage(anyhow::anyhow!("{}: {message}", path.display()))
             })?
@@ -43,7 +43,7 @@ impl Model {
         load_model(&checkpoint.tensors("model.safetensors")?, &config, &mut parameters)
             .map_err(|problem| checkpoint.damaged("model.safetensors", &problem))?;
         // <run>/checkpoints/<stage>-<step>
-        let recipe: PathBuf = folder.join("../..").join(run::RECIPE);
+        let recipe: PathBuf = folder.join("../..").join(run_folder::RECIPE);
         let (plan, unread) = match recipe.exists().then(|| plan::load(&recipe, &[])) {
             Some(Ok(plan)) => (Some(plan), None),
             Some(Err(errors)) => (None, Some(errors.to_string())),

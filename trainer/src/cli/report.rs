@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use thinkling::report::{self, ReportError};
-use thinkling::run::REPORT;
+use thinkling::tracking::run_folder::REPORT;
 
 use super::{DONE, Failure, Outcome, note, print_line};
 

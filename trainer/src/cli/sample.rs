@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use thinkling::rollout::sampling::Sampling;
-use thinkling::rollout::{Limits, Request, roll_out};
-use thinkling::score::judge;
+use thinkling::learn::score::judge;
+use thinkling::policy::rollout::{Limits, Request, roll_out};
+use thinkling::policy::sampling::Sampling;
 use thinkling_datasets::Split;
 
 use super::model::Model;

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use thinkling::ledger::clock::Moment;
-use thinkling::ledger::energy::Meter;
+use thinkling::learn::reward;
+use thinkling::machine::clock::Moment;
+use thinkling::machine::energy::Meter;
 use thinkling::plan::{self, Device, Plan};
-use thinkling::run::{self, Run, RunError};
-use thinkling::score;
-use thinkling::session::{Session, Status};
 use thinkling::stages;
+use thinkling::stages::run::{Session, Status};
+use thinkling::tracking::run_folder::{self, Run, RunError};
 
 use super::{DONE, FAILED, Failure, INTERRUPTED, Outcome, print_line};
 
@@ -69,14 +69,14 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     }
     let threads = plan.threads;
     // A verifier that does not start is told before anything is trained.
-    let rules = score::rules(&plan).map_err(Failure::usage)?;
+    let rules = reward::rules(&plan).map_err(Failure::usage)?;
     let interrupt = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // The first one asks for a checkpoint, a second one does not wait for it.
         signal_hook::flag::register_conditional_shutdown(signal, i32::from(INTERRUPTED), interrupt.clone())?;
         signal_hook::flag::register(signal, interrupt.clone())?;
     }
-    let path = arguments.out.unwrap_or_else(|| run::fresh_path(&plan.name));
+    let path = arguments.out.unwrap_or_else(|| run_folder::fresh_path(&plan.name));
     let (folder, newest) = if arguments.resume {
         Run::resume(&path, &plan).map_err(refused)?
     } else {

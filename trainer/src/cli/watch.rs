@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
-use thinkling::live::{Overview, measured, shown};
-use thinkling::progress::Progress;
-use thinkling::report::Row;
-use thinkling::report::record::{number, parse_lines, word};
-use thinkling::run::{METRICS, RECIPE, SUMMARY};
+use thinkling::tracking::rows::Row;
+use thinkling::tracking::live::{Overview, measured, shown};
+use thinkling::tracking::progress::Progress;
+use thinkling::tracking::rows::{number, parse_lines, word};
+use thinkling::tracking::run_folder::{METRICS, RECIPE, SUMMARY};
 
 use super::{DONE, Failure, INTERRUPTED, Outcome, note, print, print_line};
 

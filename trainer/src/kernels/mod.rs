@@ -164,6 +164,7 @@ pub mod experts;
 mod exponential;
 pub mod likelihood;
 pub mod matmul;
+pub mod peak;
 pub mod precision;
 pub mod profile;
 pub mod rms_norm;

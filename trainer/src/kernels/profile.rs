@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::flops_executed;
-use crate::ledger::clock::Stopwatch;
+use crate::machine::clock::Stopwatch;
 
 /// Parts of a step. What lies in one of them is not counted again in the one around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

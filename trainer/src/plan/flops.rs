@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
+use crate::machine::units::Flops;
 use crate::policy::{Attention, Config};
-use crate::units::Flops;
 
 /// Parameters of a network and the floating-point operations they take.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -175,7 +175,7 @@ fn gated(hidden: u64, inside: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cost::presets::deepseek_v3;
+    use crate::inspect::cost::presets::deepseek_v3;
 
     fn near(measured: f64, published: f64) {
         assert!((measured / published - 1.0).abs() < 5e-4, "{measured:e} is not {published:e}");

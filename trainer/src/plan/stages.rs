@@ -8,9 +8,9 @@ use super::Stage;
 use super::check::Checker;
 use super::rewards;
 use super::task::{self, Course, Lengths, Task, ample, longest};
+use crate::data::tokenizer::Tokenizer;
 use crate::kernels::precision::Precision;
 use crate::recipe::{self, Grpo, Recipe, Shares};
-use crate::tokenizer::Tokenizer;
 
 /// The stages as meant, and the symbols that their texts are written in.
 pub(super) struct Drafts {

@@ -13,8 +13,8 @@ use thinkling_verifiers::answer;
 
 use super::check::Checker;
 use super::{file, program};
+use crate::data::tokenizer::Tokenizer;
 use crate::recipe::{self, Shares, keys, values};
-use crate::tokenizer::Tokenizer;
 
 /// Questions that are posed to measure a task.
 const PROBES: u64 = 256;

@@ -4,8 +4,12 @@
 
 pub mod config;
 pub mod decoder;
+pub mod gradient;
+pub mod optimizer;
 pub mod parameters;
 pub mod reference;
+pub mod rollout;
+pub mod sampling;
 pub mod tape;
 pub mod transformer;
 

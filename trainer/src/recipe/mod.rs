@@ -10,13 +10,12 @@ use thinkling_datasets::curriculum::CurriculumSettings;
 mod conform;
 mod mistake;
 mod model;
-mod rewards;
 mod stages;
 mod tree;
 
+pub use crate::learn::terms::{Earns, Measure, Over, Reward, RewardTerm};
 pub use mistake::{Mistake, RecipeErrors};
 pub use model::{Attention, Model};
-pub use rewards::{Earns, Measure, Over, Reward, RewardTerm};
 pub use stages::{
     AdvantageScale, Control, EarlyStop, Eval, Evaluation, FlatGroups, Grpo, LossAggregation, Overlong,
     Pretrain, Readiness, ReadinessAction, Schedule, Shares, Stage, StdKind,

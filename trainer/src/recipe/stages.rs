@@ -6,7 +6,7 @@ use thinkling_datasets::SolutionKind;
 use thinkling_datasets::pool::PoolSettings;
 
 use super::Task;
-use super::rewards::{Reward, RewardTerm};
+use crate::learn::terms::{Reward, RewardTerm};
 
 /// One stage of a run; `kind` says which settings it takes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use thinkling_verifiers::answer::{ANSWER_CLOSE, ANSWER_OPEN, THINK_CLOSE, THINK_OPEN};
 
 use super::page::{escape, figure_of};
-use super::record::{Record, Row, number, word};
+use super::record::Record;
+use crate::tracking::rows::{Row, number, word};
 
 /// Completions that are shown of a step.
 const SHOWN: usize = 4;

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::record::{Record, Row, interval, number, word};
+use super::record::Record;
+use crate::tracking::rows::{Row, interval, number, word};
 
 /// Points that a line keeps; longer ones are averaged.
 const POINTS: usize = 300;

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::checkpoint::write_atomically;
-use crate::run;
+use crate::tracking::checkpoint::write_atomically;
+use crate::tracking::{rows, run_folder};
 
 mod completions;
 mod draw;
@@ -17,14 +17,14 @@ pub mod record;
 
 pub use figures::{Content, Figure, Line, figures};
 pub use page::html;
-pub use record::{Record, ReportError, Row, read_all};
+pub use record::{Record, ReportError, read_all};
 
 /// Writes the report of the run in `folder` into it.
 ///
 /// # Errors
 /// When there is nothing to show yet, or the file cannot be written.
 pub fn write(folder: &Path) -> Result<PathBuf, ReportError> {
-    let path = folder.join(run::REPORT);
+    let path = folder.join(run_folder::REPORT);
     write_to(&path, &[Record::read(folder)?])?;
     Ok(path)
 }
@@ -81,9 +81,8 @@ pub fn csv(records: &[Record]) -> String {
         .iter()
         .flat_map(|record| record.metrics.iter().map(move |row| (record, row)))
         .map(|(record, row)| {
-            let step = record::number(row, "step").map(|step| ("step".to_owned(), step));
-            let scalars =
-                record::scalars(row).into_iter().filter(|(name, _)| !NAMES.contains(&name.as_str()));
+            let step = rows::number(row, "step").map(|step| ("step".to_owned(), step));
+            let scalars = rows::scalars(row).into_iter().filter(|(name, _)| !NAMES.contains(&name.as_str()));
             (record, row, step.into_iter().chain(scalars).collect::<Vec<(String, f64)>>())
         })
         .collect();

@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::completions;
 use super::draw::{PALETTE, inline_svg, short};
 use super::figures::{Content, Figure, before_and_after, figures};
-use super::record::{Record, Row, interval, number, word};
-use crate::alarms;
+use super::record::Record;
+use crate::tracking::alarms;
+use crate::tracking::rows::{Row, interval, number, word};
 
 const STYLE: &str = include_str!("style.css");
 

@@ -5,12 +5,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::run;
-
-/// A row of `metrics.jsonl` or `rollouts.jsonl`.
-pub type Row = Map<String, Value>;
+use crate::tracking::rows::{Row, number, parse_lines, word};
+use crate::tracking::run_folder;
 
 /// A report cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -81,19 +79,6 @@ pub struct Record {
     pub problems: Vec<String>,
 }
 
-/// Complete lines of a journal as objects, and how many lines are none. What follows the last line's end is still being written.
-pub fn parse_lines(text: &str) -> (Vec<Row>, usize) {
-    let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
-    let (mut rows, mut bad) = (Vec::new(), 0);
-    for line in whole.lines().filter(|line| !line.trim().is_empty()) {
-        match serde_json::from_str(line) {
-            Ok(Value::Object(row)) => rows.push(row),
-            _ => bad += 1,
-        }
-    }
-    (rows, bad)
-}
-
 /// A file's text, whatever its bytes; `None` where there is no file.
 fn text(path: &Path) -> Result<Option<String>, ReportError> {
     match fs::read(path) {
@@ -114,21 +99,21 @@ impl Record {
             return Err(no_run("there is no such folder; give the folder that `train` printed"));
         }
         let mut record = Self::default();
-        let Some(journal) = text(&path.join(run::METRICS))? else {
+        let Some(journal) = text(&path.join(run_folder::METRICS))? else {
             return Err(no_run("it has no metrics.jsonl; give the folder that `train` printed"));
         };
-        record.metrics = record.lines(run::METRICS, &journal);
+        record.metrics = record.lines(run_folder::METRICS, &journal);
         if record.metrics.is_empty() {
             return Err(ReportError::Empty { path: path.to_owned() });
         }
-        if let Some(journal) = text(&path.join(run::ROLLOUTS))? {
-            record.rollouts = record.lines(run::ROLLOUTS, &journal);
+        if let Some(journal) = text(&path.join(run_folder::ROLLOUTS))? {
+            record.rollouts = record.lines(run_folder::ROLLOUTS, &journal);
         }
-        record.ledger = record.json(path, run::LEDGER)?;
-        record.manifest = record.json(path, run::MANIFEST)?;
-        record.summary = record.json(path, run::SUMMARY)?;
-        record.recipe = text(&path.join(run::RECIPE))?.unwrap_or_else(|| {
-            record.problems.push(format!("{} is missing", run::RECIPE));
+        record.ledger = record.json(path, run_folder::LEDGER)?;
+        record.manifest = record.json(path, run_folder::MANIFEST)?;
+        record.summary = record.json(path, run_folder::SUMMARY)?;
+        record.recipe = text(&path.join(run_folder::RECIPE))?.unwrap_or_else(|| {
+            record.problems.push(format!("{} is missing", run_folder::RECIPE));
             String::new()
         });
         record.label = record.called();
@@ -148,7 +133,7 @@ impl Record {
 
     fn json(&mut self, folder: &Path, name: &str) -> Result<Value, ReportError> {
         let Some(text) = text(&folder.join(name))? else {
-            let why = if name == run::SUMMARY { ": the run goes on, or was killed" } else { "" };
+            let why = if name == run_folder::SUMMARY { ": the run goes on, or was killed" } else { "" };
             self.problems.push(format!("{name} is missing{why}"));
             return Ok(Value::Null);
         };
@@ -189,7 +174,7 @@ impl Record {
     pub fn recipe_keys(&self) -> BTreeMap<String, String> {
         let mut keys = BTreeMap::new();
         if let Ok(table) = self.recipe.parse::<toml::Table>() {
-            run::flatten("", &toml::Value::Table(table), &mut keys);
+            run_folder::flatten("", &toml::Value::Table(table), &mut keys);
         }
         keys
     }
@@ -217,74 +202,10 @@ pub fn read_all(paths: &[PathBuf]) -> Result<Vec<Record>, ReportError> {
     Ok(records)
 }
 
-/// The finite number under `key`.
-pub fn number(row: &Row, key: &str) -> Option<f64> {
-    row.get(key).and_then(Value::as_f64).filter(|number| number.is_finite())
-}
-
-/// The text under `key`, empty without one.
-pub fn word<'a>(row: &'a Row, key: &str) -> &'a str {
-    row.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// The interval under `key`.
-pub fn interval(row: &Row, key: &str) -> Option<(f64, f64)> {
-    let ends = row.get(key)?.as_array()?;
-    Some((ends.first()?.as_f64()?, ends.get(1)?.as_f64()?))
-}
-
-/// Every scalar of a row: numbers, those in objects under `name/key`, the ends of intervals under `name/low` and
-/// `name/high`. Where a row stands (`step`) and lists of other kinds are none.
-pub fn scalars(row: &Row) -> Vec<(String, f64)> {
-    let mut scalars = Vec::new();
-    for (name, value) in row {
-        match value {
-            Value::Number(number) if name != "step" => scalars.push((name.clone(), number.as_f64())),
-            Value::Bool(flag) => scalars.push((name.clone(), Some(f64::from(*flag)))),
-            Value::Object(parts) => {
-                scalars.extend(parts.iter().map(|(key, part)| (format!("{name}/{key}"), part.as_f64())));
-            }
-            Value::Array(ends) if name.ends_with("_ci95") && ends.len() == 2 => {
-                let named = ["low", "high"].into_iter().zip(ends);
-                scalars.extend(named.map(|(end, value)| (format!("{name}/{end}"), value.as_f64())));
-            }
-            _ => {}
-        }
-    }
-    scalars.into_iter().filter_map(|(name, number)| Some((name, number?))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn a_line_that_is_still_written_is_no_line() {
-        let (rows, bad) = parse_lines("{\"a\":1}\nnonsense\n[1]\n\n{\"a\":2}\n{\"a\":");
-        assert_eq!((rows.len(), bad), (2, 2));
-        assert_eq!(parse_lines("{\"a\":1}").0.len(), 0);
-    }
-
-    #[test]
-    fn scalars_of_a_row_have_flat_names() {
-        let Value::Object(row) = json!({
-            "stage": "grpo", "step": 3, "loss": 0.5, "skipped": true, "pass_at_k": {"1": 0.25, "8": 0.5},
-            "accuracy_ci95": [0.1, 0.2], "expert_load": [[0.5, 0.5]], "alarms": ["x"]
-        }) else {
-            panic!("an object")
-        };
-        let names: Vec<(String, f64)> = scalars(&row);
-        let expected = [
-            ("loss", 0.5),
-            ("skipped", 1.0),
-            ("pass_at_k/1", 0.25),
-            ("pass_at_k/8", 0.5),
-            ("accuracy_ci95/low", 0.1),
-            ("accuracy_ci95/high", 0.2),
-        ];
-        assert_eq!(names, expected.map(|(name, value)| (name.to_owned(), value)));
-    }
 
     #[test]
     fn steps_count_on_over_stages() {

@@ -2,7 +2,7 @@
 
 use crate::plan::Stage;
 use crate::recipe::{Eval, Evaluation};
-use crate::session::{Session, Status, TrainError};
+use crate::stages::run::{Session, Status, TrainError};
 
 /// Measures the policy on the stage's tasks.
 ///

@@ -1,13 +1,15 @@
 //! The stages of a run: one file each, each a loop that fits one screen.
 
+use crate::data::curriculum::{Risen, Syllabus};
 use crate::plan;
 use crate::recipe::{Evaluation, Schedule, Stage};
-use crate::session::{Session, Status, TrainError};
-use crate::syllabus::{Risen, Syllabus};
+use crate::stages::run::{Session, Status, TrainError};
 
 pub mod eval;
 pub mod grpo;
+pub mod learner;
 pub mod pretrain;
+pub mod run;
 
 /// Runs every stage that is left, and writes the summary.
 ///

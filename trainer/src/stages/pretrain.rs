@@ -7,16 +7,17 @@ use serde_json::json;
 use thinkling_datasets::corpus::{Corpus, Shares};
 
 use super::{evaluate_and_rise, final_share, is_due};
-use crate::ledger::clock::Moment;
-use crate::ledger::{Spent, Work};
-use crate::optim::{self, learning_rate};
+use crate::data::curriculum::Syllabus;
+use crate::data::tokenizer::Tokenizer;
+use crate::machine::clock::Moment;
 use crate::plan::Stage;
+use crate::policy::gradient::load_max_over_mean;
+use crate::policy::optimizer::{self, learning_rate};
 use crate::policy::{Sequence, Tape};
 use crate::recipe::{self, Pretrain};
-use crate::session::{Learner, Session, Status, TrainError};
-use crate::syllabus::Syllabus;
-use crate::tokenizer::Tokenizer;
-use crate::update::load_max_over_mean;
+use crate::stages::learner::Learner;
+use crate::stages::run::{Session, Status, TrainError};
+use crate::tracking::ledger::{Spent, Work};
 
 /// Learns `settings.steps` batches of documents by predicting every next token.
 ///
@@ -137,7 +138,7 @@ fn step(
         settings.steps,
     );
     let Pretrain { beta1, beta2, epsilon, weight_decay, max_grad_norm, .. } = *settings;
-    let adamw = optim::Settings { beta1, beta2, epsilon, weight_decay, max_grad_norm };
+    let adamw = optimizer::Settings { beta1, beta2, epsilon, weight_decay, max_grad_norm };
     let (norm, is_applied) =
         session.apply(learner, loss, rate, &adamw, &pass.expert_loads, settings.bias_update_speed);
     session.ledger.charge(&stage.name, Work::Optimizer, Spent::new(updating.elapsed(), 0, 0));

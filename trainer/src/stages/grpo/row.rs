@@ -3,13 +3,15 @@
 use serde_json::{Map, Value, json};
 
 use super::{Updated, mean, rate, rewards};
-use crate::advantage::is_flat;
-use crate::ledger::clock::{Elapsed, Moment};
+use crate::learn::advantage::is_flat;
+use crate::learn::reward::Rule;
+use crate::learn::score::{Judged, ScoredGroup};
+use crate::machine::clock::{Elapsed, Moment};
 use crate::plan::Stage;
+use crate::policy::gradient::{load_max_over_mean, load_shares};
 use crate::recipe::{Control, Grpo};
-use crate::score::{Judged, Rule, ScoredGroup};
-use crate::session::{Learner, Session, TrainError};
-use crate::update::{load_max_over_mean, load_shares};
+use crate::stages::learner::Learner;
+use crate::stages::run::{Session, TrainError};
 
 /// Accuracy task by task, where a stage asks several; a task that was not asked is left out.
 fn by_task(stage: &Stage, scored: &[ScoredGroup]) -> Option<(String, Value)> {

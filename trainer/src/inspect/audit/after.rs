@@ -1,0 +1,393 @@
+//! After a run: what was paid, judged again and more strictly, and patterns that call for a reader.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use thinkling_datasets::{Problem, Split};
+use thinkling_verifiers::{Item, answer, format};
+
+use super::{Example, Finding};
+use crate::plan::{self, Plan, Stage};
+use crate::recipe;
+use crate::tracking::run_folder;
+
+/// Examples of a finding.
+const EXAMPLES: usize = 3;
+/// Completions of a window, at its start and at its end, that patterns are looked for in: this share of a stage's.
+const WINDOW: f64 = 0.25;
+/// The least number of completions that a pattern may rest on.
+const LEAST: usize = 4;
+/// A score from here on counts as paid, one below as not.
+const PAID: f64 = 0.5;
+/// The share of the last window from which on a pattern is a finding.
+const SHARE: f64 = 0.5;
+/// How much larger than at the start of the stage the share of right answers without thinking must be.
+const GROWN: f64 = 0.1;
+/// The share of completions that loop from which on that is a finding.
+const LOOPS: f64 = 0.1;
+/// A loop repeats its unit at least so often, and covers at least so many characters.
+const TURNS: usize = 6;
+const COVERED: usize = 32;
+/// The longest unit of a loop, in characters.
+const UNIT: usize = 40;
+/// A mean reward that grows by less proves nothing.
+const GROWTH: f64 = 0.1;
+/// Held-out accuracy must grow by this share of what the reward grows by.
+const FOLLOWS: f64 = 0.25;
+/// A term may pay this much more, on average, than the task's judge finds right.
+const ABOVE: f64 = 0.05;
+
+/// A folder cannot be audited.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuditError {
+    /// A file of the run is not there or cannot be read.
+    #[error("cannot read {}: name the folder of a run that has trained with grpo", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A line is not what a run writes.
+    #[error("{} line {line}: {message}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// What came of an audit of a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunAudit {
+    /// The run's name.
+    pub run: String,
+    /// Completions that were read.
+    pub completions: usize,
+    /// Those of them that were judged again.
+    pub judged_again: usize,
+    /// Rows of `metrics.jsonl` that were read.
+    pub rows: usize,
+    /// What calls for a reader.
+    pub findings: Vec<Finding>,
+}
+
+/// A line of `rollouts.jsonl`, as far as it is read here.
+#[derive(Deserialize)]
+struct Rollout {
+    stage: String,
+    step: u64,
+    task: String,
+    prompt: String,
+    answer: String,
+    completion: String,
+    finished: bool,
+    verdict: String,
+    score: f64,
+    /// By term; not there in runs of earlier versions.
+    #[serde(default)]
+    rewards: Map<String, Value>,
+}
+
+/// Audits the run in `folder`, whose recipe is `plan`.
+///
+/// # Errors
+/// When a file is missing or damaged.
+pub fn run(folder: &Path, plan: &Plan) -> Result<RunAudit, AuditError> {
+    let rollouts: Vec<Rollout> = lines(&folder.join(run_folder::ROLLOUTS))?;
+    let metrics: Vec<Value> = lines(&folder.join(run_folder::METRICS))?;
+    let mut findings = Vec::new();
+    let mut judged_again = 0;
+    for stage in &plan.stages {
+        let recipe::Stage::Grpo(settings) = &stage.settings else { continue };
+        let rows: Vec<&Rollout> = rollouts.iter().filter(|row| row.stage == stage.name).collect();
+        let judging: Vec<&str> =
+            settings.rewards.iter().filter(|reward| reward.term.judges()).map(recipe::Reward::name).collect();
+        let again = Again::new(plan, stage, &judging, &rows);
+        judged_again += again.judged;
+        findings.extend(again.findings);
+        findings.extend(patterns(&stage.name, &rows));
+        let metrics: Vec<&Value> = metrics.iter().filter(|row| row["stage"] == *stage.name).collect();
+        findings.extend(growth(&stage.name, &metrics));
+        findings.extend(judging.iter().filter_map(|term| above(&stage.name, term, &metrics)));
+    }
+    let completions = rollouts.len();
+    Ok(RunAudit { run: plan.name.clone(), completions, judged_again, rows: metrics.len(), findings })
+}
+
+/// Every whole line of a file. A run that was killed may have left half a line at the end.
+fn lines<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>, AuditError> {
+    let text = std::fs::read(path).map_err(|source| AuditError::Io { path: path.to_owned(), source })?;
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let lines = text[..whole].split(|byte| *byte == b'\n').enumerate();
+    lines
+        .filter(|(_, line)| !line.trim_ascii().is_empty())
+        .map(|(at, line)| {
+            serde_json::from_slice(line).map_err(|error| AuditError::Line {
+                path: path.to_owned(),
+                line: at + 1,
+                message: error.to_string(),
+            })
+        })
+        .collect()
+}
+
+/// What a second judgement came to.
+#[derive(Default)]
+struct Again {
+    judged: usize,
+    findings: Vec<Finding>,
+}
+
+impl Again {
+    /// Judges every completion again: by the task's own judge, and only where it ended by itself and has the form that
+    /// is asked for.
+    fn new(plan: &Plan, stage: &Stage, judging: &[&str], rows: &[&Rollout]) -> Self {
+        let mut again = Self::default();
+        // What was paid, by what paid it; the verdict in the file is that of the task's judge.
+        let mut differ: BTreeMap<String, Vec<(&Rollout, String)>> = BTreeMap::new();
+        for row in rows {
+            if row.verdict == "error" {
+                continue;
+            }
+            let Some((problem, task)) = question(plan, stage, row) else { continue };
+            again.judged += 1;
+            let strict = strictly(task, &problem, row);
+            let recorded = std::iter::once(("verdict", Some(row.score)))
+                .chain(judging.iter().map(|term| (*term, row.rewards.get(*term).and_then(Value::as_f64))));
+            for (name, score) in recorded {
+                let Some(score) = score else { continue };
+                if (score >= PAID) != strict.is_ok() {
+                    let why = match &strict {
+                        Ok(()) => "judged again: correct".to_owned(),
+                        Err(why) => format!("judged again: {why}"),
+                    };
+                    differ.entry(name.to_owned()).or_default().push((row, format!("{name} {score}; {why}")));
+                }
+            }
+        }
+        for (name, cases) in differ {
+            let paid = cases.iter().filter(|(_, note)| !note.ends_with("correct")).count();
+            let message = format!(
+                "`{name}` and a stricter second judgement disagree: {paid} completions were paid that the second refuses, {} \
+                 were not that it accepts",
+                cases.len() - paid
+            );
+            again.findings.push(Finding {
+                stage: stage.name.clone(),
+                kind: "disagreement",
+                term: (name != "verdict").then_some(name),
+                message,
+                count: cases.len(),
+                of: rows.len(),
+                examples: examples(cases.iter().map(|(row, note)| (*row, note.as_str()))),
+            });
+        }
+        again
+    }
+}
+
+/// Whether a completion is right by the strict rule; why not otherwise.
+fn strictly(task: &plan::Task, problem: &Problem, row: &Rollout) -> Result<(), String> {
+    if !row.finished {
+        return Err("cut off before its end".to_owned());
+    }
+    let tags = [answer::ANSWER_OPEN, answer::ANSWER_CLOSE];
+    if !format::is_well_formed(&row.completion)
+        && tags.iter().any(|tag| row.completion.matches(tag).count() != 1)
+    {
+        return Err("not one answer in tags".to_owned());
+    }
+    let item = Item { completion: &row.completion, answer: Some(&problem.answer), spec: Some(&problem.spec) };
+    let verdict = task.domain.judge(&item);
+    if verdict.score >= PAID { Ok(()) } else { Err(verdict.reason) }
+}
+
+/// The question of a row, posed again from its address, and its task; `None` where none of the recipe's tasks gives it.
+fn question<'p>(plan: &Plan, stage: &'p Stage, row: &Rollout) -> Option<(Problem, &'p plan::Task)> {
+    let mut address = row.task.rsplit('/');
+    let index = address.next()?.parse().ok()?;
+    let seed = address.next()?.parse().unwrap_or(plan.seed);
+    let split =
+        [Split::Train, Split::Test].into_iter().find(|split| Some(split.name()) == address.clone().next())?;
+    stage.measured.iter().find_map(|task| {
+        let problem = task.dataset(seed).ok()?.task(split, index).ok()?.problem;
+        (problem.prompt == row.prompt && problem.answer == row.answer).then_some((problem, task.as_ref()))
+    })
+}
+
+/// Patterns in the completions of the end of a stage.
+fn patterns(stage: &str, rows: &[&Rollout]) -> Vec<Finding> {
+    let size = ((rows.len() as f64 * WINDOW).ceil() as usize).max(LEAST).min(rows.len());
+    let (first, last) = (&rows[..size], &rows[rows.len() - size..]);
+    let found = [thoughtless(stage, first, last), looping(stage, last), same_thinking(stage, last)];
+    if rows.len() < LEAST { Vec::new() } else { found.into_iter().flatten().collect() }
+}
+
+/// Right answers without any thinking, where the base model did think.
+fn thoughtless(stage: &str, first: &[&Rollout], last: &[&Rollout]) -> Option<Finding> {
+    let is_bare =
+        |row: &&Rollout| answer::thinking(&row.completion).is_none_or(|text| text.trim().is_empty());
+    let right = |rows: &[&Rollout]| rows.iter().filter(|row| row.verdict == "correct").count();
+    let bare: Vec<&Rollout> =
+        last.iter().filter(|row| row.verdict == "correct" && is_bare(row)).copied().collect();
+    let share = bare.len() as f64 / right(last).max(1) as f64;
+    let before = first.iter().filter(|row| row.verdict == "correct" && is_bare(row)).count() as f64
+        / right(first).max(1) as f64;
+    (bare.len() >= LEAST && share >= SHARE && share >= before + GROWN).then(|| Finding {
+        stage: stage.to_owned(),
+        kind: "answers_without_thinking",
+        term: None,
+        message: format!(
+            "{:.0} % of the right answers at the end come without thinking, {:.0} % at the start: look whether they are \
+             guesses, or can be told without the question",
+            100.0 * share,
+            100.0 * before
+        ),
+        count: bare.len(),
+        of: last.len(),
+        examples: examples(bare.iter().map(|row| (*row, "no thinking"))),
+    })
+}
+
+/// Completions that end in a loop.
+fn looping(stage: &str, last: &[&Rollout]) -> Option<Finding> {
+    let loops: Vec<(&Rollout, String)> = last
+        .iter()
+        .filter_map(|row| {
+            let (unit, turns) = repeated(answer::thinking(&row.completion).unwrap_or(&row.completion))
+                .or_else(|| repeated(&row.completion))?;
+            Some((*row, format!("`{unit}` {turns} times")))
+        })
+        .collect();
+    (loops.len() >= 2 && loops.len() as f64 >= LOOPS * last.len() as f64).then(|| Finding {
+        stage: stage.to_owned(),
+        kind: "repeated_text",
+        term: None,
+        message: "completions repeat themselves".to_owned(),
+        count: loops.len(),
+        of: last.len(),
+        examples: examples(loops.iter().map(|(row, note)| (*row, note.as_str()))),
+    })
+}
+
+/// The unit that the end of a text repeats, and how often; `None` where that is little of the text.
+fn repeated(text: &str) -> Option<(String, usize)> {
+    let letters: Vec<char> = text.trim_end().chars().collect();
+    (1..=UNIT.min(letters.len())).find_map(|unit| {
+        let end = &letters[letters.len() - unit..];
+        let turns = letters.rchunks(unit).take_while(|part| *part == end).count();
+        let covered = unit * turns;
+        (turns >= TURNS && covered >= COVERED && 2 * covered >= letters.len())
+            .then(|| (end.iter().collect(), turns))
+    })
+}
+
+/// The same thinking for different questions.
+fn same_thinking(stage: &str, last: &[&Rollout]) -> Option<Finding> {
+    let mut prompts: BTreeMap<&str, Vec<&Rollout>> = BTreeMap::new();
+    for row in last {
+        let thinking = answer::thinking(&row.completion).unwrap_or_default().trim();
+        let known = prompts.entry(thinking).or_default();
+        if !thinking.is_empty() && known.iter().all(|other| other.prompt != row.prompt) {
+            known.push(row);
+        }
+    }
+    let (thinking, rows) = prompts.into_iter().max_by_key(|(_, rows)| rows.len())?;
+    let questions: BTreeSet<&str> = last.iter().map(|row| row.prompt.as_str()).collect();
+    (rows.len() >= LEAST && rows.len() as f64 >= SHARE * questions.len() as f64).then(|| Finding {
+        stage: stage.to_owned(),
+        kind: "same_thinking",
+        term: None,
+        message: format!("{} different questions get the same thinking", rows.len()),
+        count: rows.len(),
+        of: questions.len(),
+        examples: examples(rows.iter().map(|row| (*row, thinking))),
+    })
+}
+
+/// Growth of the reward that held-out accuracy does not follow.
+fn growth(stage: &str, metrics: &[&Value]) -> Option<Finding> {
+    let of_kind = |kind: &'static str| metrics.iter().filter(move |row| row["kind"] == kind);
+    let rewards: Vec<f64> = of_kind("grpo").filter_map(|row| row["reward_mean"].as_f64()).collect();
+    let evals: Vec<(f64, f64)> =
+        of_kind("eval").filter_map(|row| Some((row["step"].as_f64()?, row["accuracy"].as_f64()?))).collect();
+    let size = ((rewards.len() as f64 * WINDOW).ceil() as usize).max(1);
+    let (first, last) = (rewards.get(..size)?, rewards.get(rewards.len().checked_sub(size)?..)?);
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let grown = mean(last) - mean(first);
+    let (before, after) = (evals.first()?, evals.last()?);
+    let followed = after.1 - before.1;
+    (after.0 > before.0 && grown >= GROWTH && followed < FOLLOWS * grown).then(|| Finding {
+        stage: stage.to_owned(),
+        kind: "reward_without_accuracy",
+        term: None,
+        message: format!(
+            "the mean reward went from {:.3} to {:.3}, held-out accuracy from {:.3} to {:.3}: the reward pays for \
+             something else than right answers",
+            mean(first),
+            mean(last),
+            before.1,
+            after.1
+        ),
+        count: rewards.len(),
+        of: rewards.len(),
+        examples: Vec::new(),
+    })
+}
+
+/// A term that pays, at the end, for more than the task's own judge finds right.
+fn above(stage: &str, term: &str, metrics: &[&Value]) -> Option<Finding> {
+    let rows: Vec<(f64, f64)> = metrics
+        .iter()
+        .filter_map(|row| Some((row["rewards"][term].as_f64()?, row["accuracy"].as_f64()?)))
+        .collect();
+    let size = ((rows.len() as f64 * WINDOW).ceil() as usize).max(1);
+    let last = rows.get(rows.len().checked_sub(size)?..)?;
+    let mean = |of: fn(&(f64, f64)) -> f64| last.iter().map(of).sum::<f64>() / last.len() as f64;
+    let (paid, right) = (mean(|row| row.0), mean(|row| row.1));
+    (paid > right + ABOVE).then(|| Finding {
+        stage: stage.to_owned(),
+        kind: "term_against_judge",
+        term: Some(term.to_owned()),
+        message: format!(
+            "at the end `{term}` scores {paid:.3} on average, the task's own judge finds {right:.3} right"
+        ),
+        count: last.len(),
+        of: rows.len(),
+        examples: Vec::new(),
+    })
+}
+
+/// The last few, which show what the stage ended with.
+fn examples<'a>(cases: impl DoubleEndedIterator<Item = (&'a Rollout, &'a str)>) -> Vec<Example> {
+    let cases = cases.rev().take(EXAMPLES);
+    cases
+        .map(|(row, note)| {
+            Example::new(&row.prompt, &row.answer, &row.completion, format!("step {}: {note}", row.step))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_is_told_from_a_chain_of_steps() {
+        assert_eq!(repeated(&"wait, no; ".repeat(10)), Some((" wait, no;".to_owned(), 9)));
+        assert!(repeated(&("1+6+0=07,".to_owned() + &"7+6+0=13,".repeat(8))).is_some());
+        assert!(repeated("1+6+0=07,7+6+0=13,4+9+1=14,0+0+1=01,8+8+0=16").is_none());
+        assert!(
+            repeated("00111100000000000000111101010101").is_none(),
+            "a run of zeros is no loop of half the text"
+        );
+        assert!(repeated("").is_none());
+    }
+}

@@ -1,0 +1,424 @@
+//! The standard shapes, timed: the work on which every claim of speed is made.
+
+use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::kernels::peak::product_rate;
+use crate::kernels::precision::Precision;
+use crate::kernels::profile::{self, Part as Kernel, Taken};
+use crate::learn::advantage::{Spread, group_advantages};
+use crate::learn::objective::{Aggregation, BatchSize, Objective, Tokens};
+use crate::machine::clock::{Elapsed, Moment, page_faults, usage};
+use crate::policy::gradient::Workspace;
+use crate::policy::optimizer::{self, AdamW};
+use crate::policy::rollout::{Completion, Group, Limits, Request, Rollout, roll_out};
+use crate::policy::sampling::Sampling;
+use crate::policy::{Attention, Config, Parameters, Sequence, Tape, Transformer};
+use crate::report::{Content, Figure, Line};
+
+pub mod verify;
+
+/// Prompts of a batch.
+const PROMPTS: usize = 16;
+/// Tokens of a prompt.
+const PROMPT: usize = 32;
+
+/// How many times the standard amount is measured to see how cost grows.
+const TIMES: [usize; 4] = [1, 2, 4, 8];
+
+/// How much is sampled of each prompt; the standard amount is the default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amount {
+    /// Completions of a prompt.
+    pub group: usize,
+    /// Tokens of a completion; none ends early.
+    pub new_tokens: usize,
+}
+
+impl Default for Amount {
+    fn default() -> Self {
+        Self { group: 8, new_tokens: 128 }
+    }
+}
+
+impl Amount {
+    /// The amounts that show how cost grows: longer completions, and larger groups.
+    pub fn scaling() -> [(&'static str, [Self; 4]); 2] {
+        let standard = Self::default();
+        let longer = |times| Self { new_tokens: standard.new_tokens * times, ..standard };
+        let larger = |times| Self { group: standard.group * times, ..standard };
+        [("longer completions", TIMES.map(longer)), ("larger groups", TIMES.map(larger))]
+    }
+
+    fn sequences(self) -> usize {
+        PROMPTS * self.group
+    }
+}
+
+/// A standard shape of a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Dense, grouped attention with as many key heads as query heads.
+    Small,
+    /// A mixture of experts in DeepSeek-V3 form.
+    Mixture,
+}
+
+impl Shape {
+    /// The policy's shape, for completions of so many tokens.
+    pub fn config(self, new_tokens: usize) -> Config {
+        let small = Config {
+            vocab_size: 64,
+            hidden_size: 256,
+            num_hidden_layers: 4,
+            num_attention_heads: 8,
+            attention: Attention::Gqa,
+            num_key_value_heads: 8,
+            head_dim: 32,
+            q_lora_rank: Some(96),
+            kv_lora_rank: 64,
+            qk_nope_head_dim: 32,
+            qk_rope_head_dim: 16,
+            v_head_dim: 32,
+            intermediate_size: 688,
+            n_routed_experts: 0,
+            n_shared_experts: 1,
+            num_experts_per_tok: 2,
+            moe_intermediate_size: 128,
+            first_k_dense_replace: 1,
+            norm_topk_prob: true,
+            routed_scaling_factor: 1.0,
+            aux_loss_alpha: 0.0,
+            rms_norm_eps: 1e-6,
+            rope_theta: 10_000.0,
+            tie_word_embeddings: true,
+            learned_positions: false,
+            max_position_embeddings: PROMPT + new_tokens,
+            initializer_range: 0.02,
+        };
+        match self {
+            Self::Small => small,
+            Self::Mixture => Config {
+                attention: Attention::Mla,
+                n_routed_experts: 16,
+                tie_word_embeddings: false,
+                ..small
+            },
+        }
+    }
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Small => "s",
+            Self::Mixture => "m",
+        }
+    }
+
+    /// The products whose best rate is the peak: rows, depth and columns of a large one and of the shape's own.
+    fn products(self) -> [[usize; 3]; 4] {
+        let Config { hidden_size: hidden, intermediate_size: inner, .. } = self.config(0);
+        [[512; 3], [128, hidden, inner], [128, inner, hidden], [128, hidden, hidden]]
+    }
+}
+
+/// What is timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Sampling.
+    Rollout,
+    /// Forward, backward and AdamW on what was sampled.
+    Update,
+    /// Both, with what lies between them: rewards and advantages.
+    Step,
+}
+
+/// A measurement.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Timing {
+    /// `s` or `m`.
+    pub shape: String,
+    /// Of the products.
+    pub precision: String,
+    /// The instructions they took.
+    pub instructions: String,
+    /// Threads.
+    pub threads: usize,
+    /// Completions of a prompt, and tokens of each.
+    #[serde(flatten)]
+    pub amount: Amount,
+    /// From the program's start to that of the first repeat, which is not counted; before an update something is sampled.
+    pub start_s: f64,
+    /// From the program's start to the end of the first repeat.
+    pub first_s: f64,
+    /// Timed repeats, after one that is not counted.
+    pub repeats: usize,
+    /// Median of the repeats.
+    pub wall_s: f64,
+    /// Least of the repeats.
+    pub wall_s_min: f64,
+    /// Processor time of all threads, median of the repeats.
+    pub cpu_s: f64,
+    /// New tokens of a rollout, all tokens of an update or step.
+    pub tokens_per_s: f64,
+    /// The same by processor time.
+    pub tokens_per_cpu_s: f64,
+    /// Operations of products a second, in thousands of millions.
+    pub gflops: f64,
+    /// What this process's threads reach together, each at products of 512 × 512 × 512 or the shape's own in its cache.
+    pub peak_gflops: f64,
+    /// The former over the latter.
+    pub mfu: f64,
+    /// Most memory the process has held.
+    pub peak_rss_mb: f64,
+    /// Pages that the system handed over in one repeat, median.
+    pub page_faults: u64,
+    /// Where the time of all threads went, of all repeats together; with `--profile`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profile: Vec<Share>,
+}
+
+/// One part of the policy in a profile.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Share {
+    /// `projections`, `attention`, …
+    pub part: String,
+    /// Share of the processor time.
+    pub share: f64,
+    /// Seconds of one repeat.
+    pub cpu_s: f64,
+    /// Operations of products a second while in it, in thousands of millions.
+    pub gflops: f64,
+}
+
+/// One trainer on a standard shape, with random weights.
+struct Bench {
+    policy: Transformer,
+    prompts: Vec<Vec<u32>>,
+    amount: Amount,
+    optimizer: AdamW,
+    workspace: Workspace,
+    flops: u64,
+}
+
+impl Bench {
+    fn new(shape: Shape, amount: Amount, precision: Precision) -> Self {
+        let config = shape.config(amount.new_tokens);
+        let parameters = Parameters::new(&config, 0);
+        let optimizer = AdamW::new(parameters.layout.len);
+        let token = |prompt: usize, at: usize| ((prompt * 31 + at * 7) % config.vocab_size) as u32;
+        let prompts = (0..PROMPTS).map(|prompt| (0..PROMPT).map(|at| token(prompt, at)).collect()).collect();
+        let policy = Transformer::with_precision(config, parameters, precision);
+        Self { policy, prompts, amount, optimizer, workspace: Workspace::default(), flops: 0 }
+    }
+
+    fn rollout(&mut self) -> Rollout {
+        let requests: Vec<Request<'_>> = (0u64..)
+            .zip(&self.prompts)
+            .map(|(number, prompt)| Request { prompt, samples: self.amount.group, address: [0, 0, number] })
+            .collect();
+        // No token has this number: every completion is as long as it may be.
+        let limits = Limits { max_new_tokens: self.amount.new_tokens, end: u32::MAX, thinking: None };
+        let rollout = roll_out(&self.policy, &requests, &Sampling::PLAIN, &limits, 0);
+        self.flops += rollout.prefill_flops + rollout.decode_flops;
+        rollout
+    }
+
+    fn update(&mut self, rollout: &Rollout) -> candle_core::Result<()> {
+        let tokens: Vec<(Vec<u32>, &[u16])> = rollout
+            .groups
+            .iter()
+            .flat_map(|group| group.completions.iter().map(move |one| (group, one)))
+            .map(|(group, one)| ([&group.prompt[..], &one.tokens[..]].concat(), &one.routes[..]))
+            .collect();
+        let sequences: Vec<Sequence<'_>> = tokens
+            .iter()
+            .map(|(tokens, routes)| Sequence { tokens, first_target: PROMPT, routes: Some(routes) })
+            .collect();
+        let objective = Objective {
+            clip_low: 0.2,
+            clip_high: 0.28,
+            kl_coefficient: 0.0,
+            aggregation: Aggregation::TokenMean,
+        };
+        let advantages: Vec<f32> = rollout.groups.iter().flat_map(advantages).collect();
+        let new_tokens = self.amount.new_tokens;
+        let size = BatchSize { sequences: sequences.len(), tokens: sequences.len() * new_tokens };
+        let loss = |range: std::ops::Range<usize>, tape: &Tape| {
+            let lengths = vec![new_tokens; range.len()];
+            let count = tape.log_probabilities.len();
+            let tensor = |values: Vec<f32>| Tensor::from_vec(values, count, &Device::Cpu);
+            let advantage = |at: usize| advantages[range.start + at / new_tokens];
+            let weights = objective.aggregation.weights(&lengths, size);
+            let tokens = Tokens {
+                advantages: &tensor((0..count).map(advantage).collect())?,
+                weights: &tensor(weights.into_iter().map(|weight| weight as f32).collect())?,
+                old: &tensor(tape.log_probabilities.clone())?,
+                reference: None,
+            };
+            let (gradient, measured) = objective.gradient(&tape.log_probabilities, &tokens)?;
+            Ok((Some(gradient), measured))
+        };
+        let pass = self.workspace.run(&self.policy, &sequences, 1.0, 0.0, loss)?;
+        self.flops += pass.forward_flops + pass.backward_flops;
+        let settings = optimizer::Settings {
+            beta1: 0.9,
+            beta2: 0.95,
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            max_grad_norm: 1.0,
+        };
+        let _scope = profile::enter(Kernel::Optimizer);
+        let gradient = self.workspace.gradient();
+        let norm = optimizer::norm(gradient);
+        let Parameters { layout, values, .. } = &mut self.policy.parameters;
+        self.optimizer.update(layout, values, gradient, norm, 1e-4, &settings);
+        self.policy.repack();
+        Ok(())
+    }
+}
+
+/// The advantages of a group that is paid for even tokens.
+fn advantages(group: &Group) -> Vec<f32> {
+    let reward = |one: &Completion| {
+        one.tokens.iter().filter(|token| token.is_multiple_of(2)).count() as f64 / one.tokens.len() as f64
+    };
+    let rewards: Vec<f64> = group.completions.iter().map(reward).collect();
+    group_advantages(&rewards, Spread::Sample, 1e-4).into_iter().map(|advantage| advantage as f32).collect()
+}
+
+/// What of [`time`] a caller chooses.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// When the program started.
+    pub start: Moment,
+    /// How much is sampled.
+    pub amount: Amount,
+    /// Timed repeats, after one that is not counted.
+    pub repeats: usize,
+    /// Of the products; available on this machine.
+    pub precision: Precision,
+    /// Whether the time of each part is counted; costs a few hundredths.
+    pub profile: bool,
+}
+
+/// Times `part` on `shape` with the threads of the pool that it is called in.
+///
+/// # Errors
+/// When candle fails.
+pub fn time(part: Part, shape: Shape, options: Options) -> candle_core::Result<Timing> {
+    let amount = options.amount;
+    let mut bench = Bench::new(shape, amount, options.precision);
+    // An update alone needs something to learn from.
+    let rollout = if part == Part::Update { Some(bench.rollout()) } else { None };
+    let (start_s, mut first_s) = (options.start.elapsed().wall_s, 0.0);
+    let mut elapsed: Vec<Elapsed> = Vec::new();
+    let mut faults = Vec::new();
+    for repeat in 0..=options.repeats {
+        if repeat == 1 {
+            profile::switch(options.profile);
+        }
+        bench.flops = 0;
+        let (started, faulted) = (Moment::now(), page_faults());
+        match (part, &rollout) {
+            (Part::Rollout, _) => drop(bench.rollout()),
+            (_, Some(rollout)) => bench.update(rollout)?,
+            (_, None) => {
+                let rollout = bench.rollout();
+                bench.update(&rollout)?;
+            }
+        }
+        if repeat == 0 {
+            first_s = options.start.elapsed().wall_s;
+        } else {
+            elapsed.push(started.elapsed());
+            faults.push((page_faults() - faulted) as f64);
+        }
+    }
+    let all: f64 = elapsed.iter().map(|one| one.cpu_s).sum();
+    let profile = if options.profile { shares(&profile::taken(), all, options.repeats) } else { Vec::new() };
+    profile::switch(false);
+    let wall_s = median(elapsed.iter().map(|one| one.wall_s));
+    let cpu_s = median(elapsed.iter().map(|one| one.cpu_s));
+    let tokens = match part {
+        Part::Rollout => amount.sequences() * amount.new_tokens,
+        Part::Update | Part::Step => amount.sequences() * (PROMPT + amount.new_tokens),
+    };
+    let threads = rayon::current_num_threads();
+    let rate = |product| product_rate(options.precision, product);
+    let rates = rayon::broadcast(|_| shape.products().map(rate).into_iter().fold(0.0, f64::max));
+    let peak_gflops = rates.iter().sum::<f64>() / 1e9;
+    let gflops = bench.flops as f64 / wall_s / 1e9;
+    Ok(Timing {
+        shape: shape.name().to_owned(),
+        precision: options.precision.name().to_owned(),
+        instructions: options.precision.instructions().unwrap_or_default().to_owned(),
+        threads,
+        amount,
+        start_s,
+        first_s,
+        repeats: options.repeats,
+        wall_s,
+        wall_s_min: elapsed.iter().map(|one| one.wall_s).fold(f64::INFINITY, f64::min),
+        cpu_s,
+        tokens_per_s: tokens as f64 / wall_s,
+        tokens_per_cpu_s: tokens as f64 / cpu_s,
+        gflops,
+        peak_gflops,
+        mfu: gflops / peak_gflops,
+        peak_rss_mb: usage().1 as f64 / 1e6,
+        page_faults: median(faults.into_iter()) as u64,
+        profile,
+    })
+}
+
+/// The middle number, or the mean of the two in the middle.
+fn median(numbers: impl Iterator<Item = f64>) -> f64 {
+    let mut numbers: Vec<f64> = numbers.collect();
+    numbers.sort_by(f64::total_cmp);
+    let last = numbers.len() - 1;
+    f64::midpoint(numbers[last / 2], numbers[last.div_ceil(2)])
+}
+
+/// How the cost of a step grows: a line for each of [`Amount::scaling`], from its timings in order.
+pub fn scaling_figure(measured: &[(&str, Vec<Timing>)]) -> Figure {
+    let lines = measured.iter().enumerate().map(|(colour, (name, timings))| Line {
+        name: (*name).to_owned(),
+        points: TIMES.iter().zip(timings).map(|(times, timing)| (*times as f64, timing.cpu_s)).collect(),
+        colour,
+        ..Line::default()
+    });
+    Figure {
+        id: "scaling".to_owned(),
+        title: "Cost of a step".to_owned(),
+        note: "",
+        x_label: "times as many new tokens".to_owned(),
+        y_label: "CPU-seconds a step".to_owned(),
+        content: Content::Lines(lines.collect()),
+    }
+}
+
+/// The table of a profile, the greatest first; what no part claims is `other`.
+fn shares(taken: &[Taken], cpu_s: f64, repeats: usize) -> Vec<Share> {
+    let named: f64 = Kernel::ALL
+        .iter()
+        .zip(taken)
+        .filter(|(part, _)| **part != Kernel::Other)
+        .map(|(_, taken)| taken.seconds)
+        .sum();
+    let mut shares: Vec<Share> = Kernel::ALL
+        .iter()
+        .zip(taken)
+        .map(|(part, taken)| {
+            let seconds = if *part == Kernel::Other { (cpu_s - named).max(0.0) } else { taken.seconds };
+            Share {
+                part: part.name().to_owned(),
+                share: seconds / cpu_s,
+                cpu_s: seconds / repeats as f64,
+                gflops: if seconds > 0.0 { taken.flops as f64 / seconds / 1e9 } else { 0.0 },
+            }
+        })
+        .collect();
+    shares.sort_by(|a, b| b.share.total_cmp(&a.share));
+    shares
+}

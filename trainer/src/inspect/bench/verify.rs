@@ -1,0 +1,151 @@
+//! How fast the general verifiers judge.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use thinkling_datasets::{Dataset, Domain, Split, domains};
+use thinkling_verifiers::{Item, SettingsError, answer, find};
+
+use crate::machine::clock::Moment;
+
+/// Tasks whose answers `math` is timed on where no file is given: integers, decimals, fractions, roots, complex numbers.
+const MATH_TASKS: [&str; 6] = [
+    "addition",
+    "decimal_arithmetic",
+    "fraction_arithmetic",
+    "linear_equations",
+    "complex_arithmetic",
+    "chain_sum",
+];
+/// Answers of each.
+const ANSWERS: u64 = 400;
+/// Programs that `code` is timed on.
+const PROGRAMS: u64 = 40;
+
+/// What is judged: a completion, its right answer, its spec.
+#[derive(Clone, Debug, Default)]
+pub struct Case {
+    /// What was written.
+    pub completion: String,
+    /// The right answer.
+    pub answer: Option<String>,
+    /// Tests.
+    pub spec: Option<Value>,
+}
+
+impl Case {
+    /// Reads an object with `completion` (or `prediction`), `answer` (or `gold`) and `spec`.
+    pub fn read(value: &Value) -> Option<Self> {
+        let text = |keys: [&str; 2]| keys.iter().find_map(|key| Some(value.get(*key)?.as_str()?.to_owned()));
+        Some(Self {
+            completion: text(["completion", "prediction"])?,
+            answer: text(["answer", "gold"]),
+            spec: value.get("spec").filter(|spec| spec.is_object()).cloned(),
+        })
+    }
+}
+
+/// How fast one verifier is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Judging {
+    /// Its name.
+    pub verifier: &'static str,
+    /// Items that were judged, one after the other on one thread.
+    pub items: usize,
+    /// Of them, those found right.
+    pub correct: usize,
+    /// Items a second.
+    pub items_per_s: f64,
+    /// Median of an item, in microseconds.
+    pub median_us: f64,
+    /// Greatest, in microseconds.
+    pub most_us: f64,
+}
+
+/// Judges every case with the verifier `name`, once to warm up and once timed.
+///
+/// # Errors
+/// When the machine cannot run it.
+pub fn judge(name: &str, cases: &[Case]) -> Result<Judging, SettingsError> {
+    let Some(row) = find(name) else {
+        let message = "there is none of this name".to_owned();
+        return Err(SettingsError { verifier: "bench", message });
+    };
+    let verifier = (row.build)(&json!({}))?;
+    let verify = |case: &Case| {
+        let item =
+            Item { completion: &case.completion, answer: case.answer.as_deref(), spec: case.spec.as_ref() };
+        verifier.verify(&item).is_correct()
+    };
+    let correct = cases.iter().filter(|case| verify(case)).count();
+    let whole = Moment::now();
+    let mut each: Vec<f64> = cases
+        .iter()
+        .map(|case| {
+            let started = Moment::now();
+            std::hint::black_box(verify(case));
+            started.elapsed().wall_s * 1e6
+        })
+        .collect();
+    let items_per_s = cases.len() as f64 / whole.elapsed().wall_s;
+    each.sort_by(f64::total_cmp);
+    Ok(Judging {
+        verifier: row.name,
+        items: cases.len(),
+        correct,
+        items_per_s,
+        median_us: each.get(each.len() / 2).copied().unwrap_or_default(),
+        most_us: each.last().copied().unwrap_or_default(),
+    })
+}
+
+/// Right answers of the tasks that `math` can judge.
+pub fn math_cases() -> Vec<Case> {
+    let of = |name: &&str| {
+        posed(name, ANSWERS, |_, problem| {
+            let completion = answer::compose("", &problem.answer);
+            Some(Case { completion, answer: Some(problem.answer.clone()), spec: None })
+        })
+    };
+    MATH_TASKS.iter().flat_map(of).collect()
+}
+
+/// Programs in Python with shown and hidden tests.
+pub fn code_cases() -> Vec<Case> {
+    posed("program_synthesis", PROGRAMS, |domain, problem| {
+        let source = domain.python(&problem.answer)?;
+        Some(Case {
+            completion: format!("```python\n{source}```\n"),
+            answer: None,
+            spec: domain.tests(problem),
+        })
+    })
+}
+
+fn posed(
+    name: &str,
+    count: u64,
+    case: impl Fn(&dyn Domain, &thinkling_datasets::Problem) -> Option<Case>,
+) -> Vec<Case> {
+    let Some(row) = domains::find(name) else { return Vec::new() };
+    let Ok(domain) = (row.build)(&Value::Null) else { return Vec::new() };
+    let level = *domain.levels().start();
+    let Ok(dataset) = Dataset::new(row, domain.as_ref(), level, 0) else { return Vec::new() };
+    let problems = (0..count).map_while(|index| Some(dataset.task(Split::Test, index).ok()?.problem));
+    problems.filter_map(|problem| case(domain.as_ref(), &problem)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_timed_is_right() {
+        let cases = math_cases();
+        assert_eq!(cases.len() as u64, ANSWERS * MATH_TASKS.len() as u64);
+        let judging = judge("math", &cases[..600]).unwrap();
+        assert_eq!((judging.items, judging.correct), (600, 600));
+        assert!(judging.items_per_s > 0.0 && judging.median_us <= judging.most_us);
+        assert!(judge("nothing", &cases).is_err());
+        assert_eq!(code_cases().len() as u64, PROGRAMS);
+    }
+}

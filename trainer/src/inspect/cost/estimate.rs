@@ -1,0 +1,443 @@
+//! What a recipe will take: operations from lengths that its own tasks have, time from a measurement of this machine.
+
+use serde_json::{Value, json};
+use thinkling_datasets::corpus::{Corpus, Shares};
+use thinkling_datasets::{SolutionKind, Split};
+
+use super::devices::{self, Device};
+use crate::data::tokenizer::Tokenizer;
+use crate::kernels::peak::measured_peak;
+use crate::kernels::precision::Precision;
+use crate::machine::clock::Moment;
+use crate::plan::{Footprint, Plan, Stage, cache_elements};
+use crate::policy::gradient::Workspace;
+use crate::policy::optimizer::{self, AdamW};
+use crate::policy::rollout::{Limits, Request, roll_out};
+use crate::policy::sampling::Sampling;
+use crate::policy::{Parameters, Sequence, Tape, Transformer};
+use crate::recipe;
+
+/// Texts that lengths are taken from.
+const TEXTS: u64 = 64;
+/// Seconds that each part of the machine's measurement goes on for at least.
+const MEASURE_S: f64 = 0.25;
+/// Parameters above which a network is not built to be measured.
+const MOST_PARAMETERS: u64 = 40_000_000;
+/// Share of the matrix peak that small policies reach, where it is not measured.
+const ASSUMED_MFU: f64 = 0.2;
+/// Tokens of a sequence that is measured.
+const MEASURED_TOKENS: usize = 32;
+
+/// Operations a second of processor time, and seconds of an update beside them.
+#[derive(Clone, Copy, Debug)]
+pub struct Speed {
+    /// Decoding.
+    pub decode_flops_per_cpu_s: f64,
+    /// Forward and backward.
+    pub update_flops_per_cpu_s: f64,
+    /// Applying a gradient.
+    pub apply_cpu_s: f64,
+    /// Whether it was measured on this policy; else it is assumed from the matrix peak.
+    pub is_measured: bool,
+    /// The matrix peak of one thread.
+    pub peak_flops: f64,
+}
+
+/// Measures this machine on the policy of `plan`, with the threads of the pool it is called in; takes a second or so.
+pub fn measure(plan: &Plan) -> Speed {
+    let peak_flops = measured_peak(plan.precision);
+    let assumed = Speed {
+        decode_flops_per_cpu_s: peak_flops * ASSUMED_MFU,
+        update_flops_per_cpu_s: peak_flops * ASSUMED_MFU,
+        apply_cpu_s: plan.footprint.parameters_total as f64 * 4e-9,
+        is_measured: false,
+        peak_flops,
+    };
+    if plan.footprint.parameters_total > MOST_PARAMETERS {
+        return assumed;
+    }
+    let mut policy = Transformer::with_precision(
+        plan.model.clone(),
+        Parameters::new(&plan.model, plan.seed),
+        plan.precision,
+    );
+    let prompt_length = (plan.model.max_position_embeddings / 4).clamp(1, MEASURED_TOKENS / 2);
+    let new = (plan.model.max_position_embeddings - prompt_length).clamp(1, MEASURED_TOKENS);
+    let prompt: Vec<u32> = (0..prompt_length).map(|at| (at % plan.model.vocab_size) as u32).collect();
+    let requests: Vec<Request<'_>> = (0..4 * rayon::current_num_threads() as u64)
+        .map(|number| Request { prompt: &prompt, samples: 16, address: [0, 0, number] })
+        .collect();
+    // No token has this number: every completion is as long as it may be.
+    let limits = Limits { max_new_tokens: new, end: u32::MAX, thinking: None };
+    let mut rollout = None;
+    let decode = rate(|| {
+        let drawn = roll_out(&policy, &requests, &Sampling::PLAIN, &limits, 0);
+        let flops = drawn.prefill_flops + drawn.decode_flops;
+        rollout = Some(drawn);
+        flops
+    });
+    let rows: Vec<Vec<u32>> = rollout
+        .iter()
+        .flat_map(|rollout| &rollout.groups)
+        .flat_map(|group| group.completions.iter().map(|one| [&group.prompt[..], &one.tokens[..]].concat()))
+        .collect();
+    let sequences: Vec<Sequence<'_>> =
+        rows.iter().map(|tokens| Sequence { tokens, first_target: 1, routes: None }).collect();
+    let mut workspace = Workspace::default();
+    let loss = |_, tape: &Tape| Ok((Some(vec![-1e-4; tape.log_probabilities.len()]), ()));
+    let update = rate(|| {
+        let pass = workspace.run(&policy, &sequences, 1.0, 0.0, loss);
+        pass.map_or(0, |pass| pass.forward_flops + pass.backward_flops)
+    });
+    let settings =
+        optimizer::Settings { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.0, max_grad_norm: 1.0 };
+    let mut optimizer = AdamW::new(policy.parameters.layout.len);
+    let gradient = workspace.gradient();
+    let started = Moment::now();
+    let norm = optimizer::norm(gradient);
+    let Parameters { layout, values, .. } = &mut policy.parameters;
+    optimizer.update(layout, values, gradient, norm, 1e-4, &settings);
+    policy.repack();
+    let apply_cpu_s = started.elapsed().cpu_s;
+    Speed {
+        decode_flops_per_cpu_s: decode.unwrap_or(assumed.decode_flops_per_cpu_s),
+        update_flops_per_cpu_s: update.unwrap_or(assumed.update_flops_per_cpu_s),
+        apply_cpu_s,
+        is_measured: decode.is_some() && update.is_some(),
+        peak_flops,
+    }
+}
+
+/// Operations a second of processor time of `work`, which says how many it did; the first time warms up.
+fn rate(mut work: impl FnMut() -> u64) -> Option<f64> {
+    let first = Moment::now();
+    let mut flops = work();
+    let mut spent = first.elapsed();
+    if spent.wall_s < MEASURE_S {
+        let started = Moment::now();
+        flops = 0;
+        while started.elapsed().wall_s < MEASURE_S {
+            flops += work();
+        }
+        spent = started.elapsed();
+    }
+    (flops > 0 && spent.cpu_s > 0.0).then(|| flops as f64 / spent.cpu_s)
+}
+
+/// Bytes a second that a copy of a large block reads and writes.
+pub fn measured_bandwidth() -> f64 {
+    let from = vec![1u8; 64 << 20];
+    let mut to = vec![0u8; from.len()];
+    let rates = (0..4).map(|_| {
+        let started = Moment::now();
+        to.copy_from_slice(std::hint::black_box(&from));
+        std::hint::black_box(&mut to);
+        2.0 * from.len() as f64 / started.elapsed().wall_s
+    });
+    rates.fold(0.0, f64::max)
+}
+
+/// This machine's processor with so many threads.
+pub fn this_processor(threads: usize, prices: &recipe::Prices) -> Device {
+    devices::processor(
+        measured_peak(Precision::Float32) * threads as f64,
+        measured_bandwidth(),
+        threads,
+        prices,
+    )
+}
+
+/// Mean lengths of a stage's texts, in tokens.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lengths {
+    prompt: f64,
+    /// Of the completions that the policy draws where the corpus taught it.
+    taught: f64,
+    /// Of the longest kind of solution that was taught: where reinforcement learning goes.
+    longest: f64,
+    /// Of the documents.
+    document: f64,
+}
+
+fn shares(written: &recipe::Shares) -> [(SolutionKind, f64); 4] {
+    let recipe::Shares { direct, long, search, flawed, drill: _ } = *written;
+    let mut ratios = [direct, long, search, flawed].into_iter();
+    SolutionKind::ALL.map(|kind| (kind, ratios.next().unwrap_or(0.0)))
+}
+
+/// Measures texts of the stage's task; lengths that it cannot tell stay at what the stage allows.
+fn lengths(plan: &Plan, stage: &Stage, taught: Option<&recipe::Shares>) -> Lengths {
+    let room = stage.max_new_tokens as f64;
+    let fallback = Lengths {
+        prompt: stage.longest_prompt as f64,
+        taught: room,
+        longest: room,
+        document: stage.longest_row as f64,
+    };
+    let Ok(dataset) = stage.task.dataset(plan.seed) else { return fallback };
+    let tokens = |text: &str| plan.tokenizer.encode(text).map_or(0, |tokens| tokens.len()) as f64;
+    let prompts = (0..TEXTS).filter_map(|index| dataset.task(Split::Train, index).ok());
+    let prompt = mean(prompts.map(|task| tokens(&task.problem.prompt)));
+    let Some(written) = taught else {
+        return Lengths { prompt: prompt.unwrap_or(fallback.prompt), ..fallback };
+    };
+    let completions = |shares: Shares| completion_length(plan, stage, shares, &plan.tokenizer);
+    let kinds: Vec<(f64, f64)> = shares(written)
+        .into_iter()
+        .filter(|(_, share)| *share > 0.0)
+        .filter_map(|(kind, share)| {
+            Some((share, completions(Shares { solutions: vec![(kind, 1.0)], drill: 0.0 })?.0))
+        })
+        .collect();
+    let total: f64 = kinds.iter().map(|(share, _)| share).sum();
+    let all = Shares { solutions: shares(written).to_vec(), drill: written.drill };
+    Lengths {
+        prompt: prompt.unwrap_or(fallback.prompt),
+        taught: if total > 0.0 {
+            kinds.iter().map(|(share, length)| share * length.min(room)).sum::<f64>() / total
+        } else {
+            room
+        },
+        longest: kinds.iter().map(|(_, length)| length.min(room)).reduce(f64::max).unwrap_or(room),
+        document: completions(all).map_or(fallback.document, |(_, document)| document),
+    }
+}
+
+/// Mean tokens of completions and of whole documents, the end included.
+fn completion_length(
+    plan: &Plan,
+    stage: &Stage,
+    shares: Shares,
+    tokenizer: &Tokenizer,
+) -> Option<(f64, f64)> {
+    let dataset = stage.task.dataset(plan.seed).ok()?;
+    let corpus =
+        Corpus::new(stage.task.domain.as_ref(), dataset, shares, stage.task.level, plan.seed).ok()?;
+    let tokens = |text: &str| tokenizer.encode(text).map_or(0, |tokens| tokens.len()) as f64;
+    let pairs: Vec<(f64, f64)> = (0..TEXTS)
+        .filter_map(|number| corpus.document(number).ok())
+        .map(|document| (tokens(&document.prompt), tokens(&document.completion) + 1.0))
+        .collect();
+    let completion = mean(pairs.iter().map(|(_, completion)| *completion))?;
+    Some((completion, mean(pairs.iter().map(|(prompt, completion)| prompt + completion))?))
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+    (count > 0.0).then(|| sum / count)
+}
+
+/// Work of a stage.
+#[derive(Clone, Copy, Debug, Default)]
+struct Work {
+    decode_flops: f64,
+    update_flops: f64,
+    updates: f64,
+    trained: f64,
+    generated: f64,
+}
+
+impl Work {
+    fn draw(&mut self, size: &Footprint, prompts: f64, samples: f64, prompt: f64, completion: f64) {
+        let per_prompt = size.prefill(prompt).get() + samples * size.decode_run(prompt, completion).get();
+        self.decode_flops += prompts * per_prompt;
+        self.generated += prompts * samples * completion;
+    }
+
+    /// Measuring `count` questions, sampled `samples` times and greedily.
+    fn evaluate(&mut self, size: &Footprint, count: u64, samples: usize, prompt: f64, completion: f64) {
+        self.draw(size, count as f64, samples as f64, prompt, completion);
+        self.draw(size, count as f64, 1.0, prompt, completion);
+    }
+}
+
+/// How often a stage of so many steps is measured on its way, its end included.
+fn measurements(steps: u64, every: u64) -> f64 {
+    1.0 + steps.saturating_sub(1).checked_div(every).unwrap_or(0) as f64
+}
+
+fn work(plan: &Plan, stage: &Stage, lengths: Lengths) -> Work {
+    let size = &plan.footprint;
+    let mut work = Work::default();
+    let Lengths { prompt, taught, longest, document } = lengths;
+    match &stage.settings {
+        recipe::Stage::Pretrain(settings) => {
+            let documents = settings.steps as f64 * stage.rows_per_step as f64;
+            work.update_flops += documents * size.train_targets(document - 1.0, document - 1.0).get();
+            work.updates += settings.steps as f64;
+            work.trained += documents * (document - 1.0);
+            for _ in 0..measurements(settings.steps, settings.evaluate_every) as u64 {
+                work.evaluate(size, settings.evaluation.count, 1, prompt, taught);
+            }
+        }
+        recipe::Stage::Grpo(settings) => {
+            // From the lengths of the base model to those of the longest solutions.
+            let between = f64::midpoint(taught, longest);
+            let (steps, rows) = (settings.steps as f64, stage.rows_per_step as f64);
+            work.draw(size, steps * settings.prompts as f64, settings.group_size as f64, prompt, between);
+            let row = prompt + between - 1.0;
+            let forward = size.forward_targets(row, between).get();
+            let passes = f64::from(u8::from(settings.kl_coefficient > 0.0))
+                + f64::from(u8::from(settings.epochs * settings.minibatches > 1));
+            if settings.control != recipe::Control::NoRl {
+                let trained = settings.epochs as f64 * size.train_targets(row, between).get();
+                work.update_flops += steps * rows * (passes * forward + trained);
+                work.updates += steps * stage.updates_per_step as f64;
+                work.trained += steps * rows * settings.epochs as f64 * between;
+            }
+            let first = settings.evaluation.count.max(match settings.readiness.action {
+                recipe::ReadinessAction::Off => 0,
+                _ => settings.readiness.samples,
+            });
+            work.evaluate(size, first, 1, prompt, taught);
+            for _ in 0..measurements(settings.steps, settings.evaluate_every) as u64 {
+                work.evaluate(size, settings.evaluation.count, 1, prompt, longest);
+            }
+        }
+        recipe::Stage::Eval(settings) => {
+            for _ in &stage.measured {
+                work.evaluate(size, settings.count, settings.samples, prompt, longest);
+            }
+        }
+    }
+    work
+}
+
+/// Bytes that a stage holds at most, to within a half: weights packed both ways, moments and the gradients of the
+/// shards; the activations of a micro-batch with their gradients and the caches of a batch of completions for each thread.
+fn peak_memory(plan: &Plan, stage: &Stage) -> f64 {
+    const NUMBER: f64 = 4.0;
+    // What the program itself, its tables and its threads take.
+    const PROGRAM: f64 = 24e6;
+    let model = &plan.model;
+    let parameters = plan.footprint.parameters_total as f64;
+    let (layers, threads) = (model.num_hidden_layers as f64, plan.threads as f64);
+    let rows = 1024.0f64.max(stage.longest_row as f64);
+    let heads = (model.num_attention_heads * (2 * model.query_dim() + 2 * model.value_dim())) as f64;
+    let inside = 4.0
+        * (model.num_experts_per_tok + model.n_shared_experts) as f64
+        * model.moe_intermediate_size as f64;
+    let inside = inside.max(4.0 * model.intermediate_size as f64);
+    let activations = threads * rows * layers * (8.0 * model.hidden_size as f64 + heads + inside);
+    let (prompts, samples) = match &stage.settings {
+        recipe::Stage::Pretrain(settings) => (settings.evaluation.count as f64, 1.0),
+        recipe::Stage::Grpo(settings) => (settings.prompts as f64, settings.group_size as f64),
+        recipe::Stage::Eval(settings) => (settings.count as f64, settings.samples as f64),
+    };
+    // Half of a thread's prompts are decoded at a time; keys lie in panels of 32 columns, latents twice.
+    let batch = (prompts / (2.0 * threads)).ceil().max(1.0);
+    let stored = match model.attention {
+        recipe::Attention::Mla => 2.0,
+        recipe::Attention::Gqa => 1.0,
+    };
+    let padded = |length: usize| length.next_multiple_of(32) as f64;
+    let places = batch * (padded(stage.longest_prompt) + samples * padded(stage.max_new_tokens));
+    let caches = threads * stored * places * cache_elements(model) as f64;
+    // A checkpoint copies weights and moments, the best weights and a reference, and encodes the copies.
+    let kept = 1.0 + 2.5 + 2.0 + 9.0 + 8.0;
+    // The allocator keeps what it was given.
+    const SLACK: f64 = 1.3;
+    SLACK * (PROGRAM + NUMBER * (parameters * kept + 2.0 * activations + caches))
+}
+
+/// What each stage of `plan` will take, and all together; on `device` instead of this machine, if one is named.
+pub fn estimate(plan: &Plan, speed: &Speed, device: Option<&Device>) -> Value {
+    let mut taught: Option<&recipe::Shares> = None;
+    let stages: Vec<Value> = plan
+        .stages
+        .iter()
+        .map(|stage| {
+            if let recipe::Stage::Pretrain(settings) = &stage.settings {
+                taught = Some(&settings.shares);
+            }
+            let lengths = lengths(plan, stage, taught);
+            row(plan, stage, &work(plan, stage, lengths), lengths, speed, device)
+        })
+        .collect();
+    let sum = |key: &str| stages.iter().filter_map(|stage| stage[key].as_f64()).sum::<f64>();
+    let most = |key: &str| stages.iter().filter_map(|stage| stage[key].as_f64()).fold(0.0, f64::max);
+    json!({
+        "name": plan.name,
+        "parameters_total": plan.footprint.parameters_total,
+        "parameters_active": plan.footprint.parameters_active,
+        "device": device.map_or(devices::CPU, |device| device.name),
+        "threads": plan.threads,
+        "stages": stages,
+        "flops": sum("flops"),
+        "tokens": sum("tokens") as u64,
+        "peak_memory_bytes": most("peak_memory_bytes"),
+        "cpu_s": sum("cpu_s"),
+        "wall_s": sum("wall_s"),
+        "cost_usd": sum("cost_usd"),
+        "speed_is_measured": device.is_none() && speed.is_measured,
+        "assumed": assumptions(plan, speed, device),
+    })
+}
+
+fn row(
+    plan: &Plan,
+    stage: &Stage,
+    work: &Work,
+    lengths: Lengths,
+    speed: &Speed,
+    device: Option<&Device>,
+) -> Value {
+    let flops = work.decode_flops + work.update_flops;
+    let cpu_s = work.decode_flops / speed.decode_flops_per_cpu_s
+        + work.update_flops / speed.update_flops_per_cpu_s
+        + work.updates * speed.apply_cpu_s;
+    let mut row = json!({
+        "name": stage.name,
+        "kind": stage.settings.kind(),
+        "flops": flops,
+        "rollout_flops": work.decode_flops,
+        "update_flops": work.update_flops,
+        "tokens": (work.trained + work.generated) as u64,
+        "tokens_trained": work.trained as u64,
+        "tokens_generated": work.generated as u64,
+        "expected_completion_tokens": [lengths.taught, lengths.longest],
+        "peak_memory_bytes": peak_memory(plan, stage),
+    });
+    match device {
+        None => {
+            row["cpu_s"] = json!(cpu_s);
+            row["wall_s"] = json!(cpu_s / plan.threads as f64);
+            row["cost_usd"] = json!(cpu_s / 3600.0 * plan.prices.usd_per_core_hour);
+        }
+        Some(device) => {
+            let wall_s = flops / (device.peak_flops * ASSUMED_MFU);
+            row["wall_s"] = json!(wall_s);
+            row["cost_usd"] = json!(wall_s / 3600.0 * device.price_usd_per_hour);
+        }
+    }
+    row
+}
+
+fn assumptions(plan: &Plan, speed: &Speed, device: Option<&Device>) -> Vec<String> {
+    let mut assumed = vec![
+        "completions grow from the lengths that the corpus taught to its longest kind of solution".to_owned(),
+        "every stage runs all of its steps, and no group is refilled".to_owned(),
+    ];
+    if plan
+        .stages
+        .iter()
+        .any(|stage| matches!(&stage.settings, recipe::Stage::Grpo(grpo) if grpo.early_stop.is_some()))
+    {
+        assumed.push("`early_stop` may end reinforcement learning sooner".to_owned());
+    }
+    match device {
+        Some(device) => {
+            assumed.push(format!(
+                "{} at {ASSUMED_MFU} of its dense peak; a small policy reaches less",
+                device.name
+            ));
+            assumed.extend(device.assumed.iter().map(|text| (*text).to_owned()));
+        }
+        None if !speed.is_measured => {
+            assumed
+                .push(format!("{ASSUMED_MFU} of the measured matrix peak: the policy is too large to try"));
+        }
+        None => {}
+    }
+    assumed
+}

@@ -1,0 +1,253 @@
+//! The model that reinforcement learning would start from: whether it ends its answers, and whether thinking helps it.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::{DoctorError, Finding, Patient, Severity, percent};
+use crate::data::tokenizer::{END, Tokenizer};
+use crate::learn::advantage::is_flat;
+use crate::learn::evaluate::{EvaluateError, Questions, Thinking, ask};
+use crate::policy::sampling::Sampling;
+use crate::policy::{Config, Parameters, Transformer};
+use crate::recipe::ReadinessAction;
+use crate::stages::learner::load_model;
+use crate::tracking::checkpoint::{Checkpoint, CheckpointError};
+use crate::tracking::run_folder;
+
+/// Questions that the base model is asked.
+const QUESTIONS: u64 = 32;
+/// Completions of each.
+const SAMPLES: usize = 8;
+/// A smaller share of completions that end means that the end is not reached at all.
+const MIN_ENDED: f64 = 0.02;
+/// A greater share that is cut off is odd.
+const MAX_CUT: f64 = 0.2;
+/// Above this share of flat groups hardly anything is left to learn from.
+const MAX_FLAT: f64 = 0.9;
+
+/// A model that reinforcement learning would start from.
+pub struct Base {
+    /// Where it was found.
+    pub folder: PathBuf,
+    pub(super) policy: Transformer,
+    pub(super) tokenizer: Tokenizer,
+    /// In what its files disagree with the trainer.
+    pub(super) problems: Vec<Finding>,
+}
+
+fn problem(name: &'static str, seen: String, change: &str) -> Finding {
+    Finding::new(name, Severity::Error, None, seen, change.to_owned())
+}
+
+/// What is wrong with the end token that `tokenizer.json` and `config.json` name; the trainer ends a completion at one
+/// id, whatever a file says.
+fn end_token(tokenizer: &Value, config: &Value, ours: u32) -> Option<Finding> {
+    let named = tokenizer["model"]["vocab"][END].as_u64();
+    let ends = |id: u64| id == u64::from(ours);
+    let change = "the base model's tokenizer.json and config.json as the run wrote them, or a base model that was \
+                  trained with this tokenizer";
+    match named {
+        None => {
+            let seen = format!("the base model's tokenizer.json has no `{END}`: no completion can end");
+            return Some(problem("end_token", seen, change));
+        }
+        Some(id) if !ends(id) => {
+            let seen = format!(
+                "the base model's tokenizer.json has `{END}` at id {id}; completions end at id {ours}, which it calls \
+                 something else"
+            );
+            return Some(problem("end_token", seen, change));
+        }
+        Some(_) => {}
+    }
+    let eos = match &config["eos_token_id"] {
+        Value::Array(ids) => ids.iter().filter_map(Value::as_u64).collect(),
+        id => id.as_u64().map_or_else(Vec::new, |id| vec![id]),
+    };
+    (!eos.is_empty() && !eos.iter().any(|id| ends(*id))).then(|| {
+        let seen = format!(
+            "the base model's config.json has eos_token_id = {}; `{END}` is {ours}",
+            config["eos_token_id"]
+        );
+        problem("end_token", seen, change)
+    })
+}
+
+impl Base {
+    /// Reads the newest checkpoint of a run folder, or a checkpoint folder. Files that can be read and disagree become
+    /// findings.
+    ///
+    /// # Errors
+    /// When there is no model, or a file of it is damaged.
+    pub fn load(path: &Path) -> Result<Self, DoctorError> {
+        let folder = if path.join("state.json").exists() {
+            path.to_owned()
+        } else {
+            run_folder::newest_checkpoint(path).ok_or_else(|| DoctorError::NoModel(path.to_owned()))?
+        };
+        let checkpoint = Checkpoint::read(&folder)?;
+        let config: Config = checkpoint.json("config.json")?;
+        let tokenizer_json: Value = checkpoint.json("tokenizer.json")?;
+        let empty = Tokenizer::from_alphabets([]);
+        let ours = empty.end();
+        let mut problems: Vec<Finding> =
+            end_token(&tokenizer_json, &checkpoint.json("config.json")?, ours).into_iter().collect();
+        let tokenizer = match Tokenizer::from_json(&tokenizer_json) {
+            Ok(tokenizer) => tokenizer,
+            Err(error) => {
+                if problems.is_empty() {
+                    let change = "a base model that this program has written";
+                    problems.push(problem("base", error.to_string(), change));
+                }
+                empty
+            }
+        };
+        if problems.is_empty() && tokenizer.size() != config.vocab_size {
+            let seen = format!(
+                "the base model's tokenizer has {} tokens, its config.json says {}",
+                tokenizer.size(),
+                config.vocab_size
+            );
+            problems.push(problem("base", seen, "the files of one checkpoint, not of two"));
+        }
+        let mut parameters = Parameters::new(&config, 0);
+        load_model(&checkpoint.tensors("model.safetensors")?, &config, &mut parameters)
+            .map_err(|what| DoctorError::from(damaged(&checkpoint, &what)))?;
+        Ok(Self { folder, policy: Transformer::new(config, parameters), tokenizer, problems })
+    }
+}
+
+fn damaged(checkpoint: &Checkpoint, what: &str) -> CheckpointError {
+    checkpoint.damaged("model.safetensors", what)
+}
+
+/// In which keys the recipe's network differs from the base model's, if it does: then the run does not start from it.
+pub(super) fn another_network(patient: &Patient<'_>, base: &Base) -> Option<Finding> {
+    let [recipe, base] = [&patient.plan.model, &base.policy.config]
+        .map(|config| serde_json::to_value(config).unwrap_or_default());
+    let differences: Vec<String> = recipe
+        .as_object()?
+        .iter()
+        // Room for rows and the first weights' deviation are no part of what the network computes.
+        .filter(|(key, _)| !["max_position_embeddings", "initializer_range"].contains(&key.as_str()))
+        .filter(|(key, value)| base[key.as_str()] != **value)
+        .map(|(key, value)| format!("{key} is {} and {value} in the recipe", base[key.as_str()]))
+        .collect();
+    (!differences.is_empty()).then(|| {
+        let seen = format!("the base model is another network: {}", differences.join(", "));
+        Finding::warning("base", patient.stage, seen, "[model] as the base model has it".to_owned())
+    })
+}
+
+/// Asks the base model and looks at its end, its thinking and the spread of its rewards, in this order: the first error
+/// ends the checks.
+pub(super) fn check(patient: &Patient<'_>, base: &Base) -> Result<Vec<Finding>, DoctorError> {
+    let (stage, grpo) = (patient.stage, patient.grpo);
+    let questions = Questions {
+        count: QUESTIONS,
+        samples: SAMPLES.max(grpo.group_size.min(2 * SAMPLES)),
+        seed: grpo.evaluation.seed,
+        sampling: Sampling {
+            temperature: grpo.temperature as f32,
+            top_k: grpo.top_k,
+            top_p: grpo.top_p as f32,
+            min_p: grpo.min_p as f32,
+        },
+        max_new_tokens: stage.max_new_tokens,
+        thinking: Thinking::Free,
+    };
+    let answers = match ask(&base.policy, &base.tokenizer, &stage.task, &questions) {
+        Ok(answers) => answers,
+        Err(error @ EvaluateError::TooLong { .. }) => {
+            let change = format!("stage.{}.max_new_tokens lower, or another base model", stage.name);
+            return Ok(vec![Finding::error("base", stage, error.to_string(), change)]);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let measures = answers.measures(&stage.task, &base.tokenizer);
+    let drawn = QUESTIONS as usize * questions.samples;
+    let cut = measures.truncated_share.value;
+    let limit = stage.max_new_tokens;
+    let mut findings = Vec::new();
+    if 1.0 - cut < MIN_ENDED {
+        let seen = format!(
+            "{} of {drawn} completions of the base model end within {limit} tokens, although worked solutions do: it \
+             was never shown the end token {} (`{END}`), or ends with another",
+            percent(1.0 - cut),
+            base.tokenizer.end()
+        );
+        let change = "a base model whose documents end with this tokenizer's end token".to_owned();
+        return Ok(vec![Finding::error("end_token", stage, seen, change)]);
+    }
+    let seen = format!("{} of {drawn} completions of the base model end by themselves", percent(1.0 - cut));
+    findings.push(if cut > MAX_CUT {
+        let change = format!("stage.{}.max_new_tokens higher, or pretrain longer", stage.name);
+        Finding::warning("end_token", stage, seen, change)
+    } else {
+        Finding::ok("end_token", Some(stage), seen)
+    });
+    findings.push(readiness(patient, &measures));
+    if findings.iter().any(Finding::is_error) {
+        return Ok(findings);
+    }
+    let flat = answers.judged.iter().filter(|group| {
+        let rewards: Vec<f64> = group.iter().map(|one| one.verdict.score).collect();
+        is_flat(&rewards)
+    });
+    let flat = flat.count() as f64 / QUESTIONS as f64;
+    let seen = format!(
+        "{} of {QUESTIONS} groups of {} completions of the base model are all right or all wrong",
+        percent(flat),
+        questions.samples
+    );
+    findings.push(if flat > MAX_FLAT {
+        let change = if measures.accuracy.value > 0.5 {
+            "a higher task.level: this one is solved"
+        } else {
+            "a lower task.level, a greater group_size, or more pretraining"
+        };
+        Finding::error("flat_rewards", stage, seen, change.to_owned())
+    } else {
+        Finding::ok("flat_rewards", Some(stage), seen)
+    });
+    Ok(findings)
+}
+
+/// Whether thinking helps the base model: reinforcement learning prefers what is right more often, and nothing else.
+fn readiness(patient: &Patient<'_>, measures: &crate::learn::evaluate::Measures) -> Finding {
+    let (stage, wanted) = (patient.stage, patient.grpo.readiness);
+    let pretrain =
+        "pretrain longer, a lower task.level, or a greater share of documents that think".to_owned();
+    let Some(long) = measures.accuracy_thinking else {
+        let seen = "the base model never thinks".to_owned();
+        return Finding::error("readiness", stage, seen, pretrain);
+    };
+    let direct = measures.accuracy_direct;
+    let seen = format!(
+        "the base model thinks in {} of its answers and is right in {} of them [{}, {}]{}",
+        percent(measures.thinking_share.value),
+        percent(long.value),
+        percent(long.low),
+        percent(long.high),
+        direct.map_or(String::new(), |direct| format!(
+            ", without thinking in {} [{}, {}]",
+            percent(direct.value),
+            percent(direct.low),
+            percent(direct.high)
+        )),
+    );
+    let rival = direct.map_or(0.0, |direct| direct.value + wanted.direct_margin);
+    if long.low <= rival {
+        let seen = format!("{seen}: thinking is not clearly better, so the policy will learn not to think");
+        return Finding::error("readiness", stage, seen, pretrain);
+    }
+    if long.value < wanted.long_accuracy {
+        let seen = format!("{seen}; the recipe asks for {}", percent(wanted.long_accuracy));
+        if wanted.action == ReadinessAction::Stop {
+            return Finding::error("readiness", stage, format!("{seen}, and stops there"), pretrain);
+        }
+        return Finding::warning("readiness", stage, seen, pretrain);
+    }
+    Finding::ok("readiness", Some(stage), seen)
+}

@@ -1,0 +1,517 @@
+//! Measures a policy on held-out questions.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+use serde::Serialize;
+use thinkling_datasets::{Split, Task};
+
+use crate::data::tokenizer::Tokenizer;
+use crate::learn::score::{Judged, judge};
+use crate::plan;
+use crate::policy::Transformer;
+use crate::policy::rollout::{Limits, Request, Rollout, ThinkingBudget, roll_out};
+use crate::policy::sampling::Sampling;
+
+/// Which questions, and how they are asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Questions {
+    /// Questions of the test split.
+    pub count: u64,
+    /// Completions a question.
+    pub samples: usize,
+    /// Seed of questions and samples.
+    pub seed: u64,
+    /// How tokens are drawn.
+    pub sampling: Sampling,
+    /// Most tokens of a completion.
+    pub max_new_tokens: usize,
+    /// How the policy may think.
+    pub thinking: Thinking,
+}
+
+/// How the policy may think.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thinking {
+    /// As it likes.
+    Free,
+    /// Not at all: the thinking is opened and closed for it.
+    None,
+    /// At most this many tokens: then it is closed for it.
+    Budget(usize),
+}
+
+/// A number between 0 and 1 with its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Share {
+    /// The estimate.
+    pub value: f64,
+    /// Lower end of the interval.
+    pub low: f64,
+    /// Upper end of the interval.
+    pub high: f64,
+}
+
+/// Deviations that a 95 % interval reaches on each side.
+const Z: f64 = 1.959_964;
+
+impl Share {
+    /// The mean of one number in [0, 1] a question, each itself a mean over samples that are not independent.
+    ///
+    /// Wilson's interval with as many draws as would have this variance; between `questions.len()` and `draws`.
+    pub fn of_means(questions: &[f64], draws: usize) -> Self {
+        let count = questions.len() as f64;
+        let value = questions.iter().sum::<f64>() / count;
+        let variance =
+            questions.iter().map(|mean| (mean - value).powi(2)).sum::<f64>() / (count - 1.0).max(1.0) / count;
+        let effective = if variance > 0.0 { value * (1.0 - value) / variance } else { count };
+        Self::wilson(value, effective.clamp(count, draws.max(questions.len()) as f64))
+    }
+
+    /// Wilson's score interval for a share of `count` draws (Wilson 1927).
+    pub fn wilson(value: f64, count: f64) -> Self {
+        let spread = Z * Z / count;
+        let centre = (value + spread / 2.0) / (1.0 + spread);
+        let reach = Z / (1.0 + spread) * (value * (1.0 - value) / count + spread / (4.0 * count)).sqrt();
+        Self { value, low: (centre - reach).clamp(0.0, value), high: (centre + reach).clamp(value, 1.0) }
+    }
+}
+
+/// A mean with its 95 % interval over questions.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Mean {
+    /// The estimate.
+    pub value: f64,
+    /// Lower end of the interval.
+    pub low: f64,
+    /// Upper end of the interval.
+    pub high: f64,
+}
+
+impl Mean {
+    fn of(values: &[f64]) -> Self {
+        let count = values.len() as f64;
+        let value = values.iter().sum::<f64>() / count;
+        let variance = values.iter().map(|x| (x - value).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
+        let reach = Z * (variance / count).sqrt();
+        // What is counted is never below 0.
+        Self { value, low: (value - reach).max(0.0), high: value + reach }
+    }
+}
+
+/// What a policy does on a set of questions.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Measures {
+    /// The task.
+    pub task: String,
+    /// Its level.
+    pub level: u32,
+    /// Questions that were asked.
+    pub count: u64,
+    /// Those of them that differ.
+    pub distinct: u64,
+    /// Completions a question.
+    pub samples: usize,
+    /// Share of right answers: pass@1.
+    pub accuracy: Share,
+    /// Unbiased pass@k for k = 1, 2, 4, … up to the samples.
+    pub pass_at_k: BTreeMap<usize, Share>,
+    /// Accuracy of the most frequent answer of all samples; with one sample it does not apply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maj_at_k: Option<Share>,
+    /// Mean tokens of a completion, its end included.
+    pub length: Mean,
+    /// Mean tokens between the thinking tags.
+    pub thinking_length: Mean,
+    /// Mean tokens between the answer tags.
+    pub answer_length: Mean,
+    /// Share cut off by the limit.
+    pub truncated_share: Share,
+    /// Share of the asked form.
+    pub format_rate: Share,
+    /// Share that thinks at all.
+    pub thinking_share: Share,
+    /// Accuracy of those that think.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy_thinking: Option<Share>,
+    /// Accuracy of those that do not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy_direct: Option<Share>,
+    /// Checks a completion.
+    pub verifications: f64,
+    /// Attempts given up, a completion.
+    pub backtracks: f64,
+    /// Share of intermediate steps that are false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub false_step_share: Option<f64>,
+    /// Share of the checks that say yes and should not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub false_yes_share: Option<f64>,
+    /// Completions whose item was at fault and that count in nothing above but as wrong.
+    pub errors: u64,
+}
+
+impl Measures {
+    /// As fields of a row of `metrics.jsonl`: a number under its name, its interval under the name with `_ci95`.
+    pub fn flat(&self) -> serde_json::Map<String, serde_json::Value> {
+        let mut row = serde_json::Map::new();
+        let serde_json::Value::Object(fields) = serde_json::to_value(self).unwrap_or_default() else {
+            return row;
+        };
+        for (name, value) in fields {
+            // Lengths are means; the rest are shares under their own names.
+            let name = if name.ends_with("length") { format!("{name}_mean") } else { name };
+            let (estimate, interval) = split_interval(value);
+            row.insert(name.clone(), estimate);
+            if let Some(interval) = interval {
+                row.insert(format!("{name}_ci95"), interval);
+            }
+        }
+        row
+    }
+}
+
+/// Parts `{value, low, high}`, or an object of such, into the values and the intervals.
+fn split_interval(value: serde_json::Value) -> (serde_json::Value, Option<serde_json::Value>) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            if let (Some(value), Some(low), Some(high)) =
+                (fields.get("value"), fields.get("low"), fields.get("high"))
+            {
+                return (value.clone(), Some(serde_json::json!([low, high])));
+            }
+            let (mut values, mut intervals) = (serde_json::Map::new(), serde_json::Map::new());
+            for (key, value) in fields {
+                let (value, interval) = split_interval(value);
+                values.insert(key.clone(), value);
+                intervals.extend(interval.map(|interval| (key, interval)));
+            }
+            (values.into(), (!intervals.is_empty()).then(|| intervals.into()))
+        }
+        other => (other, None),
+    }
+}
+
+/// Questions with their completions, read.
+pub struct Answers {
+    /// The questions.
+    pub tasks: Vec<Task>,
+    /// Their completions.
+    pub rollout: Rollout,
+    /// One a completion of each question.
+    pub judged: Vec<Vec<Judged>>,
+}
+
+/// A question cannot be asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvaluateError {
+    /// The level has too few questions.
+    #[error(transparent)]
+    Dataset(#[from] thinkling_datasets::DatasetError),
+    /// A prompt holds a character that the policy has no token for.
+    #[error("the policy cannot read this task's prompts: {0}; it was trained on another alphabet")]
+    Tokenizer(#[from] crate::data::tokenizer::TokenizerError),
+    /// A prompt leaves no room for a completion.
+    #[error(
+        "a prompt of {prompt} tokens and {new} new ones exceed the policy's {longest} positions: lower the level or the \
+         limit of new tokens"
+    )]
+    TooLong {
+        /// Tokens of the prompt.
+        prompt: usize,
+        /// Tokens of a completion.
+        new: usize,
+        /// What the policy can hold.
+        longest: usize,
+    },
+}
+
+/// Asks questions of the test split and reads the answers.
+///
+/// # Errors
+/// When a question cannot be asked of this policy.
+pub fn ask(
+    policy: &Transformer,
+    tokenizer: &Tokenizer,
+    task: &plan::Task,
+    questions: &Questions,
+) -> Result<Answers, EvaluateError> {
+    let dataset = task.dataset(questions.seed)?;
+    let tasks: Vec<Task> =
+        (0..questions.count).map(|index| dataset.task(Split::Test, index)).collect::<Result<_, _>>()?;
+    let given: &[u32] = match questions.thinking {
+        Thinking::None => &[tokenizer.think_open(), tokenizer.think_close()],
+        Thinking::Free | Thinking::Budget(_) => &[],
+    };
+    let mut prompts = Vec::with_capacity(tasks.len());
+    for task in &tasks {
+        let mut prompt = tokenizer.encode(&task.problem.prompt)?;
+        prompt.extend_from_slice(given);
+        let longest = policy.config.max_position_embeddings;
+        if prompt.len() + questions.max_new_tokens > longest + 1 {
+            return Err(EvaluateError::TooLong {
+                prompt: prompt.len(),
+                new: questions.max_new_tokens,
+                longest,
+            });
+        }
+        prompts.push(prompt);
+    }
+    let requests: Vec<Request<'_>> = prompts
+        .iter()
+        .enumerate()
+        .map(|(index, prompt)| Request {
+            prompt,
+            samples: questions.samples,
+            address: [u64::MAX, 0, index as u64],
+        })
+        .collect();
+    let limits = Limits {
+        max_new_tokens: questions.max_new_tokens,
+        end: tokenizer.end(),
+        thinking: match questions.thinking {
+            Thinking::Budget(tokens) => {
+                Some(ThinkingBudget { tokens, open: tokenizer.think_open(), close: tokenizer.think_close() })
+            }
+            Thinking::Free | Thinking::None => None,
+        },
+    };
+    let mut rollout = roll_out(policy, &requests, &questions.sampling, &limits, questions.seed);
+    if !given.is_empty() {
+        // What was given belongs to the completion that is judged.
+        for completion in rollout.groups.iter_mut().flat_map(|group| &mut group.completions) {
+            completion.tokens.splice(0..0, given.iter().copied());
+        }
+    }
+    let judged = tasks
+        .par_iter()
+        .zip(&rollout.groups)
+        .map(|(question, group)| {
+            let read = |completion| judge(task.domain.as_ref(), tokenizer, question, completion);
+            group.completions.iter().map(read).collect()
+        })
+        .collect();
+    Ok(Answers { tasks, rollout, judged })
+}
+
+impl Answers {
+    /// What the answers show.
+    pub fn measures(&self, task: &plan::Task, tokenizer: &Tokenizer) -> Measures {
+        let samples = self.judged.first().map_or(0, Vec::len);
+        let draws = samples * self.judged.len();
+        let questions = self.questions();
+        let per_question = |number: &dyn Fn(usize, usize) -> f64| -> Vec<f64> {
+            let mean = |asked: &Vec<usize>| {
+                let all = asked.iter().flat_map(|at| (0..samples).map(move |sample| (*at, sample)));
+                all.map(|(at, sample)| number(at, sample)).sum::<f64>() / (asked.len() * samples) as f64
+            };
+            questions.iter().map(mean).collect()
+        };
+        let share = |is_so: &dyn Fn(&Judged) -> bool| {
+            let means = per_question(&|question, sample| f64::from(is_so(&self.judged[question][sample])));
+            Share::of_means(&means, draws)
+        };
+        let tokens = |count: &dyn Fn(&[u32]) -> usize| {
+            Mean::of(&per_question(&|question, sample| {
+                count(&self.rollout.groups[question].completions[sample].tokens) as f64
+            }))
+        };
+        let all = || self.judged.iter().flatten();
+        let accuracy_of = |is_thinking: bool| {
+            let of_kind: Vec<&Judged> = all().filter(|judged| judged.is_thinking == is_thinking).collect();
+            let right = of_kind.iter().filter(|judged| judged.is_correct()).count() as f64;
+            let count = of_kind.len() as f64;
+            (count > 0.0).then(|| Share::wilson(right / count, count))
+        };
+        let sum =
+            |number: &dyn Fn(&Judged) -> u32| all().map(|judged| f64::from(number(judged))).sum::<f64>();
+        let steps = sum(&|judged| judged.behaviours.steps);
+        let yeses = sum(&|judged| judged.behaviours.yeses);
+        Measures {
+            task: task.name.clone(),
+            level: task.level,
+            count: self.judged.len() as u64,
+            distinct: questions.len() as u64,
+            samples,
+            accuracy: share(&Judged::is_correct),
+            pass_at_k: std::iter::successors(Some(1), |k| Some(k * 2))
+                .take_while(|k| *k <= samples)
+                .map(|k| (k, self.pass_at(k, &questions)))
+                .collect(),
+            maj_at_k: (samples > 1).then(|| {
+                let mean = |asked: &Vec<usize>| {
+                    asked.iter().map(|at| majority(&self.judged[*at])).sum::<f64>() / asked.len() as f64
+                };
+                Share::of_means(&questions.iter().map(mean).collect::<Vec<_>>(), draws)
+            }),
+            length: tokens(&|tokens| tokens.len()),
+            thinking_length: tokens(&|tokens| tokenizer.thinking_length(tokens)),
+            answer_length: tokens(&|tokens| tokenizer.answer_length(tokens)),
+            truncated_share: {
+                let cut = per_question(&|question, sample| {
+                    f64::from(!self.rollout.groups[question].completions[sample].is_finished)
+                });
+                Share::of_means(&cut, draws)
+            },
+            format_rate: share(&|judged| judged.is_well_formed),
+            thinking_share: share(&|judged| judged.is_thinking),
+            accuracy_thinking: accuracy_of(true),
+            accuracy_direct: accuracy_of(false),
+            verifications: sum(&|judged| judged.behaviours.verifications) / draws as f64,
+            backtracks: sum(&|judged| judged.behaviours.backtracks) / draws as f64,
+            false_step_share: (steps > 0.0).then(|| sum(&|judged| judged.behaviours.false_steps) / steps),
+            false_yes_share: (yeses > 0.0).then(|| sum(&|judged| judged.behaviours.false_yeses) / yeses),
+            errors: all().filter(|one| one.verdict.outcome == thinkling_verifiers::Outcome::Error).count()
+                as u64,
+        }
+    }
+
+    /// The places of each question. A level with few questions repeats them: what was asked twice is one question with
+    /// more samples, not two that agree.
+    fn questions(&self) -> Vec<Vec<usize>> {
+        let mut places: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (at, task) in self.tasks.iter().enumerate() {
+            places.entry(&task.problem.prompt).or_default().push(at);
+        }
+        places.into_values().collect()
+    }
+
+    /// Whether the first answer to each question is right, each question once.
+    pub fn solved(&self) -> Vec<bool> {
+        let first = |places: &Vec<usize>| self.judged[*places.first()?].first();
+        self.questions().iter().map(|places| first(places).is_some_and(Judged::is_correct)).collect()
+    }
+
+    fn pass_at(&self, k: usize, questions: &[Vec<usize>]) -> Share {
+        let chance = |asked: &Vec<usize>| {
+            let judged = || asked.iter().flat_map(|at| &self.judged[*at]);
+            pass_at_k(judged().count(), judged().filter(|one| one.is_correct()).count(), k)
+        };
+        let means: Vec<f64> = questions.iter().map(chance).collect();
+        Share::of_means(&means, means.len())
+    }
+}
+
+/// The unbiased chance that one of `k` of `samples` completions is right, of which `right` are: `1 - C(n-c,k) / C(n,k)`.
+///
+/// Source: Chen et al. 2021 (HumanEval), in its product form.
+pub fn pass_at_k(samples: usize, right: usize, k: usize) -> f64 {
+    if k == 1 {
+        return right as f64 / samples as f64;
+    }
+    if samples - right < k {
+        return 1.0;
+    }
+    1.0 - (samples - right + 1..=samples).map(|i| 1.0 - k as f64 / i as f64).product::<f64>()
+}
+
+/// Whether the most frequent answer is right. Completions without an answer do not vote; tied answers share.
+fn majority(judged: &[Judged]) -> f64 {
+    let mut votes: BTreeMap<&str, (usize, bool)> = BTreeMap::new();
+    for one in judged {
+        if let Some(extracted) = &one.verdict.extracted {
+            let vote = votes.entry(extracted.trim()).or_insert((0, one.is_correct()));
+            vote.0 += 1;
+        }
+    }
+    let top = votes.values().map(|(count, _)| *count).max().unwrap_or(0);
+    let leaders: Vec<bool> =
+        votes.values().filter(|(count, _)| *count == top).map(|(_, is_right)| *is_right).collect();
+    if leaders.is_empty() {
+        return 0.0;
+    }
+    leaders.iter().filter(|is_right| **is_right).count() as f64 / leaders.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::rollout::{Completion, Group};
+
+    #[test]
+    fn pass_at_k_has_the_published_values() {
+        for (k, value) in [(1, 0.25), (2, 0.45), (4, 0.728022), (8, 0.961538), (12, 0.999451), (13, 1.0)] {
+            assert!((pass_at_k(16, 4, k) - value).abs() < 1e-6, "{k}");
+        }
+        assert_eq!(pass_at_k(4, 0, 4), 0.0);
+    }
+
+    #[test]
+    fn intervals_are_honest_at_the_ends() {
+        let perfect = Share::of_means(&[1.0; 100], 100);
+        assert_eq!((perfect.value, perfect.high), (1.0, 1.0));
+        assert!((perfect.low - 0.963).abs() < 1e-3);
+        let half = Share::wilson(0.5, 100.0);
+        assert!((half.low - 0.4038).abs() < 1e-3 && (half.high - 0.5962).abs() < 1e-3);
+        // Samples of one question that always agree are no more than one draw.
+        let clustered: Vec<f64> = (0..100).map(|at| f64::from(at % 2)).collect();
+        assert!((Share::of_means(&clustered, 1600).low - half.low).abs() < 0.01);
+    }
+
+    /// What is measured of one completion to a question of countdown's.
+    fn measured(thinking: &str) -> Measures {
+        let row = thinkling_datasets::domains::find("countdown").unwrap();
+        let domain = (row.build)(&serde_json::Value::Null).unwrap().into();
+        let task = plan::Task {
+            name: row.name.to_owned(),
+            level: 3,
+            settings: serde_json::Map::new(),
+            domain,
+            file: None,
+            program: None,
+        };
+        let tokenizer = Tokenizer::from_alphabets([task.domain.alphabet()]);
+        let mut question = task.dataset(0).unwrap().task(Split::Test, 0).unwrap();
+        question.problem.prompt = "12 15 19:16=".to_owned();
+        question.problem.spec = serde_json::json!({ "numbers": [12, 15, 19], "target": 16 });
+        let text = thinkling_verifiers::answer::compose(thinking, "19-(15-12)");
+        let mut tokens = tokenizer.encode(&text).unwrap();
+        tokens.push(tokenizer.end());
+        let (log_probabilities, entropies) = (vec![0.0; tokens.len()], vec![0.0; tokens.len()]);
+        let completion =
+            Completion { tokens, log_probabilities, entropies, routes: Vec::new(), is_finished: true };
+        let judged = vec![vec![judge(task.domain.as_ref(), &tokenizer, &question, &completion)]];
+        let group = Group { prompt: Vec::new(), completions: vec![completion] };
+        let rollout = Rollout { groups: vec![group], ..Rollout::default() };
+        Answers { tasks: vec![question], rollout, judged }.measures(&task, &tokenizer)
+    }
+
+    #[test]
+    fn the_truth_of_thinking_is_measured_beside_a_right_answer() {
+        for (thinking, false_steps, false_yeses, backtracks) in [
+            ("12+15=27 27-19=8n15-12=3 19-3=16y", Some(0.0), Some(0.0), 1.0),
+            // Right by luck: a sum is false, and so is the yes that follows from it.
+            ("12+15=27 27-19=8n15-12=3 19-4=16y", Some(0.25), Some(1.0), 1.0),
+            ("12+15=28 28-19=9n", Some(0.5), None, 1.0),
+            ("", None, None, 0.0),
+        ] {
+            let measures = measured(thinking);
+            assert_eq!(measures.accuracy.value, 1.0, "{thinking}");
+            assert_eq!(measures.false_step_share, false_steps, "{thinking}");
+            assert_eq!(measures.false_yes_share, false_yeses, "{thinking}");
+            assert_eq!(measures.backtracks, backtracks, "{thinking}");
+            assert_eq!(measures.flat().contains_key("false_yes_share"), false_yeses.is_some(), "{thinking}");
+        }
+    }
+
+    #[test]
+    fn a_majority_ignores_those_without_an_answer_and_shares_ties() {
+        let judged = |verdict: thinkling_verifiers::Verdict| Judged {
+            text: String::new(),
+            verdict,
+            is_well_formed: true,
+            is_thinking: false,
+            behaviours: Default::default(),
+            earned: Vec::new(),
+            reward: None,
+        };
+        use thinkling_verifiers::Verdict;
+        let right = || judged(Verdict::correct("7", ""));
+        let wrong = |text: &str| judged(Verdict::wrong(text, ""));
+        let none = || judged(Verdict::malformed(""));
+        assert_eq!(majority(&[none(), none(), right(), wrong("8"), right()]), 1.0);
+        assert_eq!(majority(&[right(), wrong("8")]), 0.5);
+        assert_eq!(majority(&[none()]), 0.0);
+    }
+}

@@ -1,0 +1,8 @@
+//! From completions to a gradient: verdicts, rewards, advantages, the objective; and measures on held-out questions.
+
+pub mod advantage;
+pub mod evaluate;
+pub mod objective;
+pub mod reward;
+pub mod score;
+pub mod terms;

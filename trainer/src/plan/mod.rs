@@ -1,0 +1,240 @@
+//! The file as meant: checked, complete, with its domains built and its derived numbers filled in.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::data::tokenizer::Tokenizer;
+use crate::kernels::precision::Precision;
+use crate::policy::{Attention, Config};
+use crate::recipe::{self, Budget, Log, Prices, Recipe, RecipeErrors, Sources};
+
+mod census;
+mod check;
+mod file;
+mod flops;
+mod program;
+mod rewards;
+mod stages;
+mod task;
+#[cfg(test)]
+mod tests;
+
+pub use census::{Census, census};
+use check::Checker;
+pub use flops::{Footprint, cache_elements, footprint};
+use stages::Drafts;
+pub use task::{Course, File, Program, Task};
+
+/// A run as meant. Everything in it follows from the resolved recipe.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Name of the run.
+    pub name: String,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Threads to compute with.
+    pub threads: usize,
+    /// Of the products; this machine has it.
+    pub precision: Precision,
+    /// Where to compute.
+    pub device: Device,
+    /// The network.
+    pub model: Config,
+    /// The special symbols, then the tasks' alphabets by first appearance.
+    pub tokenizer: Tokenizer,
+    /// Parameters of the network and the work of a token.
+    pub footprint: Footprint,
+    /// What the run does, in order.
+    pub stages: Vec<Stage>,
+    /// What the run may spend.
+    pub budget: Budget,
+    /// What things cost.
+    pub prices: Prices,
+    /// What is written down while the run goes on.
+    pub log: Log,
+    /// What is odd, but allowed.
+    pub warnings: Vec<String>,
+    resolved: Recipe,
+}
+
+/// One stage as meant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stage {
+    /// Name, unlike that of any other stage.
+    pub name: String,
+    /// The first task that it learns, at its first level.
+    pub task: Arc<Task>,
+    /// Its tasks, mixed by weight.
+    pub courses: Vec<Course>,
+    /// All its tasks at all their levels: what it may be measured on.
+    pub measured: Vec<Arc<Task>>,
+    /// Its settings.
+    pub settings: recipe::Stage,
+    /// Tokens of its longest prompt, those it is measured on included.
+    pub longest_prompt: usize,
+    /// Tokens of its longest row. Few documents are longer, if any: a row is never longer than
+    /// `max_position_embeddings`.
+    pub longest_row: usize,
+    /// Tokens a completion may have where this stage samples, be it to learn or to measure.
+    pub max_new_tokens: usize,
+    /// Rows of a step: documents, or completions before flat groups are refilled; 0 where nothing is learnt.
+    pub rows_per_step: u64,
+    /// Updates of a step.
+    pub updates_per_step: u64,
+}
+
+impl Stage {
+    /// Positions that its rows and its samples need.
+    fn positions(&self) -> usize {
+        self.longest_row.max(self.longest_prompt + self.max_new_tokens)
+    }
+}
+
+/// Where to compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// An accelerator if there is one, else the processor.
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The accelerator with this number.
+    Cuda(usize),
+}
+
+impl Device {
+    /// The device that a recipe or the command line means by `text`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "auto" => Some(Self::Auto),
+            "cpu" => Some(Self::Cpu),
+            "cuda" => Some(Self::Cuda(0)),
+            _ => text.strip_prefix("cuda:")?.parse().ok().map(Self::Cuda),
+        }
+    }
+}
+
+/// Reads the recipe at `path`, with overrides `PATH=VALUE`.
+///
+/// # Errors
+/// Every mistake in the file and the overrides at once.
+pub fn load(path: &Path, overrides: &[String]) -> Result<Plan, RecipeErrors> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let help = "name a recipe's file, such as recipes/quickstart.toml".to_owned();
+        RecipeErrors::unreadable(format!("cannot read the recipe `{name}`: {error}"), vec![help])
+    })?;
+    from_text(&name, &text, overrides)
+}
+
+/// Reads the recipe `text`, which mistakes call `name`, with overrides `PATH=VALUE`.
+///
+/// # Errors
+/// Every mistake in the text and the overrides at once.
+pub fn from_text(name: &str, text: &str, overrides: &[String]) -> Result<Plan, RecipeErrors> {
+    let mut sources = Sources::default();
+    let file = sources.add(name, text);
+    let mut root = recipe::parse(file, text).map_err(|found| RecipeErrors::new(&sources, vec![found]))?;
+    let mut found = Vec::new();
+    for argument in overrides {
+        found.extend(recipe::apply_override(&mut root, &mut sources, argument).err());
+    }
+    let conformed = recipe::conform(&root, &Recipe::schema(), &sources);
+    found.extend(conformed.found);
+    let mut written: Recipe = serde_json::from_value(conformed.value).map_err(|error| {
+        RecipeErrors::unreadable(format!("the recipe `{name}` cannot be read: {error}"), Vec::new())
+    })?;
+    let mut checker = Checker::new(&root, &conformed.faulty);
+    let names = recipe::unique_names(
+        written.stage.iter().map(|stage| (stage.name().map(str::to_owned), stage.kind().to_owned())),
+    );
+    check::check(&written, &names, &mut checker);
+    file::locate(&mut written, &mut checker);
+    checker.programs = program::open(&mut written, &mut checker);
+    let drafts = stages::draft(&written, &names, &mut checker);
+    found.append(&mut checker.found);
+    match drafts {
+        Some(drafts) if found.is_empty() => Ok(complete(written, drafts, checker.warnings)),
+        _ => Err(RecipeErrors::new(&sources, found)),
+    }
+}
+
+impl Plan {
+    /// The recipe with every default filled in and every override applied.
+    pub fn resolved(&self) -> &Recipe {
+        &self.resolved
+    }
+
+    /// The resolved recipe as TOML; loads again to an equal plan.
+    pub fn resolved_toml(&self) -> String {
+        as_toml(&self.resolved)
+    }
+
+    /// The hash of what determines the results: the resolved recipe without what only says where a run computes, what
+    /// it may spend and what that costs. Those may change when a run is resumed.
+    pub fn hash(&self) -> String {
+        let mut results = Recipe {
+            threads: None,
+            device: String::new(),
+            budget: Budget::default(),
+            prices: Prices::default(),
+            ..self.resolved.clone()
+        };
+        file::forget_places(&mut results);
+        blake3::hash(as_toml(&results).as_bytes()).to_hex().to_string()
+    }
+}
+
+/// What a recipe's precision stands for on this machine, available or not.
+fn precision(written: recipe::Precision) -> Precision {
+    match written {
+        recipe::Precision::Float32 => Precision::Float32,
+        recipe::Precision::Bf16x3 => Precision::Bf16x3,
+        recipe::Precision::Bf16 => Precision::Bf16,
+        recipe::Precision::Auto => Precision::automatic(),
+    }
+}
+
+fn as_toml(recipe: &Recipe) -> String {
+    toml::to_string(recipe)
+        .expect("a recipe holds strings, finite numbers, arrays and tables: TOML has them all")
+}
+
+/// The plan that a recipe without mistakes means.
+fn complete(mut written: Recipe, drafts: Drafts, mut warnings: Vec<String>) -> Plan {
+    let Drafts { stages, tokenizer } = drafts;
+    let longest_row = stages.iter().map(Stage::positions).max().unwrap_or(1);
+    let model = Config::new(&written.model, tokenizer.size(), longest_row);
+    written.model.max_position_embeddings = Some(model.max_position_embeddings);
+    if model.attention == Attention::Gqa {
+        written.model.num_key_value_heads = Some(model.num_key_value_heads);
+        written.model.head_dim = Some(model.head_dim);
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = *written.threads.get_or_insert(cores);
+    let precision = precision(written.precision);
+    if written.precision == recipe::Precision::Auto {
+        warnings.push(format!("precision `auto` is `{}` on this machine", precision.name()));
+        written.precision = match precision {
+            Precision::Float32 => recipe::Precision::Float32,
+            Precision::Bf16x3 => recipe::Precision::Bf16x3,
+            Precision::Bf16 => recipe::Precision::Bf16,
+        };
+    }
+    written.stage = stages.iter().map(|stage| stage.settings.clone()).collect();
+    Plan {
+        name: written.name.clone(),
+        seed: written.seed,
+        threads,
+        precision,
+        device: Device::parse(&written.device).unwrap_or(Device::Auto),
+        footprint: footprint(&model),
+        model,
+        tokenizer,
+        stages,
+        budget: written.budget.clone(),
+        prices: written.prices.clone(),
+        log: written.log.clone(),
+        warnings,
+        resolved: written,
+    }
+}

@@ -1,0 +1,463 @@
+//! The books: what a run spent, by stage and kind of work.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::recipe::{Budget, Prices};
+
+use crate::machine::clock::Elapsed;
+use crate::machine::energy::Energy;
+
+/// What time and operations were spent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// Reading the recipe and the checkpoint, making the network, measuring the machine.
+    Startup,
+    /// Posing questions, writing documents.
+    Data,
+    /// Running prompts through the policy.
+    RolloutPrefill,
+    /// Drawing completions.
+    RolloutDecode,
+    /// Log-probabilities of the reference and of the policy that sampled.
+    Reference,
+    /// The forward of an update.
+    Forward,
+    /// The backward of an update.
+    Backward,
+    /// Advantages, and applying gradients.
+    Optimizer,
+    /// Judging answers, the programs that verifiers run included.
+    Verifier,
+    /// Measuring on held-out questions.
+    Eval,
+    /// Writing checkpoints.
+    Checkpoint,
+    /// Metrics, completions, progress and these books.
+    Records,
+    /// Everything a run did after its last checkpoint before it was killed, and had to do again.
+    Redone,
+}
+
+impl Work {
+    /// Whether a resume does it again. What is not done again stays what it was when a run is killed.
+    fn is_done_again(self) -> bool {
+        !matches!(self, Self::Startup | Self::Checkpoint | Self::Records)
+    }
+}
+
+/// An amount of work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Operations of products that the model asks for.
+    pub flops: f64,
+    /// Operations of products beyond those: computed again, or masked.
+    #[serde(default)]
+    pub surplus_flops: f64,
+    /// Seconds on the wall.
+    pub wall_s: f64,
+    /// Seconds of processor time.
+    pub cpu_s: f64,
+    /// Tokens that went through the policy.
+    pub tokens: u64,
+}
+
+impl Spent {
+    /// The work of `elapsed`.
+    pub fn new(elapsed: Elapsed, flops: u64, tokens: u64) -> Self {
+        Self { flops: flops as f64, surplus_flops: 0.0, wall_s: elapsed.wall_s, cpu_s: elapsed.cpu_s, tokens }
+    }
+
+    /// The same with so many operations that the model did not ask for.
+    pub fn with_surplus(self, flops: u64) -> Self {
+        Self { surplus_flops: flops as f64, ..self }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.flops += other.flops;
+        self.surplus_flops += other.surplus_flops;
+        self.wall_s += other.wall_s;
+        self.cpu_s += other.cpu_s;
+        self.tokens += other.tokens;
+    }
+
+    /// The share of this work's time that `flops` of its operations took, with `tokens` tokens.
+    pub fn part(&self, flops: u64, tokens: u64) -> Self {
+        let share = if self.flops > 0.0 { flops as f64 / self.flops } else { 0.0 };
+        Self {
+            flops: flops as f64,
+            surplus_flops: 0.0,
+            wall_s: self.wall_s * share,
+            cpu_s: self.cpu_s * share,
+            tokens,
+        }
+    }
+
+    /// What this has beyond `earlier`, an amount that it grew from.
+    fn beyond(self, earlier: Self) -> Self {
+        Self {
+            flops: (self.flops - earlier.flops).max(0.0),
+            surplus_flops: (self.surplus_flops - earlier.surplus_flops).max(0.0),
+            wall_s: (self.wall_s - earlier.wall_s).max(0.0),
+            cpu_s: (self.cpu_s - earlier.cpu_s).max(0.0),
+            tokens: self.tokens.saturating_sub(earlier.tokens),
+        }
+    }
+}
+
+/// The account of one stage.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Account {
+    /// By kind of work.
+    pub work: BTreeMap<Work, Spent>,
+    /// Completions that were judged in training.
+    pub verifier_calls: u64,
+    /// Right answers among them.
+    pub correct: u64,
+    /// Tokens of the updates.
+    pub tokens_trained: u64,
+    /// Tokens drawn for training.
+    pub tokens_generated: u64,
+    /// Energy, as far as it is known.
+    #[serde(default)]
+    pub energy: Energy,
+    /// Seconds of accelerators.
+    #[serde(default)]
+    pub device_s: f64,
+    /// What became of each set of held-out questions.
+    #[serde(default)]
+    pub held_out: BTreeMap<String, HeldOut>,
+}
+
+/// Which of some held-out questions were answered rightly at a stage's first and at its last measurement.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HeldOut {
+    first: String,
+    last: String,
+}
+
+impl HeldOut {
+    /// Notes which questions are solved now.
+    pub fn note(&mut self, solved: &[bool]) {
+        self.last = solved.iter().map(|is_solved| if *is_solved { '1' } else { '0' }).collect();
+        // Other questions than before begin anew.
+        if self.first.len() != self.last.len() {
+            self.first = self.last.clone();
+        }
+    }
+
+    /// Questions that are solved at last and were not at first.
+    pub fn newly_solved(&self) -> u64 {
+        self.first.bytes().zip(self.last.bytes()).filter(|pair| *pair == (b'0', b'1')).count() as u64
+    }
+}
+
+impl Account {
+    fn total(&self) -> Spent {
+        let mut total = Spent::default();
+        for spent in self.work.values() {
+            total.add(*spent);
+        }
+        total
+    }
+
+    /// The share of the wall time that went into posing and judging, and what that took; `None` where nothing was
+    /// judged.
+    pub fn verifying(&self) -> Option<(f64, Spent)> {
+        let spent = *self.work.get(&Work::Verifier).filter(|_| self.verifier_calls > 0)?;
+        let wall_s = self.total().wall_s;
+        (wall_s > 0.0).then(|| (spent.wall_s / wall_s, spent))
+    }
+
+    fn add(&mut self, other: &Account) {
+        for (work, spent) in &other.work {
+            self.work.entry(*work).or_default().add(*spent);
+        }
+        self.verifier_calls += other.verifier_calls;
+        self.correct += other.correct;
+        self.tokens_trained += other.tokens_trained;
+        self.tokens_generated += other.tokens_generated;
+        self.energy.add(other.energy);
+        self.device_s += other.device_s;
+    }
+
+    /// Held-out questions that this stage taught to solve.
+    fn newly_solved(&self) -> u64 {
+        self.held_out.values().map(HeldOut::newly_solved).sum()
+    }
+
+    /// What it cost.
+    fn cost_usd(&self, prices: &Prices) -> f64 {
+        self.total().cpu_s / 3600.0 * prices.usd_per_core_hour
+            + self.device_s / 3600.0 * prices.usd_per_device_hour
+    }
+
+    fn to_json(&self, prices: &Prices, newly_solved: u64) -> Value {
+        let by_kind = |number: &dyn Fn(&Spent) -> Value| -> Map<String, Value> {
+            self.work.iter().map(|(work, spent)| (work.name(), number(spent))).collect()
+        };
+        let total = self.total();
+        let cost = self.cost_usd(prices);
+        let energy = self.energy.reported();
+        let mut value = json!({
+            "flops": by_kind(&|spent| json!(spent.flops)),
+            "hardware_flops": by_kind(&|spent| json!(spent.flops + spent.surplus_flops)),
+            "wall_s": by_kind(&|spent| json!(spent.wall_s)),
+            "cpu_s": by_kind(&|spent| json!(spent.cpu_s)),
+            "tokens": by_kind(&|spent| json!(spent.tokens)),
+            "core_hours": total.cpu_s / 3600.0,
+            "device_hours": self.device_s / 3600.0,
+            "energy_j": energy.map(|(joules, _)| joules),
+            "energy_source": energy.map(|(_, source)| source),
+            "model_flops_total": total.flops,
+            "hardware_flops_total": total.flops + total.surplus_flops,
+            "wall_s_total": total.wall_s,
+            "cpu_s_total": total.cpu_s,
+            "cost_usd": cost,
+            "usd_per_core_hour": prices.usd_per_core_hour,
+            "usd_per_device_hour": prices.usd_per_device_hour,
+            "tokens_trained": self.tokens_trained,
+            "tokens_generated": self.tokens_generated,
+            "verifier_calls": self.verifier_calls,
+            "correct": self.correct,
+        });
+        if self.correct > 0 {
+            value["cost_per_correct_usd"] = json!(cost / self.correct as f64);
+        }
+        if newly_solved > 0 {
+            value["newly_solved"] = json!(newly_solved);
+            value["cost_per_newly_solved_usd"] = json!(cost / newly_solved as f64);
+        }
+        value
+    }
+}
+
+impl Work {
+    fn name(self) -> String {
+        match serde_json::to_value(self) {
+            Ok(Value::String(name)) => name,
+            _ => unreachable!("a unit variant is written as a string"),
+        }
+    }
+}
+
+/// The books of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Ledger {
+    stages: Vec<(String, Account)>,
+}
+
+impl Ledger {
+    /// The account of `stage`, opened if need be.
+    pub fn account(&mut self, stage: &str) -> &mut Account {
+        let at = match self.stages.iter().position(|(name, _)| name == stage) {
+            Some(at) => at,
+            None => {
+                self.stages.push((stage.to_owned(), Account::default()));
+                self.stages.len() - 1
+            }
+        };
+        &mut self.stages[at].1
+    }
+
+    /// Books work on `stage`.
+    pub fn charge(&mut self, stage: &str, work: Work, spent: Spent) {
+        self.account(stage).work.entry(work).or_default().add(spent);
+    }
+
+    /// Books what `later`, the books at the moment a run was killed, has beyond these: as redone, where a resume does it
+    /// again.
+    pub fn charge_lost(&mut self, later: &Ledger) {
+        for (stage, later) in &later.stages {
+            let kept = self.account(stage);
+            kept.energy.add(later.energy.beyond(kept.energy));
+            kept.device_s = kept.device_s.max(later.device_s);
+            for (work, spent) in &later.work {
+                let lost = spent.beyond(kept.work.get(work).copied().unwrap_or_default());
+                if lost != Spent::default() {
+                    let work = if work.is_done_again() { Work::Redone } else { *work };
+                    kept.work.entry(work).or_default().add(lost);
+                }
+            }
+        }
+    }
+
+    /// Seconds that are booked.
+    pub fn time(&self) -> Elapsed {
+        let total = self.spent();
+        Elapsed { wall_s: total.wall_s, cpu_s: total.cpu_s }
+    }
+
+    fn spent(&self) -> Spent {
+        let mut total = Spent::default();
+        for spent in self.stages.iter().flat_map(|(_, account)| account.work.values()) {
+            total.add(*spent);
+        }
+        total
+    }
+
+    /// Everything.
+    pub fn total(&self) -> Account {
+        let mut total = Account::default();
+        for (_, account) in &self.stages {
+            total.add(account);
+        }
+        total
+    }
+
+    /// Operations so far that the model asked for.
+    pub fn flops(&self) -> f64 {
+        self.spent().flops
+    }
+
+    /// Dollars so far.
+    pub fn cost_usd(&self, prices: &Prices) -> f64 {
+        self.stages.iter().map(|(_, account)| account.cost_usd(prices)).sum()
+    }
+
+    /// Which limit of `budget` is spent, in words.
+    pub fn exhausted(&self, budget: &Budget, prices: &Prices) -> Option<String> {
+        let total = self.total();
+        let spent = total.total();
+        let tokens = total.tokens_trained + total.tokens_generated;
+        let over = |limit: Option<f64>, spent: f64, unit: &str| {
+            let limit = limit?;
+            // Dollars are small and operations many: as many digits as they take, and no more.
+            let shown = if spent >= 1e6 { format!("{spent:.4e}") } else { format!("{spent:.7}") };
+            let shown = if shown.contains('e') {
+                shown
+            } else {
+                shown.trim_end_matches('0').trim_end_matches('.').to_owned()
+            };
+            (spent >= limit).then(|| format!("{shown} of {limit} {unit} spent"))
+        };
+        over(budget.dollars, total.cost_usd(prices), "dollars")
+            .or_else(|| over(budget.flops, spent.flops, "FLOPs"))
+            .or_else(|| over(budget.minutes, spent.wall_s / 60.0, "minutes"))
+            .or_else(|| over(budget.tokens.map(|limit| limit as f64), tokens as f64, "tokens"))
+            .or_else(|| {
+                over(budget.joules, total.energy.reported().map_or(0.0, |(joules, _)| joules), "joules")
+            })
+    }
+
+    /// The share of the wall time of each stage that judges which went into that.
+    pub fn verifying_shares(&self) -> BTreeMap<&str, f64> {
+        let shares = self.stages.iter();
+        shares.filter_map(|(name, account)| Some((name.as_str(), account.verifying()?.0))).collect()
+    }
+
+    /// `ledger.json`.
+    pub fn to_json(&self, prices: &Prices) -> Value {
+        let stages: Map<String, Value> = self
+            .stages
+            .iter()
+            .map(|(name, account)| (name.clone(), account.to_json(prices, account.newly_solved())))
+            .collect();
+        let newly_solved = self.stages.iter().map(|(_, account)| account.newly_solved()).sum();
+        json!({ "total": self.total().to_json(prices, newly_solved), "stages": stages })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::energy::EnergySource;
+
+    fn spent(cpu_s: f64, flops: f64) -> Spent {
+        Spent { flops, surplus_flops: 1.0, wall_s: cpu_s / 2.0, cpu_s, tokens: 10 }
+    }
+
+    #[test]
+    fn the_total_is_the_sum_and_costs_what_the_cores_cost() {
+        let prices = Prices { usd_per_core_hour: 0.36, ..Prices::default() };
+        let mut ledger = Ledger::default();
+        ledger.charge("a", Work::Forward, spent(10.0, 5.0));
+        ledger.charge("a", Work::Forward, spent(10.0, 5.0));
+        ledger.charge("b", Work::Eval, spent(20.0, 1.0));
+        assert_eq!(ledger.flops(), 11.0);
+        assert!((ledger.cost_usd(&prices) - 0.004).abs() < 1e-12);
+        let json = ledger.to_json(&prices);
+        assert_eq!(json["stages"]["a"]["flops"]["forward"], 10.0);
+        assert_eq!(json["total"]["tokens"]["eval"], 10);
+        assert!(json["total"].get("cost_per_correct_usd").is_none());
+    }
+
+    #[test]
+    fn work_lost_to_a_crash_is_booked_as_redone() {
+        let mut kept = Ledger::default();
+        kept.charge("a", Work::Forward, spent(10.0, 5.0));
+        let mut killed = kept.clone();
+        killed.charge("a", Work::Forward, spent(4.0, 2.0));
+        kept.charge_lost(&killed);
+        assert_eq!(kept.account("a").work[&Work::Redone].flops, 2.0);
+        assert_eq!(kept.total().total(), killed.total().total());
+    }
+
+    #[test]
+    fn a_budget_is_exhausted_by_its_own_measure() {
+        let mut ledger = Ledger::default();
+        ledger.charge("a", Work::Forward, spent(3600.0, 5.0));
+        let prices = Prices::default();
+        let budget = Budget { dollars: Some(0.05), ..Budget::default() };
+        assert!(ledger.exhausted(&budget, &prices).is_none());
+        let budget = Budget { dollars: Some(0.03), ..Budget::default() };
+        assert!(ledger.exhausted(&budget, &prices).is_some_and(|why| why.contains("dollars")));
+        assert!(ledger.exhausted(&Budget { flops: Some(5.0), ..Budget::default() }, &prices).is_some());
+        let budget = Budget { joules: Some(7.0), ..Budget::default() };
+        assert!(ledger.exhausted(&budget, &prices).is_none());
+        ledger.account("a").energy = Energy::known(7.0, EnergySource::Rapl);
+        assert!(ledger.exhausted(&budget, &prices).is_some_and(|why| why.contains("joules")));
+    }
+
+    #[test]
+    fn what_is_not_done_again_is_paid_but_not_redone() {
+        let mut kept = Ledger::default();
+        kept.charge("a", Work::Forward, spent(10.0, 5.0));
+        let mut killed = kept.clone();
+        killed.charge("a", Work::Checkpoint, spent(1.0, 0.0));
+        killed.charge("a", Work::Records, spent(2.0, 0.0));
+        killed.account("a").energy = Energy::known(3.0, EnergySource::TdpEstimate);
+        kept.charge_lost(&killed);
+        assert!(!kept.account("a").work.contains_key(&Work::Redone));
+        assert_eq!(kept, killed);
+    }
+
+    #[test]
+    fn newly_solved_questions_share_what_their_stage_cost() {
+        let prices = Prices { usd_per_core_hour: 3600.0, ..Prices::default() };
+        let mut ledger = Ledger::default();
+        ledger.charge("a", Work::Forward, spent(6.0, 5.0));
+        let questions = ledger.account("a").held_out.entry("q".to_owned()).or_default();
+        questions.note(&[false, true, false, false]);
+        questions.note(&[true, false, true, false]);
+        assert_eq!(questions.newly_solved(), 2);
+        let json = ledger.to_json(&prices);
+        assert_eq!(json["stages"]["a"]["cost_per_newly_solved_usd"], 3.0);
+        assert_eq!(json["total"]["newly_solved"], 2);
+        assert!(json["total"].get("cost_per_correct_usd").is_none());
+        let other = ledger.account("a").held_out.entry("q".to_owned()).or_default();
+        other.note(&[true]);
+        assert_eq!(other.newly_solved(), 0, "other questions begin anew");
+    }
+
+    #[test]
+    fn model_and_hardware_operations_are_two_figures_and_energy_may_be_unknown() {
+        let mut ledger = Ledger::default();
+        ledger.charge("a", Work::Backward, spent(1.0, 5.0));
+        let total = &ledger.to_json(&Prices::default())["total"];
+        assert_eq!(
+            (&total["flops"]["backward"], &total["hardware_flops"]["backward"]),
+            (&json!(5.0), &json!(6.0))
+        );
+        assert_eq!((&total["energy_j"], &total["energy_source"]), (&Value::Null, &Value::Null));
+        ledger.account("a").energy = Energy::known(3.0, EnergySource::TdpEstimate);
+        ledger.account("a").device_s = 7200.0;
+        let total = &ledger.to_json(&Prices { usd_per_device_hour: 2.0, ..Prices::default() })["total"];
+        assert_eq!((&total["energy_j"], &total["energy_source"]), (&json!(3.0), &json!("tdp_estimate")));
+        assert_eq!(total["device_hours"], 2.0);
+        assert!((total["cost_usd"].as_f64().unwrap() - 4.0 - 0.04 / 3600.0).abs() < 1e-9);
+    }
+}

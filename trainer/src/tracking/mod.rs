@@ -1,0 +1,10 @@
+//! What a run writes down and shows: the ledger, the run folder, checkpoints, rows, alarms, events, progress.
+
+pub mod alarms;
+pub mod checkpoint;
+pub mod events;
+pub mod ledger;
+pub mod live;
+pub mod progress;
+pub mod rows;
+pub mod run_folder;

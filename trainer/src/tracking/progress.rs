@@ -1,0 +1,89 @@
+//! What a person sees while a run goes on: a bar on a terminal, else a plain line now and then.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::machine::clock::Moment;
+use crate::tracking::live::History;
+
+/// Shows progress on standard error.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    every_s: f64,
+    last: Option<Moment>,
+    stage: String,
+    history: History,
+    /// A line that was not due: said before the next note, so that the last step of a stage is never lost.
+    pending: Option<String>,
+}
+
+impl Progress {
+    /// A bar where standard error is a terminal; else a line at most every `every_s` seconds.
+    pub fn new(every_s: f64) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(0);
+            let template = "{prefix:>12} {bar:28} {pos}/{len} [{elapsed}, {eta} left]\n{msg}";
+            bar.set_style(ProgressStyle::with_template(template).expect("the template is well formed"));
+            bar.enable_steady_tick(Duration::from_millis(250));
+            bar
+        });
+        Self { bar, every_s, last: None, stage: String::new(), history: History::default(), pending: None }
+    }
+
+    /// Shows step `step` of `steps`; the last one always.
+    pub fn step(&mut self, stage: &str, step: u64, steps: u64, numbers: &[(&str, String)]) {
+        let text: Vec<String> = numbers.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        if let Some(bar) = &self.bar {
+            if self.stage != stage {
+                stage.clone_into(&mut self.stage);
+                self.history = History::default();
+                bar.reset();
+            }
+            self.history.add(numbers);
+            bar.set_prefix(stage.to_owned());
+            bar.set_length(steps);
+            bar.set_position(step);
+            bar.set_message(self.history.table(numbers));
+            return;
+        }
+        let is_new = self.stage != stage;
+        let is_due = is_new || self.last.is_none_or(|last| last.elapsed().wall_s >= self.every_s);
+        // The climb of a short stage takes less than the usual pause.
+        let is_tenth = step.is_multiple_of((steps / 10).max(1));
+        let line = format!("{stage} {step}/{steps}  {}", text.join("  "));
+        self.pending = None;
+        if is_due || is_tenth || step == steps {
+            stage.clone_into(&mut self.stage);
+            self.last = Some(Moment::now());
+            say(&line);
+        } else {
+            self.pending = Some(line);
+        }
+    }
+
+    /// Says something that stays on the screen.
+    pub fn note(&mut self, text: &str) {
+        if let Some(line) = self.pending.take() {
+            say(&line);
+        }
+        match &self.bar {
+            Some(bar) => bar.suspend(|| say(text)),
+            None => say(text),
+        }
+    }
+}
+
+/// A line on standard error; where nobody reads it any more the run goes on.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

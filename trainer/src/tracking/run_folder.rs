@@ -1,0 +1,512 @@
+//! The run folder: what a run leaves, and what a resume finds.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::kernels::InstructionSet;
+use crate::machine::clock;
+use crate::plan::{self, Census, Plan};
+use crate::tracking::checkpoint::{self, Checkpoint, CheckpointError};
+
+/// The recipe as resolved.
+pub const RECIPE: &str = "recipe.toml";
+/// What made the run: the file that makes a folder a run.
+pub const MANIFEST: &str = "manifest.json";
+/// One object a step.
+pub const METRICS: &str = "metrics.jsonl";
+/// Sampled completions.
+pub const ROLLOUTS: &str = "rollouts.jsonl";
+/// The books.
+pub const LEDGER: &str = "ledger.json";
+/// The books in full, for a resume to find what was lost.
+pub const BOOKS: &str = ".books.json";
+/// How the run stopped.
+pub const SUMMARY: &str = "summary.json";
+/// The picture of the run.
+pub const REPORT: &str = "report.html";
+/// Held by the process that writes to the folder.
+const LOCK: &str = ".lock";
+/// The folder of checkpoints.
+pub const CHECKPOINTS: &str = "checkpoints";
+
+/// A run folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The folder is in use or holds something else.
+    #[error("{0}")]
+    Refused(String),
+    /// A checkpoint cannot be written or read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The file system refused.
+    #[error("{path}")]
+    Io {
+        /// Which file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+fn io(path: &Path) -> impl FnOnce(io::Error) -> RunError {
+    let path = path.to_owned();
+    move |source| RunError::Io { path, source }
+}
+
+/// A run folder that this process alone writes to.
+#[derive(Debug)]
+pub struct Run {
+    /// The folder.
+    pub path: PathBuf,
+    _lock: File,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Manifest {
+    version: String,
+    git_commit: Option<String>,
+    name: String,
+    seed: u64,
+    threads: usize,
+    device: String,
+    cpu: String,
+    instruction_set: String,
+    precision: String,
+    precision_instructions: String,
+    started: String,
+    recipe_hash: String,
+    #[serde(default)]
+    questions: Vec<Census>,
+    resumes: Vec<Resume>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Resume {
+    at: String,
+    from: Option<String>,
+    threads: usize,
+    cpu: String,
+    instruction_set: String,
+    #[serde(default)]
+    precision_instructions: String,
+}
+
+/// The first `runs/<name>-<n>` that does not exist.
+pub fn fresh_path(name: &str) -> PathBuf {
+    let numbered = |number: u32| PathBuf::from(format!("runs/{name}-{number}"));
+    (1..).map(numbered).find(|path| !path.exists()).unwrap_or_else(|| numbered(0))
+}
+
+/// Whether there is such a folder, with something in it.
+fn holds_anything(path: &Path) -> bool {
+    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// Whether the folder holds nothing but what a start leaves that was killed before its manifest was written.
+fn is_barely_begun(path: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(path) else { return false };
+    let is_ours =
+        |name: &str| [LOCK, RECIPE, CHECKPOINTS].contains(&name) || name.starts_with(checkpoint::UNFINISHED);
+    path.join(LOCK).exists()
+        && !holds_anything(&path.join(CHECKPOINTS))
+        && entries.flatten().all(|entry| entry.file_name().to_str().is_some_and(is_ours))
+}
+
+impl Run {
+    /// Makes the folder of a new run.
+    ///
+    /// # Errors
+    /// When the folder holds anything but what a start leaves that was killed at once, or another process writes to it.
+    pub fn create(path: &Path, plan: &Plan) -> Result<Self, RunError> {
+        if holds_anything(path) && !is_barely_begun(path) {
+            let advice = if path.join(MANIFEST).exists() {
+                "it holds another run: give --resume to go on with it, or another --out"
+            } else {
+                "it is not empty: give another --out"
+            };
+            return Err(RunError::Refused(format!("{} cannot be used: {advice}", path.display())));
+        }
+        let questions = plan::census(plan).map_err(|error| RunError::Refused(error.to_string()))?;
+        let folder = path.join(CHECKPOINTS);
+        fs::create_dir_all(&folder).map_err(io(&folder))?;
+        let run = Self { path: path.to_owned(), _lock: lock(path)? };
+        run.write(RECIPE, plan.resolved_toml().as_bytes())?;
+        let manifest = Manifest {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            git_commit: git_commit(),
+            name: plan.name.clone(),
+            seed: plan.seed,
+            threads: plan.threads,
+            device: "cpu".to_owned(),
+            cpu: cpu_name(),
+            instruction_set: InstructionSet::detected().name().to_owned(),
+            precision: plan.precision.name().to_owned(),
+            precision_instructions: plan.precision.instructions().unwrap_or_default().to_owned(),
+            started: clock::timestamp(),
+            recipe_hash: plan.hash(),
+            questions,
+            resumes: Vec::new(),
+        };
+        run.write(MANIFEST, &checkpoint::encode_json(&manifest))?;
+        Ok(run)
+    }
+
+    /// Opens the folder of a run that has stopped, and its newest checkpoint if it has one. Where there is no folder, or
+    /// an empty one, a new run begins: a job that is queued again gives the same command each time.
+    ///
+    /// # Errors
+    /// When the folder holds something else than a run, the recipe is another one, the newest checkpoint is damaged, or another process writes to
+    /// the folder.
+    pub fn resume(path: &Path, plan: &Plan) -> Result<(Self, Option<Checkpoint>), RunError> {
+        let manifest_path = path.join(MANIFEST);
+        if !manifest_path.exists() {
+            return Ok((Self::create(path, plan)?, None));
+        }
+        let text = fs::read(&manifest_path).map_err(io(&manifest_path))?;
+        let mut manifest: Manifest = serde_json::from_slice(&text)
+            .map_err(|error| RunError::Refused(format!("{}: {error}", manifest_path.display())))?;
+        let run = Self { path: path.to_owned(), _lock: lock(path)? };
+        if manifest.recipe_hash != plan.hash() {
+            let before = fs::read_to_string(path.join(RECIPE)).unwrap_or_default();
+            return Err(RunError::Refused(format!(
+                "{} was made with another recipe: {}. Resume with the same recipe and --set, or give another --out",
+                path.display(),
+                differences(&before, &plan.resolved_toml())
+            )));
+        }
+        checkpoint::remove_unfinished(path).map_err(RunError::Checkpoint)?;
+        checkpoint::remove_unfinished(&path.join(CHECKPOINTS))?;
+        let newest = newest_checkpoint(path).map(|folder| Checkpoint::read(&folder)).transpose()?;
+        manifest.resumes.push(Resume {
+            at: clock::timestamp(),
+            from: newest
+                .as_ref()
+                .and_then(|newest| newest.folder.file_name())
+                .map(|name| name.to_string_lossy().into()),
+            threads: plan.threads,
+            cpu: cpu_name(),
+            instruction_set: InstructionSet::detected().name().to_owned(),
+            precision_instructions: plan.precision.instructions().unwrap_or_default().to_owned(),
+        });
+        run.write(RECIPE, plan.resolved_toml().as_bytes())?;
+        run.write(MANIFEST, &checkpoint::encode_json(&manifest))?;
+        // It says how the run stopped, and it has not.
+        let summary = path.join(SUMMARY);
+        if summary.exists() {
+            fs::remove_file(&summary).map_err(io(&summary))?;
+        }
+        Ok((run, newest))
+    }
+
+    /// When the run began, in seconds since 1970; 0 where the manifest does not say.
+    pub fn started(&self) -> f64 {
+        let manifest = fs::read(self.path.join(MANIFEST)).ok();
+        let manifest: Option<Manifest> = manifest.and_then(|text| serde_json::from_slice(&text).ok());
+        manifest.and_then(|manifest| clock::seconds_since_1970(&manifest.started)).unwrap_or(0.0)
+    }
+
+    /// Writes one of the run's files in one piece.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
+        Ok(checkpoint::write_atomically(&self.path.join(name), bytes)?)
+    }
+
+    /// The text of one of the run's files; empty where there is none.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn read(&self, name: &str) -> Result<String, RunError> {
+        let path = self.path.join(name);
+        if !path.exists() {
+            return Ok(String::new());
+        }
+        fs::read_to_string(&path).map_err(io(&path))
+    }
+
+    /// Writes a checkpoint and removes those of its stage that `keep` others make needless.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn save(
+        &self,
+        stage: &str,
+        step: u64,
+        files: &[(&str, Vec<u8>)],
+        keep: usize,
+    ) -> Result<PathBuf, RunError> {
+        let folder = self.path.join(CHECKPOINTS);
+        let written = checkpoint::write(&folder, &format!("{stage}-{step}"), files)?;
+        let mut steps: Vec<u64> = checkpoint_names(&self.path)
+            .into_iter()
+            .filter(|(name, _)| name == stage)
+            .map(|(_, step)| step)
+            .collect();
+        steps.sort_unstable();
+        for old in steps.iter().rev().skip(keep.max(1)).filter(|old| **old < step) {
+            checkpoint::remove(&folder.join(format!("{stage}-{old}")))?;
+        }
+        Ok(written)
+    }
+
+    /// A journal, cut to its first `bytes` bytes.
+    ///
+    /// # Errors
+    /// When the file is shorter than that, or the file system refuses.
+    pub fn journal(&self, name: &str, bytes: u64) -> Result<Journal, RunError> {
+        let path = self.path.join(name);
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(io(&path))?;
+        let length = file.metadata().map_err(io(&path))?.len();
+        if length < bytes {
+            return Err(RunError::Refused(format!(
+                "{} has {length} bytes, the checkpoint was written after {bytes}: restore it, or start anew",
+                path.display()
+            )));
+        }
+        file.set_len(bytes).map_err(io(&path))?;
+        Ok(Journal { path, file, bytes })
+    }
+}
+
+/// A file that objects are added to, one a line, each flushed.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+}
+
+impl Journal {
+    /// Adds one line.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn append(&mut self, value: &Value) -> Result<(), RunError> {
+        let line = format!("{value}\n");
+        self.file.write_all(line.as_bytes()).map_err(io(&self.path))?;
+        self.bytes += line.len() as u64;
+        Ok(())
+    }
+
+    /// Makes sure that what was added outlives a power failure.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn sync(&self) -> Result<(), RunError> {
+        self.file.sync_data().map_err(io(&self.path))
+    }
+
+    /// Bytes so far: what a checkpoint remembers.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+fn lock(path: &Path) -> Result<File, RunError> {
+    let file = path.join(LOCK);
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&file).map_err(io(&file))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(fs::TryLockError::WouldBlock) => Err(RunError::Refused(format!(
+            "another process is writing to {}: wait for it, or give another --out",
+            path.display()
+        ))),
+        Err(fs::TryLockError::Error(source)) => Err(io(&file)(source)),
+    }
+}
+
+/// Stage and step of every checkpoint of a run.
+fn checkpoint_names(run: &Path) -> Vec<(String, u64)> {
+    let Ok(entries) = fs::read_dir(run.join(CHECKPOINTS)) else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let (stage, step) = name.rsplit_once('-')?;
+            (!name.starts_with('.')).then_some((stage.to_owned(), step.parse().ok()?))
+        })
+        .collect()
+}
+
+/// The folder of the newest checkpoint of a run: the one that says that most steps went before it.
+pub fn newest_checkpoint(run: &Path) -> Option<PathBuf> {
+    #[derive(Deserialize)]
+    struct Place {
+        written: u64,
+    }
+    let folders = checkpoint_names(run).into_iter().map(|(stage, step)| {
+        let folder = run.join(CHECKPOINTS).join(format!("{stage}-{step}"));
+        let place =
+            fs::read(folder.join("state.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        // One that cannot be read counts as the newest, so that its damage is told and not passed over.
+        (place.map_or(u64::MAX, |place: Place| place.written), folder)
+    });
+    folders.max().map(|(_, folder)| folder)
+}
+
+/// The keys in which two recipes differ.
+fn differences(before: &str, after: &str) -> String {
+    let flat = |text: &str| {
+        let mut keys = std::collections::BTreeMap::new();
+        if let Ok(table) = text.parse::<toml::Table>() {
+            flatten("", &toml::Value::Table(table), &mut keys);
+        }
+        keys.retain(|key: &String, _: &mut String| {
+            !["threads", "device"].contains(&key.as_str())
+                && !key.starts_with("budget.")
+                && !key.starts_with("prices.")
+        });
+        keys
+    };
+    let (before, after) = (flat(before), flat(after));
+    let absent = "absent".to_owned();
+    let differing: Vec<String> = before
+        .keys()
+        .chain(after.keys().filter(|key| !before.contains_key(*key)))
+        .filter(|key| before.get(*key) != after.get(*key))
+        .map(|key| {
+            let of =
+                |keys: &std::collections::BTreeMap<String, String>| keys.get(key).unwrap_or(&absent).clone();
+            format!("{key} was {} and is {}", of(&before), of(&after))
+        })
+        .collect();
+    if differing.is_empty() { "its recipe.toml cannot be compared".to_owned() } else { differing.join("; ") }
+}
+
+/// Every value of a table under its path; tables of an array count from 1.
+pub(crate) fn flatten(
+    prefix: &str,
+    value: &toml::Value,
+    keys: &mut std::collections::BTreeMap<String, String>,
+) {
+    let place = |key: &str| if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
+    match value {
+        toml::Value::Table(table) => table.iter().for_each(|(key, value)| flatten(&place(key), value, keys)),
+        toml::Value::Array(array) if array.iter().any(toml::Value::is_table) => {
+            array
+                .iter()
+                .enumerate()
+                .for_each(|(at, value)| flatten(&place(&(at + 1).to_string()), value, keys));
+        }
+        other => {
+            keys.insert(prefix.to_owned(), other.to_string());
+        }
+    }
+}
+
+fn cpu_name() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    model.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
+}
+
+/// The commit of the repository that the program lies in, as one built from a clone does, if git says one.
+///
+/// Not that of the working folder, which may be any project; an installed program has its version only.
+fn git_commit() -> Option<String> {
+    let program = std::env::current_exe().ok()?;
+    let output = std::process::Command::new("git")
+        .arg("-C")
+        .arg(program.parent()?)
+        .args(["rev-parse", "HEAD"])
+        .output()
+        .ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// `summary.json`.
+pub fn summary(status: &str, metrics: &Value, ledger: &Value) -> Value {
+    json!({ "status": status, "finished": clock::timestamp(), "metrics": metrics, "ledger": ledger })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan;
+
+    fn plan(steps: u32) -> Plan {
+        let text = format!(
+            "name = \"t\"\n[task]\nname = \"parity\"\nlevel = 6\n[[stage]]\nkind = \"pretrain\"\nsteps = {steps}\n\
+             shares = {{ long = 1.0 }}\n"
+        );
+        plan::from_text("test.toml", &text, &[]).unwrap()
+    }
+
+    fn checkpoint(run: &Run, stage: &str, step: u64, written: u64) {
+        let state = checkpoint::encode_json(&json!({ "written": written }));
+        run.save(stage, step, &[("state.json", state)], 2).unwrap();
+    }
+
+    #[test]
+    fn nothing_overwrites_a_run_and_only_one_process_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        let run = Run::create(&path, &plan(5)).unwrap();
+        assert!(Run::create(&path, &plan(5)).unwrap_err().to_string().contains("--resume"));
+        assert!(Run::resume(&path, &plan(5)).unwrap_err().to_string().contains("another process"));
+        drop(run);
+        let error = Run::resume(&path, &plan(6)).unwrap_err().to_string();
+        assert!(error.contains("stage.1.steps was 5 and is 6"), "{error}");
+        assert!(Run::resume(&path, &plan(5)).unwrap().1.is_none());
+        assert!(Run::resume(&folder.path().join("fresh"), &plan(5)).unwrap().1.is_none());
+        // Killed before the manifest was there: nothing is lost by beginning again.
+        fs::remove_file(path.join(MANIFEST)).unwrap();
+        assert!(Run::create(&path, &plan(5)).is_ok());
+        fs::remove_file(path.join(MANIFEST)).unwrap();
+        assert!(Run::resume(&path, &plan(5)).unwrap().1.is_none());
+        fs::remove_file(path.join(MANIFEST)).unwrap();
+        fs::write(path.join("note"), "mine").unwrap();
+        assert!(Run::resume(&path, &plan(5)).unwrap_err().to_string().contains("not empty"));
+        fs::write(folder.path().join("note"), "mine").unwrap();
+        assert!(Run::resume(folder.path(), &plan(5)).unwrap_err().to_string().contains("not empty"));
+        assert!(Run::create(folder.path(), &plan(5)).unwrap_err().to_string().contains("not empty"));
+    }
+
+    #[test]
+    fn the_newest_checkpoint_is_the_one_written_last_and_old_ones_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        let run = Run::create(&path, &plan(5)).unwrap();
+        for (stage, step, written) in
+            [("pretrain", 10, 1), ("pretrain", 20, 2), ("pretrain", 30, 3), ("a-b", 5, 4)]
+        {
+            checkpoint(&run, stage, step, written);
+        }
+        let mut names = checkpoint_names(&path);
+        names.sort();
+        let expected =
+            [("a-b", 5), ("pretrain", 20), ("pretrain", 30)].map(|(name, step)| (name.to_owned(), step));
+        assert_eq!(names, expected);
+        drop(run);
+        let (_, newest) = Run::resume(&path, &plan(5)).unwrap();
+        assert!(newest.unwrap().folder.ends_with("a-b-5"));
+        fs::write(path.join("checkpoints/pretrain-20/state.json"), "{").unwrap();
+        assert!(Run::resume(&path, &plan(5)).unwrap_err().to_string().contains("damaged"));
+    }
+
+    #[test]
+    fn a_journal_goes_on_where_the_checkpoint_left_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = Run::create(&folder.path().join("run"), &plan(5)).unwrap();
+        let mut journal = run.journal(METRICS, 0).unwrap();
+        journal.append(&json!({ "step": 1 })).unwrap();
+        let kept = journal.bytes();
+        journal.append(&json!({ "step": 2 })).unwrap();
+        fs::OpenOptions::new()
+            .append(true)
+            .open(run.path.join(METRICS))
+            .unwrap()
+            .write_all(b"{\"step\": 3, \"lo")
+            .unwrap();
+        let mut journal = run.journal(METRICS, kept).unwrap();
+        journal.append(&json!({ "step": 2 })).unwrap();
+        assert_eq!(fs::read_to_string(run.path.join(METRICS)).unwrap(), "{\"step\":1}\n{\"step\":2}\n");
+        assert!(run.journal(METRICS, 1000).unwrap_err().to_string().contains("1000"));
+    }
+}
