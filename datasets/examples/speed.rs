@@ -32,8 +32,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         chosen.dedup();
         for level in chosen {
             let Ok(dataset) = Dataset::new(row, domain.as_ref(), level, 0) else { continue };
-            let posed = rate(seconds, |index| drop(std::hint::black_box(dataset.task(Split::Train, index))));
-            let problem = dataset.task(Split::Train, 0)?.problem;
+            let posed =
+                rate(seconds, |index| drop(std::hint::black_box(dataset.question(Split::Train, index))));
+            let problem = dataset.question(Split::Train, 0)?.problem;
             let completion = answer::compose("", &problem.answer);
             let item =
                 Item { completion: &completion, answer: Some(&problem.answer), spec: Some(&problem.spec) };

@@ -72,18 +72,18 @@ impl<'a> Corpus<'a> {
             return Err(CorpusError::NoShares(total));
         }
         let corpus = Self { domain, dataset, shares, total, level, seed };
-        let task = corpus.dataset.task(Split::Train, 0)?;
+        let question = corpus.dataset.question(Split::Train, 0)?;
         for (kind, share) in &corpus.shares.solutions {
             let mut stream = Stream::at("corpus/probe", seed, &[]);
-            if *share > 0.0 && domain.solve(&task.problem, *kind, &mut stream).is_none() {
+            if *share > 0.0 && domain.solve(&question.problem, *kind, &mut stream).is_none() {
                 let lack = domain.lack(*kind);
-                return Err(CorpusError::NoSolution { domain: task.task, kind: kind.name(), lack });
+                return Err(CorpusError::NoSolution { domain: question.task, kind: kind.name(), lack });
             }
         }
         if corpus.shares.drill > 0.0
             && domain.drill(&mut Stream::at("corpus/probe", seed, &[]), level).is_none()
         {
-            return Err(CorpusError::NoSolution { domain: task.task, kind: "drill", lack: None });
+            return Err(CorpusError::NoSolution { domain: question.task, kind: "drill", lack: None });
         }
         Ok(corpus)
     }
@@ -97,7 +97,7 @@ impl<'a> Corpus<'a> {
         let mut left = stream.unit() * self.total;
         for (kind, share) in &self.shares.solutions {
             if left < *share {
-                let problem = self.dataset.task(Split::Train, index)?.problem;
+                let problem = self.dataset.question(Split::Train, index)?.problem;
                 let solution = self.domain.solve(&problem, *kind, &mut stream).ok_or_else(|| {
                     let (domain, lack) = (problem.prompt.clone(), self.domain.lack(*kind));
                     CorpusError::NoSolution { domain, kind: kind.name(), lack }

@@ -35,7 +35,7 @@ impl Default for CurriculumSettings {
 impl CurriculumSettings {
     /// Every level that is taught, from the first to the last; none where a setting is out of its range.
     pub fn levels(&self) -> Vec<u32> {
-        if Curriculum::new(*self).is_err() {
+        if LevelCurriculum::new(*self).is_err() {
             return Vec::new();
         }
         let mut levels: Vec<u32> = (self.first..self.last).step_by(self.step as usize).collect();
@@ -107,12 +107,12 @@ pub enum CurriculumError {
 
 /// The level that is taught, and when it rises.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Curriculum {
+pub struct LevelCurriculum {
     settings: CurriculumSettings,
     state: CurriculumState,
 }
 
-impl Curriculum {
+impl LevelCurriculum {
     /// A curriculum at its first level.
     ///
     /// # Errors
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn the_level_rises_after_passes_in_a_row_and_ends_at_the_last() {
-        let mut curriculum = Curriculum::new(settings()).unwrap();
+        let mut curriculum = LevelCurriculum::new(settings()).unwrap();
         let mut levels = Vec::new();
         for (step, accuracy) in
             [0.9, 0.7, 0.8, 0.8, 1.0, f64::NAN, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0].into_iter().enumerate()
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn another_level_is_no_news() {
-        let mut curriculum = Curriculum::new(settings()).unwrap();
+        let mut curriculum = LevelCurriculum::new(settings()).unwrap();
         for _ in 0..5 {
             assert_eq!(curriculum.observe(0, 4, 1.0), None);
         }
@@ -252,13 +252,13 @@ mod tests {
     #[test]
     fn a_resumed_curriculum_goes_on_as_if_never_stopped() {
         let accuracy = |step: u64| Stream::at("accuracy", 0, &[step]).unit().sqrt();
-        let mut whole = Curriculum::new(settings()).unwrap();
+        let mut whole = LevelCurriculum::new(settings()).unwrap();
         let mut resumed = whole.clone();
         for step in 0..60 {
             whole.observe(step, whole.level(), accuracy(step));
             resumed.observe(step, resumed.level(), accuracy(step));
             let saved = serde_json::to_string(resumed.state()).unwrap();
-            resumed = Curriculum::resume(settings(), serde_json::from_str(&saved).unwrap()).unwrap();
+            resumed = LevelCurriculum::resume(settings(), serde_json::from_str(&saved).unwrap()).unwrap();
             assert_eq!(whole, resumed);
             assert_eq!(whole.draw(1, step), resumed.draw(1, step));
         }
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn questions_of_passed_levels_come_in_their_share() {
-        let mut curriculum = Curriculum::new(CurriculumSettings { passes: 1, ..settings() }).unwrap();
+        let mut curriculum = LevelCurriculum::new(CurriculumSettings { passes: 1, ..settings() }).unwrap();
         assert!((0..100).all(|index| curriculum.draw(0, index) == 2));
         curriculum.observe(0, 2, 1.0);
         curriculum.observe(1, 4, 1.0);
@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn settings_and_states_out_of_range_are_refused_by_name() {
-        let refused = |settings| Curriculum::new(settings).err().map(|error| error.to_string());
+        let refused = |settings| LevelCurriculum::new(settings).err().map(|error| error.to_string());
         let base = settings();
         assert!(refused(CurriculumSettings { last: 1, ..base }).unwrap().contains("`last` is 1"));
         assert!(refused(CurriculumSettings { bar: 1.5, ..base }).unwrap().contains("`bar` is 1.5"));
@@ -293,6 +293,6 @@ mod tests {
         assert!(refused(CurriculumSettings { passes: 0, ..base }).unwrap().contains("`passes`"));
         assert!(refused(CurriculumSettings { review: 1.0, ..base }).unwrap().contains("`review`"));
         let state = CurriculumState { level: 3, passes: 0, is_finished: false, rises: Vec::new() };
-        assert!(matches!(Curriculum::resume(base, state), Err(CurriculumError::State { level: 3, .. })));
+        assert!(matches!(LevelCurriculum::resume(base, state), Err(CurriculumError::State { level: 3, .. })));
     }
 }

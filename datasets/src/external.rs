@@ -340,7 +340,7 @@ fn unsound(posed: &Posed) -> Option<String> {
     (!is_table).then(|| "`spec` must be an object without the key `solutions`".to_owned())
 }
 
-/// The question as a task: its worked solutions travel in the spec, so that they need not be asked for again.
+/// The question as a problem: its worked solutions travel in the spec, so that they need not be asked for again.
 fn problem(posed: Posed) -> Problem {
     let Posed { prompt, answer, spec, solutions } = posed;
     let mut spec = spec.unwrap_or(Value::Null);

@@ -126,7 +126,7 @@ impl FileTasks {
         Ok((tasks, report))
     }
 
-    /// Takes a line in: its split, and whether its question is new. An error is the reason that it cannot be a task.
+    /// Takes a line in: its split, and whether its question is new. An error is the reason that it cannot be a question.
     fn take(
         &mut self,
         record: &Record,
@@ -289,7 +289,7 @@ mod tests {
         assert_eq!((report.counts.good, report.counts.bad, report.train + report.test), (200, 0, 200));
         let dataset = Dataset::named("sums", &tasks, 0, 3).unwrap();
         let epoch = |split, count, epoch| -> BTreeSet<String> {
-            let ask = |index| dataset.task(split, epoch * count + index).unwrap().problem.prompt;
+            let ask = |index| dataset.question(split, epoch * count + index).unwrap().problem.prompt;
             (0..count).map(ask).collect()
         };
         let train = epoch(Split::Train, report.train, 0);
@@ -297,13 +297,13 @@ mod tests {
         assert_eq!((train.len() as u64, test.len() as u64), (report.train, report.test));
         assert!(train.is_disjoint(&test) && !test.is_empty());
         assert_eq!(train, epoch(Split::Train, report.train, 7));
-        let task = dataset.task(Split::Train, 0).unwrap();
-        assert_eq!(dataset.task(Split::Train, 0).unwrap(), task);
-        let long = tasks.solve(&task.problem, SolutionKind::Long, &mut Stream::at("x", 0, &[])).unwrap();
+        let question = dataset.question(Split::Train, 0).unwrap();
+        assert_eq!(dataset.question(Split::Train, 0).unwrap(), question);
+        let long = tasks.solve(&question.problem, SolutionKind::Long, &mut Stream::at("x", 0, &[])).unwrap();
         assert!(long.thinking.ends_with("and one is"));
         let completion = answer::compose(&long.thinking, &long.answer);
-        assert!(tasks.judge(&item(&task.problem, &completion)).is_correct());
-        assert_eq!(tasks.judge(&item(&task.problem, "<answer>no</answer>")).score, 0.0);
+        assert!(tasks.judge(&item(&question.problem, &completion)).is_correct());
+        assert_eq!(tasks.judge(&item(&question.problem, "<answer>no</answer>")).score, 0.0);
     }
 
     #[test]

@@ -125,16 +125,20 @@ mod tests {
     }
 
     #[test]
-    fn tasks_go_out_and_come_back() {
+    fn questions_go_out_and_come_back() {
         for row in domains::DOMAINS {
             let domain = (row.build)(&Value::Null).unwrap();
             let level = *domain.levels().start();
-            let task = Dataset::new(row, domain.as_ref(), level, 0).unwrap().task(Split::Train, 0).unwrap();
+            let question =
+                Dataset::new(row, domain.as_ref(), level, 0).unwrap().question(Split::Train, 0).unwrap();
             let mut line = Vec::new();
-            write_line(&mut line, &task).unwrap();
+            write_line(&mut line, &question).unwrap();
             let record = read(&line).0.remove(0);
-            assert_eq!(record.problem().as_ref(), Some(&task.problem));
-            assert_eq!((record.id, record.level, record.task), (Some(task.id), Some(level), Some(task.task)));
+            assert_eq!(record.problem().as_ref(), Some(&question.problem));
+            assert_eq!(
+                (record.id, record.level, record.task),
+                (Some(question.id), Some(level), Some(question.task))
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Which tasks are asked, and in which order.
 //!
 //! A [`Domain`] poses questions, writes worked solutions and judges answers. A [`Dataset`] addresses its questions by
-//! (split, index): the same address gives the same [`Task`] for ever, and no question is in both splits.
+//! (split, index): the same address gives the same [`Question`] for ever, and no question is in both splits.
 
 use std::ops::RangeInclusive;
 
@@ -48,7 +48,7 @@ pub struct Problem {
 
 /// A question with its address: what `thinkling generate` writes, one a line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Task {
+pub struct Question {
     /// `domain/level/split/seed/index`.
     pub id: String,
     /// The domain's name.

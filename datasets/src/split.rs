@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domains::Row;
 use crate::seed::{Stream, permuted};
-use crate::{Domain, DrawError, Problem, Task};
+use crate::{Domain, DrawError, Problem, Question};
 
 /// One question in this many belongs to the test split.
 const TEST_ONE_IN: u64 = 8;
@@ -39,7 +39,7 @@ impl Split {
     }
 }
 
-/// A dataset cannot give a task.
+/// A dataset cannot give a question.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatasetError {
@@ -130,12 +130,12 @@ impl<'a> Dataset<'a> {
         Ok(Self { name, domain, level, seed })
     }
 
-    /// The task at (`split`, `index`): the same for ever.
+    /// The question at (`split`, `index`): the same for ever.
     ///
     /// # Errors
     /// When the level has so few questions that none falls into the split, or when they come from outside and do not
     /// come.
-    pub fn task(&self, split: Split, index: u64) -> Result<Task, DatasetError> {
+    pub fn question(&self, split: Split, index: u64) -> Result<Question, DatasetError> {
         let problem = match self.domain.listed(split, self.level) {
             Some(list) => self.nth(list, split, index),
             None => self
@@ -147,7 +147,7 @@ impl<'a> Dataset<'a> {
             level: self.level,
             split: split.name(),
         })?;
-        Ok(Task {
+        Ok(Question {
             id: format!("{}/{}/{}/{}/{index}", self.name, self.level, split.name(), self.seed),
             task: self.name.to_owned(),
             level: self.level,
@@ -197,9 +197,9 @@ mod tests {
                     for seed in [0, 1, u64::MAX] {
                         let dataset = Dataset::new(row, domain.as_ref(), level, seed).unwrap();
                         for index in (0..20).chain((1 << 63)..(1 << 63) + 20) {
-                            let task = dataset.task(split, index).unwrap();
-                            assert_eq!(domain.split(&task.problem), split, "{}", task.id);
-                            prompts.insert(task.problem.prompt);
+                            let question = dataset.question(split, index).unwrap();
+                            assert_eq!(domain.split(&question.problem), split, "{}", question.id);
+                            prompts.insert(question.problem.prompt);
                         }
                     }
                 }

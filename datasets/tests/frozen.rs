@@ -9,16 +9,16 @@ use std::path::Path;
 use serde_json::{Value, json};
 use thinkling_datasets::domains::{DOMAINS, Row};
 use thinkling_datasets::seed::Stream;
-use thinkling_datasets::{Dataset, Domain, SolutionKind, Split, Task};
+use thinkling_datasets::{Dataset, Domain, Question, SolutionKind, Split};
 
 /// A digest of every worked solution and of a drill.
-fn digest(domain: &dyn Domain, task: &Task) -> String {
+fn digest(domain: &dyn Domain, question: &Question) -> String {
     let mut hash = blake3::Hasher::new();
     for kind in SolutionKind::ALL {
-        let solution = domain.solve(&task.problem, kind, &mut Stream::at("frozen", 0, &[kind as u64]));
+        let solution = domain.solve(&question.problem, kind, &mut Stream::at("frozen", 0, &[kind as u64]));
         hash.update(format!("{solution:?}").as_bytes());
     }
-    hash.update(format!("{:?}", domain.drill(&mut Stream::at("frozen", 1, &[]), task.level)).as_bytes());
+    hash.update(format!("{:?}", domain.drill(&mut Stream::at("frozen", 1, &[]), question.level)).as_bytes());
     hash.finalize().to_hex()[..16].to_owned()
 }
 
@@ -30,8 +30,8 @@ fn lines(row: &'static Row) -> Vec<String> {
     for level in [*levels.start(), *levels.end()] {
         let dataset = Dataset::new(row, &*domain, level, 0).unwrap();
         for (split, index) in [(Split::Train, 0), (Split::Train, 1), (Split::Test, 0)] {
-            let task = dataset.task(split, index).unwrap();
-            lines.push(json!({ "task": task, "solutions": digest(&*domain, &task) }).to_string());
+            let question = dataset.question(split, index).unwrap();
+            lines.push(json!({ "task": question, "solutions": digest(&*domain, &question) }).to_string());
         }
     }
     lines

@@ -50,7 +50,7 @@ fn section(row: &'static Row) -> String {
     );
     for level in levels {
         let Ok(dataset) = Dataset::new(row, &*domain, level, 0) else { continue };
-        let problem = dataset.task(Split::Test, 0).unwrap().problem;
+        let problem = dataset.question(Split::Test, 0).unwrap().problem;
         let mut stream = Stream::at("gallery", 0, &[u64::from(level)]);
         let long = domain.solve(&problem, SolutionKind::Long, &mut stream).unwrap();
         let [prompt, thinking, answer] =

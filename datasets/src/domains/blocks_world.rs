@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 2..=8);
         checks::sound(&ROW, &json!({ "instance": "random", "notation": "compact", "goal_stack": 2 }), 2..=8);
         checks::sound(&ROW, &Value::Null, 50..=50);

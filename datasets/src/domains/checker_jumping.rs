@@ -277,10 +277,10 @@ mod tests {
     #[test]
     fn the_walk_to_a_random_goal_is_as_short_as_any() {
         let settings = json!({ "instance": "random" });
-        for task in checks::tasks(&ROW, &settings, 4, Split::Train, 60) {
-            let Instance { start, goal, minimum, .. } = instance(Some(&task.problem.spec)).unwrap();
+        for question in checks::questions(&ROW, &settings, 4, Split::Train, 60) {
+            let Instance { start, goal, minimum, .. } = instance(Some(&question.problem.spec)).unwrap();
             let plan = shortest_plan(&Rules, &start, &goal).unwrap();
-            assert_eq!(Some(plan.len() as u64), minimum, "{}", task.problem.prompt);
+            assert_eq!(Some(plan.len() as u64), minimum, "{}", question.problem.prompt);
         }
     }
 
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 1..=8);
         checks::sound(&ROW, &json!({ "instance": "random", "notation": "compact" }), 2..=6);
         checks::sound(&ROW, &Value::Null, 20..=20);

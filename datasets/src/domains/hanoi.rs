@@ -346,14 +346,14 @@ mod tests {
     #[test]
     fn the_famous_instance_is_the_test_split() {
         for level in 1..=MOST_DISKS {
-            for task in checks::tasks(&ROW, &Value::Null, level, Split::Test, 2) {
-                assert_eq!(task.problem.spec, famous(level as usize).spec);
+            for question in checks::questions(&ROW, &Value::Null, level, Split::Test, 2) {
+                assert_eq!(question.problem.spec, famous(level as usize).spec);
             }
         }
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 1..=7);
         checks::sound(&ROW, &json!({ "instance": "random", "notation": "compact" }), 2..=6);
         checks::sound(&ROW, &json!({ "trace": "plan" }), 1..=7);

@@ -161,9 +161,9 @@ mod tests {
     #[test]
     fn there_is_one_solution() {
         for level in 2..=10 {
-            for task in checks::tasks(&ROW, &Value::Null, level, Split::Train, 10) {
-                let island = island(Some(&task.problem.spec)).unwrap();
-                assert_eq!(assignment::solutions(&island, 3, None).len(), 1, "{}", task.problem.prompt);
+            for question in checks::questions(&ROW, &Value::Null, level, Split::Train, 10) {
+                let island = island(Some(&question.problem.spec)).unwrap();
+                assert_eq!(assignment::solutions(&island, 3, None).len(), 1, "{}", question.problem.prompt);
             }
         }
     }
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 2..=10);
         checks::hostile(&ROW, 4);
     }

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 3..=12);
         checks::sound(&ROW, &json!({ "shortest": true }), 5..=5);
         checks::hostile(&ROW, 6);

@@ -184,8 +184,8 @@ mod tests {
     #[test]
     fn the_level_is_the_number_of_empty_cells_and_the_solution_is_one() {
         for level in 1..=11 {
-            for task in checks::tasks(&ROW, &Value::Null, level, Split::Train, 10) {
-                let grid = grid(Some(&task.problem.spec)).unwrap();
+            for question in checks::questions(&ROW, &Value::Null, level, Split::Train, 10) {
+                let grid = grid(Some(&question.problem.spec)).unwrap();
                 assert_eq!(grid.0.iter().filter(|cell| cell.is_none()).count(), level as usize);
                 assert_eq!(assignment::solutions(&grid, 2, None).len(), 1);
             }
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 1..=11);
         checks::hostile(&ROW, 6);
     }

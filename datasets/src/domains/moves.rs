@@ -365,25 +365,29 @@ pub(super) mod checks {
     use super::*;
     use crate::domains::Row;
     use crate::split::{Dataset, Split};
-    use crate::{Domain, Task};
+    use crate::{Domain, Question};
 
-    /// The verdict on an answer to a task.
-    pub(in crate::domains) fn verdict(domain: &dyn Domain, task: &crate::Problem, text: &str) -> Verdict {
+    /// The verdict on an answer to a problem.
+    pub(in crate::domains) fn verdict(domain: &dyn Domain, problem: &crate::Problem, text: &str) -> Verdict {
         let completion = format!("<answer>{text}</answer>");
-        domain.judge(&Item { completion: &completion, answer: Some(&task.answer), spec: Some(&task.spec) })
+        domain.judge(&Item {
+            completion: &completion,
+            answer: Some(&problem.answer),
+            spec: Some(&problem.spec),
+        })
     }
 
-    /// The tasks of a level under settings.
-    pub(in crate::domains) fn tasks(
+    /// The questions of a level under settings.
+    pub(in crate::domains) fn questions(
         row: &'static Row,
         settings: &Value,
         level: u32,
         split: Split,
         count: u64,
-    ) -> Vec<Task> {
+    ) -> Vec<Question> {
         let domain = (row.build)(settings).unwrap();
         let dataset = Dataset::new(row, domain.as_ref(), level, 1).unwrap();
-        (0..count).map(|index| dataset.task(split, index).unwrap()).collect()
+        (0..count).map(|index| dataset.question(split, index).unwrap()).collect()
     }
 
     /// Cuts `text` into the longest symbols that match; the rest where none does.
@@ -409,28 +413,28 @@ pub(super) mod checks {
         let mut test = std::collections::BTreeSet::new();
         for level in levels {
             for split in [Split::Train, Split::Test] {
-                for task in tasks(row, settings, level, split, 12) {
+                for question in questions(row, settings, level, split, 12) {
                     if split == Split::Train { &mut train } else { &mut test }
-                        .insert(task.problem.prompt.clone());
-                    check(domain.as_ref(), &alphabet, &task);
+                        .insert(question.problem.prompt.clone());
+                    check(domain.as_ref(), &alphabet, &question);
                 }
             }
         }
         assert!(train.is_disjoint(&test));
     }
 
-    fn check(domain: &dyn Domain, alphabet: &[String], task: &Task) {
-        let problem = &task.problem;
+    fn check(domain: &dyn Domain, alphabet: &[String], question: &Question) {
+        let problem = &question.problem;
         let right = verdict(domain, problem, &problem.answer);
-        assert!(right.is_correct(), "{} {}: {right:?}", task.id, problem.prompt);
-        assert_eq!(untokenised(alphabet, &problem.prompt), "", "{}", task.id);
+        assert!(right.is_correct(), "{} {}: {right:?}", question.id, problem.prompt);
+        assert_eq!(untokenised(alphabet, &problem.prompt), "", "{}", question.id);
         for kind in SolutionKind::ALL {
             let mut stream = Stream::at("check", 0, &[]);
             let Some(solution) = domain.solve(problem, kind, &mut stream) else { continue };
-            assert_eq!(untokenised(alphabet, &solution.thinking), "", "{} {kind:?}", task.id);
-            assert_eq!(untokenised(alphabet, &solution.answer), "", "{} {kind:?}", task.id);
+            assert_eq!(untokenised(alphabet, &solution.thinking), "", "{} {kind:?}", question.id);
+            assert_eq!(untokenised(alphabet, &solution.answer), "", "{} {kind:?}", question.id);
             let ours = verdict(domain, problem, &solution.answer);
-            assert!(ours.is_correct() || solution.is_guess, "{} {kind:?}: {ours:?}", task.id);
+            assert!(ours.is_correct() || solution.is_guess, "{} {kind:?}: {ours:?}", question.id);
             let seen = domain.behaviours(problem, &solution.thinking);
             match kind {
                 SolutionKind::Direct => assert!(solution.thinking.is_empty()),
@@ -467,7 +471,7 @@ pub(super) mod checks {
         ] {
             let verdict = verdict(domain, problem, text);
             let is_known = text == answer;
-            assert!(is_known || verdict.score == 0.0, "{} pays for {text:?}: {verdict:?}", task.id);
+            assert!(is_known || verdict.score == 0.0, "{} pays for {text:?}: {verdict:?}", question.id);
             assert!(verdict.outcome != thinkling_verifiers::Outcome::Error, "{text:?}: {verdict:?}");
         }
     }
@@ -475,14 +479,14 @@ pub(super) mod checks {
     /// Megabytes of brackets, repeated answers and junk end in a verdict of 0.
     pub(in crate::domains) fn hostile(row: &'static Row, level: u32) {
         let domain = (row.build)(&Value::Null).unwrap();
-        let task = &tasks(row, &Value::Null, level, Split::Test, 1)[0].problem;
-        let inner = task.answer.trim_start_matches('[');
+        let problem = &questions(row, &Value::Null, level, Split::Test, 1)[0].problem;
+        let inner = problem.answer.trim_start_matches('[');
         for piece in
             ["[", "[[0,", "{\"a\":", "9", "a", "\u{0}", "\u{663}", inner, "1,", "(", ";", "\n", "<answer>"]
         {
             let text = piece.repeat(10_000_000 / piece.len());
-            assert_eq!(verdict(domain.as_ref(), task, &text).score, 0.0, "{piece:?}");
-            let _ = domain.behaviours(task, &text[..1_000_000 / piece.len() * piece.len()]);
+            assert_eq!(verdict(domain.as_ref(), problem, &text).score, 0.0, "{piece:?}");
+            let _ = domain.behaviours(problem, &text[..1_000_000 / piece.len() * piece.len()]);
         }
     }
 }

@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 4..=12);
         checks::hostile(&ROW, 8);
     }

@@ -140,9 +140,9 @@ mod tests {
     #[test]
     fn there_is_one_solution() {
         for level in [2, 5, 12] {
-            for task in checks::tasks(&ROW, &Value::Null, level, Split::Test, 10) {
-                let premises = premises(Some(&task.problem.spec)).unwrap();
-                assert_eq!(assignment::solutions(&premises, 3, None).len(), 1, "{}", task.problem.prompt);
+            for question in checks::questions(&ROW, &Value::Null, level, Split::Test, 10) {
+                let premises = premises(Some(&question.problem.spec)).unwrap();
+                assert_eq!(assignment::solutions(&premises, 3, None).len(), 1, "{}", question.problem.prompt);
             }
         }
     }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 2..=12);
         checks::hostile(&ROW, 6);
     }

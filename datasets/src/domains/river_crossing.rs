@@ -543,7 +543,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 1..=5);
         checks::sound(&ROW, &json!({ "instance": "random", "notation": "compact", "boat": 4 }), 2..=8);
         checks::sound(&ROW, &json!({ "boat": 4 }), 20..=20);

@@ -443,8 +443,8 @@ mod tests {
 
     #[test]
     fn distances_agree_with_relaxing_every_edge() {
-        for task in checks::tasks(&ROW, &Value::Null, 12, crate::Split::Train, 30) {
-            let graph = graph(Some(&task.problem.spec)).unwrap();
+        for question in checks::questions(&ROW, &Value::Null, 12, crate::Split::Train, 30) {
+            let graph = graph(Some(&question.problem.spec)).unwrap();
             let nodes = graph.lengths.len();
             let mut distances = vec![u64::MAX; nodes];
             distances[graph.start] = 0;
@@ -460,12 +460,12 @@ mod tests {
             for done in graph.settle() {
                 assert_eq!(done.distance, distances[done.node]);
             }
-            assert_eq!(graph.cost(&task.problem.answer), Ok(distances[graph.goal]));
+            assert_eq!(graph.cost(&question.problem.answer), Ok(distances[graph.goal]));
         }
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 3..=16);
         checks::sound(&ROW, &json!({ "weighted": false }), 4..=16);
         checks::hostile(&ROW, 6);

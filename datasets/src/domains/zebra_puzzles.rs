@@ -231,9 +231,9 @@ mod tests {
     #[test]
     fn there_is_one_solution_and_no_clue_is_lost_in_writing() {
         for level in 2..=6 {
-            for task in checks::tasks(&ROW, &Value::Null, level, Split::Train, 10) {
-                let street = street(Some(&task.problem.spec)).unwrap();
-                assert_eq!(assignment::solutions(&street, 3, None).len(), 1, "{}", task.problem.prompt);
+            for question in checks::questions(&ROW, &Value::Null, level, Split::Train, 10) {
+                let street = street(Some(&question.problem.spec)).unwrap();
+                assert_eq!(assignment::solutions(&street, 3, None).len(), 1, "{}", question.problem.prompt);
             }
         }
     }
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 2..=6);
         checks::sound(&ROW, &json!({ "categories": 4 }), 6..=6);
         checks::hostile(&ROW, 4);

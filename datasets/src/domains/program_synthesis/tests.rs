@@ -171,7 +171,7 @@ fn a_function_that_fits_only_what_is_shown_is_wrong() {
 fn answers(test_functions: Functions, level: u32, split: Split) -> BTreeSet<String> {
     let domain = ProgramSynthesis { test_functions, ..ProgramSynthesis::default() };
     let dataset = Dataset::new(&ROW, &domain, level, 0).unwrap();
-    (0..300).map(|index| dataset.task(split, index).unwrap().problem.answer).collect()
+    (0..300).map(|index| dataset.question(split, index).unwrap().problem.answer).collect()
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn training_texts_neither_drill_nor_guess_held_out_functions() {
                 "{run}"
             );
         }
-        let problem = dataset.task(Split::Train, index).unwrap().problem;
+        let problem = dataset.question(Split::Train, index).unwrap().problem;
         for kind in [SolutionKind::Direct, SolutionKind::Search] {
             let answer = domain.solve(&problem, kind, &mut stream).unwrap().answer;
             assert!(!grammar().is_held_out(&grammar().read_program(&answer).unwrap()), "{answer}");
