@@ -4,16 +4,16 @@ use crate::seed::Stream;
 use crate::split::{Dataset, DatasetError, Split};
 use crate::{Domain, SolutionKind};
 
-/// Shares of the kinds of document; only their ratios matter.
+/// The shares of the kinds of documents. Only their ratios matter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shares {
     /// A weight for each kind of worked solution.
     pub solutions: Vec<(SolutionKind, f64)>,
-    /// The weight of drills: lines of practice without a question.
+    /// The weight of drills, which are lines of practice without a question.
     pub drill: f64,
 }
 
-/// One document: a prompt (empty for a drill) and what follows it.
+/// A document: a prompt, which is empty for a drill, and the text after it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
     /// The question.
@@ -26,18 +26,18 @@ pub struct Document {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CorpusError {
-    /// The questions cannot be had.
+    /// The questions are not available.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
     /// The domain has no worked solution of this kind.
-    #[error("task `{domain}` has no worked solution of the kind `{kind}`{}: leave its share out",
+    #[error("task `{domain}` has no worked solution of the kind `{kind}`{}: remove its share",
         .lack.as_ref().map_or(String::new(), |lack| format!(" ({lack})")))]
     NoSolution {
         /// The domain's name.
         domain: String,
         /// The kind that is missing.
         kind: &'static str,
-        /// What the domain lacks for it, where it could have had one.
+        /// What the domain lacks for this kind, if it could have had it.
         lack: Option<String>,
     },
     /// Every share is zero.
@@ -59,7 +59,7 @@ impl<'a> Corpus<'a> {
     /// A corpus over `dataset`, which poses the questions of `domain` at `level`.
     ///
     /// # Errors
-    /// When no share is above 0, or the domain lacks a kind that has one.
+    /// When no share is above 0, or the domain lacks a kind that has a share.
     pub fn new(
         domain: &'a dyn Domain,
         dataset: Dataset<'a>,
@@ -88,7 +88,7 @@ impl<'a> Corpus<'a> {
         Ok(corpus)
     }
 
-    /// The document at `index`: the same for ever.
+    /// The document at `index`, which never changes.
     ///
     /// # Errors
     /// When the questions of the level all fall into the test split.

@@ -1,6 +1,6 @@
-//! What every row of the table of domains promises, checked for all of them by the same code.
+//! Checks for every domain in the table what the trait promises, with the same code.
 //!
-//! `THINKLING_CONTRACT_TASKS` sets how many tasks a domain is tried on; each hostile text has its own time limit.
+//! `THINKLING_CONTRACT_TASKS` sets how many questions per domain are checked. Each hostile text has its own time limit.
 
 #![allow(clippy::unwrap_used, reason = "a test says by a panic what is wrong")]
 
@@ -13,8 +13,8 @@ use thinkling_datasets::seed::Stream;
 use thinkling_datasets::{Dataset, Domain, Problem, Question, Solution, SolutionKind, Split};
 use thinkling_verifiers::{Item, Outcome, Verdict, answer};
 
-/// Domains whose questions have several right answers (paths, plans, placements, terms, programs): another item's answer
-/// may be right by luck.
+/// Domains whose questions have several right answers (paths, plans, placements, terms, programs). There, the answer of
+/// another item may be right by chance.
 const SEVERAL_ANSWERS: &[&str] = &[
     "blocks_world",
     "checker_jumping",
@@ -30,7 +30,7 @@ const SEVERAL_ANSWERS: &[&str] = &[
 
 const SPLITS: [Split; 2] = [Split::Train, Split::Test];
 
-/// Questions a domain; `THINKLING_CONTRACT_TASKS=10000` for the long way round.
+/// Questions per domain; `THINKLING_CONTRACT_TASKS=10000` for a thorough run.
 fn question_count() -> u64 {
     let default = 100;
     std::env::var("THINKLING_CONTRACT_TASKS").map_or(default, |count| count.parse().unwrap())
@@ -40,7 +40,7 @@ fn default_domain(row: &Row) -> Box<dyn Domain> {
     (row.build)(&Value::Null).unwrap()
 }
 
-/// Settings that are tried beside the defaults.
+/// Settings to test besides the defaults.
 fn variants(name: &str) -> Vec<Value> {
     match name {
         "base_conversion" => vec![json!({ "bases": [7, 2, 16] })],
@@ -63,7 +63,7 @@ fn variants(name: &str) -> Vec<Value> {
     }
 }
 
-/// Visits `count` questions of a domain with the one after each, spread over its settings, its levels and both splits.
+/// Visits `count` questions of a domain, each with the one after it, spread over settings, levels and both splits.
 fn for_questions(row: &'static Row, count: u64, mut visit: impl FnMut(&dyn Domain, &Question, &Question)) {
     let all_settings: Vec<Value> = [Value::Null].into_iter().chain(variants(row.name)).collect();
     for settings in &all_settings {
@@ -91,7 +91,7 @@ fn judge_answer(domain: &dyn Domain, problem: &Problem, answer: &str) -> Verdict
     judge(domain, problem, &format!("<answer>{answer}</answer>"))
 }
 
-/// Cuts `text` into the longest symbols that match; the rest where none does.
+/// Removes the longest matching symbols from the start of `text`. Returns the rest where none matches.
 fn uncovered<'a>(alphabet: &[String], mut text: &'a str) -> Option<&'a str> {
     while !text.is_empty() {
         let longest =
@@ -153,7 +153,7 @@ fn a_right_answer_is_right_alone_and_after_thinking() {
             assert!(alone.is_correct() && alone.score == 1.0, "{}: {alone:?}", question.id);
             let thought = answer::compose("<answer>7</answer> hm, no", &problem.answer);
             assert!(judge(domain, problem, &thought).is_correct(), "{}", question.id);
-            // The spec alone is enough: neither the prompt nor the right answer is needed.
+            // The spec alone is enough: the judge needs neither the prompt nor the right answer.
             let item = Item { completion: &thought, answer: None, spec: Some(&problem.spec) };
             assert!(domain.judge(&item).is_correct(), "{}: needs more than the spec", question.id);
         });
@@ -225,7 +225,7 @@ fn worked_solutions_show_what_they_say() {
 }
 
 #[test]
-fn an_address_gives_the_same_task_for_ever_and_tasks_survive_json() {
+fn an_address_always_gives_the_same_question_and_questions_survive_json() {
     for row in DOMAINS {
         for_questions(row, question_count() / 4, |domain, question, _| {
             let index = question.id.rsplit('/').next().unwrap().parse().unwrap();
@@ -266,7 +266,7 @@ fn another_items_answer_is_wrong_unless_it_is_equally_right() {
 }
 
 #[test]
-fn what_is_no_answer_earns_nothing() {
+fn invalid_answers_earn_nothing() {
     let range: String = (-20..200).map(|number| format!("{number} ")).collect();
     for row in DOMAINS {
         for_questions(row, question_count() / 4, |domain, question, next| {
@@ -317,7 +317,7 @@ fn what_is_no_answer_earns_nothing() {
     }
 }
 
-/// Texts made to hang, overflow or fool a judge.
+/// Texts that try to make a judge hang, overflow or pay for nothing.
 fn hostile_texts() -> Vec<(&'static str, String)> {
     let megabytes = 10 << 20;
     vec![
@@ -355,7 +355,7 @@ fn hostile_texts() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The least time of a few tries, since a busy machine may take the processor away; one try if it is below `limit`.
+/// The shortest time of a few tries, because a busy machine may interrupt one. Tries once if that is below `limit`.
 #[expect(clippy::disallowed_methods, reason = "the time that a judge takes is what is tested")]
 fn least_time(limit: Duration, mut act: impl FnMut()) -> Duration {
     let mut least = Duration::MAX;
@@ -398,7 +398,7 @@ fn hostile_texts_end_quickly_with_a_verdict() {
     }
 }
 
-/// TinyZero pays 0.1 for any answer; hostile ones earn no more than that.
+/// TinyZero pays 0.1 for any answer. Hostile answers must not earn more.
 #[test]
 fn tinyzero_scoring_is_no_softer_on_hostile_texts() {
     let row = DOMAINS.iter().find(|row| row.name == "countdown").unwrap();
@@ -431,7 +431,7 @@ fn a_broken_item_is_an_error_and_never_a_panic() {
     }
 }
 
-/// Every level has questions of both splits, and enough of them to train on; the report says how many differ.
+/// Every level has questions in both splits, and enough of them for training. The output says how many are different.
 #[test]
 fn questions_differ() {
     let each = if cfg!(debug_assertions) { 50 } else { 500 };

@@ -1,6 +1,6 @@
-//! The first tasks of every domain, frozen: a task's address promises its text for ever.
+//! The first questions of every domain, frozen: an address must always give the same text.
 //!
-//! A change on purpose is written down with `THINKLING_FREEZE=1 cargo test -p thinkling-datasets --test frozen`.
+//! After an intended change, run `THINKLING_FREEZE=1 cargo test -p thinkling-datasets --test frozen`.
 
 #![allow(clippy::unwrap_used, reason = "a test says by a panic what is wrong")]
 
@@ -22,7 +22,7 @@ fn digest(domain: &dyn Domain, question: &Question) -> String {
     hash.finalize().to_hex()[..16].to_owned()
 }
 
-/// One line a task: of the lowest and the highest level, the first two of train and the first of test.
+/// One line per question: for the lowest and the highest level, the first two of train and the first of test.
 fn lines(row: &'static Row) -> Vec<String> {
     let domain = (row.build)(&Value::Null).unwrap();
     let levels = domain.levels();
@@ -38,7 +38,7 @@ fn lines(row: &'static Row) -> Vec<String> {
 }
 
 #[test]
-fn the_first_tasks_are_frozen() {
+fn the_first_questions_are_frozen() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frozen.jsonl");
     let now: Vec<String> = DOMAINS.iter().flat_map(lines).collect();
     if std::env::var_os("THINKLING_FREEZE").is_some() {
@@ -50,8 +50,8 @@ fn the_first_tasks_are_frozen() {
     for line in &now {
         assert!(
             frozen.contains(&line.as_str()),
-            "not as frozen, or not yet (THINKLING_FREEZE=1 writes it down): {line}"
+            "not frozen, or different from the frozen file (THINKLING_FREEZE=1 updates the file): {line}"
         );
     }
-    assert_eq!(frozen.len(), now.len(), "the frozen file holds tasks of a domain that is gone");
+    assert_eq!(frozen.len(), now.len(), "the frozen file has questions of a domain that no longer exists");
 }

@@ -12,7 +12,7 @@ use super::{Row, build, characters};
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "propositional_logic",
     about: "truth values that make every premise true (! not, | or, > implies, ~ equal, ^ unequal); level = variables",
@@ -20,11 +20,11 @@ pub const ROW: Row = Row {
     build: |value| build::<PropositionalLogic>("propositional_logic", value),
 };
 
-/// Premises that rule nothing out are drawn again, at most this often; then a variable is given away.
+/// How often premises that exclude nothing are drawn again. After that, the value of a variable is given.
 const MOST_DRAWS: usize = 400;
 const CONNECTIVES: [char; 4] = ['|', '>', '~', '^'];
 
-/// The domain; it has no settings.
+/// The domain, which has no settings.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PropositionalLogic {}
@@ -57,7 +57,7 @@ impl Constraints for Premises {
     }
 }
 
-/// The premises that a spec carries.
+/// Reads the premises from a spec.
 fn premises(spec: Option<&Value>) -> Result<Premises, String> {
     #[derive(Deserialize)]
     struct Spec {

@@ -69,7 +69,7 @@ fn steps_show_every_operation_beside_its_operand() {
     let seen = in_steps().behaviours(&problem(), expected);
     let truth = Behaviours { verifications: 5, backtracks: 2, steps: 5, yeses: 3, ..Behaviours::default() };
     assert_eq!(seen, truth);
-    // With a larger grammar there is more to try, and `9*9` is past what can be shown.
+    // A larger grammar gives more to try, and `9*9` cannot be shown.
     let attempt = Attempt { proposed: vec![Add(3)], last: Some(Square) };
     let trace = attempt.trace(&[(1, 16), (6, 18)], Trace::Steps);
     assert_eq!(trace, "1+3>4>16sy6+3>9sn");
@@ -117,7 +117,7 @@ fn the_drill_of_steps_is_true_and_about_known_functions() {
         let seen = Reader::new(&domain).read(&shown, trace);
         assert_eq!((seen.false_steps, seen.false_yeses), (0, 0), "{drill}");
         *(if trace.ends_with('y') { &mut held } else { &mut failed }) += 1;
-        // Between the arrows of the first line stand a value and what is done with it.
+        // A value and the operation on it are between the arrows of the first line.
         let line = trace.split(['y', 'n']).next().unwrap();
         let signs: String = line
             .split('>')
@@ -192,7 +192,7 @@ fn held_out_functions_are_never_trained_on_at_any_level() {
     assert!(matches!(Dataset::new(&ROW, &held_out, 1, 0), Err(DatasetError::Refused { .. })));
     assert!((ROW.build)(&json!({ "test_functions": "held_out" })).is_ok());
     assert!((ROW.build)(&json!({ "test_functions": "hidden" })).is_err());
-    // Two programs of one function are one function.
+    // Two programs of the same function count as one function.
     let of = |text: &str| outputs(&grammar().read_program(text).unwrap());
     for (one, other) in [("+1+2", "+3"), ("+2*3", "*3+2+4"), ("~s", "s"), ("+1+3", "+4")] {
         assert_eq!(of(one), of(other), "{one} {other}");
