@@ -24,7 +24,7 @@ const DRIVER: &str = include_str!("driver.py");
 /// The first descriptor of the four pipes in the interpreter.
 const FIRST_FD: RawFd = 3;
 
-/// The user that programs run as if root started the worker. Systemd's table of users leaves this id free.
+/// The user id for programs when root started the worker. Systemd's table of users leaves it free.
 const OTHER_USER: u32 = 65_533;
 
 /// Candidates for the folder a program may write to, in its own mount namespace. The first that hides nothing the
