@@ -1,7 +1,7 @@
-//! How many tasks a second each domain poses and judges on one core.
+//! Measures how many questions per second each domain poses and judges on one core.
 //!
-//! `cargo run --release -p thinkling-datasets --example speed [SECONDS]`: a line a domain, at its lowest level, the
-//! middle one and the highest. Posing includes the draw that keeps the splits apart.
+//! `cargo run --release -p thinkling-datasets --example speed [SECONDS]` prints one line per domain and level: the
+//! lowest, the middle and the highest level. Posing includes the draws that were for the other split.
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a measurement of time, for a reader")]
 
@@ -11,7 +11,7 @@ use thinkling_datasets::domains::DOMAINS;
 use thinkling_datasets::{Dataset, Split};
 use thinkling_verifiers::{Item, answer};
 
-/// Calls a second of `work`, over about so many seconds.
+/// Calls `work` repeatedly for about `seconds` and returns the calls per second.
 fn rate(seconds: f64, mut work: impl FnMut(u64)) -> f64 {
     let start = Instant::now();
     let mut done = 0;
@@ -32,8 +32,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         chosen.dedup();
         for level in chosen {
             let Ok(dataset) = Dataset::new(row, domain.as_ref(), level, 0) else { continue };
-            let posed = rate(seconds, |index| drop(std::hint::black_box(dataset.task(Split::Train, index))));
-            let problem = dataset.task(Split::Train, 0)?.problem;
+            let posed =
+                rate(seconds, |index| drop(std::hint::black_box(dataset.question(Split::Train, index))));
+            let problem = dataset.question(Split::Train, 0)?.problem;
             let completion = answer::compose("", &problem.answer);
             let item =
                 Item { completion: &completion, answer: Some(&problem.answer), spec: Some(&problem.spec) };

@@ -1,27 +1,27 @@
-//! Traces of thinking that are one row of entries, each of them determined: `b,ab,nab`.
+//! Traces of thinking that are a sequence of entries, each with only one right value: `b,ab,nab`.
 //!
-//! Entries are separated by commas; an entry that ends in `!` is a mistake, and the right one follows.
+//! Commas separate the entries. An entry that ends with `!` is a mistake, and the right entry follows it.
 
 use serde::de::DeserializeOwned;
 
 use crate::seed::Stream;
 use crate::{Behaviours, Problem, Solution, SolutionKind};
 
-/// A spec that determines the row of entries.
+/// A spec that determines all the entries.
 pub(crate) trait Chained: DeserializeOwned {
-    /// What a false entry may end in.
+    /// The symbols that may end a false entry.
     const SYMBOLS: &'static str;
 
-    /// The entries; none where the spec makes no sense.
+    /// The entries, or `None` if the spec makes no sense.
     fn chain(&self) -> Option<Vec<String>>;
 }
 
-/// The entries of a problem whose spec is read as `S`.
+/// The right entries of a problem, with its spec read as `S`.
 fn truth<S: Chained>(problem: &Problem) -> Option<Vec<String>> {
     S::deserialize(&problem.spec).ok()?.chain()
 }
 
-/// What a trace shows beside the true row of entries.
+/// Counts what a trace shows, compared with the right entries.
 pub(crate) fn behaviours<S: Chained>(problem: &Problem, thinking: &str) -> Behaviours {
     truth::<S>(problem).map_or_else(Behaviours::default, |truth| beside(&truth, thinking))
 }
@@ -44,8 +44,8 @@ fn beside(truth: &[String], thinking: &str) -> Behaviours {
     seen
 }
 
-/// The worked solutions of a question that a row of entries answers: direct, long, and flawed, where one entry is first
-/// written with another symbol at its end.
+/// Writes a solution as a sequence of entries: direct, long, or flawed. A flawed solution first writes one entry with
+/// another symbol at its end.
 pub(crate) fn solve<S: Chained>(
     problem: &Problem,
     kind: SolutionKind,
@@ -72,7 +72,7 @@ fn flawed(truth: &[String], symbols: &str, stream: &mut Stream) -> Option<String
     Some(entries.join(","))
 }
 
-/// Sorting by selection: each entry is what is left and its first in order, `5 3 9>3`.
+/// Selection sort as entries: each entry holds the remaining items and the first of them in order, `5 3 9>3`.
 pub(crate) fn selection<T: Clone + Ord + ToString>(items: &[T], is_descending: bool) -> Vec<String> {
     let mut left = items.to_vec();
     let mut entries = Vec::with_capacity(items.len());
@@ -90,7 +90,7 @@ pub(crate) fn selection<T: Clone + Ord + ToString>(items: &[T], is_descending: b
     entries
 }
 
-/// Items with spaces between.
+/// Joins items with spaces.
 pub(crate) fn listed<T: ToString>(items: &[T]) -> String {
     items.iter().map(T::to_string).collect::<Vec<_>>().join(" ")
 }

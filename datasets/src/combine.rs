@@ -1,6 +1,6 @@
-//! Combining numbers into a target, two at a time: the search that countdown and the 24 game share.
+//! The search that countdown and the 24 game share: combine numbers two at a time until they give a target.
 //!
-//! Every result is a whole number from 0 to a limit; the larger number stands left of `-` and `/`.
+//! Every result is a whole number from 0 to a limit. The larger number is to the left of `-` and `/`.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -10,19 +10,19 @@ use crate::seed::Stream;
 use crate::trace::{Statement, count, equation, equations, holds, statements};
 use crate::{Behaviours, Problem, Solution};
 
-/// A search that meets more attempts than this is given up.
+/// The maximum number of attempts before a search stops without a result.
 const MAX_ATTEMPTS: usize = 300_000;
 
-/// What may be combined into what.
+/// The rules for combining numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     /// Some of `+-*/`, in the order in which they are tried.
     pub(crate) operations: Vec<char>,
-    /// No result is larger.
+    /// The maximum of any result.
     pub(crate) max_value: i64,
 }
 
-/// Two numbers of those left, by position, and what comes of them.
+/// A combination of two of the remaining numbers, given by position, and its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Combination {
     first: usize,
@@ -39,11 +39,11 @@ impl Combination {
     }
 }
 
-/// One way to use every number: its combinations in order.
+/// A way to use every number: its combinations in order.
 pub(crate) type Attempt = Vec<Combination>;
 
 impl Rules {
-    /// `left operation right`, where the rules allow it.
+    /// The result of `left operation right`, if the rules allow it.
     pub(crate) fn apply(&self, left: i64, operation: char, right: i64) -> Option<i64> {
         let result = match operation {
             '+' => left.checked_add(right)?,
@@ -63,7 +63,7 @@ impl Rules {
         Some(Combination { first, second, operation, left, right, result })
     }
 
-    /// Every combination of two of `numbers`: pairs in order, then the operations.
+    /// Every combination of two of `numbers`: by pair, then by operation.
     fn combinations(&self, numbers: &[i64]) -> Vec<Combination> {
         let mut combinations = Vec::new();
         for first in 0..numbers.len() {
@@ -75,7 +75,7 @@ impl Rules {
         combinations
     }
 
-    /// A random attempt; `None` where it ends in a dead end.
+    /// A random attempt, or `None` if it reaches a dead end.
     pub(crate) fn random(&self, numbers: &[i64], stream: &mut Stream) -> Option<Attempt> {
         let mut left = numbers.to_vec();
         let mut attempt = Attempt::new();
@@ -88,8 +88,8 @@ impl Rules {
         Some(attempt)
     }
 
-    /// The attempts in order up to the first that gives `target`, but at most the last `window` of them; empty where
-    /// none does.
+    /// The attempts in order up to the first that gives `target`, but at most the last `window` of them. Empty if no
+    /// attempt gives it.
     pub(crate) fn search(&self, numbers: &[i64], target: i64, window: usize) -> Vec<Attempt> {
         let mut seen = 0;
         let mut last = VecDeque::new();
@@ -129,18 +129,18 @@ impl Rules {
     }
 }
 
-/// The numbers left: the result first, then the others.
+/// The numbers that remain after a combination: the result first, then the others.
 fn after(numbers: &[i64], choice: &Combination) -> Vec<i64> {
     let others = numbers.iter().enumerate().filter(|(at, _)| *at != choice.first && *at != choice.second);
     std::iter::once(choice.result).chain(others.map(|(_, number)| *number)).collect()
 }
 
-/// What an attempt comes to.
+/// The final result of an attempt.
 pub(crate) fn value(attempt: &Attempt) -> i64 {
     attempt.last().map_or(0, |last| last.result)
 }
 
-/// An attempt as one expression, every part but the whole in brackets: `13-(12-6)`.
+/// An attempt as one expression. Every part except the whole is in brackets: `13-(12-6)`.
 pub(crate) fn expression(numbers: &[i64], attempt: &Attempt) -> String {
     let mut parts: Vec<(i64, String)> = numbers.iter().map(|number| (*number, number.to_string())).collect();
     for (depth, choice) in attempt.iter().enumerate() {
@@ -154,7 +154,7 @@ pub(crate) fn expression(numbers: &[i64], attempt: &Attempt) -> String {
     parts.into_iter().map(|(_, text)| text).collect()
 }
 
-/// Attempts as a trace: equations, those shared with the attempt before left out, and `y` or `n` after each attempt.
+/// Writes attempts as a trace: the equations that differ from the attempt before, then `y` or `n`.
 pub(crate) fn trace(attempts: &[Attempt], target: i64) -> String {
     let mut trace = String::new();
     let mut before: &[Combination] = &[];
@@ -168,14 +168,14 @@ pub(crate) fn trace(attempts: &[Attempt], target: i64) -> String {
     trace
 }
 
-/// The way to the answer of `problem` without a detour.
+/// The steps to the answer of `problem`, without failed attempts.
 pub(crate) fn straight_solution(problem: &Problem) -> Option<Solution> {
     let steps = evaluate(&problem.answer, Syntax::TRACE)?.steps;
     Some(Solution::sure(equations(&steps).join(" ") + "y", &problem.answer))
 }
 
-/// A search as a solution: the attempts, given up for a guess with the chance `gives_up` after each that fails. The
-/// straight solution where there are no attempts.
+/// A search as a solution. After each failed attempt it gives up with probability `gives_up` and guesses. Without any
+/// attempts it is the straight solution.
 pub(crate) fn search_solution(
     problem: &Problem,
     numbers: &[i64],
@@ -196,8 +196,8 @@ pub(crate) fn search_solution(
     })
 }
 
-/// What a trace of a search shows. An equation is false also where its mark is; a restart is a step back to the given
-/// numbers.
+/// Counts what the trace of a search shows. An equation also counts as false if its mark is wrong. A restart is a
+/// return to the given numbers.
 pub(crate) fn search_behaviours(numbers: &[i64], target: i64, thinking: &str) -> Behaviours {
     let mut seen = Behaviours::default();
     let mut is_after_mark = false;

@@ -4,16 +4,16 @@ use crate::seed::Stream;
 use crate::split::{Dataset, DatasetError, Split};
 use crate::{Domain, SolutionKind};
 
-/// Shares of the kinds of document; only their ratios matter.
+/// The shares of the kinds of documents. Only their ratios matter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shares {
     /// A weight for each kind of worked solution.
     pub solutions: Vec<(SolutionKind, f64)>,
-    /// The weight of drills: lines of practice without a question.
+    /// The weight of drills, which are lines of practice without a question.
     pub drill: f64,
 }
 
-/// One document: a prompt (empty for a drill) and what follows it.
+/// A document: a prompt, which is empty for a drill, and the text after it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
     /// The question.
@@ -26,18 +26,18 @@ pub struct Document {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CorpusError {
-    /// The questions cannot be had.
+    /// The questions are not available.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
     /// The domain has no worked solution of this kind.
-    #[error("task `{domain}` has no worked solution of the kind `{kind}`{}: leave its share out",
+    #[error("task `{domain}` has no worked solution of the kind `{kind}`{}: remove its share",
         .lack.as_ref().map_or(String::new(), |lack| format!(" ({lack})")))]
     NoSolution {
         /// The domain's name.
         domain: String,
         /// The kind that is missing.
         kind: &'static str,
-        /// What the domain lacks for it, where it could have had one.
+        /// What the domain lacks for this kind, if it could have had it.
         lack: Option<String>,
     },
     /// Every share is zero.
@@ -59,7 +59,7 @@ impl<'a> Corpus<'a> {
     /// A corpus over `dataset`, which poses the questions of `domain` at `level`.
     ///
     /// # Errors
-    /// When no share is above 0, or the domain lacks a kind that has one.
+    /// When no share is above 0, or the domain lacks a kind that has a share.
     pub fn new(
         domain: &'a dyn Domain,
         dataset: Dataset<'a>,
@@ -72,23 +72,23 @@ impl<'a> Corpus<'a> {
             return Err(CorpusError::NoShares(total));
         }
         let corpus = Self { domain, dataset, shares, total, level, seed };
-        let task = corpus.dataset.task(Split::Train, 0)?;
+        let question = corpus.dataset.question(Split::Train, 0)?;
         for (kind, share) in &corpus.shares.solutions {
             let mut stream = Stream::at("corpus/probe", seed, &[]);
-            if *share > 0.0 && domain.solve(&task.problem, *kind, &mut stream).is_none() {
+            if *share > 0.0 && domain.solve(&question.problem, *kind, &mut stream).is_none() {
                 let lack = domain.lack(*kind);
-                return Err(CorpusError::NoSolution { domain: task.task, kind: kind.name(), lack });
+                return Err(CorpusError::NoSolution { domain: question.task, kind: kind.name(), lack });
             }
         }
         if corpus.shares.drill > 0.0
             && domain.drill(&mut Stream::at("corpus/probe", seed, &[]), level).is_none()
         {
-            return Err(CorpusError::NoSolution { domain: task.task, kind: "drill", lack: None });
+            return Err(CorpusError::NoSolution { domain: question.task, kind: "drill", lack: None });
         }
         Ok(corpus)
     }
 
-    /// The document at `index`: the same for ever.
+    /// The document at `index`, which never changes.
     ///
     /// # Errors
     /// When the questions of the level all fall into the test split.
@@ -97,7 +97,7 @@ impl<'a> Corpus<'a> {
         let mut left = stream.unit() * self.total;
         for (kind, share) in &self.shares.solutions {
             if left < *share {
-                let problem = self.dataset.task(Split::Train, index)?.problem;
+                let problem = self.dataset.question(Split::Train, index)?.problem;
                 let solution = self.domain.solve(&problem, *kind, &mut stream).ok_or_else(|| {
                     let (domain, lack) = (problem.prompt.clone(), self.domain.lack(*kind));
                     CorpusError::NoSolution { domain, kind: kind.name(), lack }

@@ -1,14 +1,14 @@
-//! Levels that rise when held-out accuracy passes a bar.
+//! A curriculum over levels: the level rises when the held-out accuracy reaches a bar.
 //!
-//! A curriculum is a pure value: what it has seen decides what it asks, and its state goes through JSON unchanged, so a
-//! resumed run asks what the uninterrupted one would have asked.
+//! A curriculum is a pure value: its questions depend only on what it has observed, and its state can be saved as JSON
+//! without loss. So a resumed run asks the same questions as an uninterrupted one.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::seed::Stream;
 
-/// When the level rises, and what is asked meanwhile.
+/// When the level rises, and which levels the questions come from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CurriculumSettings {
@@ -16,13 +16,13 @@ pub struct CurriculumSettings {
     pub first: u32,
     /// The level to end at.
     pub last: u32,
-    /// How many levels a rise is.
+    /// By how many levels each rise goes up.
     pub step: u32,
     /// The held-out accuracy, in (0, 1], that counts as a pass.
     pub bar: f64,
-    /// Passes in a row that make the level rise.
+    /// How many passes in a row are needed for a rise.
     pub passes: u32,
-    /// The share of questions, in [0, 1), that come from levels already passed.
+    /// The share of questions, in [0, 1), from levels that are already passed.
     pub review: f64,
 }
 
@@ -33,9 +33,9 @@ impl Default for CurriculumSettings {
 }
 
 impl CurriculumSettings {
-    /// Every level that is taught, from the first to the last; none where a setting is out of its range.
+    /// All levels that are taught, in order. Empty if a setting is out of range.
     pub fn levels(&self) -> Vec<u32> {
-        if Curriculum::new(*self).is_err() {
+        if LevelCurriculum::new(*self).is_err() {
             return Vec::new();
         }
         let mut levels: Vec<u32> = (self.first..self.last).step_by(self.step as usize).collect();
@@ -44,52 +44,52 @@ impl CurriculumSettings {
     }
 }
 
-/// No task has so many levels; a slip of the pen may name more than memory holds.
+/// No task has this many levels, and a typing mistake could ask for more than memory holds.
 const MOST_LEVELS: u32 = 1000;
 
 /// A rise of the level.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rise {
-    /// The training step after which it came.
+    /// The training step after which the level rose.
     pub step: u64,
     /// The level that was passed.
     pub from: u32,
     /// The new level.
     pub to: u32,
-    /// The accuracy that did it.
+    /// The accuracy that caused the rise.
     pub accuracy: f64,
 }
 
-/// What a curriculum has seen: all that a checkpoint must keep.
+/// What a curriculum has observed, as a checkpoint must save it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CurriculumState {
-    /// The level that is taught.
+    /// The level that is currently taught.
     pub level: u32,
     /// Passes in a row at this level.
     pub passes: u32,
-    /// Whether the last level is passed too.
+    /// Whether the last level is also passed.
     pub is_finished: bool,
     /// Every rise so far.
     pub rises: Vec<Rise>,
 }
 
-/// A curriculum's settings or state make no sense.
+/// The settings or the state of a curriculum are invalid.
 #[derive(Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CurriculumError {
-    /// A setting is out of its range.
+    /// A setting is out of range.
     #[error("curriculum: `{key}` is {value}; it must be {allowed}")]
     Setting {
-        /// Which.
+        /// The setting.
         key: &'static str,
-        /// What it is.
+        /// Its value.
         value: f64,
-        /// What it may be.
+        /// The allowed values.
         allowed: &'static str,
     },
-    /// A saved state does not fit the settings.
+    /// A saved state does not match the settings.
     #[error(
         "the curriculum was saved at level {level}, which levels {first} to {last} in steps of {step} do not reach"
     )]
@@ -105,28 +105,28 @@ pub enum CurriculumError {
     },
 }
 
-/// The level that is taught, and when it rises.
+/// The current level, and when it rises.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Curriculum {
+pub struct LevelCurriculum {
     settings: CurriculumSettings,
     state: CurriculumState,
 }
 
-impl Curriculum {
-    /// A curriculum at its first level.
+impl LevelCurriculum {
+    /// Starts a curriculum at its first level.
     ///
     /// # Errors
-    /// When a setting is out of its range.
+    /// When a setting is out of range.
     pub fn new(settings: CurriculumSettings) -> Result<Self, CurriculumError> {
         let state =
             CurriculumState { level: settings.first, passes: 0, is_finished: false, rises: Vec::new() };
         Self::resume(settings, state)
     }
 
-    /// The curriculum as it was when `state` was saved.
+    /// Restores a curriculum from a saved `state`.
     ///
     /// # Errors
-    /// When a setting is out of its range, or the state is of other settings.
+    /// When a setting is out of range, or the state belongs to other settings.
     pub fn resume(settings: CurriculumSettings, state: CurriculumState) -> Result<Self, CurriculumError> {
         let CurriculumSettings { first, last, step, bar, passes, review } = settings;
         let checks = [
@@ -156,12 +156,12 @@ impl Curriculum {
         Ok(Self { settings, state })
     }
 
-    /// What to save.
+    /// The state to save.
     pub fn state(&self) -> &CurriculumState {
         &self.state
     }
 
-    /// The level that is taught, and to be tested.
+    /// The level to teach and to test.
     pub fn level(&self) -> u32 {
         self.state.level
     }
@@ -171,15 +171,15 @@ impl Curriculum {
         self.state.is_finished
     }
 
-    /// Takes note of the held-out `accuracy` at `level` after training step `step`; the rise, where it makes one.
+    /// Records the held-out `accuracy` at `level` after training step `step`. Returns the rise, if it causes one.
     ///
-    /// A measurement at another level than the taught one is no news.
+    /// A measurement at a level other than the current one is ignored.
     pub fn observe(&mut self, step: u64, level: u32, accuracy: f64) -> Option<Rise> {
         let CurriculumSettings { last, bar, passes, .. } = self.settings;
         if level != self.state.level || self.state.is_finished {
             return None;
         }
-        // A comparison with NaN is false: no measurement is no pass.
+        // A comparison with NaN is false, so a missing measurement is not a pass.
         self.state.passes = if accuracy >= bar { self.state.passes + 1 } else { 0 };
         if self.state.passes < passes {
             return None;
@@ -196,7 +196,7 @@ impl Curriculum {
         Some(rise)
     }
 
-    /// The level of the question at `index`: the taught one, or in the share of `review` one already passed.
+    /// The level of the question at `index`: the current one, or, with the share `review`, one already passed.
     pub fn draw(&self, seed: u64, index: u64) -> u32 {
         let mut stream = Stream::at("curriculum", seed, &[u64::from(self.state.level), index]);
         match self.state.rises.len() {
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn the_level_rises_after_passes_in_a_row_and_ends_at_the_last() {
-        let mut curriculum = Curriculum::new(settings()).unwrap();
+        let mut curriculum = LevelCurriculum::new(settings()).unwrap();
         let mut levels = Vec::new();
         for (step, accuracy) in
             [0.9, 0.7, 0.8, 0.8, 1.0, f64::NAN, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0].into_iter().enumerate()
@@ -241,8 +241,8 @@ mod tests {
     }
 
     #[test]
-    fn another_level_is_no_news() {
-        let mut curriculum = Curriculum::new(settings()).unwrap();
+    fn another_level_is_ignored() {
+        let mut curriculum = LevelCurriculum::new(settings()).unwrap();
         for _ in 0..5 {
             assert_eq!(curriculum.observe(0, 4, 1.0), None);
         }
@@ -250,15 +250,15 @@ mod tests {
     }
 
     #[test]
-    fn a_resumed_curriculum_goes_on_as_if_never_stopped() {
+    fn a_resumed_curriculum_continues_unchanged() {
         let accuracy = |step: u64| Stream::at("accuracy", 0, &[step]).unit().sqrt();
-        let mut whole = Curriculum::new(settings()).unwrap();
+        let mut whole = LevelCurriculum::new(settings()).unwrap();
         let mut resumed = whole.clone();
         for step in 0..60 {
             whole.observe(step, whole.level(), accuracy(step));
             resumed.observe(step, resumed.level(), accuracy(step));
             let saved = serde_json::to_string(resumed.state()).unwrap();
-            resumed = Curriculum::resume(settings(), serde_json::from_str(&saved).unwrap()).unwrap();
+            resumed = LevelCurriculum::resume(settings(), serde_json::from_str(&saved).unwrap()).unwrap();
             assert_eq!(whole, resumed);
             assert_eq!(whole.draw(1, step), resumed.draw(1, step));
         }
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn questions_of_passed_levels_come_in_their_share() {
-        let mut curriculum = Curriculum::new(CurriculumSettings { passes: 1, ..settings() }).unwrap();
+        let mut curriculum = LevelCurriculum::new(CurriculumSettings { passes: 1, ..settings() }).unwrap();
         assert!((0..100).all(|index| curriculum.draw(0, index) == 2));
         curriculum.observe(0, 2, 1.0);
         curriculum.observe(1, 4, 1.0);
@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn settings_and_states_out_of_range_are_refused_by_name() {
-        let refused = |settings| Curriculum::new(settings).err().map(|error| error.to_string());
+        let refused = |settings| LevelCurriculum::new(settings).err().map(|error| error.to_string());
         let base = settings();
         assert!(refused(CurriculumSettings { last: 1, ..base }).unwrap().contains("`last` is 1"));
         assert!(refused(CurriculumSettings { bar: 1.5, ..base }).unwrap().contains("`bar` is 1.5"));
@@ -293,6 +293,6 @@ mod tests {
         assert!(refused(CurriculumSettings { passes: 0, ..base }).unwrap().contains("`passes`"));
         assert!(refused(CurriculumSettings { review: 1.0, ..base }).unwrap().contains("`review`"));
         let state = CurriculumState { level: 3, passes: 0, is_finished: false, rises: Vec::new() };
-        assert!(matches!(Curriculum::resume(base, state), Err(CurriculumError::State { level: 3, .. })));
+        assert!(matches!(LevelCurriculum::resume(base, state), Err(CurriculumError::State { level: 3, .. })));
     }
 }

@@ -1,25 +1,25 @@
-//! Does a text to train on repeat a text to test with? Told by the runs of words that they share.
+//! Finds training texts that repeat a held-out text, by the runs of words that both contain.
 //!
-//! A held-out text of fewer words than the run is compared as one run of its own length, so that a short question is
-//! found inside a longer text too; one of only a few words must be the whole text.
+//! A held-out text with fewer words than a run is compared as one run of its own length, so a short question is also
+//! found inside a longer text. If it has only a few words, the whole training text must equal it.
 
 use std::collections::{BTreeSet, HashMap};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A held-out text shorter than this would be found inside texts that have nothing to do with it.
+/// A shorter held-out text would also be found inside unrelated texts.
 const SHORTEST_INSIDE: usize = 5;
 
 /// What counts as a repetition.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DecontaminationSettings {
-    /// The words of a run.
+    /// The number of words in a run.
     pub words: usize,
-    /// The least share of a text's runs, in [0, 1], that must be repeated; one run at least.
+    /// The minimum share of a text's runs, in [0, 1], that must be repeated. At least one run must be.
     pub share: f64,
-    /// Whether signs count as words: yes for formulas, no for prose.
+    /// Whether signs count as words: useful for formulas, not for prose.
     pub signs: bool,
 }
 
@@ -29,28 +29,28 @@ impl Default for DecontaminationSettings {
     }
 }
 
-/// The settings make no sense.
+/// A setting is invalid.
 #[derive(Debug, PartialEq, thiserror::Error)]
 #[error("decontamination: `{key}` is {value}; it must be {allowed}")]
 pub struct DecontaminationError {
     /// Which setting.
     pub key: &'static str,
-    /// What it is.
+    /// Its value.
     pub value: f64,
-    /// What it may be.
+    /// The allowed values.
     pub allowed: &'static str,
 }
 
 /// What a text shares with the held-out texts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Overlap {
-    /// The held-out text that the first shared run is from.
+    /// The held-out text that contains the first shared run.
     pub with: String,
-    /// The first shared run, in lower case with blanks between.
+    /// The first shared run, in lower case, with spaces between the words.
     pub example: String,
-    /// Runs of the text that are shared.
+    /// The number of runs that are shared.
     pub shared: usize,
-    /// All runs of the text, at the length of the shared ones.
+    /// The number of all runs of the text that have the same length.
     pub total: usize,
 }
 
@@ -58,14 +58,14 @@ pub struct Overlap {
 pub struct HeldOut {
     settings: DecontaminationSettings,
     names: Vec<String>,
-    /// The first text that has a run.
+    /// The first held-out text that contains each run.
     runs: HashMap<[u8; 16], usize>,
-    /// The first text that is this as a whole.
+    /// The first held-out text with this content.
     wholes: HashMap<[u8; 16], usize>,
     lengths: BTreeSet<usize>,
 }
 
-/// The words of a text in lower case: runs of letters and digits, and signs where they count.
+/// The words of a text in lower case: runs of letters and digits, and also signs if they count.
 fn words(text: &str, signs: bool) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();
@@ -87,7 +87,7 @@ fn words(text: &str, signs: bool) -> Vec<String> {
     words
 }
 
-/// 128 bits of a run's hash; a blank cannot be part of a word.
+/// A 128-bit hash of a run. The spaces keep its words apart.
 fn hash(run: &[String]) -> [u8; 16] {
     let mut hash = blake3::Hasher::new();
     for word in run {
@@ -100,10 +100,10 @@ fn hash(run: &[String]) -> [u8; 16] {
 }
 
 impl HeldOut {
-    /// No held-out texts yet.
+    /// Starts without held-out texts.
     ///
     /// # Errors
-    /// When a setting is out of its range.
+    /// When a setting is out of range.
     pub fn new(settings: DecontaminationSettings) -> Result<Self, DecontaminationError> {
         let DecontaminationSettings { words, share, .. } = settings;
         if words < SHORTEST_INSIDE {
@@ -121,7 +121,7 @@ impl HeldOut {
         })
     }
 
-    /// Adds a held-out text called `name`.
+    /// Adds a held-out text with the name `name`.
     pub fn add(&mut self, name: impl Into<String>, text: &str) {
         let index = self.names.len();
         self.names.push(name.into());
@@ -140,7 +140,7 @@ impl HeldOut {
         }
     }
 
-    /// What `text` repeats, where that is enough to leave it out.
+    /// What `text` repeats, if that is enough to leave it out.
     pub fn overlap(&self, text: &str) -> Option<Overlap> {
         let words = words(text, self.settings.signs);
         if let Some(index) = self.wholes.get(&hash(&words)).filter(|_| !words.is_empty()) {
@@ -157,7 +157,7 @@ impl HeldOut {
             }
             let (index, run) = first?;
             let total = words.len() - length + 1;
-            // A short held-out text is all there is to repeat, however long the text around it.
+            // A short held-out text has only one run, so one match is enough in a text of any length.
             let is_enough =
                 *length < self.settings.words || shared as f64 >= self.settings.share * total as f64;
             is_enough.then(|| self.shared(index, run, shared, total))

@@ -1,32 +1,32 @@
-//! Arithmetic as text: read by an own tokenizer, valued exactly, bounded in length, depth and digits.
+//! Arithmetic expressions: a tokenizer and an exact evaluation, with limits on length, depth and digits.
 
 use crate::rational::{Rational, decimal, digits};
 
-/// A longer text is no expression.
+/// Longer texts are not read as an expression, in bytes.
 const MAX_LENGTH: usize = 1024;
-/// Brackets and signs nest at most this deep.
+/// Maximum nesting depth of brackets and signs.
 const MAX_DEPTH: usize = 64;
 
-/// What may be written.
+/// Which notation is allowed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Syntax {
     /// `-3`, `2*-3`, `-(1+2)`, and `+3`.
     pub(crate) unary_minus: bool,
-    /// `×`, `÷` and `−` beside `*`, `/` and `-`.
+    /// `×`, `÷` and `−` besides `*`, `/` and `-`.
     pub(crate) aliases: bool,
-    /// `1.25` beside whole numbers.
+    /// `1.25` besides whole numbers.
     pub(crate) decimals: bool,
-    /// `%`, the remainder, binding as `*` does.
+    /// `%`, the remainder, which binds as strongly as `*`.
     pub(crate) remainder: bool,
 }
 
 impl Syntax {
-    /// Everything: for the statements of a trace of thinking.
+    /// Everything, for the statements in a trace of thinking.
     pub(crate) const TRACE: Self =
         Self { unary_minus: true, aliases: false, decimals: true, remainder: true };
 }
 
-/// One operation as it was carried out.
+/// An operation as it was computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
     /// The number on the left.
@@ -35,22 +35,22 @@ pub(crate) struct Step {
     pub(crate) operation: char,
     /// The number on the right.
     pub(crate) right: Rational,
-    /// What comes out.
+    /// The result.
     pub(crate) result: Rational,
 }
 
-/// An expression that was read.
+/// An expression and its value.
 #[derive(Clone, Debug)]
 pub(crate) struct Valued {
-    /// Its value; `None` after a division by 0 or where 128 bits are too few.
+    /// The value, or `None` after a division by 0 or if it does not fit into 128 bits.
     pub(crate) value: Option<Rational>,
-    /// The whole numbers in it, as written, from left to right.
+    /// The whole numbers in the expression, as written, from left to right.
     pub(crate) numbers: Vec<i128>,
-    /// Its operations in the order in which they were carried out.
+    /// The operations, in the order in which they were computed.
     pub(crate) steps: Vec<Step>,
 }
 
-/// Reads and values `text`; `None` where it is no expression of `syntax`.
+/// Reads and evaluates `text`, or returns `None` if it is not an expression of `syntax`.
 pub(crate) fn evaluate(text: &str, syntax: Syntax) -> Option<Valued> {
     if text.len() > MAX_LENGTH {
         return None;
@@ -119,7 +119,7 @@ struct Parser<'a> {
     valued: Valued,
 }
 
-/// `None` outside: no expression. `None` inside: an expression without a value.
+/// The outer `None` means that the text is not an expression, the inner `None` that the expression has no value.
 type Part = Option<Option<Rational>>;
 
 impl Parser<'_> {
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_expression_is_refused() {
+    fn other_texts_are_refused() {
         for text in [
             "", "1+", "*1", "(1", "1)", "()", "1 2", "2**3", "7//2", "9**9**9", "01", "1.", ".5", "1e3",
             "1,2", "٣+1", "1=1", "1\0",

@@ -1,4 +1,4 @@
-//! A program of the user's as the poser and judge of a whole domain.
+//! A user's program as the poser and judge of a whole domain.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
@@ -14,28 +14,28 @@ use thinkling_verifiers::{Item, SettingsError, Verdict, Verifier};
 use crate::seed::Stream;
 use crate::{Domain, DrawError, Problem, Solution, SolutionKind, Split};
 
-/// Questions of a level that are asked before any other, to learn what the program writes.
+/// How many questions per level are asked first, to learn what the program writes.
 const PROBES: u64 = 256;
-/// Those of them that a second process of the program is asked too.
+/// How many of them a second process of the program is also asked.
 const REPEATED: usize = 8;
-/// Questions that are kept instead of asked again; all are forgotten when there are more.
+/// How many questions are kept, to avoid asking again. When there are more, all are dropped.
 const KEPT: usize = 1 << 14;
-/// Where a spec holds the worked solutions; judges do not see them.
+/// The key in a spec for the worked solutions, which judges do not see.
 const SOLUTIONS: &str = "solutions";
 
-/// Which program poses and judges, its limits, and what it is told.
+/// The program that poses and judges, its limits, and the settings it receives.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// Wall-clock seconds an item; the first one includes the program's start.
+    /// Wall-clock seconds per item. The first item includes the start of the program.
     pub time_limit_s: f64,
-    /// Most bytes in one answer.
+    /// Maximum bytes in one answer.
     pub output_limit_bytes: usize,
-    /// Symbols that texts may be written in, beside the characters of the first questions.
+    /// Symbols that texts may use, in addition to the characters of the first questions.
     pub alphabet: Vec<String>,
-    /// What the program gets with each question that it is to pose.
+    /// What the program receives with each request for a question.
     pub settings: Map<String, Value>,
 }
 
@@ -47,33 +47,33 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Those of the program itself.
+    /// The settings for the process of the program.
     pub fn program(&self) -> external::Settings {
         let Self { command, time_limit_s, output_limit_bytes, .. } = self.clone();
         external::Settings { command, time_limit_s, output_limit_bytes }
     }
 }
 
-/// A program cannot be the poser of a task.
+/// A program cannot pose the questions of a task.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// It cannot be started.
+    /// The program cannot be started.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// It does not pose a question.
+    /// The program does not pose a question.
     #[error("`{program}`, asked for a question of level {level} and seed {seed}: {failure}")]
     Pose {
         /// The program and its arguments.
         program: String,
-        /// The level that was asked.
+        /// The requested level.
         level: u32,
-        /// The seed that was asked.
+        /// The requested seed.
         seed: u64,
-        /// What it did.
+        /// What the program did.
         failure: Failure,
     },
-    /// It poses other questions when it is asked again.
+    /// The program poses a different question when it is asked again.
     #[error(
         "`{program}` poses another question when asked again for level {level} and seed {seed}: {first:?}, then \
          {second:?}. Everything random must come from seed, level and settings (in Python also set PYTHONHASHSEED)"
@@ -81,26 +81,26 @@ pub enum OpenError {
     Unsteady {
         /// The program and its arguments.
         program: String,
-        /// The level that was asked.
+        /// The requested level.
         level: u32,
-        /// The seed that was asked.
+        /// The requested seed.
         seed: u64,
         /// The first answer.
         first: Box<Posed>,
         /// The second answer.
         second: Box<Posed>,
     },
-    /// None of its first questions can be asked.
-    #[error("`{program}`: none of its first {PROBES} questions of level {level} can be asked: {reason}")]
+    /// None of the first questions can be used.
+    #[error("`{program}`: none of its first {PROBES} questions of level {level} can be used: {reason}")]
     Unfit {
         /// The program and its arguments.
         program: String,
-        /// The level that was asked.
+        /// The requested level.
         level: u32,
-        /// What the first one lacks.
+        /// What is wrong with the first of them.
         reason: String,
     },
-    /// It has too few questions.
+    /// The program has too few different questions.
     #[error(
         "`{program}`: its first {PROBES} questions of level {level} are {distinct} different ones, none of them of the \
          {split} split. One in eight is held out by the hash of its text: pose more different questions"
@@ -108,11 +108,11 @@ pub enum OpenError {
     TooFew {
         /// The program and its arguments.
         program: String,
-        /// The level that was asked.
+        /// The requested level.
         level: u32,
-        /// Different questions among the first ones.
+        /// How many of the first questions are different.
         distinct: usize,
-        /// The split that came out empty.
+        /// The split without questions.
         split: &'static str,
     },
 }
@@ -122,17 +122,17 @@ pub enum OpenError {
 pub struct Report {
     /// The BLAKE3 hash of the first questions.
     pub hash: String,
-    /// Questions that were asked.
+    /// How many questions were asked.
     pub asked: usize,
-    /// Those that are passed over.
+    /// How many of them are passed over.
     pub unfit: usize,
-    /// Why the first of them is.
+    /// Why the first of these is passed over.
     pub reason: Option<String>,
 }
 
-/// Questions that a program poses, and judges the answers to.
+/// The questions that a program poses and judges.
 ///
-/// Which questions may be asked follows from the first ones alone, so an address gives the same question for ever.
+/// The first questions alone determine which later ones may be used, so an address always gives the same question.
 pub struct ExternalTasks {
     program: External,
     settings: Map<String, Value>,
@@ -146,10 +146,10 @@ pub struct ExternalTasks {
 }
 
 impl ExternalTasks {
-    /// Starts the program and asks it the first questions of `levels`, of which there is one at least.
+    /// Starts the program and asks the first questions of `levels`, which must not be empty.
     ///
     /// # Errors
-    /// When it does not start, or does not pose questions that can be asked, split and asked again.
+    /// When the program does not start, or its questions cannot be used, split or repeated.
     pub fn open(settings: Settings, levels: &[u32]) -> Result<(Self, Report), OpenError> {
         let mut tasks = Self {
             program: External::new(settings.program())?,
@@ -175,7 +175,7 @@ impl ExternalTasks {
         Ok((tasks, report))
     }
 
-    /// Asks a second process some of the questions again, in another order.
+    /// Asks a second process for some of the questions again, in another order.
     fn is_steady(&self, settings: &Settings, posed: &[(u32, u64, Posed)]) -> Result<(), OpenError> {
         let again = External::new(settings.program())?;
         let some = posed.chunks(PROBES as usize).flat_map(|level| level.iter().take(REPEATED).rev());
@@ -195,7 +195,7 @@ impl ExternalTasks {
         Ok(())
     }
 
-    /// Takes from the first questions what all others must be like.
+    /// Learns from the first questions what all others must look like.
     fn learn(&mut self, alphabet: &[String], posed: &[(u32, u64, Posed)]) -> Report {
         let mut hash = blake3::Hasher::new();
         for (_, _, posed) in posed {
@@ -242,7 +242,7 @@ impl ExternalTasks {
         Ok(())
     }
 
-    /// What the program poses at an address.
+    /// The question that the program poses for a level and a seed.
     fn ask(&self, seed: u64, level: u32) -> Result<Posed, OpenError> {
         let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(posed) = kept().get(&(seed, level)) {
@@ -271,20 +271,27 @@ impl ExternalTasks {
             let is_known = |letter: &char| self.symbols.contains(letter.encode_utf8(&mut [0; 4]) as &str);
             let strange = text.chars().find(|letter| !is_known(letter)).unwrap_or_default();
             return Some(format!(
-                "{text:?} holds {strange:?}, which is not in the alphabet: add it to `alphabet`"
+                "{text:?} contains {strange:?}, which is not in the alphabet: add it to `alphabet`"
             ));
         }
         if self.length(&posed.prompt).is_none_or(|length| length > self.longest_prompt) {
             return Some(format!("the question {:?} is longer than the first ones", posed.prompt));
         }
         if self.has_answers && posed.answer.is_none() {
-            return Some(format!("the question {:?} has no `answer`, but others have", posed.prompt));
+            return Some(format!(
+                "the question {:?} has no `answer`, but other questions have one",
+                posed.prompt
+            ));
         }
         let lacks = self.kinds.iter().find(|kind| !posed.solutions.contains_key(kind.name()))?;
-        Some(format!("the question {:?} has no solution `{}`, but others have", posed.prompt, lacks.name()))
+        Some(format!(
+            "the question {:?} has no solution `{}`, but other questions have one",
+            posed.prompt,
+            lacks.name()
+        ))
     }
 
-    /// Symbols of `text`, cut into the longest that match; none where a character is in no symbol.
+    /// The number of symbols in `text`, each the longest that matches, or `None` if a character is in no symbol.
     fn length(&self, text: &str) -> Option<usize> {
         let (mut at, mut length) = (0, 0);
         while at < text.len() {
@@ -298,12 +305,12 @@ impl ExternalTasks {
     }
 }
 
-/// The seed that a program is given: random, and small enough for every language's numbers.
+/// A random seed for the program, small enough for the numbers of every language.
 fn seed_of(stream: &mut Stream) -> u64 {
     stream.bits() >> 11
 }
 
-/// Everything of a question that a network reads or writes.
+/// All texts of a question that a network reads or writes.
 fn texts(posed: &Posed) -> impl Iterator<Item = &str> {
     [Some(&posed.prompt), posed.answer.as_ref()]
         .into_iter()
@@ -312,7 +319,7 @@ fn texts(posed: &Posed) -> impl Iterator<Item = &str> {
         .map(String::as_str)
 }
 
-/// What no question may be, whatever the others are like.
+/// Why a question cannot be used, whatever the other questions are.
 fn unsound(posed: &Posed) -> Option<String> {
     let is_control = |letter: &char| letter.is_control() && !matches!(letter, '\n' | '\t');
     if posed.prompt.is_empty() || posed.answer.as_deref() == Some("") {
@@ -322,10 +329,10 @@ fn unsound(posed: &Posed) -> Option<String> {
         if let Some(tag) =
             [THINK_OPEN, THINK_CLOSE, ANSWER_OPEN, ANSWER_CLOSE].iter().find(|tag| text.contains(**tag))
         {
-            return Some(format!("{text:?} holds the tag `{tag}`, which belongs to completions"));
+            return Some(format!("{text:?} contains the tag `{tag}`, which only completions may contain"));
         }
         if let Some(control) = text.chars().find(is_control) {
-            return Some(format!("{text:?} holds the control character {control:?}"));
+            return Some(format!("{text:?} contains the control character {control:?}"));
         }
     }
     let names = SolutionKind::ALL.map(SolutionKind::name);
@@ -340,7 +347,8 @@ fn unsound(posed: &Posed) -> Option<String> {
     (!is_table).then(|| "`spec` must be an object without the key `solutions`".to_owned())
 }
 
-/// The question as a task: its worked solutions travel in the spec, so that they need not be asked for again.
+/// Converts the question to a problem. Its worked solutions are stored in the spec, so that the program need not be
+/// asked for them again.
 fn problem(posed: Posed) -> Problem {
     let Posed { prompt, answer, spec, solutions } = posed;
     let mut spec = spec.unwrap_or(Value::Null);

@@ -1,4 +1,4 @@
-//! The lines or rows of a file as a task: questions of your own, judged by a general verifier.
+//! The lines or rows of a file as a task: the user's own questions, judged by a general verifier.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
@@ -13,31 +13,31 @@ use crate::record::Record;
 use crate::seed::Stream;
 use crate::{Domain, Problem, Solution, SolutionKind, Split};
 
-/// Complaints about single lines or rows that a report holds; it counts the rest.
+/// How many faults of lines or rows a report lists. It counts the others.
 const COMPLAINTS: usize = 20;
 
-/// What reading a file of questions showed.
+/// The result of reading a file of questions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
-    /// What the file is counted in.
+    /// Whether the file is counted in lines or in rows.
     pub unit: Unit,
-    /// Those that were taken, those at fault, blank ones.
+    /// The numbers of accepted, faulty and blank ones.
     #[serde(flatten)]
     pub counts: Counts,
-    /// Questions of the train split.
+    /// The number of questions in the train split.
     pub train: u64,
-    /// Questions of the test split.
+    /// The number of questions in the test split.
     pub test: u64,
-    /// Those of the train split whose question an earlier one has; they are left out.
+    /// How many of the train split repeat an earlier question. They are left out.
     pub train_duplicates: u64,
-    /// Those of the test split whose question an earlier one has; they are left out.
+    /// How many of the test split repeat an earlier question. They are left out.
     pub test_duplicates: u64,
-    /// File, place and reason of the first faults.
+    /// The file, place and reason of the first faults.
     pub complaints: Vec<String>,
 }
 
 impl Report {
-    /// Counts a question, which an earlier place may have had.
+    /// Counts a question, which may repeat an earlier one.
     pub fn count(&mut self, split: Split, is_new: bool) {
         *match (split, is_new) {
             (Split::Train, true) => &mut self.train,
@@ -47,7 +47,7 @@ impl Report {
         } += 1;
     }
 
-    /// Takes a fault in, unless there are many already.
+    /// Adds a fault to the list, unless the list is full.
     pub fn complain(&mut self, complaint: String) {
         if self.complaints.len() < COMPLAINTS {
             self.complaints.push(complaint);
@@ -62,12 +62,12 @@ struct Questions {
     test: Vec<Problem>,
 }
 
-/// Questions of a file. Level 0 asks all of them, a higher one those of that level.
+/// The questions of a file. Level 0 asks all of them; a higher level asks those of that level.
 pub struct FileTasks {
     levels: Vec<Questions>,
-    /// The worked solution of a question, where its line has one.
+    /// The worked solutions of the questions that have one.
     worked: HashMap<String, String>,
-    /// Where the first question stands that has no worked solution, and the first that has no answer to write down.
+    /// The places of the first question without a worked solution, and of the first without an answer to show.
     without_worked: Option<String>,
     without_answer: Option<String>,
     symbols: BTreeSet<char>,
@@ -75,19 +75,19 @@ pub struct FileTasks {
 }
 
 impl FileTasks {
-    /// Reads the questions of a file. A line is taken if it has a question that `verifier` can judge, and if the
-    /// verifier accepts the line's own answer.
+    /// Reads the questions of a file. A line is accepted if `verifier` can judge its question, and if the verifier
+    /// accepts the line's own answer.
     ///
     /// # Errors
-    /// When the file cannot be read on.
+    /// When the rest of the file cannot be read.
     pub fn read(reader: Reader<'_>, verifier: Box<dyn Verifier>) -> Result<(Self, Report), ReadError> {
         Self::read_noting(reader, verifier, |_| ())
     }
 
-    /// As [`FileTasks::read`], and tells `note` of every fault.
+    /// Like [`FileTasks::read`], but calls `note` for every fault.
     ///
     /// # Errors
-    /// When the file cannot be read on.
+    /// When the rest of the file cannot be read.
     pub fn read_noting(
         mut reader: Reader<'_>,
         verifier: Box<dyn Verifier>,
@@ -126,7 +126,7 @@ impl FileTasks {
         Ok((tasks, report))
     }
 
-    /// Takes a line in: its split, and whether its question is new. An error is the reason that it cannot be a task.
+    /// Adds the question of a line. Returns its split and whether it is new, or the reason why it cannot be used.
     fn take(
         &mut self,
         record: &Record,
@@ -139,13 +139,13 @@ impl FileTasks {
         }
         let prompt = record.whole_prompt();
         if record.answer.is_none() && record.spec.is_none() {
-            return Err("has neither `answer` nor `spec`: nothing to judge by".to_owned());
+            return Err("has neither `answer` nor `spec`, so it cannot be judged".to_owned());
         }
         let texts = [Some(&prompt), record.completion.as_ref(), record.answer.as_ref()];
         for text in texts.into_iter().flatten() {
             let tags = [THINK_OPEN, THINK_CLOSE, ANSWER_OPEN, ANSWER_CLOSE];
             if let Some(tag) = tags.into_iter().find(|tag| text.contains(tag)) {
-                return Err(format!("holds the tag `{tag}`, which belongs to completions"));
+                return Err(format!("contains the tag `{tag}`, which only completions may contain"));
             }
         }
         let spec = record.spec.clone().unwrap_or(Value::Null);
@@ -159,7 +159,7 @@ impl FileTasks {
         } else {
             let verdict = self.judge(&item(&problem, &answer::compose("", "")));
             if verdict.outcome == Outcome::Error {
-                return Err(format!("the verifier cannot judge by the given spec: {}", verdict.reason));
+                return Err(format!("the verifier cannot judge with the given spec: {}", verdict.reason));
             }
         }
         let split = Split::of(&problem.prompt);
@@ -191,13 +191,13 @@ impl FileTasks {
         Ok((split, true))
     }
 
-    /// What the verifier found on this machine, for a reader.
+    /// What the verifier found on this machine, as text for the user.
     pub fn notice(&self) -> Option<String> {
         self.verifier.notice()
     }
 }
 
-/// Levels of a file; a higher number is a mistake, not a difficulty.
+/// The number of levels in a file. A higher level is a mistake, not a difficulty.
 const MAX_LEVELS: usize = 1000;
 
 fn item<'a>(problem: &'a Problem, completion: &'a str) -> Item<'a> {
@@ -233,7 +233,7 @@ impl Domain for FileTasks {
     }
 
     fn judge(&self, item: &Item<'_>) -> Verdict {
-        // Nothing but an answer that the line has can be compared with; a spec of null says nothing.
+        // Only an answer given in the line can be compared with, and a null spec says nothing.
         let answer = item.answer.filter(|answer| !answer.is_empty());
         self.verifier.verify(&Item { answer, spec: item.spec.filter(|spec| !spec.is_null()), ..*item })
     }
@@ -289,7 +289,7 @@ mod tests {
         assert_eq!((report.counts.good, report.counts.bad, report.train + report.test), (200, 0, 200));
         let dataset = Dataset::named("sums", &tasks, 0, 3).unwrap();
         let epoch = |split, count, epoch| -> BTreeSet<String> {
-            let ask = |index| dataset.task(split, epoch * count + index).unwrap().problem.prompt;
+            let ask = |index| dataset.question(split, epoch * count + index).unwrap().problem.prompt;
             (0..count).map(ask).collect()
         };
         let train = epoch(Split::Train, report.train, 0);
@@ -297,13 +297,13 @@ mod tests {
         assert_eq!((train.len() as u64, test.len() as u64), (report.train, report.test));
         assert!(train.is_disjoint(&test) && !test.is_empty());
         assert_eq!(train, epoch(Split::Train, report.train, 7));
-        let task = dataset.task(Split::Train, 0).unwrap();
-        assert_eq!(dataset.task(Split::Train, 0).unwrap(), task);
-        let long = tasks.solve(&task.problem, SolutionKind::Long, &mut Stream::at("x", 0, &[])).unwrap();
+        let question = dataset.question(Split::Train, 0).unwrap();
+        assert_eq!(dataset.question(Split::Train, 0).unwrap(), question);
+        let long = tasks.solve(&question.problem, SolutionKind::Long, &mut Stream::at("x", 0, &[])).unwrap();
         assert!(long.thinking.ends_with("and one is"));
         let completion = answer::compose(&long.thinking, &long.answer);
-        assert!(tasks.judge(&item(&task.problem, &completion)).is_correct());
-        assert_eq!(tasks.judge(&item(&task.problem, "<answer>no</answer>")).score, 0.0);
+        assert!(tasks.judge(&item(&question.problem, &completion)).is_correct());
+        assert_eq!(tasks.judge(&item(&question.problem, "<answer>no</answer>")).score, 0.0);
     }
 
     #[test]
@@ -323,7 +323,7 @@ mod tests {
         assert_eq!(report.train + report.test, 2);
         assert_eq!(report.train_duplicates + report.test_duplicates, 1);
         for (complaint, told) in
-            report.complaints.iter().zip(["line 4: has neither", "line 5: holds", "line 6: not"])
+            report.complaints.iter().zip(["line 4: has neither", "line 5: contains", "line 6: not"])
         {
             assert!(complaint.starts_with("q.jsonl, ") && complaint.contains(told), "{complaint}");
         }
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_its_verifier_cannot_judge_by_is_a_bad_line() {
+    fn a_line_that_the_verifier_cannot_judge_is_a_bad_line() {
         let verifier = (thinkling_verifiers::find("math").unwrap().build)(&Value::Null).unwrap();
         let text = "{\"prompt\": \"1+1\", \"spec\": {\"any\": 1}}\n{\"prompt\": \"1+2\", \"answer\": 3}\n";
         let (_, report) = FileTasks::read(Reader::lines(text.as_bytes(), "s.jsonl"), verifier).unwrap();
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_its_verifier_refuses_is_a_bad_line() {
+    fn an_answer_that_the_verifier_refuses_is_a_bad_line() {
         let verifier = (thinkling_verifiers::find("choice").unwrap().build)(&Value::Null).unwrap();
         let text =
             "{\"prompt\": \"A or B?\", \"answer\": \"B\"}\n{\"prompt\": \"A, B?\", \"answer\": \"17\"}\n";

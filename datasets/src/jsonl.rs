@@ -1,4 +1,4 @@
-//! JSON lines in and out: one object a line.
+//! Reads and writes JSON lines, one object per line.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::reader::{Source, Unit};
 
-/// A longer line is refused: it would have to be held in memory whole.
+/// Longer lines are refused, because a line must fit into memory as a whole.
 const LONGEST_LINE: u64 = 64 << 20;
 
 /// The lines of a text.
@@ -30,7 +30,7 @@ impl<R: BufRead> Source for Lines<R> {
         let text = String::from_utf8(bytes).map_err(|error| {
             format!("not UTF-8: byte {} is out of place", error.utf8_error().valid_up_to() + 1)
         });
-        // Some editors put a byte-order mark at the head of a file.
+        // Some editors put a byte-order mark at the start of a file.
         let bare = |text: String| {
             text.strip_prefix('\u{feff}').unwrap_or(&text).trim_end_matches(['\n', '\r']).to_owned()
         };
@@ -38,7 +38,7 @@ impl<R: BufRead> Source for Lines<R> {
     }
 }
 
-/// Reads up to the end of the line and forgets it.
+/// Reads to the end of the line and drops what it reads.
 fn skip_line(input: &mut impl BufRead) -> std::io::Result<()> {
     loop {
         let bytes = input.fill_buf()?;
@@ -57,7 +57,7 @@ fn skip_line(input: &mut impl BufRead) -> std::io::Result<()> {
 /// Writes `value` as one line.
 ///
 /// # Errors
-/// When the value has no JSON form or the output fails.
+/// When the value cannot be written as JSON, or the output fails.
 pub fn write_line(output: &mut impl Write, value: &impl Serialize) -> std::io::Result<()> {
     serde_json::to_writer(&mut *output, value)?;
     output.write_all(b"\n")
@@ -76,7 +76,7 @@ mod tests {
     use crate::split::{Dataset, Split};
 
     fn read(text: &[u8]) -> (Vec<Record>, Vec<String>, Counts) {
-        // A small buffer shows that lines are put together from pieces.
+        // With a small buffer, lines must be assembled from pieces.
         let mut reader = Reader::lines(BufReader::with_capacity(7, text), "x.jsonl");
         let (mut records, mut errors) = (Vec::new(), Vec::new());
         for line in reader.by_ref() {
@@ -125,16 +125,20 @@ mod tests {
     }
 
     #[test]
-    fn tasks_go_out_and_come_back() {
+    fn questions_go_out_and_come_back() {
         for row in domains::DOMAINS {
             let domain = (row.build)(&Value::Null).unwrap();
             let level = *domain.levels().start();
-            let task = Dataset::new(row, domain.as_ref(), level, 0).unwrap().task(Split::Train, 0).unwrap();
+            let question =
+                Dataset::new(row, domain.as_ref(), level, 0).unwrap().question(Split::Train, 0).unwrap();
             let mut line = Vec::new();
-            write_line(&mut line, &task).unwrap();
+            write_line(&mut line, &question).unwrap();
             let record = read(&line).0.remove(0);
-            assert_eq!(record.problem().as_ref(), Some(&task.problem));
-            assert_eq!((record.id, record.level, record.task), (Some(task.id), Some(level), Some(task.task)));
+            assert_eq!(record.problem().as_ref(), Some(&question.problem));
+            assert_eq!(
+                (record.id, record.level, record.task),
+                (Some(question.id), Some(level), Some(question.task))
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From an item to a verdict: what every judge here does around its own check.
+//! From an item to a verdict: what all judges of this crate share.
 
 use std::borrow::Cow;
 
@@ -7,29 +7,29 @@ use thinkling_verifiers::{Item, Verdict, answer};
 
 use crate::rational::Rational;
 
-/// A longer answer than any right one.
+/// The maximum bytes in an answer. No right answer is longer.
 const MAX_ANSWER: usize = 4096;
 
-/// What a check says of the text between the answer tags.
+/// The result of checking the text between the answer tags.
 pub(crate) enum Check {
-    /// It is right.
+    /// The answer is right.
     Right,
-    /// It can be read and is not right.
+    /// The answer can be read but is not right.
     Wrong(&'static str),
-    /// It cannot be read as an answer.
+    /// The text cannot be read as an answer.
     Unreadable(&'static str),
-    /// The item itself makes no sense.
+    /// The item itself is invalid.
     Broken(&'static str),
 }
 
 impl Check {
-    /// Right or wrong.
+    /// Right or wrong, without a special reason.
     pub(crate) fn of(is_right: bool) -> Self {
         if is_right { Self::Right } else { Self::Wrong("not the right answer") }
     }
 }
 
-/// Judges an item by its spec, read as `S`, and the text between its answer tags.
+/// Judges the text between the answer tags with the item's spec, read as `S`.
 pub(crate) fn judge<S: for<'de> Deserialize<'de>>(
     item: &Item<'_>,
     check: impl FnOnce(&S, &str) -> Check,
@@ -52,13 +52,13 @@ pub(crate) fn judge<S: for<'de> Deserialize<'de>>(
     }
 }
 
-/// The spec of an item, or the verdict that it has none.
+/// Reads the spec of an item. The error is the verdict on an item without a valid spec.
 pub(crate) fn read_spec<S: for<'de> Deserialize<'de>>(item: &Item<'_>) -> Result<S, Verdict> {
     let Some(spec) = item.spec else { return Err(Verdict::error("the item has no spec")) };
     S::deserialize(spec).map_err(|error| Verdict::error(format!("the item's spec: {error}")))
 }
 
-/// Judges an answer that is one whole number, which `truth` derives from the spec.
+/// Judges an answer that must be one whole number. `truth` gets the right one from the spec.
 pub(crate) fn judge_whole<S: for<'de> Deserialize<'de>>(
     item: &Item<'_>,
     truth: impl FnOnce(&S) -> Option<i128>,
@@ -70,9 +70,10 @@ pub(crate) fn judge_whole<S: for<'de> Deserialize<'de>>(
     })
 }
 
-/// Judges an answer that is one number, whole, decimal or a fraction in lowest terms, which `truth` derives from the spec.
+/// Judges an answer that must be one number: whole, decimal, or a fraction in lowest terms. `truth` gets the right one
+/// from the spec.
 ///
-/// A quotient that could be carried out, as `6/3`, is a question and no answer.
+/// A quotient that can still be computed, such as `6/3`, is not an answer.
 pub(crate) fn judge_number<S: for<'de> Deserialize<'de>>(
     item: &Item<'_>,
     truth: impl FnOnce(&S) -> Option<Rational>,
@@ -84,7 +85,7 @@ pub(crate) fn judge_number<S: for<'de> Deserialize<'de>>(
     })
 }
 
-/// Judges an answer that is one string, letter by letter, which `truth` derives from the spec.
+/// Judges an answer that must be one string, compared exactly. `truth` gets the right one from the spec.
 pub(crate) fn judge_text<S: for<'de> Deserialize<'de>>(
     item: &Item<'_>,
     truth: impl FnOnce(&S) -> Option<String>,
@@ -95,7 +96,7 @@ pub(crate) fn judge_text<S: for<'de> Deserialize<'de>>(
     })
 }
 
-/// A whole number as it may be written: `12`, `-12`, `12.00`.
+/// Reads a whole number in its usual forms: `12`, `-12`, `12.00`.
 pub(crate) fn whole_value(text: &str) -> Option<i128> {
     if text.contains('/') { None } else { Rational::read(text)?.as_whole() }
 }
@@ -104,7 +105,7 @@ fn number(text: &str) -> Option<Rational> {
     Rational::read_lowest(text).filter(|value| value.as_whole().is_none() || !text.contains('/'))
 }
 
-/// `1,234,567` without its commas; any other text as it is.
+/// Removes the commas from `1,234,567`. Any other text stays as it is.
 fn ungrouped(text: &str) -> Cow<'_, str> {
     let digits = text.trim_start_matches(['+', '-', '\u{2212}']);
     let mut groups = digits.split('.').next().unwrap_or_default().split(',');
@@ -113,7 +114,7 @@ fn ungrouped(text: &str) -> Cow<'_, str> {
     if is_grouped { Cow::Owned(text.replace(',', "")) } else { Cow::Borrowed(text) }
 }
 
-/// The entries of a list with commas, blanks or both between them, and any quotes around each; see [`unbracketed`].
+/// The entries of a list, separated by commas, blanks or both, without quotes around them; see [`unbracketed`].
 pub(crate) fn entries(text: &str) -> impl Iterator<Item = &str> {
     let parts = unbracketed(text).split(|letter: char| letter == ',' || letter.is_ascii_whitespace());
     parts.filter(|entry| !entry.is_empty()).map(|entry| {
@@ -122,13 +123,13 @@ pub(crate) fn entries(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A list without the brackets or braces around it, if it has them.
+/// A list without brackets or braces around it.
 pub(crate) fn unbracketed(text: &str) -> &str {
     let within = |open, close| text.strip_prefix(open)?.strip_suffix(close);
     within('[', ']').or_else(|| within('{', '}')).unwrap_or(text).trim_ascii()
 }
 
-/// What stands behind `x=` or `x =`; the whole text where neither does.
+/// The text after `x=` or `x =`, or the whole text if it starts with neither.
 pub(crate) fn behind_unknown(text: &str) -> &str {
     let behind = text.strip_prefix('x').and_then(|rest| rest.trim_ascii_start().strip_prefix('='));
     behind.map_or(text, str::trim_ascii_start)
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quotient_is_no_number_before_it_is_carried_out() {
+    fn a_quotient_is_not_a_number() {
         assert!(number("1/2").is_some() && number("-0.5").is_some() && number("7").is_some());
         for text in ["6/3", "2/4", "7/1", "0/5", "1/0"] {
             assert!(number(text).is_none(), "{text}");

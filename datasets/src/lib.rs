@@ -1,7 +1,7 @@
-//! Which tasks are asked, and in which order.
+//! Domains of questions, and datasets that say which question comes when.
 //!
 //! A [`Domain`] poses questions, writes worked solutions and judges answers. A [`Dataset`] addresses its questions by
-//! (split, index): the same address gives the same [`Task`] for ever, and no question is in both splits.
+//! (split, index): an address always gives the same [`Question`], and no question is in both splits.
 
 use std::ops::RangeInclusive;
 
@@ -35,46 +35,46 @@ mod words;
 use seed::Stream;
 pub use split::{Dataset, DatasetError, Split};
 
-/// A question as a domain poses it.
+/// A question without an address, as a domain poses it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Problem {
-    /// What the model is shown.
+    /// The text that the model sees.
     pub prompt: String,
-    /// A right answer: `<answer>` + it + `</answer>` is judged correct.
+    /// A right answer. It is judged correct between `<answer>` and `</answer>`.
     pub answer: String,
-    /// What the judge needs beside the completion; enough to judge without the prompt.
+    /// What the judge needs besides the completion. The judge does not need the prompt.
     pub spec: Value,
 }
 
-/// A question with its address: what `thinkling generate` writes, one a line.
+/// A posed question with its address, as `thinkling generate` writes it, one per line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Task {
+pub struct Question {
     /// `domain/level/split/seed/index`.
     pub id: String,
-    /// The domain's name.
+    /// The name of the task.
     pub task: String,
     /// The difficulty.
     pub level: u32,
-    /// Train or test.
+    /// The train or the test split.
     pub split: Split,
-    /// The question.
+    /// The problem.
     #[serde(flatten)]
     pub problem: Problem,
 }
 
-/// How a worked solution goes about it.
+/// How a worked solution thinks.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum SolutionKind {
-    /// No thinking: the answer at once.
+    /// No thinking, only the answer.
     Direct,
     /// Step by step, without a detour.
     Long,
     /// With attempts, checks and backtracking.
     Search,
-    /// A long solution with a mistake that is noticed and mended.
+    /// A long solution with a mistake that is noticed and corrected.
     Flawed,
 }
 
@@ -93,120 +93,123 @@ impl SolutionKind {
     }
 }
 
-/// A worked solution: what a corpus shows a base model.
+/// A worked solution, from which a base model learns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Solution {
-    /// Goes between the thinking tags; may be empty.
+    /// The text between the thinking tags, which may be empty.
     pub thinking: String,
-    /// Goes between the answer tags. Always right for `Problem::answer`'s judge, but where `is_guess` says otherwise.
+    /// The text between the answer tags. The judge accepts it, unless `is_guess` is set.
     pub answer: String,
-    /// Whether the answer is a guess that may be wrong (a short answer to a question that needs search).
+    /// Whether the answer is a guess that may be wrong, such as a direct answer to a question that needs a search.
     pub is_guess: bool,
 }
 
 impl Solution {
-    /// A solution whose answer is right.
+    /// Makes a solution with a right answer.
     pub fn sure(thinking: impl Into<String>, answer: impl Into<String>) -> Self {
         Self { thinking: thinking.into(), answer: answer.into(), is_guess: false }
     }
 }
 
-/// How often a trace of thinking shows the behaviours that reasoning is known by.
+/// How often a trace of thinking shows the behaviours that are typical of reasoning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Behaviours {
     /// Checks of an intermediate or final result.
     pub verifications: u32,
-    /// Attempts given up for another.
+    /// Attempts that were given up for another one.
     pub backtracks: u32,
-    /// Starts from the beginning.
+    /// New starts from the beginning.
     pub restarts: u32,
-    /// Intermediate statements whose truth can be decided.
+    /// Intermediate statements that can be decided.
     pub steps: u32,
-    /// Those of them that are false.
+    /// The statements among them that are false.
     pub false_steps: u32,
     /// Checks that say yes: this is the answer, this example fits.
     pub yeses: u32,
-    /// Those of them that should not.
+    /// The checks among them that should say no.
     pub false_yeses: u32,
 }
 
-/// A question does not come; the text says from where and why.
+/// A question could not be drawn. The text says where it comes from and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct DrawError(pub String);
 
-/// A family of verifiable questions with a difficulty knob. Its settings, as a recipe fills them, are its fields.
+/// A family of verifiable questions with adjustable difficulty. Its fields are the settings in a recipe.
 pub trait Domain: Send + Sync {
-    /// The levels it can pose.
+    /// The levels that the domain can pose.
     fn levels(&self) -> RangeInclusive<u32>;
 
-    /// Why `level` cannot be posed under these settings, in a sentence with the remedy: a puzzle without a solution.
+    /// Why `level` cannot be posed with these settings, and what to do instead; for example, a puzzle without a
+    /// solution.
     fn refusal(&self, _level: u32) -> Option<String> {
         None
     }
 
-    /// Poses a question; everything random comes from `stream`.
+    /// Poses a question. All randomness comes from `stream`.
     fn pose(&self, stream: &mut Stream, level: u32) -> Problem;
 
-    /// What one draw gives: a question, or none where the draw is to be passed over.
+    /// Draws once: returns a question, or `None` if this draw must be passed over.
     ///
     /// # Errors
-    /// Where questions come from outside and do not come.
+    /// When an external program should pose the question and fails.
     fn draw(&self, stream: &mut Stream, level: u32) -> Result<Option<Problem>, DrawError> {
         Ok(Some(self.pose(stream, level)))
     }
 
-    /// Draws that were passed over so far.
+    /// How many draws have been passed over so far.
     fn passed_over(&self) -> u64 {
         0
     }
 
-    /// Whether a process of its own poses and judges.
+    /// Whether a separate process poses and judges the questions.
     fn is_outside(&self) -> bool {
         false
     }
 
-    /// The split that a question belongs to, whatever the settings, level and seed. A domain with one famous instance
-    /// a level keeps that instance for the test split.
+    /// The split of a question, whatever the settings, level and seed. A domain with one famous instance per level
+    /// keeps that instance for the test split.
     fn split(&self, problem: &Problem) -> Split {
         Split::of(&problem.prompt)
     }
 
-    /// The questions of `split` at `level`, where they are a list instead of posed.
+    /// The questions of `split` at `level`, if they are listed and not posed.
     fn listed(&self, _split: Split, _level: u32) -> Option<&[Problem]> {
         None
     }
 
-    /// Judges a completion from the item alone. Total: no completion makes it panic, hang or answer `Error`.
+    /// Judges a completion, given only the item. No completion makes it panic, hang or answer `Error`.
     fn judge(&self, item: &Item<'_>) -> Verdict;
 
-    /// A worked solution of `problem`, or `None` where this kind makes no sense here.
+    /// A worked solution of `problem`, or `None` if this kind makes no sense here.
     fn solve(&self, problem: &Problem, kind: SolutionKind, stream: &mut Stream) -> Option<Solution>;
 
-    /// Why there is no worked solution of this kind, where there could be one: a question of a file that has none.
+    /// Why a worked solution of this kind is missing, if there could be one; for example, a question of a file has
+    /// none.
     fn lack(&self, _kind: SolutionKind) -> Option<String> {
         None
     }
 
-    /// Every symbol that prompts, solutions and answers are written in; a text is cut into the longest that match.
+    /// All symbols that prompts, solutions and answers consist of. A text is always cut into the longest symbols that
+    /// match.
     fn alphabet(&self) -> Vec<String>;
 
-    /// A line of practice without a question (bare equations), for a corpus; `None` where there is none.
+    /// A line of practice without a question (only equations) for a corpus, or `None` if the domain has none.
     fn drill(&self, _stream: &mut Stream, _level: u32) -> Option<String> {
         None
     }
 
-    /// The tests of a question whose answers are programs, as a spec of the verifier `code`; `None` for other domains.
+    /// The tests of a question with programs as answers, as a spec of the verifier `code`. `None` for other domains.
     fn tests(&self, _problem: &Problem) -> Option<Value> {
         None
     }
 
-    /// An answer as a Python program for these tests, by a fixed template; `None` where it cannot be read as one.
+    /// An answer as a Python program for these tests, by a fixed template, or `None` if the answer cannot be read.
     fn python(&self, _answer: &str) -> Option<String> {
         None
     }
 
-    /// What a trace of thinking shows.
+    /// Counts the behaviours that a trace of thinking shows.
     fn behaviours(&self, _problem: &Problem, _thinking: &str) -> Behaviours {
         Behaviours::default()
     }

@@ -1,25 +1,25 @@
-//! Several tasks at once: each question comes from one of them, by weight and by address.
+//! A mixture of tasks: the weights and the address of a question decide which task it comes from.
 
 use crate::seed::Stream;
 
-/// The weights make no mixture.
+/// The weights are invalid.
 #[derive(Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MixtureError {
     /// A weight is negative or not a number.
     #[error("entry {entry} of the mixture has weight {weight}: give a number from 0 up")]
     Weight {
-        /// The entry, from 0.
+        /// The entry, counted from 0.
         entry: usize,
         /// Its weight.
         weight: f64,
     },
-    /// There is nothing to draw from.
+    /// All weights are 0, or their sum is not finite.
     #[error("the weights of the mixture sum to {0}: give at least one above 0")]
     NoWeight(f64),
 }
 
-/// How often each of several tasks is asked; only the ratios of weights matter, and 0 is never.
+/// How often each task is asked. Only the ratios of the weights matter, and 0 means never.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mixture {
     weights: Vec<f64>,
@@ -28,10 +28,10 @@ pub struct Mixture {
 }
 
 impl Mixture {
-    /// The mixture of entries with these weights.
+    /// Makes a mixture of entries with these weights.
     ///
     /// # Errors
-    /// When a weight is negative or not finite, or none is above 0.
+    /// When a weight is negative or not finite, or no weight is above 0.
     pub fn new(weights: Vec<f64>, seed: u64) -> Result<Self, MixtureError> {
         let wrong = weights.iter().position(|weight| !(weight.is_finite() && *weight >= 0.0));
         if let Some(entry) = wrong {
@@ -44,7 +44,7 @@ impl Mixture {
         Ok(Self { weights, total, seed })
     }
 
-    /// The entry that the question at `index` comes from: the same for ever.
+    /// The entry that the question at `index` comes from, which never changes.
     pub fn entry(&self, index: u64) -> usize {
         let mut left = Stream::at("mixture", self.seed, &[index]).unit() * self.total;
         let mut last = 0;
@@ -53,7 +53,7 @@ impl Mixture {
             if left < *weight {
                 break;
             }
-            // Rounding can leave a rest past the last weight: it is the last entry's.
+            // Rounding can leave a remainder after the last weight, which goes to the last entry.
             left -= weight;
         }
         last
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_that_mean_nothing_are_refused() {
+    fn invalid_weights_are_refused() {
         let refused = |weights: &[f64]| Mixture::new(weights.to_vec(), 0).unwrap_err().to_string();
         assert!(refused(&[1.0, -1.0]).contains("entry 1 of the mixture has weight -1"));
         assert!(refused(&[f64::NAN]).contains("NaN"));

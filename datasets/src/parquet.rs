@@ -1,4 +1,4 @@
-//! Parquet tables: each row as the JSON line that it would be, one row group after the other.
+//! Parquet tables: reads each row as the JSON line with the same content, one row group after the other.
 
 use std::fs::File;
 use std::io;
@@ -19,19 +19,23 @@ pub(crate) struct Rows(RowIter<'static>);
 
 impl Rows {
     /// # Errors
-    /// When the file is no Parquet table, or has a column that cannot be read.
+    /// When the file is not a Parquet table, or has a column that cannot be read.
     pub(crate) fn open(file: File) -> io::Result<Self> {
         let reader = guarded(|| SerializedFileReader::new(file))?;
         if let Some(column) = unreadable(reader.metadata().file_metadata().schema_descr()) {
-            let message =
-                format!("column `{}` is of type {}: leave it out", column.path(), column.converted_type());
+            let message = format!(
+                "column `{}` has the type {}, which cannot be read: remove the column",
+                column.path(),
+                column.converted_type()
+            );
             return Err(io::Error::other(message));
         }
         Ok(Self(guarded(|| Ok(RowIter::from_file_into(Box::new(reader))))?))
     }
 }
 
-/// What the crate reads, where it panics at some damaged tables. Nothing that it touched is used after that.
+/// Runs a read of the `parquet` crate, which panics on some damaged tables. After a panic, nothing it touched is used
+/// again.
 fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> io::Result<T> {
     catch_unwind(AssertUnwindSafe(read))
         .map_err(|_| io::Error::other("the table is damaged"))?
@@ -49,7 +53,7 @@ impl Source for Rows {
     }
 }
 
-/// The first column of a type that the crate cannot make a value of, which it would panic at.
+/// The first column of a type that the `parquet` crate cannot convert. Reading it would panic.
 fn unreadable(schema: &SchemaDescriptor) -> Option<&ColumnDescPtr> {
     schema.columns().iter().find(|column| match (column.physical_type(), column.converted_type()) {
         (_, ConvertedType::NONE | ConvertedType::DECIMAL) => false,
@@ -62,12 +66,12 @@ fn unreadable(schema: &SchemaDescriptor) -> Option<&ColumnDescPtr> {
     })
 }
 
-/// A row as an object, or why it is none.
+/// A row as an object, or why that is not possible.
 fn object(row: &Row) -> Result<Map<String, Value>, String> {
     row.get_column_iter().map(|(name, field)| Ok((name.clone(), value(name, field)?))).collect()
 }
 
-/// What the column `name` holds.
+/// The value in column `name`.
 fn value(name: &str, field: &Field) -> Result<Value, String> {
     Ok(match field {
         Field::Null => Value::Null,
@@ -80,7 +84,7 @@ fn value(name: &str, field: &Field) -> Result<Value, String> {
         Field::UShort(number) => (*number).into(),
         Field::UInt(number) => (*number).into(),
         Field::ULong(number) => (*number).into(),
-        // What is no number in JSON becomes null.
+        // Numbers that JSON does not have become null.
         Field::Float16(number) => f64::from(*number).into(),
         Field::Float(number) => (*number).into(),
         Field::Double(number) => (*number).into(),
@@ -103,7 +107,7 @@ fn value(name: &str, field: &Field) -> Result<Value, String> {
         Field::MapInternal(map) => {
             let entry = |(key, entry): &(Field, Field)| match value(name, key)? {
                 Value::String(key) => Ok((key, value(name, entry)?)),
-                other => Err(format!("`{name}` has the key {other}, which is no text")),
+                other => Err(format!("`{name}` has the key {other}, which is not text")),
             };
             map.entries().iter().map(entry).collect::<Result<Map<_, _>, _>>()?.into()
         }
@@ -126,7 +130,7 @@ mod tests {
     use crate::reader::{Counts, ReadError, Reader};
     use crate::record::Record;
 
-    /// A column of one row group, with the levels that say what is null and where a list begins.
+    /// A column of one row group. Its levels say which values are null and where a list begins.
     #[derive(Clone)]
     enum Column {
         Texts(Vec<Vec<u8>>, Vec<i16>, Vec<i16>),
@@ -134,7 +138,7 @@ mod tests {
         Decimals(Vec<f64>, Vec<i16>),
     }
 
-    /// Texts of a list, or alone where `lists` is empty.
+    /// A column of texts in lists, or of single texts if `lists` is empty.
     fn listed(texts: &[&[u8]], nulls: &[i16], lists: &[i16]) -> Column {
         Column::Texts(texts.iter().map(|text| text.to_vec()).collect(), nulls.to_vec(), lists.to_vec())
     }
@@ -152,7 +156,7 @@ mod tests {
         listed(&bytes, &vec![0; texts.len()], &[])
     }
 
-    /// A table of row groups.
+    /// A table with these row groups.
     fn table(schema: &str, compression: Compression, groups: Vec<Vec<Column>>) -> NamedTempFile {
         let file = tempfile::Builder::new().suffix(".parquet").tempfile().unwrap();
         let schema = Arc::new(parse_message_type(schema).unwrap());
@@ -239,7 +243,7 @@ mod tests {
 
     #[test]
     fn every_form_is_read() {
-        // No writer need say that bytes are text.
+        // A writer need not declare that bytes are text.
         let gsm8k = "message g { required binary question; required binary answer (STRING); }";
         let file = table(
             gsm8k,
@@ -258,7 +262,7 @@ mod tests {
         let record = read(&table(math, Compression::SNAPPY, vec![row])).0.remove(0);
         assert_eq!((record.level, record.answer.as_deref()), (Some(2), Some("\\frac12")));
 
-        // As a list of objects is written by what Hugging Face and pandas use.
+        // A list of objects, in the form that Hugging Face and pandas write.
         let conversation = "message c {
             optional group messages (LIST) { repeated group list { optional group element {
                 optional binary content (UTF8); optional binary role (UTF8);
@@ -281,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_named() {
+    fn invalid_bytes_are_reported() {
         let read = |kind: &str| {
             let columns = vec![listed(&[b"a", b"\xff\xfe", b"c"], &[0, 0, 0], &[])];
             let schema = format!("message q {{ required binary prompt {kind}; }}");
@@ -291,13 +295,13 @@ mod tests {
         };
         let (count, told) = read("");
         assert!(count == 2 && told.contains("row 2: `prompt` is not UTF-8: byte 1"), "{told}");
-        // Where the table says that its bytes are text, they are not to be had otherwise: the reading ends.
+        // If the table declares its bytes as text, they can be read only as text, so the reading ends.
         let (count, told) = read("(UTF8)");
         assert!(count == 1 && told.contains("row 2: cannot read"), "{told}");
     }
 
     #[test]
-    fn a_table_is_a_task_as_lines_are() {
+    fn a_table_is_read_like_lines() {
         let schema = "message q { required binary prompt (UTF8); required binary spec (UTF8); optional double answer; }";
         let count = 64;
         let prompts: Vec<String> = (0..count).map(|n| format!("{n}+1=")).collect();
@@ -312,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_table_or_damaged_is_told_of() {
+    fn an_invalid_or_damaged_file_is_reported() {
         let row = |text: &'static str| vec![texts(&[Some(text)])];
         let schema = "message p { optional binary prompt (UTF8); }";
         let good = table(schema, Compression::SNAPPY, vec![row("a"), row("b")]);
@@ -323,7 +327,7 @@ mod tests {
             let told = Reader::open(damaged.path()).err().unwrap();
             assert!(matches!(told, ReadError::Open { .. }), "{told}");
         }
-        // A page of the second row group is overwritten: the first one is read, then the reading ends.
+        // A page of the second row group is overwritten: the first group is read, then the reading ends.
         let metadata = SerializedFileReader::new(good.reopen().unwrap()).unwrap();
         let column = metadata.metadata().row_group(1).column(0).clone();
         let page = column.dictionary_page_offset().unwrap_or(column.data_page_offset()) as usize;

@@ -1,22 +1,22 @@
-//! Questions that are asked again until their pass rate says that they teach no more.
+//! A pool of questions that are asked again until their pass rate shows that they no longer teach anything.
 //!
-//! A pool is a pure value, as a curriculum is: its state goes through JSON unchanged, so a resumed run asks what the
-//! uninterrupted one would have asked.
+//! A pool is a pure value, like a curriculum: its state can be saved as JSON without loss, so a resumed run asks the
+//! same questions as an uninterrupted one.
 
 use std::collections::VecDeque;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which questions stay in the pool.
+/// When questions leave the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PoolSettings {
-    /// Questions in the pool; at least those of a batch.
+    /// The number of questions in the pool, at least as many as in a batch.
     pub size: usize,
-    /// A question leaves once at least this share of its group is right, in (0, 1].
+    /// A question leaves when at least this share of its group is right, in (0, 1].
     pub easy: f64,
-    /// A question that no completion solves leaves after so many visits.
+    /// A question that no completion solves leaves after this many visits.
     pub tries: u32,
 }
 
@@ -30,15 +30,15 @@ impl Default for PoolSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Address {
-    /// The task of the mixture.
+    /// The position of the task in the mixture.
     pub entry: usize,
-    /// Its level.
+    /// The level of the question.
     pub level: u32,
-    /// The question's number there.
+    /// The index of the question at that level.
     pub index: u64,
 }
 
-/// A question and how often it has been asked in vain.
+/// A question, and how often it was asked without a right answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Kept {
@@ -46,44 +46,44 @@ struct Kept {
     tries: u32,
 }
 
-/// What a pool holds: all that a checkpoint must keep.
+/// The content of a pool, as a checkpoint must save it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PoolState {
-    /// The next to be asked is in front.
+    /// The questions that wait, the next one first.
     waiting: VecDeque<Kept>,
-    /// Questions that left because they were solved.
+    /// The number of questions that left because they were solved.
     pub solved: u64,
-    /// Questions that left because nothing solved them.
+    /// The number of questions that left because nothing solved them.
     pub given_up: u64,
 }
 
-/// The settings make no sense.
+/// A setting is invalid.
 #[derive(Debug, PartialEq, thiserror::Error)]
 #[error("pool: `{key}` is {value}; it must be {allowed}")]
 pub struct PoolError {
     /// Which setting.
     pub key: &'static str,
-    /// What it is.
+    /// Its value.
     pub value: f64,
-    /// What it may be.
+    /// The allowed values.
     pub allowed: &'static str,
 }
 
-/// Questions, asked in turn.
+/// Questions that are asked in turn.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
     settings: PoolSettings,
     state: PoolState,
-    /// The questions that are being asked, in order.
+    /// The questions that are currently asked, in order.
     asked: Vec<Kept>,
 }
 
 impl Pool {
-    /// The pool as it was when `state` was saved; the default is an empty one.
+    /// Restores a pool from a saved `state`. The default state is an empty pool.
     ///
     /// # Errors
-    /// When a setting is out of its range.
+    /// When a setting is out of range.
     pub fn resume(settings: PoolSettings, state: PoolState) -> Result<Self, PoolError> {
         let PoolSettings { size, easy, tries } = settings;
         let checks = [
@@ -97,18 +97,18 @@ impl Pool {
         }
     }
 
-    /// What to save between two batches.
+    /// The state to save between two batches.
     pub fn state(&self) -> &PoolState {
         &self.state
     }
 
-    /// The next `count` questions; `fresh` gives those that the pool has room for.
+    /// The next `count` questions. `fresh` gives new ones if the pool has room.
     pub fn ask(&mut self, count: usize, mut fresh: impl FnMut() -> Address) -> Vec<Address> {
         while self.state.waiting.len() + self.asked.len() < self.settings.size.max(count) {
             self.state.waiting.push_back(Kept { at: fresh(), tries: 0 });
         }
         let first = self.asked.len();
-        // A batch that is refilled may have taken the rest of the pool already.
+        // A refill of a batch may already have taken the rest of the pool.
         for _ in 0..count {
             let next = self.state.waiting.pop_front().unwrap_or_else(|| Kept { at: fresh(), tries: 0 });
             self.asked.push(next);
@@ -116,8 +116,9 @@ impl Pool {
         self.asked[first..].iter().map(|kept| kept.at).collect()
     }
 
-    /// Takes note of the share of right answers to each question asked since the last time, in order. Questions with
-    /// more to teach come back behind the others; a rate of `None` (nothing could be judged) says nothing.
+    /// Records the share of right answers for each question asked since the last call, in order. A question that can
+    /// still teach goes to the end of the queue. A rate of `None` means that nothing could be judged, and has no
+    /// effect.
     pub fn observe(&mut self, pass_rates: &[Option<f64>]) {
         for (mut kept, rate) in std::mem::take(&mut self.asked).into_iter().zip(pass_rates) {
             kept.tries += u32::from(*rate == Some(0.0));
@@ -177,13 +178,13 @@ mod tests {
     }
 
     #[test]
-    fn a_resumed_pool_goes_on_as_if_never_stopped() {
+    fn a_resumed_pool_continues_unchanged() {
         let settings = PoolSettings { size: 5, easy: 0.9, tries: 2 };
         let mut whole = Pool::resume(settings, PoolState::default()).unwrap();
         let mut resumed = whole.clone();
         let (mut one, mut other) = (numbers(), numbers());
         for step in 0..40u32 {
-            // One in four is never solved, one always, the others now and then.
+            // One question in four is never solved, one always, and the others sometimes.
             let rate = |at: &Address| Some([0.0, 1.0, 0.5, f64::from(step % 2)][at.index as usize % 4]);
             let asked = whole.ask(3, &mut one);
             assert_eq!(asked, resumed.ask(3, &mut other));

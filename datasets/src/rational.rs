@@ -1,11 +1,11 @@
-//! Exact fractions in 128 bits: what does not fit is `None`, never a wrong number.
+//! Exact fractions in 128 bits. A result that does not fit is `None`, never a wrong number.
 
 use std::fmt;
 
-/// The longest run of digits that is read as a number.
+/// The maximum number of digits that are read as a number.
 const MAX_DIGITS: usize = 36;
 
-/// A fraction in lowest terms, its denominator above 0.
+/// A fraction in lowest terms with a positive denominator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rational {
     numerator: i128,
@@ -13,7 +13,7 @@ pub(crate) struct Rational {
 }
 
 impl Rational {
-    /// `numerator / denominator`, or `None` where the denominator is 0.
+    /// `numerator / denominator`, or `None` if the denominator is 0.
     pub(crate) fn new(numerator: i128, denominator: i128) -> Option<Self> {
         if denominator == 0 {
             return None;
@@ -33,7 +33,7 @@ impl Rational {
         Self { numerator: value, denominator: 1 }
     }
 
-    /// The whole number it is, if it is one.
+    /// The value as a whole number, if it is one.
     pub(crate) fn as_whole(self) -> Option<i128> {
         (self.denominator == 1).then_some(self.numerator)
     }
@@ -56,23 +56,23 @@ impl Rational {
         Self::new(numerator, self.denominator.checked_mul(other.denominator)?)
     }
 
-    /// The quotient; `None` also for a division by 0.
+    /// The quotient, or `None` after a division by 0.
     pub(crate) fn over(self, other: Self) -> Option<Self> {
         self.times(Self::new(other.denominator, other.numerator)?)
     }
 
-    /// The remainder of whole numbers, in `0..other`; `None` where it makes no sense.
+    /// The remainder of two whole numbers, in `0..other`, or `None` if it is undefined.
     pub(crate) fn modulo(self, other: Self) -> Option<Self> {
         let (value, modulus) = (self.as_whole()?, other.as_whole()?);
         (modulus > 0).then(|| Self::whole(value.rem_euclid(modulus)))
     }
 
-    /// The number with the other sign.
+    /// The negated number.
     pub(crate) fn negated(self) -> Option<Self> {
         Some(Self { numerator: self.numerator.checked_neg()?, ..self })
     }
 
-    /// Reads `-12`, `1.25` or `-3/4`: ASCII digits, nothing before, between or after them.
+    /// Reads `-12`, `1.25` or `-3/4`: ASCII digits, with nothing before, between or after them.
     pub(crate) fn read(text: &str) -> Option<Self> {
         if let Some((numerator, denominator)) = text.split_once('/') {
             return Self::new(whole(numerator.trim_end())?, digits(denominator.trim_start())?);
@@ -85,7 +85,7 @@ impl Rational {
         if sign < 0 { value.negated() } else { Some(value) }
     }
 
-    /// As [`Rational::read`], where a fraction must be in lowest terms.
+    /// Like [`Rational::read`], but a fraction must be in lowest terms.
     pub(crate) fn read_lowest(text: &str) -> Option<Self> {
         let value = Self::read(text)?;
         let is_lowest = text
@@ -104,7 +104,7 @@ impl fmt::Display for Rational {
     }
 }
 
-/// The greatest common divisor; 1 where both are 0, so that it can be divided by.
+/// The greatest common divisor, or 1 if both are 0, so that it can always be a divisor.
 pub(crate) fn gcd(mut a: u128, mut b: u128) -> u128 {
     while b != 0 {
         (a, b) = (b, a % b);
@@ -118,13 +118,13 @@ pub(crate) fn whole(text: &str) -> Option<i128> {
     Some(sign * digits(magnitude)?)
 }
 
-/// Reads a run of ASCII digits.
+/// Reads a sequence of ASCII digits.
 pub(crate) fn digits(text: &str) -> Option<i128> {
     let is_number = (1..=MAX_DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     if is_number { text.parse().ok() } else { None }
 }
 
-/// Reads `integer.places`, both of them digits.
+/// Reads `integer.places`, where both parts are digits.
 pub(crate) fn decimal(integer: &str, places: &str) -> Option<Rational> {
     digits(integer)?;
     digits(places)?;
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn lowest_terms_are_told_by_the_denominator() {
+    fn lowest_terms_depend_on_the_denominator() {
         for text in ["-3/4", "3 / 4", "+3/4", "03/04", "5/1", "5", "0.50", "0/1"] {
             assert_eq!(Rational::read_lowest(text), Rational::read(text), "{text}");
             assert!(Rational::read(text).is_some(), "{text}");

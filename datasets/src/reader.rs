@@ -1,6 +1,6 @@
-//! The records of a file of questions: JSON lines, or the rows of a Parquet table.
+//! Reads the records of a file of questions: JSON lines, or the rows of a Parquet table.
 //!
-//! A place in the file that holds no record is named with the file, its number and the reason; the rest goes on.
+//! An invalid line or row is reported with the file, its number and the reason, and reading continues.
 
 use std::fmt;
 use std::fs::File;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::jsonl::Lines;
 use crate::record::{self, Record};
 
-/// What a file is counted in.
+/// What the places of a file are: lines or rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
@@ -32,40 +32,40 @@ impl fmt::Display for Unit {
     }
 }
 
-/// A file as JSON texts, in order.
+/// A file as a sequence of JSON texts.
 pub(crate) trait Source {
-    /// What its places are called.
+    /// Whether its places are lines or rows.
     fn unit(&self) -> Unit;
-    /// The text at the next place, or why there is none; nothing at the end of the file.
+    /// The text at the next place, or why it is invalid. `None` at the end of the file.
     fn next(&mut self) -> io::Result<Option<Result<String, String>>>;
 }
 
-/// A place in a file, or the file, cannot be read.
+/// A place in a file, or the whole file, cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// One line or row is at fault; the next one can be read.
+    /// One line or row is invalid. The next one can be read.
     #[error("{file}, {unit} {number}: {reason}")]
     Fault {
         /// The file's name as it was given.
         file: String,
-        /// What is counted.
+        /// Whether lines or rows are counted.
         unit: Unit,
-        /// Which one, from 1.
+        /// The number of the line or row, from 1.
         number: u64,
         /// What is wrong with it.
         reason: String,
     },
-    /// The file cannot be read on.
+    /// The rest of the file cannot be read.
     #[error("{file}, {unit} {number}: cannot read: {source}")]
     Read {
         /// The file's name as it was given.
         file: String,
-        /// What is counted.
+        /// Whether lines or rows are counted.
         unit: Unit,
-        /// How far it was read, from 1.
+        /// How far the file was read, from 1.
         number: u64,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The file cannot be read at all.
@@ -78,18 +78,18 @@ pub enum ReadError {
     },
 }
 
-/// How many lines or rows of each kind have been read.
+/// The numbers of lines or rows that have been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Those that gave a record.
     pub good: u64,
-    /// Those at fault.
+    /// Those that are invalid.
     pub bad: u64,
-    /// Those of white space.
+    /// Those that contain only white space.
     pub blank: u64,
 }
 
-/// Reads records, one at a time; it ends at the end of the file or at the first failed read.
+/// Reads records one at a time, until the end of the file or the first failed read.
 pub struct Reader<'a> {
     source: Box<dyn Source + 'a>,
     file: String,
@@ -100,7 +100,7 @@ pub struct Reader<'a> {
 }
 
 impl Reader<'static> {
-    /// Opens a file: a Parquet table where its name ends in `.parquet`, else JSON lines.
+    /// Opens a file: a Parquet table if its name ends in `.parquet`, otherwise JSON lines.
     ///
     /// # Errors
     /// When there is no such file, or this program cannot read its format.
@@ -124,7 +124,7 @@ fn source(path: &Path) -> io::Result<Box<dyn Source>> {
     Ok(Box::new(Lines(BufReader::new(file))))
 }
 
-/// Whether a file's name says that it is a Parquet table.
+/// Whether the file is a Parquet table by its name.
 pub fn is_parquet(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"))
 }
@@ -137,13 +137,13 @@ fn parquet(file: File) -> io::Result<Box<dyn Source>> {
 #[cfg(not(feature = "parquet"))]
 fn parquet(_file: File) -> io::Result<Box<dyn Source>> {
     Err(io::Error::other(
-        "this program was built without Parquet: build it with `--features parquet`, or make JSON lines of the file, in Python: \
+        "this program was built without Parquet: build it with `--features parquet`, or convert the file to JSON lines, in Python: \
          pandas.read_parquet(\"x.parquet\").to_json(\"x.jsonl\", orient=\"records\", lines=True)",
     ))
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of JSON lines from `input`, which is called `file` in errors.
+    /// Reads JSON lines from `input`. Errors call it `file`.
     pub fn lines(input: impl BufRead + 'a, file: impl Into<String>) -> Self {
         Self::new(Box::new(Lines(input)), file.into())
     }
@@ -152,32 +152,32 @@ impl<'a> Reader<'a> {
         Self { source, file, number: 0, text: String::new(), is_over: false, counts: Counts::default() }
     }
 
-    /// What has been read so far.
+    /// The numbers of what has been read so far.
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// What the file is counted in.
+    /// Whether the file is counted in lines or in rows.
     pub fn unit(&self) -> Unit {
         self.source.unit()
     }
 
-    /// The number of the line or row that was read last, from 1.
+    /// The number of the last line or row, from 1.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// The JSON text of the last record: a line without its end, or a row as it would be a line.
+    /// The JSON text of the last record: a line without its line break, or a row as such a line.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The file and the line or row that was read last.
+    /// The file and the last line or row.
     pub(crate) fn place(&self) -> String {
         format!("{}, {} {}", self.file, self.unit(), self.number)
     }
 
-    /// What is wrong with the line or row that was read last.
+    /// An error about the last line or row.
     pub(crate) fn fault(&self, reason: String) -> ReadError {
         ReadError::Fault { file: self.file.clone(), unit: self.unit(), number: self.number, reason }
     }
@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_opened_is_named() {
+    fn unreadable_files_are_named() {
         let told = |path: &str| Reader::open(Path::new(path)).err().unwrap().to_string();
         assert!(told("/no/such.jsonl").starts_with("cannot read /no/such.jsonl: No such file"));
         assert_eq!(told("src"), "cannot read src: it is a folder");

@@ -1,7 +1,8 @@
-//! What a line or row of a file says: a question, a conversation.
+//! The content of a line or row of a file: a question or a conversation.
 //!
-//! Four forms are read, told apart by their fields: this crate's own (`prompt`, …), GSM8K's (`question`, `answer` with
-//! `####`), MATH's (`problem`, `solution` with `\boxed`, `level`, `subject` or `type`) and conversations (`messages`).
+//! Four forms are read. The fields decide which one it is: the form of this crate (`prompt`, …), GSM8K (`question`,
+//! `answer` with `####`), MATH (`problem`, `solution` with `\boxed`, `level`, `subject` or `type`) and conversations
+//! (`messages`).
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -13,16 +14,16 @@ use crate::Problem;
 pub struct Message {
     /// `system`, `user` or `assistant`.
     pub role: String,
-    /// What was said.
+    /// The text of the turn.
     pub content: String,
 }
 
-/// What a line or row says, whatever its form.
+/// The content of a line or row in any form.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
-    /// Its own name.
+    /// The record's own id.
     pub id: Option<String>,
-    /// The task that it belongs to.
+    /// The name of its task.
     pub task: Option<String>,
     /// The difficulty.
     pub level: Option<u32>,
@@ -36,7 +37,7 @@ pub struct Record {
     pub completion: Option<String>,
     /// The right answer.
     pub answer: Option<String>,
-    /// What else a judge needs.
+    /// Anything else a judge needs.
     pub spec: Option<Value>,
 }
 
@@ -47,7 +48,7 @@ impl Record {
         before.chain([self.prompt.as_str()]).collect::<Vec<_>>().join("\n\n")
     }
 
-    /// The record as a question that can be judged, where it has an answer.
+    /// The record as a problem that can be judged, if it has an answer.
     pub fn problem(&self) -> Option<Problem> {
         let spec = self.spec.clone().unwrap_or(Value::Null);
         Some(Problem { prompt: self.prompt.clone(), answer: self.answer.clone()?, spec })
@@ -56,14 +57,14 @@ impl Record {
 
 /// Reads an object of one form.
 type Form = fn(&Fields) -> Result<Record, String>;
-/// The forms by the field that holds the question.
+/// The forms, each with the field that holds the question.
 const FORMS: [(&str, Form); 4] =
     [("messages", conversation), ("question", gsm8k), ("problem", math), ("prompt", own)];
 
-/// A text as a record, or what is wrong with it.
+/// Parses a text as a record.
 ///
 /// # Errors
-/// When the text is no JSON object of a known form.
+/// When the text is not a JSON object of a known form. The error says what is wrong.
 pub fn parse(text: &str) -> Result<Record, String> {
     let object = match serde_json::from_str(text) {
         Ok(Value::Object(object)) => object,
@@ -81,7 +82,7 @@ pub fn parse(text: &str) -> Result<Record, String> {
     }
 }
 
-/// What is wrong with a JSON text of one line; the line that counts is that of the file.
+/// What is wrong with a JSON text of one line, without a line number. The line number of the file counts instead.
 fn without_line(error: &serde_json::Error) -> String {
     let told = error.to_string();
     match told.strip_suffix(&format!(" at line {} column {}", error.line(), error.column())) {
@@ -94,12 +95,12 @@ fn without_line(error: &serde_json::Error) -> String {
 struct Fields(Map<String, Value>);
 
 impl Fields {
-    /// What stands under a key; null is nothing.
+    /// The value of a key. Null counts as missing.
     fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key).filter(|value| !value.is_null())
     }
 
-    /// A text that may be left out.
+    /// An optional text.
     fn text(&self, key: &str) -> Result<Option<String>, String> {
         match self.get(key) {
             None => Ok(None),
@@ -108,13 +109,13 @@ impl Fields {
         }
     }
 
-    /// A text that must be there.
+    /// A required text.
     fn need(&self, key: &str) -> Result<String, String> {
         let text = self.text(key)?.ok_or_else(|| format!("`{key}` is missing"))?;
         if text.trim().is_empty() { Err(format!("`{key}` is empty")) } else { Ok(text) }
     }
 
-    /// A name or an answer: a text or a number.
+    /// An id or an answer: a text or a number.
     fn text_or_number(&self, key: &str) -> Result<Option<String>, String> {
         match self.get(key) {
             Some(Value::Number(number)) => Ok(Some(number.to_string())),
@@ -122,7 +123,7 @@ impl Fields {
         }
     }
 
-    /// The difficulty; a table of numbers may hold it as a decimal.
+    /// The difficulty. A table of numbers may store it as a decimal.
     fn level(&self) -> Result<Option<u32>, String> {
         let whole = |level: &Value| {
             let decimal = level.as_f64().filter(|level| level.fract() == 0.0 && *level >= 0.0);
@@ -134,14 +135,15 @@ impl Fields {
             .transpose()
     }
 
-    /// What else a judge needs: an object, or its JSON where a table cannot hold objects of several kinds.
+    /// Anything else a judge needs: an object, or its JSON text, because a table column may not hold objects of
+    /// different kinds.
     fn spec(&self) -> Result<Option<Value>, String> {
         match self.get("spec") {
             None => Ok(None),
             Some(Value::Object(spec)) => Ok(Some(Value::Object(spec.clone()))),
             Some(Value::String(text)) => match serde_json::from_str(text) {
                 Ok(Value::Object(spec)) => Ok(Some(Value::Object(spec))),
-                _ => Err("`spec` is a string that holds no JSON object".to_owned()),
+                _ => Err("`spec` is a string that is not a JSON object".to_owned()),
             },
             Some(other) => Err(format!("`spec` is {}, not an object", kind(other))),
         }
@@ -151,7 +153,7 @@ impl Fields {
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
-        Value::Bool(_) => "a truth value",
+        Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
         Value::String(_) => "a string",
         Value::Array(_) => "a list",
@@ -159,7 +161,7 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// This crate's own form, as `thinkling generate` writes it.
+/// The form of this crate, as `thinkling generate` writes it.
 fn own(fields: &Fields) -> Result<Record, String> {
     Ok(Record {
         id: fields.text_or_number("id")?,
@@ -174,7 +176,7 @@ fn own(fields: &Fields) -> Result<Record, String> {
     })
 }
 
-/// GSM8K: the worked solution and the answer stand before and after the last `####`.
+/// GSM8K: the worked solution is before the last `####`, and the answer is after it.
 fn gsm8k(fields: &Fields) -> Result<Record, String> {
     let solution = fields.need("answer")?;
     let (worked, answer) = solution.rsplit_once("####").ok_or("`answer` has no `####`")?;
@@ -190,14 +192,14 @@ fn gsm8k(fields: &Fields) -> Result<Record, String> {
     })
 }
 
-/// MATH: the answer is `answer` or the last `\boxed` of the solution, the level a number or `Level N`.
+/// MATH: the answer is `answer` or the last `\boxed` of the solution. The level is a number or `Level N`.
 fn math(fields: &Fields) -> Result<Record, String> {
     let solution = fields.text("solution")?;
     let answer = match (fields.text_or_number("answer")?, &solution) {
         (Some(answer), _) => answer,
         (None, None) => return Err("has neither `solution` nor `answer`".to_owned()),
         (None, Some(solution)) => {
-            boxed(solution).ok_or("`solution` has no \\boxed answer whose braces close")?.to_owned()
+            boxed(solution).ok_or("`solution` has no \\boxed answer with closed braces")?.to_owned()
         }
     };
     let level = match fields.get("level") {
@@ -216,7 +218,7 @@ fn math(fields: &Fields) -> Result<Record, String> {
     })
 }
 
-/// What the last `\boxed{…}`, `\fbox{…}` or `\boxed x` of a text holds.
+/// The content of the last `\boxed{…}`, `\fbox{…}` or `\boxed x` in a text.
 fn boxed(text: &str) -> Option<&str> {
     let start = ["\\boxed", "\\fbox"]
         .iter()
@@ -244,7 +246,7 @@ fn boxed(text: &str) -> Option<&str> {
     None
 }
 
-/// A conversation: the last user's turn is the question, an assistant's turn after it the completion.
+/// A conversation: the last user turn is the question, and an assistant turn after it is the completion.
 fn conversation(fields: &Fields) -> Result<Record, String> {
     let Some(Value::Array(turns)) = fields.get("messages") else {
         return Err("`messages` is not a list".to_owned());
@@ -278,11 +280,11 @@ fn conversation(fields: &Fields) -> Result<Record, String> {
     })
 }
 
-/// One turn; its content is a string or a list of parts of text.
+/// Reads one turn. Its content is a string or a list of text parts.
 fn message(value: &Value) -> Result<Message, String> {
     let role = value.get("role").and_then(Value::as_str).ok_or("`role` is missing or not a string")?;
     if !["system", "user", "assistant"].contains(&role) {
-        return Err(format!("`role` is `{role}`; system, user and assistant can be read"));
+        return Err(format!("`role` is `{role}`; it must be system, user or assistant"));
     }
     let content = match value.get("content") {
         Some(Value::String(text)) => text.clone(),
@@ -339,7 +341,7 @@ mod tests {
 
     #[test]
     fn tables_hold_what_lines_leave_out() {
-        // Null for what is not there, decimals for whole numbers, JSON for objects of several kinds.
+        // Null for a missing value, a decimal for a whole number, JSON text for an object.
         let line = r#"{"messages":null,"question":null,"prompt":"a","answer":4.5,"level":3.0,"spec":"{\"b\":[1]}","id":null}"#;
         let record = parse(line).unwrap();
         assert_eq!((record.prompt.as_str(), record.answer.as_deref()), ("a", Some("4.5")));
@@ -384,8 +386,8 @@ mod tests {
             (r#"{"prompt":"a","level":2.5}"#, "`level` is not a whole number"),
             (r#"{"problem":"a","answer":"b","level":-1}"#, "`level` is not a whole number"),
             (r#"{"prompt":"a","spec":5}"#, "`spec` is a number, not an object"),
-            (r#"{"prompt":"a","spec":"{}]"}"#, "`spec` is a string that holds no JSON object"),
-            (r#"{"prompt":"a","answer":true}"#, "`answer` is a truth value, not a string"),
+            (r#"{"prompt":"a","spec":"{}]"}"#, "`spec` is a string that is not a JSON object"),
+            (r#"{"prompt":"a","answer":true}"#, "`answer` is a boolean, not a string"),
             (r#"{"prompt":null}"#, "has none of"),
             (r#"{"prompt":"a""#, "not JSON: EOF while parsing an object, at column 13"),
             (r#"{"messages":[{"role":"user","content":" "}]}"#, "the user's turn is empty"),

@@ -1,16 +1,18 @@
-//! Counter-based random streams: every draw has an address, so a resume replays nothing and threads change nothing.
+//! Counter-based random streams: every draw has an address. So resuming repeats no draws, and the number of threads
+//! changes nothing.
 
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 
-/// A stream of random numbers that belongs to one address.
+/// The stream of random numbers that belongs to an address.
 ///
-/// Its draws are written out here instead of taken from a distribution crate: a task's text must not change when a
+/// Its draws are implemented here instead of in a distribution crate, because a question's text must not change when a
 /// dependency changes how it rounds.
 pub struct Stream(ChaCha8Rng);
 
 impl Stream {
-    /// The stream at (`purpose`, `seed`, `address`): hashed, never added, so neighbours share nothing.
+    /// The stream at (`purpose`, `seed`, `address`). They are hashed, not added, so neighbouring streams are
+    /// independent.
     pub fn at(purpose: &str, seed: u64, address: &[u64]) -> Self {
         let mut hash = blake3::Hasher::new();
         hash.update(&(purpose.len() as u64).to_le_bytes());
@@ -27,7 +29,7 @@ impl Stream {
         self.0.next_u64()
     }
 
-    /// A number in `0..bound`, without bias; 0 where `bound` is 0.
+    /// A uniform number in `0..bound`, or 0 if `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         if bound <= 1 {
             return 0;
@@ -41,12 +43,12 @@ impl Stream {
         }
     }
 
-    /// An index in `0..length`; 0 where `length` is 0.
+    /// An index in `0..length`, or 0 if `length` is 0.
     pub fn index(&mut self, length: usize) -> usize {
         self.below(length as u64) as usize
     }
 
-    /// A whole number in `low..=high`; `low` where the range is empty.
+    /// A whole number in `low..=high`, or `low` if the range is empty.
     pub fn between(&mut self, low: i64, high: i64) -> i64 {
         if high <= low {
             return low;
@@ -69,23 +71,24 @@ impl Stream {
         &items[self.index(items.len())]
     }
 
-    /// Puts `items` in random order (Fisher–Yates).
+    /// Shuffles `items` (Fisher–Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.index(last + 1));
         }
     }
 
-    /// A normal number with mean 0 and deviation 1 (Box–Muller, cosine branch).
+    /// A normally distributed number with mean 0 and standard deviation 1 (Box–Muller, cosine branch).
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.unit()).cos()
     }
 }
 
-/// Where `index` of `0..count` goes when all of them are put in the random order of an address, without a list of them.
+/// The position of `index` in the random order of `0..count` that belongs to an address. The order is not stored as a
+/// list.
 ///
-/// A Feistel network over the next even number of bits, walked until it is back in range (Black and Rogaway 2002).
+/// A Feistel network over the next even number of bits, repeated until the value is in range (Black and Rogaway 2002).
 pub fn permuted(purpose: &str, seed: u64, address: &[u64], index: u64, count: u64) -> u64 {
     const ROUNDS: usize = 4;
     let half = (u64::BITS - count.saturating_sub(1).leading_zeros()).div_ceil(2).max(1);
@@ -126,7 +129,7 @@ mod tests {
     fn an_address_is_a_stream_of_its_own() {
         let draw = |purpose, seed, address: &[u64]| Stream::at(purpose, seed, address).bits();
         assert_eq!(draw("a", 1, &[2, 3]), draw("a", 1, &[2, 3]));
-        // An added address would make these pairs equal.
+        // If addresses were added, these pairs would be equal.
         assert_ne!(draw("a", 1, &[2]), draw("a", 2, &[1]));
         assert_ne!(draw("a", 1, &[2, 3]), draw("a", 1, &[3, 2]));
         assert_ne!(draw("a", 1, &[]), draw("b", 1, &[]));

@@ -1,28 +1,28 @@
-//! Train and test: told apart by a hash of the question, so that no question is ever in both.
+//! The train and test splits. A hash of the question decides, so no question is ever in both.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domains::Row;
 use crate::seed::{Stream, permuted};
-use crate::{Domain, DrawError, Problem, Task};
+use crate::{Domain, DrawError, Problem, Question};
 
 /// One question in this many belongs to the test split.
 const TEST_ONE_IN: u64 = 8;
-/// A question of the wrong split is drawn again, at most this often.
+/// How often a question of the wrong split is drawn again, at most.
 const MAX_DRAWS: u64 = 4096;
 
-/// Which questions a dataset asks.
+/// The split that a dataset asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// Seven questions in eight.
+    /// Seven of eight questions.
     Train,
-    /// One question in eight: never trained on, in any mixture, for any seed.
+    /// One of eight questions. It is never used for training, in any mixture, with any seed.
     Test,
 }
 
 impl Split {
-    /// The split that the question `prompt` belongs to, for every domain, level and seed.
+    /// The split of the question `prompt`, for every domain, level and seed.
     pub fn of(prompt: &str) -> Self {
         let hash = blake3::hash(prompt.as_bytes());
         let mut bits = [0; 8];
@@ -39,7 +39,7 @@ impl Split {
     }
 }
 
-/// A dataset cannot give a task.
+/// A dataset cannot give a question.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatasetError {
@@ -48,42 +48,42 @@ pub enum DatasetError {
     Level {
         /// The domain's name.
         domain: String,
-        /// What was asked.
+        /// The requested level.
         level: u32,
         /// The lowest level.
         low: u32,
         /// The highest level.
         high: u32,
     },
-    /// The level cannot be posed under the domain's settings.
+    /// The domain refuses the level with its settings.
     #[error("task `{domain}`, level {level}: {reason}")]
     Refused {
         /// The domain's name.
         domain: String,
-        /// What was asked.
+        /// The requested level.
         level: u32,
         /// Why, and what to do instead.
         reason: String,
     },
-    /// The question does not come.
+    /// The question could not be drawn.
     #[error("task `{domain}`: {source}")]
     Draw {
         /// The domain's name.
         domain: String,
-        /// What stopped it.
+        /// Why the draw failed.
         source: DrawError,
     },
-    /// The questions of this level all fall into the other split.
+    /// All drawn questions of this level belong to the other split.
     #[error(
         "task `{domain}`, level {level}: no question of the {split} split in {MAX_DRAWS} draws; this level has too few \
-         questions to be split, use a higher one"
+         questions for both splits: use a higher one"
     )]
     Exhausted {
         /// The domain's name.
         domain: String,
         /// The level.
         level: u32,
-        /// The split that came out empty.
+        /// The split without questions.
         split: &'static str,
     },
 }
@@ -97,7 +97,7 @@ pub struct Dataset<'a> {
 }
 
 impl<'a> Dataset<'a> {
-    /// The dataset of `domain`, as `row` names it, at `level`.
+    /// Makes the dataset of `domain` at `level`, with the name in `row`.
     ///
     /// # Errors
     /// When the domain has no such level, or refuses it.
@@ -110,7 +110,7 @@ impl<'a> Dataset<'a> {
         Self::named(row.name, domain, level, seed)
     }
 
-    /// The dataset of `domain`, which is called `name`, at `level`.
+    /// Makes the dataset of `domain` at `level`, with the name `name`.
     ///
     /// # Errors
     /// When the domain has no such level, or refuses it.
@@ -130,12 +130,12 @@ impl<'a> Dataset<'a> {
         Ok(Self { name, domain, level, seed })
     }
 
-    /// The task at (`split`, `index`): the same for ever.
+    /// The question at (`split`, `index`), which never changes.
     ///
     /// # Errors
-    /// When the level has so few questions that none falls into the split, or when they come from outside and do not
-    /// come.
-    pub fn task(&self, split: Split, index: u64) -> Result<Task, DatasetError> {
+    /// When the level has so few questions that none belongs to the split, or when an external program fails to pose
+    /// one.
+    pub fn question(&self, split: Split, index: u64) -> Result<Question, DatasetError> {
         let problem = match self.domain.listed(split, self.level) {
             Some(list) => self.nth(list, split, index),
             None => self
@@ -147,7 +147,7 @@ impl<'a> Dataset<'a> {
             level: self.level,
             split: split.name(),
         })?;
-        Ok(Task {
+        Ok(Question {
             id: format!("{}/{}/{}/{}/{index}", self.name, self.level, split.name(), self.seed),
             task: self.name.to_owned(),
             level: self.level,
@@ -170,7 +170,7 @@ impl<'a> Dataset<'a> {
         Ok(None)
     }
 
-    /// The question of `list` at `index`: all of them in random order, then all in another.
+    /// The question of `list` at `index`. Each pass over the list is in a new random order.
     fn nth(&self, list: &[Problem], split: Split, index: u64) -> Option<Problem> {
         let count = list.len() as u64;
         let address = [u64::from(self.level), split as u64, index.checked_div(count)?];
@@ -184,8 +184,8 @@ mod tests {
     use super::*;
     use crate::domains;
 
-    /// No test question can be drawn for training: every question that any domain poses for one split, under any seed,
-    /// is of that split by its own text, and no text is of both.
+    /// A test question is never drawn for training: every question that a domain poses for a split, with any seed,
+    /// belongs to that split by its own text, and no text belongs to both.
     #[test]
     fn no_question_is_ever_drawn_for_both_splits() {
         for row in domains::DOMAINS {
@@ -197,9 +197,9 @@ mod tests {
                     for seed in [0, 1, u64::MAX] {
                         let dataset = Dataset::new(row, domain.as_ref(), level, seed).unwrap();
                         for index in (0..20).chain((1 << 63)..(1 << 63) + 20) {
-                            let task = dataset.task(split, index).unwrap();
-                            assert_eq!(domain.split(&task.problem), split, "{}", task.id);
-                            prompts.insert(task.problem.prompt);
+                            let question = dataset.question(split, index).unwrap();
+                            assert_eq!(domain.split(&question.problem), split, "{}", question.id);
+                            prompts.insert(question.problem.prompt);
                         }
                     }
                 }

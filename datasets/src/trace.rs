@@ -1,7 +1,7 @@
-//! Traces of thinking made of equations: `3+4=7,7*2=14`.
+//! Traces of thinking that consist of equations: `3+4=7,7*2=14`.
 //!
-//! Statements end at `,`, `;`, a space or a mark: `y` after a check that holds, `n` after an attempt that fails, `!`
-//! after a mistake, which is then written again without it.
+//! A statement ends with `,`, `;`, a space or a mark: `y` after a check that succeeds, `n` after an attempt that fails,
+//! `!` after a mistake. A mistake is followed by the corrected statement.
 
 use std::fmt::Display;
 
@@ -12,7 +12,7 @@ use crate::{Behaviours, Problem, Solution, SolutionKind};
 /// A statement of a trace and the mark after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Statement<'a> {
-    /// What is stated; never empty.
+    /// The statement, which is never empty.
     pub(crate) text: &'a str,
     /// `y`, `n` or `!`.
     pub(crate) mark: Option<char>,
@@ -40,7 +40,7 @@ pub(crate) fn statements(thinking: &str) -> Vec<Statement<'_>> {
     statements
 }
 
-/// Whether `a=b` or `a=b=c` holds; `None` where `text` is no equation at all.
+/// Whether `a=b` or `a=b=c` is true, or `None` if `text` is not an equation.
 pub(crate) fn holds(text: &str) -> Option<bool> {
     let mut sides = text.split('=').map(|side| evaluate(side, Syntax::TRACE).and_then(|valued| valued.value));
     let first = sides.next()?;
@@ -49,7 +49,7 @@ pub(crate) fn holds(text: &str) -> Option<bool> {
     Some(first.is_some() && rest.all(|side| side == first))
 }
 
-/// What a trace of equations shows.
+/// Counts what a trace of equations shows.
 pub(crate) fn behaviours(thinking: &str) -> Behaviours {
     let mut seen = Behaviours::default();
     for statement in statements(thinking) {
@@ -58,18 +58,18 @@ pub(crate) fn behaviours(thinking: &str) -> Behaviours {
     seen
 }
 
-/// Counts one statement: whether it is true (`None`: undecidable) and its mark.
+/// Counts one statement by its truth (`None` if it cannot be decided) and its mark.
 pub(crate) fn count(seen: &mut Behaviours, truth: Option<bool>, mark: Option<char>) {
     seen.steps += u32::from(truth.is_some());
     seen.false_steps += u32::from(truth == Some(false));
     seen.verifications += u32::from(mark.is_some());
     seen.backtracks += u32::from(matches!(mark, Some('n' | '!')));
     seen.yeses += u32::from(mark == Some('y'));
-    // A yes to what states nothing is no better founded than one to a falsehood.
+    // A yes after a text that states nothing has no more basis than a yes after a false statement.
     seen.false_yeses += u32::from(mark == Some('y') && truth != Some(true));
 }
 
-/// `left operation right=result`, a negative right side in brackets.
+/// `left operation right=result`, with a negative right side in brackets.
 pub(crate) fn equation(
     left: impl Display,
     operation: char,
@@ -79,7 +79,7 @@ pub(crate) fn equation(
     format!("{left}{operation}{}={result}", bracketed(right))
 }
 
-/// A number as it stands right of an operation: in brackets where it is negative.
+/// A number to the right of an operation. A negative one is in brackets.
 pub(crate) fn bracketed(number: impl Display) -> String {
     let text = number.to_string();
     if text.starts_with('-') { format!("({text})") } else { text }
@@ -90,7 +90,7 @@ pub(crate) fn equations(steps: &[Step]) -> Vec<String> {
     steps.iter().map(|step| equation(step.left, step.operation, step.right, step.result)).collect()
 }
 
-/// The worked solutions of a question that a row of equations answers: direct, long, and flawed.
+/// Writes a solution as a sequence of equations: direct, long, or flawed.
 pub(crate) fn solve(
     equations: &[String],
     problem: &Problem,
@@ -106,7 +106,7 @@ pub(crate) fn solve(
     Some(Solution::sure(thinking, &problem.answer))
 }
 
-/// The equations in a row; one that ends in a mark needs no comma.
+/// Joins the equations. One that ends with a mark needs no comma.
 pub(crate) fn join(equations: &[String]) -> String {
     let mut joined = String::new();
     for equation in equations {
@@ -118,7 +118,7 @@ pub(crate) fn join(equations: &[String]) -> String {
     joined
 }
 
-/// The row with one equation first written wrong, marked `!` and written again; `None` for an empty row.
+/// The equations, with one of them first written wrong, marked `!`, and written again. `None` if there are none.
 pub(crate) fn flawed(equations: &[String], stream: &mut Stream) -> Option<String> {
     let at = stream.index(equations.len());
     let right = equations.get(at)?;
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flaw_is_one_false_step_that_is_mended() {
+    fn a_flaw_is_one_false_step_that_is_corrected() {
         let row = ["3+4=7".to_owned(), "7*2=14".to_owned(), "14-20=-6".to_owned()];
         for seed in 0..50 {
             let trace = flawed(&row, &mut Stream::at("test", seed, &[])).unwrap();

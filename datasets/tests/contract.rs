@@ -1,6 +1,6 @@
-//! What every row of the table of domains promises, checked for all of them by the same code.
+//! Checks for every domain in the table what the trait promises, with the same code.
 //!
-//! `THINKLING_CONTRACT_TASKS` sets how many tasks a domain is tried on; each hostile text has its own time limit.
+//! `THINKLING_CONTRACT_TASKS` sets how many questions per domain are checked. Each hostile text has its own time limit.
 
 #![allow(clippy::unwrap_used, reason = "a test says by a panic what is wrong")]
 
@@ -10,11 +10,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use thinkling_datasets::domains::{DOMAINS, Row};
 use thinkling_datasets::seed::Stream;
-use thinkling_datasets::{Dataset, Domain, Problem, Solution, SolutionKind, Split, Task};
+use thinkling_datasets::{Dataset, Domain, Problem, Question, Solution, SolutionKind, Split};
 use thinkling_verifiers::{Item, Outcome, Verdict, answer};
 
-/// Domains whose questions have several right answers (paths, plans, placements, terms, programs): another item's answer
-/// may be right by luck.
+/// Domains whose questions have several right answers (paths, plans, placements, terms, programs). There, the answer of
+/// another item may be right by chance.
 const SEVERAL_ANSWERS: &[&str] = &[
     "blocks_world",
     "checker_jumping",
@@ -30,8 +30,8 @@ const SEVERAL_ANSWERS: &[&str] = &[
 
 const SPLITS: [Split; 2] = [Split::Train, Split::Test];
 
-/// Tasks a domain; `THINKLING_CONTRACT_TASKS=10000` for the long way round.
-fn task_count() -> u64 {
+/// Questions per domain; `THINKLING_CONTRACT_TASKS=10000` for a thorough run.
+fn question_count() -> u64 {
     let default = 100;
     std::env::var("THINKLING_CONTRACT_TASKS").map_or(default, |count| count.parse().unwrap())
 }
@@ -40,7 +40,7 @@ fn default_domain(row: &Row) -> Box<dyn Domain> {
     (row.build)(&Value::Null).unwrap()
 }
 
-/// Settings that are tried beside the defaults.
+/// Settings to test besides the defaults.
 fn variants(name: &str) -> Vec<Value> {
     match name {
         "base_conversion" => vec![json!({ "bases": [7, 2, 16] })],
@@ -63,8 +63,8 @@ fn variants(name: &str) -> Vec<Value> {
     }
 }
 
-/// Visits `count` tasks of a domain with the one after each, spread over its settings, its levels and both splits.
-fn for_tasks(row: &'static Row, count: u64, mut visit: impl FnMut(&dyn Domain, &Task, &Task)) {
+/// Visits `count` questions of a domain, each with the one after it, spread over settings, levels and both splits.
+fn for_questions(row: &'static Row, count: u64, mut visit: impl FnMut(&dyn Domain, &Question, &Question)) {
     let all_settings: Vec<Value> = [Value::Null].into_iter().chain(variants(row.name)).collect();
     for settings in &all_settings {
         let domain = (row.build)(settings).unwrap();
@@ -73,11 +73,11 @@ fn for_tasks(row: &'static Row, count: u64, mut visit: impl FnMut(&dyn Domain, &
         let each = count.div_ceil(places).max(1);
         for (level, split) in levels.flat_map(|level| SPLITS.map(|split| (level, split))) {
             let dataset = Dataset::new(row, &*domain, level, 5).unwrap();
-            let mut task = dataset.task(split, 0).unwrap();
+            let mut question = dataset.question(split, 0).unwrap();
             for index in 1..=each {
-                let next = dataset.task(split, index).unwrap();
-                visit(&*domain, &task, &next);
-                task = next;
+                let next = dataset.question(split, index).unwrap();
+                visit(&*domain, &question, &next);
+                question = next;
             }
         }
     }
@@ -91,7 +91,7 @@ fn judge_answer(domain: &dyn Domain, problem: &Problem, answer: &str) -> Verdict
     judge(domain, problem, &format!("<answer>{answer}</answer>"))
 }
 
-/// Cuts `text` into the longest symbols that match; the rest where none does.
+/// Removes the longest matching symbols from the start of `text`. Returns the rest where none matches.
 fn uncovered<'a>(alphabet: &[String], mut text: &'a str) -> Option<&'a str> {
     while !text.is_empty() {
         let longest =
@@ -109,9 +109,9 @@ fn assert_covered(alphabet: &[String], what: &str, text: &str) {
     assert!(rest.is_none(), "{what}: {rest:?} is not written in the alphabet; the whole: {text:?}");
 }
 
-fn solve(domain: &dyn Domain, task: &Task, kind: SolutionKind) -> Option<Solution> {
-    let address = [kind as u64, task.problem.prompt.len() as u64];
-    domain.solve(&task.problem, kind, &mut Stream::at("contract", 0, &address))
+fn solve(domain: &dyn Domain, question: &Question, kind: SolutionKind) -> Option<Solution> {
+    let address = [kind as u64, question.problem.prompt.len() as u64];
+    domain.solve(&question.problem, kind, &mut Stream::at("contract", 0, &address))
 }
 
 #[test]
@@ -147,15 +147,15 @@ fn alphabets_hold_each_symbol_once() {
 #[test]
 fn a_right_answer_is_right_alone_and_after_thinking() {
     for row in DOMAINS {
-        for_tasks(row, task_count(), |domain, task, _| {
-            let problem = &task.problem;
+        for_questions(row, question_count(), |domain, question, _| {
+            let problem = &question.problem;
             let alone = judge_answer(domain, problem, &problem.answer);
-            assert!(alone.is_correct() && alone.score == 1.0, "{}: {alone:?}", task.id);
+            assert!(alone.is_correct() && alone.score == 1.0, "{}: {alone:?}", question.id);
             let thought = answer::compose("<answer>7</answer> hm, no", &problem.answer);
-            assert!(judge(domain, problem, &thought).is_correct(), "{}", task.id);
-            // The spec alone is enough: neither the prompt nor the right answer is needed.
+            assert!(judge(domain, problem, &thought).is_correct(), "{}", question.id);
+            // The spec alone is enough: the judge needs neither the prompt nor the right answer.
             let item = Item { completion: &thought, answer: None, spec: Some(&problem.spec) };
-            assert!(domain.judge(&item).is_correct(), "{}: needs more than the spec", task.id);
+            assert!(domain.judge(&item).is_correct(), "{}: needs more than the spec", question.id);
         });
     }
 }
@@ -163,34 +163,42 @@ fn a_right_answer_is_right_alone_and_after_thinking() {
 #[test]
 fn worked_solutions_are_right_and_written_in_the_alphabet() {
     for row in DOMAINS {
-        for_tasks(row, task_count(), |domain, task, _| {
-            let problem = &task.problem;
+        for_questions(row, question_count(), |domain, question, _| {
+            let problem = &question.problem;
             let alphabet = domain.alphabet();
-            assert_covered(&alphabet, &task.id, &problem.prompt);
-            assert_covered(&alphabet, &task.id, &problem.answer);
+            assert_covered(&alphabet, &question.id, &problem.prompt);
+            assert_covered(&alphabet, &question.id, &problem.answer);
             for kind in SolutionKind::ALL {
-                let Some(solution) = solve(domain, task, kind) else { continue };
+                let Some(solution) = solve(domain, question, kind) else { continue };
                 assert_eq!(
                     Some(&solution),
-                    solve(domain, task, kind).as_ref(),
+                    solve(domain, question, kind).as_ref(),
                     "{}: {kind:?} is not random",
-                    task.id
+                    question.id
                 );
-                assert_covered(&alphabet, &task.id, &solution.thinking);
-                assert_covered(&alphabet, &task.id, &solution.answer);
+                assert_covered(&alphabet, &question.id, &solution.thinking);
+                assert_covered(&alphabet, &question.id, &solution.answer);
                 let verdict = judge(domain, problem, &answer::compose(&solution.thinking, &solution.answer));
-                assert_ne!(verdict.outcome, Outcome::Error, "{}: {verdict:?}", task.id);
-                assert!(solution.is_guess || verdict.is_correct(), "{}: {kind:?} {solution:?}", task.id);
+                assert_ne!(verdict.outcome, Outcome::Error, "{}: {verdict:?}", question.id);
+                assert!(solution.is_guess || verdict.is_correct(), "{}: {kind:?} {solution:?}", question.id);
                 assert_eq!(
                     kind == SolutionKind::Direct,
                     solution.thinking.is_empty(),
                     "{}: {kind:?}",
-                    task.id
+                    question.id
                 );
             }
-            assert!(solve(domain, task, SolutionKind::Direct).is_some(), "{}: no direct solution", task.id);
-            assert!(solve(domain, task, SolutionKind::Long).is_some(), "{}: no long solution", task.id);
-            if let Some(drill) = domain.drill(&mut Stream::at("contract", 1, &[]), task.level) {
+            assert!(
+                solve(domain, question, SolutionKind::Direct).is_some(),
+                "{}: no direct solution",
+                question.id
+            );
+            assert!(
+                solve(domain, question, SolutionKind::Long).is_some(),
+                "{}: no long solution",
+                question.id
+            );
+            if let Some(drill) = domain.drill(&mut Stream::at("contract", 1, &[]), question.level) {
                 assert_covered(&alphabet, "drill", &drill);
             }
         });
@@ -200,11 +208,11 @@ fn worked_solutions_are_right_and_written_in_the_alphabet() {
 #[test]
 fn worked_solutions_show_what_they_say() {
     for row in DOMAINS {
-        for_tasks(row, task_count() / 4, |domain, task, _| {
+        for_questions(row, question_count() / 4, |domain, question, _| {
             for kind in SolutionKind::ALL {
-                let Some(solution) = solve(domain, task, kind) else { continue };
-                let seen = domain.behaviours(&task.problem, &solution.thinking);
-                let what = format!("{}: {kind:?} {:?} shows {seen:?}", task.id, solution.thinking);
+                let Some(solution) = solve(domain, question, kind) else { continue };
+                let seen = domain.behaviours(&question.problem, &solution.thinking);
+                let what = format!("{}: {kind:?} {:?} shows {seen:?}", question.id, solution.thinking);
                 match kind {
                     SolutionKind::Direct => assert_eq!((seen.steps, seen.backtracks), (0, 0), "{what}"),
                     SolutionKind::Long => assert!(seen.steps > 0 && seen.false_steps == 0, "{what}"),
@@ -217,15 +225,15 @@ fn worked_solutions_show_what_they_say() {
 }
 
 #[test]
-fn an_address_gives_the_same_task_for_ever_and_tasks_survive_json() {
+fn an_address_always_gives_the_same_question_and_questions_survive_json() {
     for row in DOMAINS {
-        for_tasks(row, task_count() / 4, |domain, task, _| {
-            let index = task.id.rsplit('/').next().unwrap().parse().unwrap();
-            let dataset = Dataset::new(row, domain, task.level, 5).unwrap();
-            assert_eq!(*task, dataset.task(task.split, index).unwrap());
-            assert_eq!(domain.split(&task.problem), task.split, "{}", task.id);
-            let line = serde_json::to_string(task).unwrap();
-            assert_eq!(*task, serde_json::from_str::<Task>(&line).unwrap());
+        for_questions(row, question_count() / 4, |domain, question, _| {
+            let index = question.id.rsplit('/').next().unwrap().parse().unwrap();
+            let dataset = Dataset::new(row, domain, question.level, 5).unwrap();
+            assert_eq!(*question, dataset.question(question.split, index).unwrap());
+            assert_eq!(domain.split(&question.problem), question.split, "{}", question.id);
+            let line = serde_json::to_string(question).unwrap();
+            assert_eq!(*question, serde_json::from_str::<Question>(&line).unwrap());
         });
     }
 }
@@ -233,35 +241,36 @@ fn an_address_gives_the_same_task_for_ever_and_tasks_survive_json() {
 #[test]
 fn another_items_answer_is_wrong_unless_it_is_equally_right() {
     for row in DOMAINS {
-        for_tasks(row, task_count(), |domain, task, next| {
-            let verdict = judge_answer(domain, &task.problem, &next.problem.answer);
-            assert_ne!(verdict.outcome, Outcome::Error, "{}", task.id);
-            if task.problem.answer == next.problem.answer {
-                assert!(verdict.is_correct(), "{}: refuses the same answer", task.id);
+        for_questions(row, question_count(), |domain, question, next| {
+            let verdict = judge_answer(domain, &question.problem, &next.problem.answer);
+            assert_ne!(verdict.outcome, Outcome::Error, "{}", question.id);
+            if question.problem.answer == next.problem.answer {
+                assert!(verdict.is_correct(), "{}: refuses the same answer", question.id);
             } else if !SEVERAL_ANSWERS.contains(&row.name) {
-                assert!(!verdict.is_correct(), "{}: accepts {:?}", task.id, next.problem.answer);
+                assert!(!verdict.is_correct(), "{}: accepts {:?}", question.id, next.problem.answer);
             }
         });
     }
     for name in SEVERAL_ANSWERS {
         let Some(row) = DOMAINS.iter().find(|row| row.name == *name) else { continue };
         let (mut tried, mut lucky) = (0, 0);
-        for_tasks(row, task_count(), |domain, task, next| {
-            let is_other = task.problem.prompt != next.problem.prompt;
+        for_questions(row, question_count(), |domain, question, next| {
+            let is_other = question.problem.prompt != next.problem.prompt;
             tried += u32::from(is_other);
-            lucky +=
-                u32::from(is_other && judge_answer(domain, &task.problem, &next.problem.answer).is_correct());
+            lucky += u32::from(
+                is_other && judge_answer(domain, &question.problem, &next.problem.answer).is_correct(),
+            );
         });
         assert!(lucky * 5 <= tried, "{name}: {lucky} of {tried} answers of other items are accepted");
     }
 }
 
 #[test]
-fn what_is_no_answer_earns_nothing() {
+fn invalid_answers_earn_nothing() {
     let range: String = (-20..200).map(|number| format!("{number} ")).collect();
     for row in DOMAINS {
-        for_tasks(row, task_count() / 4, |domain, task, next| {
-            let problem = &task.problem;
+        for_questions(row, question_count() / 4, |domain, question, next| {
+            let problem = &question.problem;
             let (gold, other) = (&problem.answer, &next.problem.answer);
             let answers = [
                 String::new(),
@@ -287,8 +296,8 @@ fn what_is_no_answer_earns_nothing() {
             ];
             for text in answers {
                 let verdict = judge_answer(domain, problem, &text);
-                assert_ne!(verdict.outcome, Outcome::Error, "{}: {text:?}", task.id);
-                assert_eq!(verdict.score, 0.0, "{}: {text:?} earns a reward beside {gold:?}", task.id);
+                assert_ne!(verdict.outcome, Outcome::Error, "{}: {text:?}", question.id);
+                assert_eq!(verdict.score, 0.0, "{}: {text:?} earns a reward beside {gold:?}", question.id);
             }
             let completions = [
                 String::new(),
@@ -301,14 +310,14 @@ fn what_is_no_answer_earns_nothing() {
             ];
             for completion in completions {
                 let verdict = judge(domain, problem, &completion);
-                assert_ne!(verdict.outcome, Outcome::Error, "{}: {completion:?}", task.id);
-                assert_eq!(verdict.score, 0.0, "{}: {completion:?} earns a reward", task.id);
+                assert_ne!(verdict.outcome, Outcome::Error, "{}: {completion:?}", question.id);
+                assert_eq!(verdict.score, 0.0, "{}: {completion:?} earns a reward", question.id);
             }
         });
     }
 }
 
-/// Texts made to hang, overflow or fool a judge.
+/// Texts that try to make a judge hang, overflow or pay for nothing.
 fn hostile_texts() -> Vec<(&'static str, String)> {
     let megabytes = 10 << 20;
     vec![
@@ -346,7 +355,7 @@ fn hostile_texts() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The least time of a few tries, since a busy machine may take the processor away; one try if it is below `limit`.
+/// The shortest time of a few tries, because a busy machine may interrupt one. Tries once if that is below `limit`.
 #[expect(clippy::disallowed_methods, reason = "the time that a judge takes is what is tested")]
 fn least_time(limit: Duration, mut act: impl FnMut()) -> Duration {
     let mut least = Duration::MAX;
@@ -368,39 +377,39 @@ fn hostile_texts_end_quickly_with_a_verdict() {
         let domain = default_domain(row);
         let levels = domain.levels();
         for level in [*levels.start(), *levels.end()] {
-            let task = Dataset::new(row, &*domain, level, 0).unwrap().task(Split::Train, 0).unwrap();
+            let question = Dataset::new(row, &*domain, level, 0).unwrap().question(Split::Train, 0).unwrap();
             for (name, text) in hostile_texts() {
                 let tagged = format!("<answer>{text}</answer>");
                 let thought = format!("<think>{text}</think><answer>?</answer>");
                 for completion in [&text, &tagged, &thought] {
                     let took = least_time(limit, || {
-                        let verdict = judge(&*domain, &task.problem, completion);
-                        assert_ne!(verdict.outcome, Outcome::Error, "{}: {name}", task.id);
-                        assert_eq!(verdict.score, 0.0, "{}: {name} earns a reward", task.id);
+                        let verdict = judge(&*domain, &question.problem, completion);
+                        assert_ne!(verdict.outcome, Outcome::Error, "{}: {name}", question.id);
+                        assert_eq!(verdict.score, 0.0, "{}: {name} earns a reward", question.id);
                     });
-                    assert!(took < limit, "{}: {name} took {took:?}", task.id);
+                    assert!(took < limit, "{}: {name} took {took:?}", question.id);
                 }
                 let took = least_time(4 * limit, || {
-                    std::hint::black_box(domain.behaviours(&task.problem, &text));
+                    std::hint::black_box(domain.behaviours(&question.problem, &text));
                 });
-                assert!(took < 4 * limit, "{}: behaviours of {name} took {took:?}", task.id);
+                assert!(took < 4 * limit, "{}: behaviours of {name} took {took:?}", question.id);
             }
         }
     }
 }
 
-/// TinyZero pays 0.1 for any answer; hostile ones earn no more than that.
+/// TinyZero pays 0.1 for any answer. Hostile answers must not earn more.
 #[test]
 fn tinyzero_scoring_is_no_softer_on_hostile_texts() {
     let row = DOMAINS.iter().find(|row| row.name == "countdown").unwrap();
     let domain = (row.build)(&json!({ "scoring": "tinyzero" })).unwrap();
-    let task = Dataset::new(row, &*domain, 3, 0).unwrap().task(Split::Train, 0).unwrap();
-    assert!(judge_answer(&*domain, &task.problem, &task.problem.answer).is_correct());
+    let question = Dataset::new(row, &*domain, 3, 0).unwrap().question(Split::Train, 0).unwrap();
+    assert!(judge_answer(&*domain, &question.problem, &question.problem.answer).is_correct());
     for (name, text) in hostile_texts() {
         for completion in
             [text.clone(), format!("<answer>{text}</answer>"), format!("Assistant:{text}\n<answer>{text}")]
         {
-            let verdict = judge(&*domain, &task.problem, &completion);
+            let verdict = judge(&*domain, &question.problem, &completion);
             assert!(verdict.score == 0.0 || verdict.score == 0.1, "{name}: {}", verdict.score);
             assert_ne!(verdict.outcome, Outcome::Error, "{name}");
         }
@@ -422,7 +431,7 @@ fn a_broken_item_is_an_error_and_never_a_panic() {
     }
 }
 
-/// Every level has questions of both splits, and enough of them to train on; the report says how many differ.
+/// Every level has questions in both splits, and enough of them for training. The output says how many are different.
 #[test]
 fn questions_differ() {
     let each = if cfg!(debug_assertions) { 50 } else { 500 };
@@ -433,7 +442,7 @@ fn questions_differ() {
             let mut distinct = [0; 2];
             for (split, count) in SPLITS.into_iter().zip(&mut distinct) {
                 let prompts: HashSet<String> =
-                    (0..each).map(|index| dataset.task(split, index).unwrap().problem.prompt).collect();
+                    (0..each).map(|index| dataset.question(split, index).unwrap().problem.prompt).collect();
                 *count = prompts.len();
             }
             println!(

@@ -1,6 +1,6 @@
-//! The gallery of tasks in `docs/TASKS.md`, and what `docs/VERIFIERS.md` shows of the code: both as the code is.
+//! Checks that the gallery in `docs/TASKS.md` and the code in `docs/VERIFIERS.md` are up to date.
 //!
-//! A change on purpose is written down with `THINKLING_GALLERY=1 cargo test -p thinkling-datasets --test gallery`.
+//! After an intended change, run `THINKLING_GALLERY=1 cargo test -p thinkling-datasets --test gallery`.
 
 #![allow(clippy::unwrap_used, reason = "a test says by a panic what is wrong")]
 
@@ -12,7 +12,7 @@ use thinkling_datasets::domains::{DOMAINS, Row};
 use thinkling_datasets::seed::Stream;
 use thinkling_datasets::{Dataset, SolutionKind, Split};
 
-/// Letters of a text that the page shows; the rest is counted.
+/// How many letters of a text the page shows. For a longer text it also gives their number.
 const SHOWN: usize = 200;
 
 const HEAD: &str = "# Tasks
@@ -26,13 +26,13 @@ fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
 }
 
-/// `text` in one line, as code; what is beyond [`SHOWN`] letters is counted.
+/// `text` as code on one line, cut after [`SHOWN`] letters.
 fn code(text: &str) -> String {
     let letters = text.chars().count();
     let shown: String = text.trim_end().chars().take(SHOWN).collect();
     let rest = if letters > SHOWN { format!(" … ({letters} letters)") } else { String::new() };
     let line = shown.replace('\n', "⏎");
-    // A fence longer than any run of backticks inside, as Markdown asks.
+    // A code span needs a longer fence than any run of backticks in it.
     let fence = if line.contains('`') { "``" } else { "`" };
     if line.is_empty() { "(nothing)".to_owned() } else { format!("{fence}{line}{fence}{rest}") }
 }
@@ -50,7 +50,7 @@ fn section(row: &'static Row) -> String {
     );
     for level in levels {
         let Ok(dataset) = Dataset::new(row, &*domain, level, 0) else { continue };
-        let problem = dataset.task(Split::Test, 0).unwrap().problem;
+        let problem = dataset.question(Split::Test, 0).unwrap().problem;
         let mut stream = Stream::at("gallery", 0, &[u64::from(level)]);
         let long = domain.solve(&problem, SolutionKind::Long, &mut stream).unwrap();
         let [prompt, thinking, answer] =
@@ -74,7 +74,7 @@ fn the_gallery_is_up_to_date() {
     assert_eq!(now.len(), written.len(), "docs/TASKS.md is not up to date: THINKLING_GALLERY=1 writes it");
 }
 
-/// The blocks of `docs/VERIFIERS.md` that are written in `language`.
+/// The code blocks of `docs/VERIFIERS.md` in `language`.
 fn blocks(language: &str) -> Vec<String> {
     let page = std::fs::read_to_string(path("docs/VERIFIERS.md")).unwrap();
     let fence = format!("```{language}\n");

@@ -1,6 +1,6 @@
-//! Right answers in the forms in which other programs' questions and answers come, and answers that only look like them.
+//! Right answers in the forms that other programs use, and wrong answers that look like them.
 //!
-//! The lines of `peer_forms.jsonl` are made by hand; `examples/reasoning_gym` compares whole data sets.
+//! The lines of `peer_forms.jsonl` are written by hand; `examples/reasoning_gym` compares whole data sets.
 
 use serde::Deserialize;
 use serde_json::Value;

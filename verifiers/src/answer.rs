@@ -1,4 +1,4 @@
-//! Asking for an answer and finding it again: `<think>…</think><answer>…</answer>`.
+//! Writes and reads completions of the form `<think>…</think><answer>…</answer>`.
 
 /// Opens the thinking part of a completion.
 pub const THINK_OPEN: &str = "<think>";
@@ -9,7 +9,7 @@ pub const ANSWER_OPEN: &str = "<answer>";
 /// Closes the answer of a completion.
 pub const ANSWER_CLOSE: &str = "</answer>";
 
-/// The text after the last `</think>`, or the whole completion where there is no such tag.
+/// The text after the last `</think>`, or the whole completion if it has no such tag.
 pub fn after_thinking(completion: &str) -> &str {
     match completion.rfind(THINK_CLOSE) {
         Some(at) => &completion[at + THINK_CLOSE.len()..],
@@ -19,7 +19,7 @@ pub fn after_thinking(completion: &str) -> &str {
 
 /// The content of the last closed `<answer>` pair after the thinking, trimmed.
 ///
-/// A pair inside the thinking does not count, and an answer that is opened and never closed is none.
+/// A pair inside the thinking does not count. Neither does an answer that is opened but never closed.
 pub fn tagged(completion: &str) -> Option<&str> {
     let rest = after_thinking(completion);
     let close = rest.rfind(ANSWER_CLOSE)?;
@@ -27,14 +27,14 @@ pub fn tagged(completion: &str) -> Option<&str> {
     Some(rest[open + ANSWER_OPEN.len()..close].trim())
 }
 
-/// The text of the first `<think>` part, up to its end or the end of the completion.
+/// The text of the first `<think>` part, up to its closing tag or the end of the completion.
 pub fn thinking(completion: &str) -> Option<&str> {
     let open = completion.find(THINK_OPEN)? + THINK_OPEN.len();
     let rest = &completion[open..];
     Some(&rest[..rest.find(THINK_CLOSE).unwrap_or(rest.len())])
 }
 
-/// A completion in the expected form.
+/// Builds a completion from its thinking and its answer.
 pub fn compose(thinking: &str, answer: &str) -> String {
     format!("{THINK_OPEN}{thinking}{THINK_CLOSE}{ANSWER_OPEN}{answer}{ANSWER_CLOSE}")
 }

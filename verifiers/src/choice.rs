@@ -1,11 +1,11 @@
-//! The letter of a multiple choice.
+//! The verifier `choice`: compares the letter of a multiple-choice answer.
 
 use serde::Deserialize;
 
 use crate::math::extract::{self, Extraction};
 use crate::{Item, Row, Verdict, Verifier, settings};
 
-/// The row of the table.
+/// The row in [`VERIFIERS`](crate::VERIFIERS).
 pub const ROW: Row = Row {
     name: "choice",
     about: "the answer names the right letter of a multiple choice: C, (C), C. 12, \\text{C}",
@@ -16,14 +16,14 @@ pub const ROW: Row = Row {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Choice {
-    /// Where an answer may stand: `strict` (tags, box, `####`) or `lenient` (also prose).
+    /// Which places are searched for the answer: `strict` (tags, box, `####`) or `lenient` (also prose).
     pub extraction: Extraction,
 }
 
-/// Longer texts are no choice.
+/// Texts of more bytes are not read as a choice.
 const LENGTH: usize = 512;
 
-/// The letter that an answer names, as it is written; `None` where it names none or more than one.
+/// The letter that an answer names, as it is written, or `None` if it names no letter or more than one.
 pub fn letter(text: &str) -> Option<char> {
     if text.len() > LENGTH {
         return None;
@@ -48,7 +48,7 @@ pub fn letter(text: &str) -> Option<char> {
         _ if bracketed => rest.trim_start().strip_prefix(')')?,
         _ => return None,
     };
-    // `x.5` and `C.D` are no choices, `(A) or (B)` is none of both.
+    // `x.5` and `C.D` are not choices, and `(A) or (B)` is not a single one.
     let apart = after.is_empty() || after.starts_with(|next: char| next.is_whitespace() || next == '*');
     (apart && !names_another(after)).then_some(letter)
 }
@@ -58,7 +58,7 @@ fn trim(text: &str) -> &str {
     text.trim_matches(|next: char| next.is_whitespace() || matches!(next, '*' | '.' | ',' | '$' | '"'))
 }
 
-/// Whether the text after a choice joins it with something else or names a letter in brackets.
+/// Whether the text after a choice joins it to another one, or names a letter in brackets.
 fn names_another(text: &str) -> bool {
     let joins = text.split(|next: char| !next.is_alphanumeric()).find(|word| !word.is_empty());
     if joins.is_some_and(|word| ["or", "and"].contains(&word.to_lowercase().as_str())) {
@@ -77,7 +77,7 @@ fn without_commands(text: &str) -> String {
         match next {
             '\\' => {
                 let end = rest.find(|next: char| !next.is_ascii_alphabetic()).unwrap_or(rest.len());
-                // The sign of `\(`, `\ ` and `\,` goes with the backslash.
+                // In `\(`, `\ ` and `\,` the character after the backslash is part of the command.
                 let sign = if end == 0 { rest.chars().next().map_or(0, char::len_utf8) } else { end };
                 rest = &rest[sign..];
                 out.push(' ');
@@ -102,8 +102,8 @@ impl Verifier for Choice {
             Some(letter) if letter.eq_ignore_ascii_case(&gold) => {
                 Verdict::correct(letter, format!("{}: the same choice", found.rule))
             }
-            Some(letter) => Verdict::wrong(letter, format!("{}: another choice", found.rule)),
-            None => Verdict::malformed(format!("{}: names no single choice", found.rule)),
+            Some(letter) => Verdict::wrong(letter, format!("{}: a different choice", found.rule)),
+            None => Verdict::malformed(format!("{}: does not name a single choice", found.rule)),
         }
     }
 }

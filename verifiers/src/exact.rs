@@ -1,10 +1,10 @@
-//! The answer as a string, letter by letter.
+//! The verifier `exact`: compares the answer as a string.
 
 use serde::Deserialize;
 
 use crate::{Item, Row, Verdict, Verifier, answer, settings};
 
-/// The row of the table.
+/// The row in [`VERIFIERS`](crate::VERIFIERS).
 pub const ROW: Row = Row {
     name: "exact",
     about: "the text between the answer tags equals the answer, letter by letter",
@@ -15,7 +15,7 @@ pub const ROW: Row = Row {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Exact {
-    /// Whether letters of both cases are equal.
+    /// Whether upper and lower case count as equal.
     pub ignore_case: bool,
 }
 

@@ -1,11 +1,11 @@
-//! Any program that speaks JSON lines, as a judge or as the poser and judge of a whole domain.
+//! The verifier `external`: any program that speaks JSON lines, as a judge or as the poser and judge of a whole domain.
 //!
-//! The program is kept alive and answers a line with a line. As a judge it is asked
-//! `{"id", "completion", "answer", "spec"}` and answers `{"id", "score"}` with `verdict`, `extracted` and `reason`
-//! where it likes: what `verify` reads and writes, so that one `verify` can serve another. As a poser it is asked
-//! `{"id", "pose": {"seed", "level", "settings"}}` and answers `{"id", "prompt", "answer", "spec", "solutions"}`, the
-//! same for the same seed, level and settings. A program that dies is started anew and asked once more; one that dies
-//! again, or answers something else, too much or too late, has failed: the item is an `error`.
+//! The program is kept running and answers each line with one line. A judge receives `{"id", "completion", "answer",
+//! "spec"}` and answers `{"id", "score"}`, with optional `verdict`, `extracted` and `reason`. `thinkling verify` reads
+//! and writes the same lines, so it can serve as such a program. A poser receives `{"id", "pose": {"seed", "level",
+//! "settings"}}` and answers `{"id", "prompt", "answer", "spec", "solutions"}`, always the same for the same seed,
+//! level and settings. A program that dies is restarted and asked once more. If it dies again, or its answer is wrong
+//! in form, too long or too late, the item is an `error`.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +20,7 @@ use crate::{Item, Outcome, Row, SettingsError, Verdict, Verifier, settings};
 mod program;
 #[cfg(not(unix))]
 mod program {
-    //! Where pipes cannot be waited for, no program is started.
+    //! Without a way to wait for pipes, no program is started.
 
     use super::{Failure, Settings};
 
@@ -43,10 +43,10 @@ mod program {
 
 use program::Program;
 
-/// The row of the table.
+/// The row in [`VERIFIERS`](crate::VERIFIERS).
 pub const ROW: Row = Row {
     name: "external",
-    about: "a program of yours judges, over JSON lines on its standard input and output",
+    about: "your own program judges, over JSON lines on its standard input and output",
     build: |value| Ok(Box::new(External::new(settings::<Settings>("external", value)?)?)),
 };
 
@@ -56,9 +56,9 @@ pub const ROW: Row = Row {
 pub struct Settings {
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// Wall-clock seconds an item; the first one includes the program's start.
+    /// Wall-clock seconds per item. The first item includes the start of the program.
     pub time_limit_s: f64,
-    /// Most bytes in one answer.
+    /// Maximum bytes in one answer.
     pub output_limit_bytes: usize,
 }
 
@@ -69,7 +69,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What can be told without starting the program.
+    /// Checks what can be checked without starting the program.
     pub fn check(&self) -> Result<(), String> {
         if self.command.is_empty() {
             return Err("`command` is missing: the program and its arguments, as a list".into());
@@ -88,46 +88,46 @@ impl Settings {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
-    /// It could not be started.
+    /// The program could not be started.
     #[error("cannot start the external program: {0}")]
     Start(String),
-    /// It ended, or closed its output.
+    /// The program ended, or closed its output.
     #[error("the external program ended before it answered")]
     Ended,
-    /// Its time ran out.
+    /// The time ran out.
     #[error("the external program did not answer within {0} s")]
     Late(f64),
-    /// Its answer is too long.
+    /// The answer is too long.
     #[error("the external program answered more than {0} bytes")]
     TooLong(usize),
-    /// Its pipes failed.
+    /// The pipes failed.
     #[error("the external program's pipes failed: {0}")]
     Pipe(#[from] std::io::Error),
-    /// Its answer is no answer to the question.
-    #[error("the external program's answer is not to be used: {0}")]
+    /// The answer does not fit the question.
+    #[error("the external program's answer is not usable: {0}")]
     Answer(String),
 }
 
 impl Failure {
-    /// Whether the program died of it, which another process of it may not.
+    /// Whether the process died. A new process may then succeed.
     fn is_death(&self) -> bool {
         matches!(self, Self::Ended | Self::Pipe(_))
     }
 }
 
-/// Characters of a program's line that a complaint shows.
+/// Characters of a program's line that an error text shows.
 const SHOWN: usize = 200;
 
-/// A complaint about `line`, which should have been like `expected`.
+/// An error text about `line`, which should have had the form `expected`.
 fn unlike(line: &str, expected: &str, why: impl std::fmt::Display) -> Failure {
     let more = if line.chars().nth(SHOWN).is_some() { "…" } else { "" };
     let shown: String = line.chars().take(SHOWN).collect();
     Failure::Answer(format!("{why}; expected {expected}, got the line {shown:?}{more}"))
 }
 
-/// What a judge is to answer.
+/// The form of a judge's answer.
 const VERDICT: &str = r#"{"id": as asked, "score": 0 to 1}"#;
-/// What a poser is to answer.
+/// The form of a poser's answer.
 const QUESTION: &str = r#"{"id": as asked, "prompt": text, "answer": text}"#;
 
 /// A question that an external program posed.
@@ -135,18 +135,18 @@ const QUESTION: &str = r#"{"id": as asked, "prompt": text, "answer": text}"#;
 pub struct Posed {
     /// The question.
     pub prompt: String,
-    /// The right answer, where there is a single one.
+    /// The right answer, if there is a single one.
     #[serde(default)]
     pub answer: Option<String>,
-    /// What else the judge needs.
+    /// Anything else the judge needs.
     #[serde(default)]
     pub spec: Option<Value>,
-    /// Worked solutions: the kind of each and its thinking.
+    /// Worked solutions: the thinking for each kind.
     #[serde(default)]
     pub solutions: BTreeMap<String, String>,
 }
 
-/// What a judge answers.
+/// The answer of a judge.
 #[derive(Deserialize)]
 struct Judged {
     score: f64,
@@ -156,7 +156,7 @@ struct Judged {
     reason: String,
 }
 
-/// Asks an external program; any number of threads may ask at once, each gets a process of its own.
+/// Asks an external program. Any number of threads may ask at the same time; each uses its own process.
 pub struct External {
     settings: Settings,
     idle: Mutex<Vec<Program>>,
@@ -164,9 +164,10 @@ pub struct External {
 }
 
 impl External {
-    /// Starts the program once, so that a mistyped name is seen at once.
+    /// Starts the program once, so that a wrong name is reported immediately.
     ///
-    /// Errors where the settings name no program or one that does not start.
+    /// # Errors
+    /// When the settings name no program, or the program does not start.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
         let refusal = |message: String| SettingsError { verifier: "external", message };
         settings.check().map_err(refusal)?;
@@ -174,15 +175,15 @@ impl External {
         Ok(Self { settings, idle: Mutex::new(vec![program]), asked: AtomicU64::new(0) })
     }
 
-    /// The program and its arguments, for a reader.
+    /// The program and its arguments, for display.
     pub fn name(&self) -> String {
         self.settings.command.join(" ")
     }
 
-    /// Has the program pose a question: the same for the same seed, level and settings.
+    /// Asks the program for a question, which is the same for the same seed, level and settings.
     ///
     /// # Errors
-    /// When the program does not answer, or not with a question.
+    /// When the program does not answer, or its answer is not a question.
     pub fn pose(&self, seed: u64, level: u32, settings: &Map<String, Value>) -> Result<Posed, Failure> {
         let mut pose = json!({"seed": seed, "level": level});
         if !settings.is_empty() {
@@ -192,11 +193,11 @@ impl External {
         Posed::deserialize(answer).map_err(|error| unlike(&line, QUESTION, error))
     }
 
-    /// Asks a question and gets the answer to it, and the line that it came as. A process that dies of it is replaced
-    /// once: it may have been another's doing.
+    /// Sends a question and returns the answer, also as the line received. If the process dies, a new one is asked once
+    /// more, because something else may have killed it.
     fn ask(&self, question: Value, expected: &str) -> Result<(Value, String), Failure> {
         match self.ask_once(self.take()?, question.clone(), expected) {
-            // Not another idle one: those that end after an answer may be about to end all.
+            // Not another idle process: a program that ends after each answer may be about to end in all of them.
             Err(failure) if failure.is_death() => {
                 self.ask_once(Program::start(&self.settings)?, question, expected)
             }
@@ -214,9 +215,9 @@ impl External {
         question["id"] = json!(id);
         let line = program.ask(&question.to_string(), &self.settings)?;
         let answer: Value = serde_json::from_str(&line).map_err(|error| unlike(&line, expected, error))?;
-        // A line too many would shift every later answer by one; the program is given up with it.
+        // An extra line would shift all later answers by one, so the program is dropped too.
         if answer["id"] != json!(id) {
-            let why = format!("its id is {}, asked was {id}", answer["id"]);
+            let why = format!("its id is {}, but the question's id is {id}", answer["id"]);
             return Err(unlike(&line, expected, why));
         }
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(program);
@@ -226,7 +227,7 @@ impl External {
         }
     }
 
-    /// An idle program that still lives, or a new one.
+    /// An idle program that is still running, or a new one.
     fn take(&self) -> Result<Program, Failure> {
         loop {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();

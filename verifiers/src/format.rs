@@ -1,26 +1,27 @@
-//! The form of a completion: thinking, then an answer, each tag once and in order.
+//! The verifier `format`: checks for thinking, then an answer, each tag once and in order.
 
 use serde::Deserialize;
 
 use crate::answer::{ANSWER_CLOSE, ANSWER_OPEN, THINK_CLOSE, THINK_OPEN};
 use crate::{Item, Row, Verdict, Verifier, answer, settings};
 
-/// The row of the table.
+/// The row in [`VERIFIERS`](crate::VERIFIERS).
 pub const ROW: Row = Row {
     name: "format",
     about: "thinking and answer tags, each once, in order, nothing around them",
     build: |value| Ok(Box::new(settings::<Format>("format", value)?)),
 };
 
-/// Judges the form of a completion, whatever it answers.
+/// Judges the form of a completion and ignores the content of its answer.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Format {
-    /// Whether each tag that stands exactly once earns a quarter (open-r1's `tag_count`).
+    /// Whether each tag that occurs exactly once earns a quarter (open-r1's `tag_count`).
     pub partial: bool,
 }
 
-/// Whether the completion is `<think>…</think><answer>…</answer>`, white space aside, each tag once.
+/// Whether the completion is `<think>…</think><answer>…</answer>` with each tag once. White space around the parts is
+/// allowed.
 pub fn is_well_formed(completion: &str) -> bool {
     let tags = [THINK_OPEN, THINK_CLOSE, ANSWER_OPEN, ANSWER_CLOSE];
     if tags.iter().any(|tag| completion.matches(tag).count() != 1) {
@@ -45,7 +46,7 @@ impl Verifier for Format {
             .iter()
             .filter(|tag| item.completion.matches(*tag).count() == 1)
             .count();
-        // Out of order, even four tags are not the form: they stay below the full score.
+        // Four tags in the wrong order must score less than the correct form.
         Verdict::partial(0.25 * once.min(3) as f64, found, format!("{once} of 4 tags stand exactly once"))
     }
 }

@@ -1,7 +1,7 @@
-//! What a right answer is.
+//! Verifiers: they judge whether a completion's answer is right.
 //!
-//! A [`Verifier`] reads the completion of a language model and answers with a [`Verdict`]. It cannot fail on a
-//! completion: a model's mistake is data. No verdict depends on a clock, a thread or a file.
+//! A [`Verifier`] reads the completion of a language model and returns a [`Verdict`]. It never fails on a completion: a
+//! model's mistake is data. No verdict depends on a clock, a thread or a file.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,45 +18,46 @@ pub mod math;
 mod pipes;
 pub mod terms;
 
-/// One completion to be judged, with what is known of the task it answers.
+/// A completion to judge, and what is known about the question it answers.
 #[derive(Clone, Copy, Debug)]
 pub struct Item<'a> {
     /// What the model wrote, without the prompt.
     pub completion: &'a str,
-    /// The right answer, where the task has a single one.
+    /// The right answer, if there is a single one.
     pub answer: Option<&'a str>,
-    /// What else the judge needs: the puzzle's start and goal, the tests of a program.
+    /// Anything else the judge needs: the start and goal of a puzzle, the tests of a program.
     pub spec: Option<&'a Value>,
 }
 
-/// How a judgement ended.
+/// The outcome of a judgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Outcome {
     /// The answer is right.
     Correct,
-    /// An answer was found, and it is not right.
+    /// An answer was found, but it is not right.
     Wrong,
-    /// No answer could be found or parsed in the completion.
+    /// The completion has no answer, or one that cannot be parsed.
     Malformed,
-    /// The item's own limit ran out while the answer was judged.
+    /// The item's own limit ran out during judging.
     Timeout,
-    /// The item (its answer, its spec, the machine's sandbox) is at fault, not the completion: never a reward of 0.
+    /// The item (its answer, its spec or the machine's sandbox) is at fault, not the completion. It must not count as a
+    /// reward of 0.
     Error,
 }
 
-/// What a verifier says of a completion.
+/// A verifier's judgement of a completion.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// In [0, 1].
+    /// The score, in [0, 1].
     pub score: f64,
-    /// How the judgement ended.
+    /// The outcome.
     #[serde(rename = "verdict")]
     pub outcome: Outcome,
-    /// The answer as it was found in the completion.
+    /// The answer as found in the completion.
     pub extracted: Option<String>,
-    /// One sentence for a reader.
+    /// One sentence that explains the verdict to a reader.
     pub reason: String,
 }
 
@@ -71,12 +72,12 @@ impl Verdict {
         }
     }
 
-    /// An answer was found and is not right: score 0.
+    /// An answer was found but is not right: score 0.
     pub fn wrong(extracted: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::partial(0.0, extracted, reason)
     }
 
-    /// An answer was found that is not right but earns `score`, clamped to [0, 1].
+    /// An answer was found that is not right but earns `score`, which is clamped to [0, 1].
     pub fn partial(score: f64, extracted: impl Into<String>, reason: impl Into<String>) -> Self {
         let score = if score.is_finite() { score.clamp(0.0, 1.0) } else { 0.0 };
         Self { score, outcome: Outcome::Wrong, extracted: Some(extracted.into()), reason: reason.into() }
@@ -92,7 +93,7 @@ impl Verdict {
         Self { score: 0.0, outcome: Outcome::Timeout, extracted, reason: reason.into() }
     }
 
-    /// The item is at fault; the score is 0 and means nothing.
+    /// The item is at fault: the score is 0 and has no meaning.
     pub fn error(reason: impl Into<String>) -> Self {
         Self { score: 0.0, outcome: Outcome::Error, extracted: None, reason: reason.into() }
     }
@@ -105,44 +106,45 @@ impl Verdict {
 
 /// Judges completions.
 pub trait Verifier: Send + Sync {
-    /// The verdict on one completion; the same item always gets the same verdict.
+    /// Judges one completion. The same item always gets the same verdict.
     fn verify(&self, item: &Item<'_>) -> Verdict;
 
-    /// What it found on this machine when it was built, for a reader; `None` where no machine matters.
+    /// What the verifier found on this machine when it was built, as text for the user, or `None` if the machine does
+    /// not matter.
     fn notice(&self) -> Option<String> {
         None
     }
 }
 
-/// A verifier's settings could not be read.
+/// The settings of a verifier cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("settings of verifier `{verifier}`: {message}")]
 pub struct SettingsError {
     /// The verifier's name in the table.
     pub verifier: &'static str,
-    /// What is wrong and what is allowed.
+    /// What is wrong, and what is allowed.
     pub message: String,
 }
 
-/// One row of the table of verifiers.
+/// A row of the table of verifiers.
 pub struct Row {
     /// The name that recipes and `thinkling verify` use.
     pub name: &'static str,
-    /// One line for `thinkling list verifiers`.
+    /// The description in `thinkling list verifiers`, one line.
     pub about: &'static str,
-    /// Makes the verifier from its settings (`null` or `{}`: the defaults).
+    /// Builds the verifier from its settings. `null` and `{}` give the defaults.
     pub build: fn(&Value) -> Result<Box<dyn Verifier>, SettingsError>,
 }
 
-/// The table of verifiers: one row each.
+/// The table of verifiers.
 pub const VERIFIERS: &[Row] = &[choice::ROW, code::ROW, exact::ROW, external::ROW, format::ROW, math::ROW];
 
-/// The row named `name`.
+/// Finds the row named `name`.
 pub fn find(name: &str) -> Option<&'static Row> {
     VERIFIERS.iter().find(|row| row.name == name)
 }
 
-/// Reads a verifier's settings, where `null` stands for the defaults.
+/// Reads a verifier's settings. `null` gives the defaults.
 fn settings<S: Default + for<'de> Deserialize<'de>>(
     verifier: &'static str,
     value: &Value,

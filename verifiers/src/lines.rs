@@ -1,4 +1,4 @@
-//! Verdicts for JSON lines: the loop behind `thinkling verify`.
+//! Judges JSON lines: the loop behind `thinkling verify`.
 
 use std::io::{self, BufRead, Write};
 
@@ -12,21 +12,21 @@ mod parallel;
 
 pub use parallel::run_in_parallel;
 
-/// The longest line that is read; a longer one is a bad line.
+/// The longest line that is read, in bytes. A longer line is a bad line.
 pub const MAX_LINE_BYTES: usize = 1 << 30;
 
-/// What a run over lines came to.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Lines that got a verdict.
+    /// The number of lines that got a verdict.
     pub judged: u64,
-    /// Lines that were no such object; where there are any, the exit code is 1.
+    /// The number of lines that are not such an object. The exit code is 1 if there are any.
     pub bad: u64,
 }
 
 #[derive(Deserialize)]
 struct Line {
-    /// As it was written: a number may have more digits than any type.
+    /// The id as written, because a number may have more digits than any type holds.
     #[serde(default)]
     id: Option<Box<RawValue>>,
     completion: String,
@@ -50,10 +50,13 @@ struct Bad {
     error: String,
 }
 
-/// Reads an object a line, writes a verdict a line in the same order, flushed; an empty line is passed over.
+/// Reads one object per line and writes one verdict per line, in the same order and flushed. Empty lines are skipped.
 ///
-/// A line that is no such object gives `{"id": null, "line": N, "error": …}` with `N` counted from 1, and the rest
-/// goes on. Errors only where reading or writing fails.
+/// A line that is not such an object gives `{"id": null, "line": N, "error": …}`, where `N` counts from 1, and the run
+/// continues.
+///
+/// # Errors
+/// When reading or writing fails.
 pub fn run(verifier: &dyn Verifier, mut reader: impl BufRead, mut writer: impl Write) -> io::Result<Summary> {
     let mut summary = Summary::default();
     for question in (Questions { reader: &mut reader, number: 0 }) {
@@ -74,18 +77,18 @@ impl Summary {
 /// A line that is not empty.
 struct Question {
     number: u64,
-    /// The line, cut where it is too long.
+    /// The line, cut if it is too long.
     bytes: Vec<u8>,
     length: usize,
 }
 
-/// What is written for a line, with its end, and whether that is a verdict.
+/// What is written for a line, with its line break, and whether it is a verdict.
 struct Answer {
     text: Vec<u8>,
     judged: bool,
 }
 
-/// The lines of a reader that are not empty.
+/// The non-empty lines of a reader.
 struct Questions<R> {
     reader: R,
     number: u64,
@@ -127,7 +130,7 @@ fn parse(bytes: &[u8], length: usize) -> Result<Line, String> {
         return Err(format!("a line of more than {MAX_LINE_BYTES} bytes"));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| format!("not UTF-8: {error}"))?;
-    // A list of the same values in the same order would be read as well.
+    // Otherwise a list of the same values in the same order would be accepted.
     if !text.trim_start().starts_with('{') {
         return Err("not a JSON object".into());
     }
@@ -136,33 +139,33 @@ fn parse(bytes: &[u8], length: usize) -> Result<Line, String> {
         .map_err(|error| error.to_string())
 }
 
-/// The text with `\ufffd` for each escape that is half of a character, as Python writes a byte that is no UTF-8; `None`
-/// where there is none.
+/// The text with `\ufffd` for each escape that is half of a character, or `None` if there is no such escape. Python
+/// writes such escapes for bytes that are not UTF-8.
 fn without_lone_surrogates(text: &str) -> Option<String> {
     let half = |at: usize| {
         let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
         u16::from_str_radix(digits, 16).ok().filter(|unit| (0xd800..=0xdfff).contains(unit))
     };
-    let (mut mended, mut kept, mut at) = (String::new(), 0, 0);
+    let (mut repaired, mut kept, mut at) = (String::new(), 0, 0);
     while let Some(found) = text[at..].find('\\') {
         at += found;
         match (half(at), half(at + 6)) {
             (Some(..=0xdbff), Some(0xdc00..)) => at += 12,
             (Some(_), _) => {
-                mended.push_str(&text[kept..at]);
-                mended.push_str("\\ufffd");
+                repaired.push_str(&text[kept..at]);
+                repaired.push_str("\\ufffd");
                 at += 6;
                 kept = at;
             }
-            // An escaped backslash escapes nothing.
+            // A backslash after an escaped backslash starts no escape.
             (None, _) => at += 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
         }
     }
-    mended.push_str(&text[kept..]);
-    (kept > 0).then_some(mended)
+    repaired.push_str(&text[kept..]);
+    (kept > 0).then_some(repaired)
 }
 
-/// Reads up to the end of the line and keeps at most one byte more than is allowed; the line's length.
+/// Reads to the end of the line, keeps at most one byte more than [`MAX_LINE_BYTES`], and returns the line's length.
 fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
     line.clear();
     let mut length = 0;
@@ -216,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_character_is_no_bad_line() {
+    fn half_a_character_is_accepted() {
         let input = br#"{"id": "\udcff", "completion": "\ud83d\ude00 \\ud800 \ud800<answer>\ud800a\udcfe</answer>", "answer": "a"}
 {"completion": "<answer>\ud83d\ude00</answer>\ud8", "answer": "a"}"#;
         let (summary, lines) = judge(input);

@@ -1,4 +1,4 @@
-//! Reading and writing pipes of another process, with a deadline.
+//! Reads and writes the pipes of another process, with a deadline.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -6,30 +6,30 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// A point in time after which waiting is given up.
+/// A point in time at which waiting stops.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Instant);
 
 impl Deadline {
-    /// `duration` from now.
+    /// The deadline `duration` from now.
     #[expect(clippy::disallowed_methods, reason = "a program that never ends can only be stopped by a clock")]
     pub(crate) fn after(duration: Duration) -> Self {
         Self(Instant::now() + duration)
     }
 
-    /// What is left; zero when it has passed.
+    /// The time left, or zero if the deadline has passed.
     #[expect(clippy::disallowed_methods, reason = "a program that never ends can only be stopped by a clock")]
     pub(crate) fn left(&self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// Whether nothing is left.
+    /// Whether no time is left.
     pub(crate) fn has_passed(&self) -> bool {
         self.left().is_zero()
     }
 }
 
-/// Waits until one of `fds` is ready or the deadline passes; the events of each, empty where nothing happened.
+/// Waits until one of `fds` is ready or the deadline passes. Returns the events of each, empty if nothing happened.
 pub(crate) fn wait<const N: usize>(
     fds: [(BorrowedFd<'_>, PollFlags); N],
     deadline: Deadline,
@@ -47,7 +47,7 @@ pub(crate) fn wait<const N: usize>(
     }
 }
 
-/// One read of what is there, `None` at the end of the stream; an empty slice is appended where nothing is.
+/// Reads once and appends what is there, possibly nothing. Returns `None` at the end of the stream.
 pub(crate) fn read_some(fd: impl AsFd, buffer: &mut Vec<u8>) -> io::Result<Option<usize>> {
     let mut chunk = [0; 16 * 1024];
     match rustix::io::read(fd, &mut chunk) {
@@ -61,7 +61,7 @@ pub(crate) fn read_some(fd: impl AsFd, buffer: &mut Vec<u8>) -> io::Result<Optio
     }
 }
 
-/// Writes as much of `bytes` as fits at once; how much that was.
+/// Writes as many of `bytes` as fit without waiting, and returns how many.
 pub(crate) fn write_some(fd: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     match rustix::io::write(fd, bytes) {
         Ok(count) => Ok(count),

@@ -1,14 +1,15 @@
 //! Terms of a reward besides the answer: length, repetition, language.
 //!
-//! Pure functions of what was written. Lengths are numbers of tokens and are passed in: text knows no tokens.
+//! Pure functions of the text. Lengths are numbers of tokens and are passed in, because text alone does not determine
+//! them.
 
 use serde::Deserialize;
 
-/// The penalty of an answer that comes near to the longest one allowed, in [-1, 0].
+/// The penalty for an answer close to the maximum length, in [-1, 0].
 ///
-/// 0 up to `longest - cache` tokens, then falling in a straight line to -1 at `longest`.
+/// It is 0 up to `longest - cache` tokens, then falls linearly to -1 at `longest`.
 ///
-/// Source: DAPO (arXiv 2503.14476), soft overlong punishment. A `cache` of 0 leaves the step at `longest`.
+/// Source: DAPO (arXiv 2503.14476), soft overlong punishment. With a `cache` of 0 only the step at `longest` is left.
 pub fn soft_overlong(length: u64, longest: u64, cache: u64) -> f64 {
     let free = longest.saturating_sub(cache);
     if length <= free {
@@ -23,26 +24,27 @@ pub fn soft_overlong(length: u64, longest: u64, cache: u64) -> f64 {
 /// The values of [`cosine`] at both ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cosine {
-    /// A right answer of no length.
+    /// For a right answer of length 0.
     pub right_short: f64,
-    /// A right answer of the longest length.
+    /// For a right answer of the maximum length.
     pub right_long: f64,
-    /// A wrong answer of no length.
+    /// For a wrong answer of length 0.
     pub wrong_short: f64,
-    /// A wrong answer of the longest length.
+    /// For a wrong answer of the maximum length.
     pub wrong_long: f64,
-    /// An answer that reached the longest length and was cut off.
+    /// For an answer that was cut off at the maximum length.
     pub exceeded: f64,
 }
 
 impl Default for Cosine {
-    /// Short right answers are worth most, short wrong ones least: thinking longer pays while it may still help.
+    /// Short right answers earn the most and short wrong answers the least, so longer thinking pays while it can still
+    /// help.
     fn default() -> Self {
         Self { right_short: 2.0, right_long: 1.0, wrong_short: -10.0, wrong_long: 0.0, exceeded: -10.0 }
     }
 }
 
-/// A reward that goes from its short to its long value along half a wave of a cosine.
+/// A reward that moves from its short to its long value along half a cosine wave.
 ///
 /// Source: "Demystifying Long Chain-of-Thought Reasoning in LLMs" (arXiv 2502.03373), cosine reward.
 pub fn cosine(is_right: bool, length: u64, longest: u64, ends: &Cosine) -> f64 {
@@ -55,9 +57,10 @@ pub fn cosine(is_right: bool, length: u64, longest: u64, ends: &Cosine) -> f64 {
     long + 0.5 * (short - long) * (1.0 + angle.cos())
 }
 
-/// The share of runs of `size` words that were written before, in [0, 1]; 0 for texts of fewer words.
+/// The share of n-grams of `size` words that already occurred earlier in the text, in [0, 1]. It is 0 for texts with
+/// fewer words.
 ///
-/// A reward takes it times a negative weight. Source: the same paper, repetition penalty over n-grams.
+/// A reward multiplies it by a negative weight. Source: the same paper, repetition penalty over n-grams.
 pub fn repetition(text: &str, size: usize) -> f64 {
     let words: Vec<&str> = text.split_whitespace().collect();
     if size == 0 || words.len() < size {
@@ -70,10 +73,10 @@ pub fn repetition(text: &str, size: usize) -> f64 {
     (total - runs.len()) as f64 / total as f64
 }
 
-/// Whether an answer is worked out as far as the right one: it uses no operation that the right one does not use.
+/// Whether an answer is worked out as far as the right one, that is, uses no operation that the right one does not use.
 ///
-/// `12+34` equals 46 as mathematics and repeats the question. Operations are signs (a leading one aside) and words,
-/// LaTeX commands included; white space and the commands of layout do not count.
+/// `12+34` equals 46 as mathematics but only repeats the question. Operations are signs (except a leading one) and
+/// words, including LaTeX commands. White space and layout commands do not count.
 pub fn is_worked_out(answer: &str, right: &str) -> bool {
     let allowed = operations(right);
     operations(answer).iter().all(|operation| allowed.contains(operation))
@@ -107,13 +110,13 @@ fn operations(text: &str) -> Vec<String> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Script {
-    /// Latin letters: English and its neighbours.
+    /// Latin letters, as in English.
     Latin,
     /// Chinese characters.
     Han,
 }
 
-/// The script of a letter, if it is one of those known here.
+/// The script of a letter, if it is one of [`Script`].
 fn script(letter: char) -> Option<Script> {
     match letter {
         'a'..='z' | 'A'..='Z' | '\u{c0}'..='\u{24f}' => Some(Script::Latin),
@@ -125,10 +128,10 @@ fn script(letter: char) -> Option<Script> {
     }
 }
 
-/// The share of words in the script that is asked for, in [0, 1]; 1 for a text without words.
+/// The share of words that are in the wanted script, in [0, 1]. It is 1 for a text without words.
 ///
-/// A word is a run of letters of one script, and each Chinese character is one. Digits and signs are none, nor are
-/// LaTeX commands, which are Latin in any language.
+/// A word is a run of letters of one script, and each Chinese character is a word. Digits, signs and LaTeX commands do
+/// not count, because they are the same in every language.
 ///
 /// Source: DeepSeek-R1 (arXiv 2501.12948), language consistency reward, which is added to the accuracy.
 pub fn language_share(text: &str, target: Script) -> f64 {

@@ -1,4 +1,4 @@
-//! Judges that are programs of their own: good ones, and ones that fail in every way.
+//! Judges that are separate programs: correct ones, and ones that fail in every way.
 #![cfg(unix)]
 
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ fn python(arguments: &[&str]) -> External {
     External::new(Settings { command, time_limit_s: 30.0, output_limit_bytes: 4096 }).expect("python3 starts")
 }
 
-/// A judge whose loop is `body`, over `line` and `item`.
+/// A judge that runs `body` in its loop, with `line` and `item`.
 fn judge(body: &str) -> External {
     python(&[
         "-c",
@@ -52,15 +52,15 @@ fn every_failure_is_an_error_and_the_next_item_is_judged() {
         ("os._exit(1)", "ended"),
         ("os.kill(os.getpid(), 9)", "ended"),
         ("sys.stdout.write('{\"id\": '); sys.stdout.flush(); os._exit(0)", "ended"),
-        ("print('', flush=True)", "not to be used"),
-        ("print('[' * 4000, flush=True)", "not to be used"),
-        ("print('nonsense', flush=True)", "not to be used"),
+        ("print('', flush=True)", "not usable"),
+        ("print('[' * 4000, flush=True)", "not usable"),
+        ("print('nonsense', flush=True)", "not usable"),
         ("print(json.dumps({'id': -1, 'score': 1}), flush=True)", "id"),
         ("print(json.dumps({'id': item['id'], 'score': 2}), flush=True)", "score"),
-        ("print(json.dumps({'id': item['id'], 'score': float('nan')}), flush=True)", "not to be used"),
+        ("print(json.dumps({'id': item['id'], 'score': float('nan')}), flush=True)", "not usable"),
         ("print(json.dumps({'id': item['id'], 'score': 0, 'verdict': 'correct'}), flush=True)", "verdict"),
         ("print(json.dumps({'id': item['id'], 'error': 'no'}), flush=True)", "no"),
-        ("sys.stdout.buffer.write(b'\\xff\\n'); sys.stdout.flush()", "not to be used"),
+        ("sys.stdout.buffer.write(b'\\xff\\n'); sys.stdout.flush()", "not usable"),
         ("print('x' * 100000, flush=True)", "more than 4096 bytes"),
         ("sys.stdout.write('x' * 100000); sys.stdout.flush()", "more than 4096 bytes"),
     ];
@@ -126,7 +126,7 @@ fn a_judge_that_ends_after_each_answer_is_started_for_each() {
 #[test]
 fn a_hostile_judge_costs_its_own_items_only() {
     let answer = "print(json.dumps({'id': item['id'], 'score': 1}), flush=True)";
-    // What is done with the bad item, and what the reason says; the items around it are judged.
+    // What happens to the bad item, and what the reason says. The items around it are judged.
     let hostile = [
         ("pass", "within 3 s"),
         ("print(json.dumps({'id': item['id'] - 1, 'score': 1}), flush=True)", "id"),
@@ -135,7 +135,7 @@ fn a_hostile_judge_costs_its_own_items_only() {
         ("[(time.sleep(0.1), os.write(1, b'{')) for _ in range(100)]", "within 3 s"),
         ("os.write(2, b'x' * 1000); os.closerange(0, 3); os._exit(0)", "ended"),
         ("[os.write(1, b'x') for _ in iter(int, 1)]", "bytes"),
-        ("[os.write(1, b'\\n') for _ in iter(int, 1)]", "not to be used"),
+        ("[os.write(1, b'\\n') for _ in iter(int, 1)]", "not usable"),
     ];
     for (act, part) in hostile {
         let source = format!(
@@ -156,7 +156,8 @@ fn a_hostile_judge_costs_its_own_items_only() {
     }
     let twice = judge(&format!("{answer}; {answer}"));
     for _ in 0..10 {
-        // The second answer may come while the next is asked for, which is then an error, but never another's score.
+        // The second answer may arrive while the next item is asked. That is then an error, but never another item's
+        // score.
         let found = verdict(&twice, "x");
         assert!(found.is_correct() || found.outcome == Outcome::Error, "{}", found.reason);
     }
@@ -197,7 +198,7 @@ fn a_program_that_was_killed_is_asked_once_more() {
 }
 
 #[test]
-fn a_wrong_answer_is_told_with_its_line_and_what_was_expected() {
+fn a_wrong_answer_is_reported_with_its_line_and_the_expected_form() {
     let failure = judge("print(json.dumps({'id': item['id'], 'question': 'no'}), flush=True)")
         .pose(1, 1, &Map::new())
         .unwrap_err()

@@ -1,4 +1,4 @@
-//! The `math` verifier against tables of cases, hostile input, and laws that hold for any value.
+//! Tests the verifier `math` on tables of cases, on hostile input, and on laws that hold for any value.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ fn equal(gold: &str, answer: &str) -> bool {
     matches!(Math::default().compare(gold, answer), Comparison::Equal(_))
 }
 
-/// The rows that were judged wrongly: false refusals and false accepts.
+/// The rows with a wrong verdict: false refusals and false accepts.
 fn misjudged(path: &Path) -> (usize, Vec<String>, Vec<String>) {
     let text = std::fs::read_to_string(path).expect("the table of cases can be read");
     let (mut count, mut refused, mut accepted) = (0, Vec::new(), Vec::new());
@@ -23,7 +23,7 @@ fn misjudged(path: &Path) -> (usize, Vec<String>, Vec<String>) {
         let row: Value = serde_json::from_str(line).expect("a row is an object");
         let field = |name: &str| row[name].as_str().expect("a row has gold, prediction and id");
         let verdict = verify(field("gold"), field("prediction"));
-        // Rows without an expected verdict only have to end.
+        // Rows without an expected verdict only need to finish.
         let Some(expected) = row["expected"].as_i64() else { continue };
         count += 1;
         let told = format!("{} {} | {} | {verdict:?}", field("id"), field("gold"), field("prediction"));
@@ -60,7 +60,7 @@ fn cases_of_every_point_of_the_specification() {
     assert!(refused.is_empty() && accepted.is_empty(), "{refused:#?}\n{accepted:#?}");
 }
 
-/// What fuzzing found, as the bytes that it found them with.
+/// Inputs found by fuzzing, as the exact bytes.
 #[test]
 fn boxes_without_braces_end_before_the_next_box() {
     for completion in [
@@ -76,7 +76,7 @@ fn boxes_without_braces_end_before_the_next_box() {
     assert!(!verify("4", "\\boxedfour").is_correct());
 }
 
-/// Coefficients and exponents as large as the prime of the quick comparison.
+/// Coefficients and exponents as large as the prime of the fast comparison.
 #[test]
 fn numbers_do_not_wrap_around() {
     let prime = (1_u64 << 61) - 1;
@@ -199,7 +199,7 @@ fn hostile_completions_end_with_a_verdict() {
     assert!(verify("3", &format!("{}\\boxed{{3}}", long("x "))).is_correct());
 }
 
-/// Answers of every kind whose equality has no direction: whatever equals one of them has it as an equal.
+/// Answers of every kind, with equality that works in both directions.
 const ANSWERS: &[&str] = &[
     "0",
     "-1",
@@ -308,7 +308,7 @@ fn equality_goes_both_ways_and_every_answer_equals_itself() {
     }
 }
 
-/// An expression of whole numbers, and of a variable.
+/// An expression of whole numbers and one variable.
 #[derive(Clone, Debug)]
 enum Tree {
     Number(i64),
@@ -321,7 +321,7 @@ enum Tree {
 }
 
 impl Tree {
-    /// The value at `x` as a fraction, `None` where it has none or one that is too large.
+    /// The value at `x` as a fraction, or `None` if it is undefined or too large.
     fn value(&self, x: i128) -> Option<(i128, i128)> {
         let both = |a: &Self, b: &Self| Some((a.value(x)?, b.value(x)?));
         let (top, bottom) = match self {
@@ -351,7 +351,7 @@ impl Tree {
         (bottom != 0 && top.unsigned_abs().max(bottom.unsigned_abs()) < 1 << 100).then_some((top, bottom))
     }
 
-    /// As LaTeX writes it.
+    /// The expression in LaTeX.
     fn latex(&self) -> String {
         match self {
             Self::Number(value) if *value < 0 => format!("({value})"),
@@ -365,7 +365,7 @@ impl Tree {
         }
     }
 
-    /// As a program writes it, with sums and products turned round.
+    /// The expression as a program would write it, with sums and products reversed.
     fn plain(&self) -> String {
         match self {
             Self::Number(value) => format!("({value})"),
@@ -379,7 +379,7 @@ impl Tree {
     }
 }
 
-/// Trees over `leaf`, with quotients where they may be.
+/// Trees over `leaf`, with or without quotients.
 fn trees(leaf: impl Strategy<Value = Tree> + 'static, quotients: bool) -> impl Strategy<Value = Tree> {
     leaf.prop_recursive(4, 24, 2, move |inner| {
         let pair = (inner.clone(), inner.clone());
@@ -394,7 +394,7 @@ fn trees(leaf: impl Strategy<Value = Tree> + 'static, quotients: bool) -> impl S
     })
 }
 
-/// A value and one of the ways to write it.
+/// A value written in two ways.
 fn spelled() -> impl Strategy<Value = (String, String)> {
     let integer = any::<i64>().prop_map(|value| {
         let digits = value.unsigned_abs().to_string();
@@ -446,7 +446,7 @@ proptest! {
         let (latex, plain) = (format!("x+{}", tree.latex()), format!("({})+x", tree.plain()));
         prop_assert!(equal(&latex, &plain) && equal(&plain, &latex), "{latex} {plain}");
         prop_assert!(!equal(&latex, &format!("{plain}+1")), "{latex}");
-        // At most degree 81 here, far below the number of points that would be needed for a coincidence.
+        // The degree is at most 81, so a coincidence at this many points is not possible.
         let mut points = (-60..60).map(|x| Some(tree.value(x)? == other.value(x)?));
         if points.any(|same| same == Some(false)) {
             let other = format!("({})+x", other.plain());

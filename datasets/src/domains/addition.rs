@@ -1,4 +1,4 @@
-//! Addition of two whole numbers, low digit first with carries. The level is the number of digits.
+//! Addition of two whole numbers, from the lowest digit up, with carries. The level is the number of digits.
 
 use std::ops::RangeInclusive;
 
@@ -11,7 +11,7 @@ use crate::judging::judge_whole;
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "addition",
     about: "the sum of two whole numbers of as many digits as the level",
@@ -19,7 +19,7 @@ pub const ROW: Row = Row {
     build: |value| build::<Addition>("addition", value),
 };
 
-/// The domain; it has no settings.
+/// The domain, which has no settings.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Addition {}
@@ -35,7 +35,7 @@ fn terms_of(problem: &Problem) -> Option<(&str, &str)> {
     problem.prompt.trim_end_matches('=').split_once('+')
 }
 
-/// One step a digit, low digit first: `a+b+carry=` and the two digits carry, sum.
+/// One step per digit, from the lowest up: `a+b+carry=`, then the two digits of the result.
 fn chain(a: &str, b: &str) -> String {
     let mut carry = 0;
     let mut steps = Vec::with_capacity(a.len());

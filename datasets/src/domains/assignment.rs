@@ -1,35 +1,35 @@
-//! Puzzles that are solved by giving each variable a value: solving, checking, and working them out in writing.
+//! Puzzles whose solution gives each variable a value: solving, checking, and worked solutions.
 //!
-//! A worked solution is written as `name=value+` where the value agrees with everything so far and `name=value-` where
-//! it does not, joined by `;`. A variable that is set again takes everything after it back; `no` takes the last value
-//! back, `again` all of them, and `ok` says that the puzzle is solved. Every statement can be decided.
+//! Statements are joined by `;`. A statement is `name=value+` if the value agrees with everything so far, otherwise
+//! `name=value-`. Setting a variable again undoes everything after its first setting. `no` undoes the last value,
+//! `again` undoes all of them, and `ok` says that the puzzle is solved. Every statement is true or false.
 
 use thinkling_verifiers::{Verdict, answer};
 
 use crate::seed::Stream;
 use crate::{Behaviours, Solution, SolutionKind};
 
-/// A trace is read up to this many statements: what a model writes has no bound of its own.
+/// A trace is read only up to this many statements, because a model may write without end.
 const MOST_STATEMENTS: usize = 1 << 16;
-/// A search that takes longer than this many statements, and as many again for each free variable below, starts again.
+/// A search starts again after this many statements, plus [`MOST_TRIES_PER_VARIABLE`] for each free variable.
 const MOST_TRIES: usize = 16;
 const MOST_TRIES_PER_VARIABLE: usize = 6;
 
-/// The variables and what binds them. Variables and values are numbered from 0.
+/// The variables and the constraints on them. Variables and values are numbered from 0.
 pub(super) trait Constraints {
     /// The number of variables.
     fn variables(&self) -> usize;
-    /// The number of values; each variable can have any.
+    /// The number of values. A variable can have any of them.
     fn values(&self) -> u8;
-    /// The value that the question gives.
+    /// The value of `variable` that the question gives, if any.
     fn given(&self, _variable: usize) -> Option<u8> {
         None
     }
-    /// Whether every constraint on `variable` that `values` decide is kept.
+    /// Whether `values` keep every constraint on `variable` that they can decide.
     fn allows(&self, values: &[Option<u8>], variable: usize) -> bool;
-    /// A variable in writing.
+    /// The text for a variable.
     fn name(&self, variable: usize) -> String;
-    /// A value in writing.
+    /// The text for a value.
     fn value_name(&self, value: u8) -> String;
 }
 
@@ -37,8 +37,8 @@ fn givens(puzzle: &impl Constraints) -> Vec<Option<u8>> {
     (0..puzzle.variables()).map(|variable| puzzle.given(variable)).collect()
 }
 
-/// Up to `limit` solutions, found by always taking the variable with the fewest values left; in the order of the values,
-/// or of a stream.
+/// Finds up to `limit` solutions. It always sets the variable with the fewest possible values next, and tries values in
+/// order or, with a stream, at random.
 pub(super) fn solutions(
     puzzle: &impl Constraints,
     limit: usize,
@@ -46,7 +46,7 @@ pub(super) fn solutions(
 ) -> Vec<Vec<u8>> {
     let mut values = givens(puzzle);
     let mut found = Vec::new();
-    // Each entry is a variable and the values that it has yet to try.
+    // Each entry is a variable and its values that are still untried.
     let mut open: Vec<(usize, Vec<u8>)> =
         narrowest(puzzle, &mut values, stream.as_deref_mut()).into_iter().collect();
     if open.is_empty() {
@@ -71,7 +71,8 @@ pub(super) fn solutions(
     found
 }
 
-/// The free variable with the fewest allowed values, which are in reverse order or shuffled; none where all are set.
+/// The free variable with the fewest allowed values, and these values in reverse order or shuffled. `None` if all
+/// variables are set.
 fn narrowest(
     puzzle: &impl Constraints,
     values: &mut [Option<u8>],
@@ -100,7 +101,7 @@ fn narrowest(
     best
 }
 
-/// Whether a full assignment solves the puzzle; the name of a variable that does not fit where not.
+/// Checks whether a full assignment solves the puzzle. The error is the name of a variable that does not fit.
 pub(super) fn check(puzzle: &impl Constraints, values: &[u8]) -> Result<(), String> {
     let all: Vec<Option<u8>> = values.iter().copied().map(Some).collect();
     for variable in 0..puzzle.variables() {
@@ -112,7 +113,7 @@ pub(super) fn check(puzzle: &impl Constraints, values: &[u8]) -> Result<(), Stri
     Ok(())
 }
 
-/// Judges an answer that `read` turns into a full assignment, or says why it cannot.
+/// Judges an answer. `read` turns it into a full assignment or says why that is not possible.
 pub(super) fn judge<P: Constraints>(
     puzzle: Result<P, String>,
     completion: &str,
@@ -128,13 +129,13 @@ pub(super) fn judge<P: Constraints>(
     match read(&puzzle, text) {
         Err(reason) => Verdict::malformed(reason),
         Ok(values) => match check(&puzzle, &values) {
-            Ok(()) => Verdict::correct(text, "every condition is kept"),
-            Err(name) => Verdict::wrong(text, format!("a condition on {name} is broken")),
+            Ok(()) => Verdict::correct(text, "all conditions hold"),
+            Err(name) => Verdict::wrong(text, format!("a condition on {name} does not hold")),
         },
     }
 }
 
-/// An assignment as an answer: `name=value` joined by commas.
+/// Writes an assignment as an answer: `name=value`, joined by commas.
 pub(super) fn write_named(puzzle: &impl Constraints, values: &[u8]) -> String {
     let pairs = values.iter().enumerate();
     pairs
@@ -143,18 +144,18 @@ pub(super) fn write_named(puzzle: &impl Constraints, values: &[u8]) -> String {
         .join(",")
 }
 
-/// Reads `name=value` pairs in any order, each variable once.
+/// Reads `name=value` pairs in any order. Each variable must occur once.
 pub(super) fn read_named(puzzle: &impl Constraints, text: &str) -> Result<Vec<u8>, String> {
     let mut values = vec![None; puzzle.variables()];
     for pair in text.split([',', '\n']) {
-        let (variable, value) =
-            read_pair(puzzle, pair.trim()).ok_or("the answer is a list of name=value with commas between")?;
+        let (variable, value) = read_pair(puzzle, pair.trim())
+            .ok_or("the answer must be a list of name=value, separated by commas")?;
         if values[variable].replace(value).is_some() {
             return Err(format!("{} is named twice", puzzle.name(variable)));
         }
     }
     let all = values.iter().copied().collect::<Option<Vec<u8>>>();
-    all.ok_or_else(|| "the answer does not name everything".to_owned())
+    all.ok_or_else(|| "the answer does not give a value for everything".to_owned())
 }
 
 fn read_pair(puzzle: &impl Constraints, text: &str) -> Option<(usize, u8)> {
@@ -164,7 +165,7 @@ fn read_pair(puzzle: &impl Constraints, text: &str) -> Option<(usize, u8)> {
     Some((variable, value))
 }
 
-/// The worked solution of a kind; `write` turns the assignment it ends with into an answer.
+/// The worked solution of a kind. `write` turns the final assignment into an answer.
 pub(super) fn work<P: Constraints>(
     puzzle: Result<P, String>,
     read: impl Fn(&P, &str) -> Result<Vec<u8>, String>,
@@ -192,13 +193,13 @@ fn free(puzzle: &impl Constraints) -> Vec<usize> {
     (0..puzzle.variables()).filter(|variable| puzzle.given(*variable).is_none()).collect()
 }
 
-/// Every variable at its right value, in order.
+/// Every variable with its right value, in order.
 fn straight(puzzle: &impl Constraints, solution: &[u8]) -> Vec<String> {
     free(puzzle).into_iter().map(|variable| statement(puzzle, variable, solution[variable], true)).collect()
 }
 
-/// Depth-first search in the order of the variables and values. Where it takes too long it starts again from what a
-/// reader of the answer knows.
+/// A depth-first search in the order of the variables and values. If it takes too long, it starts again and uses the
+/// right answer.
 fn search(puzzle: &impl Constraints, solution: &[u8]) -> (Vec<String>, Vec<u8>) {
     let order = free(puzzle);
     let mut values = givens(puzzle);
@@ -210,7 +211,7 @@ fn search(puzzle: &impl Constraints, solution: &[u8]) -> (Vec<String>, Vec<u8>) 
         if tries[depth] == puzzle.values() {
             tries[depth] = 0;
             values[variable] = None;
-            // The solution exists, so the first variable never runs out of values.
+            // A solution exists, so the first variable always has another value to try.
             depth = depth.saturating_sub(1);
             values[order[depth]] = None;
             continue;
@@ -236,7 +237,7 @@ fn search(puzzle: &impl Constraints, solution: &[u8]) -> (Vec<String>, Vec<u8>) 
     (trace, found)
 }
 
-/// The straight way with one false claim, taken back and put right.
+/// The straight solution with one false claim, which is undone and corrected.
 fn flawed(puzzle: &impl Constraints, solution: &[u8], stream: &mut Stream) -> Vec<String> {
     let order = free(puzzle);
     let mut trace = straight(puzzle, solution);
@@ -251,7 +252,7 @@ fn flawed(puzzle: &impl Constraints, solution: &[u8], stream: &mut Stream) -> Ve
         }
         values[variable] = Some(solution[variable]);
     }
-    // Where no wrong value breaks anything at once, a right one is thought to.
+    // If no wrong value breaks a constraint immediately, a right value is called wrong.
     if broken.is_empty() {
         let at = stream.index(order.len());
         broken.extend(
@@ -266,7 +267,7 @@ fn flawed(puzzle: &impl Constraints, solution: &[u8], stream: &mut Stream) -> Ve
     trace
 }
 
-/// What a trace shows: false steps are claims of `+`, `-` and `ok` that do not hold.
+/// Counts what a trace shows. False steps are `+`, `-` and `ok` where they do not hold.
 pub(super) fn behaviours(puzzle: Result<impl Constraints, String>, thinking: &str) -> Behaviours {
     let mut seen = Behaviours::default();
     let Ok(puzzle) = puzzle else { return seen };
@@ -304,7 +305,7 @@ pub(super) fn behaviours(puzzle: Result<impl Constraints, String>, thinking: &st
             seen.false_steps += 1;
             continue;
         };
-        // A value that is set anew gives up the old one and all that was built on it.
+        // A new value for a variable drops the old one and everything after it.
         seen.backtracks += u32::from(values[variable].is_some());
         for (later, value) in values.iter_mut().enumerate().skip(variable) {
             *value = puzzle.given(later);

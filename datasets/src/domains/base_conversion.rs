@@ -12,7 +12,7 @@ use crate::seed::Stream;
 use crate::trace;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "base_conversion",
     about: "a whole number in another base; level = digits",
@@ -24,7 +24,7 @@ pub const ROW: Row = Row {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BaseConversion {
-    /// The bases, from 2 to 16, that questions go from and to.
+    /// The bases that questions convert from and to, each from 2 to 16.
     pub bases: Vec<u32>,
 }
 
@@ -54,7 +54,7 @@ impl BaseConversion {
     }
 }
 
-/// The value of a run of digits, small or capital.
+/// The value of a sequence of digits, in lower or upper case.
 fn value(digits: &str, base: u32) -> Option<u128> {
     if digits.is_empty() || !BASES.contains(&base) {
         return None;
@@ -64,7 +64,7 @@ fn value(digits: &str, base: u32) -> Option<u128> {
     })
 }
 
-/// The digits of a number.
+/// The digits of a number in a base.
 fn written(mut value: u128, base: u32) -> String {
     let mut digits = Vec::new();
     loop {
@@ -81,7 +81,7 @@ impl Spec {
         BASES.contains(&self.to).then(|| value(&self.digits, self.from))?
     }
 
-    /// To base ten digit by digit, then from base ten by division.
+    /// Converts to base ten digit by digit, then from base ten by division.
     fn equations(&self) -> Option<Vec<String>> {
         let mut lines = Vec::new();
         let target = self.value()?;
@@ -127,8 +127,8 @@ impl Domain for BaseConversion {
 
     fn judge(&self, item: &Item<'_>) -> Verdict {
         judge(item, |spec: &Spec, found| match (spec.value(), value(found, spec.to)) {
-            (None, _) => Check::Broken("the item's digits are none of its base"),
-            (_, None) => Check::Unreadable("not digits of the base"),
+            (None, _) => Check::Broken("the item's digits do not fit its base"),
+            (_, None) => Check::Unreadable("not a number in this base"),
             (Some(truth), Some(found)) => Check::of(truth == found),
         })
     }

@@ -1,4 +1,4 @@
-//! Expressions with brackets. The level is how many numbers they hold.
+//! Expressions with brackets. The level is the count of numbers in the expression.
 
 use std::ops::RangeInclusive;
 
@@ -13,7 +13,7 @@ use crate::seed::Stream;
 use crate::trace::{self, equations};
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "basic_arithmetic",
     about: "an expression of + - * / and brackets with a whole value; level = numbers",
@@ -25,9 +25,9 @@ pub const ROW: Row = Row {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BasicArithmetic {
-    /// The numbers in an expression are 1 to this.
+    /// The numbers in an expression are from 1 to this.
     pub max_number: i64,
-    /// No part of an expression has a larger magnitude.
+    /// The maximum magnitude of every part of an expression.
     pub max_value: i64,
 }
 
@@ -43,7 +43,7 @@ struct Spec {
     expression: String,
 }
 
-/// An expression with its value and how tightly it binds: 1 a sum, 2 a product, 3 a number.
+/// An expression with its value and how strongly it binds: 1 for a sum, 2 for a product, 3 for a number.
 struct Grown {
     text: String,
     value: i64,
@@ -81,7 +81,7 @@ impl BasicArithmetic {
         if b != 0 && a % b == 0 {
             choices.push(('/', a / b, 2));
         }
-        // Of the sum and the difference one is no larger than the parts, so something is always left.
+        // Either the sum or the difference is not larger than the parts, so at least one choice remains.
         choices.retain(|(_, value, _)| value.abs() <= self.max_value);
         let (operation, value, binding) = *stream.pick(&choices);
         let left_needs = left.binding < binding;

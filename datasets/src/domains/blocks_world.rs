@@ -1,6 +1,6 @@
-//! Blocks World on three stacks. The level is the number of blocks.
+//! Blocks World with three stacks. The level is the number of blocks.
 //!
-//! The famous instances, two stacks to be reversed and interleaved on one, belong to the test split.
+//! The famous instances belong to the test split: two stacks are reversed and interleaved on one stack.
 
 use std::ops::RangeInclusive;
 
@@ -14,7 +14,7 @@ use crate::seed::Stream;
 use crate::split::Split;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "blocks_world",
     about: "lettered blocks are restacked one by one on stacks 0, 1, 2; level = blocks",
@@ -22,9 +22,10 @@ pub const ROW: Row = Row {
     build: |value| build::<BlocksWorld>("blocks_world", value),
 };
 
-/// The letters of the blocks, in the famous order.
+/// The letters of the blocks, in the order of the famous instance.
 const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/// Any start and goal are searched up to this many blocks; above, the letters of the famous instance are shuffled.
+/// Up to this many blocks, any start and goal are searched. Above, only the letters of the famous instance are
+/// shuffled.
 const MOST_SEARCHED: u32 = 6;
 
 /// The domain.
@@ -33,9 +34,9 @@ const MOST_SEARCHED: u32 = 6;
 pub struct BlocksWorld {
     /// Which instances are posed.
     instance: Posing,
-    /// How the moves are written; compact is `A02` for block A from 0 to 2.
+    /// How the moves are written. The compact form is `A02` for block A from stack 0 to stack 2.
     notation: Notation,
-    /// The stack on which the famous instance is to be built: 0, which must be cleared first, or 2, the empty one.
+    /// The stack on which the famous instance must be built: 0, which must be cleared first, or 2, which is empty.
     #[serde(deserialize_with = "goal_stack")]
     goal_stack: u8,
 }
@@ -48,7 +49,7 @@ fn goal_stack<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error
     }
 }
 
-/// The blocks of each stack, bottom first.
+/// The blocks of each stack, from the bottom up.
 type Stacks = [Vec<u8>; 3];
 /// Block, from, to.
 type Move = (char, i64, i64);
@@ -86,7 +87,7 @@ impl Puzzle for Rules {
         moves
     }
 
-    /// Each block that does not yet stand on its final place, over final ones, must move.
+    /// Each block that is not yet in its final place, with final blocks below it, must move.
     fn at_least(&self, stacks: &Stacks, goal: &Stacks) -> usize {
         let settled =
             |(stack, goal): (&Vec<u8>, &Vec<u8>)| stack.iter().zip(goal).take_while(|(a, b)| a == b).count();
@@ -112,25 +113,25 @@ fn letters(stack: &[u8]) -> String {
     stack.iter().map(|block| char::from(*block)).collect()
 }
 
-/// The famous instance over blocks named in order: its start and its goal.
+/// The start and the goal of the famous instance, with the blocks named in this order.
 fn famous(blocks: &[u8], goal_stack: u8) -> (Stacks, Stacks) {
     let (first, second) = blocks.split_at(blocks.len().div_ceil(2));
     let mut goal = [Vec::new(), Vec::new(), Vec::new()];
     for turn in 0..first.len() {
-        // An odd block makes the first stack one longer; the second stack's top goes first all the same.
+        // With an odd number of blocks the first stack has one more, but the top of the second stack still goes first.
         goal[usize::from(goal_stack)].extend(second.iter().rev().nth(turn));
         goal[usize::from(goal_stack)].extend(first.iter().rev().nth(turn));
     }
     ([first.to_vec(), second.to_vec(), Vec::new()], goal)
 }
 
-/// The fewest moves of a famous instance.
+/// A shortest plan for a famous instance.
 fn famous_plan(blocks: &[u8], goal_stack: u8) -> Vec<Move> {
     let (first, second) = blocks.split_at(blocks.len().div_ceil(2));
     let mut plan = Vec::new();
     let mut carry = |block: &u8, from, to| plan.push((char::from(*block), from, to));
     let source = if goal_stack == 0 {
-        // The first stack goes over to stack 2 in its own order: all but its bottom wait on stack 1.
+        // The first stack moves to stack 2 without a change of order: all blocks except its bottom one wait on stack 1.
         first[1..].iter().rev().for_each(|block| carry(block, 0, 1));
         carry(&first[0], 0, 2);
         first[1..].iter().for_each(|block| carry(block, 1, 2));
@@ -149,7 +150,7 @@ fn famous_plan(blocks: &[u8], goal_stack: u8) -> Vec<Move> {
     plan
 }
 
-/// Random stacks of `blocks`.
+/// Puts `blocks` on random stacks.
 fn random_stacks(blocks: &[u8], stream: &mut Stream) -> Stacks {
     let mut blocks = blocks.to_vec();
     stream.shuffle(&mut blocks);
@@ -158,14 +159,14 @@ fn random_stacks(blocks: &[u8], stream: &mut Stream) -> Stacks {
     [blocks[..cuts[0]].to_vec(), blocks[cuts[0]..cuts[1]].to_vec(), blocks[cuts[1]..].to_vec()]
 }
 
-/// The stacks that a spec or a prompt names.
+/// Reads the stacks in a spec or a prompt.
 fn stacks_of<T: AsRef<str>>(names: &[T]) -> Option<Stacks> {
     let stacks: Vec<Vec<u8>> = names.iter().map(|stack| stack.as_ref().as_bytes().to_vec()).collect();
     let stacks = Stacks::try_from(stacks).ok()?;
     stacks.concat().iter().all(u8::is_ascii_alphabetic).then_some(stacks)
 }
 
-/// The instance that a spec carries.
+/// Reads the instance from a spec.
 fn instance(spec: Option<&Value>) -> Result<Instance<Rules>, String> {
     #[derive(Deserialize)]
     struct Spec {
@@ -338,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 2..=8);
         checks::sound(&ROW, &json!({ "instance": "random", "notation": "compact", "goal_stack": 2 }), 2..=8);
         checks::sound(&ROW, &Value::Null, 50..=50);

@@ -1,4 +1,4 @@
-//! Caesar's cipher: every letter moves on by the same distance. The level is the number of letters.
+//! Caesar cipher: every letter shifts by the same distance. The level is the number of letters.
 
 use std::ops::RangeInclusive;
 
@@ -13,7 +13,7 @@ use crate::seed::Stream;
 use crate::words::{LETTERS, word};
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "caesar_cipher",
     about: "a word whose letters move on by a distance, z to a; level = letters",
@@ -25,7 +25,7 @@ pub const ROW: Row = Row {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CaesarCipher {
-    /// The distances are 1 to this.
+    /// The distances are from 1 to this.
     pub max_shift: u8,
 }
 
@@ -50,7 +50,7 @@ impl CaesarCipher {
 }
 
 impl Spec {
-    /// Small letters stay small and capitals capital; what is no letter stays as it is.
+    /// Shifts a letter and keeps its case. Other characters do not change.
     fn moved(&self, letter: char) -> Option<char> {
         let first = match letter {
             'a'..='z' => b'a',

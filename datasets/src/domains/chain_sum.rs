@@ -12,7 +12,7 @@ use crate::seed::Stream;
 use crate::trace::{self, equation};
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "chain_sum",
     about: "a chain of sums and differences; level = terms",
@@ -24,7 +24,7 @@ pub const ROW: Row = Row {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChainSum {
-    /// The digits of each term.
+    /// The number of digits in each term.
     pub digits: u32,
 }
 

@@ -1,4 +1,5 @@
-//! Checker jumping: reds go right, blues go left, past each other. The level is the number of each colour.
+//! Checker jumping: red checkers move right, blue ones move left, and they swap sides. The level is the number of each
+//! colour.
 //!
 //! The famous instance, `RR_BB` to `BB_RR`, belongs to the test split.
 
@@ -14,7 +15,7 @@ use crate::seed::Stream;
 use crate::split::Split;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "checker_jumping",
     about: "red and blue checkers change sides by slides and jumps; level = checkers of each colour",
@@ -22,7 +23,7 @@ pub const ROW: Row = Row {
     build: |value| build::<CheckerJumping>("checker_jumping", value),
 };
 
-/// A random start without a move is drawn again, at most this often.
+/// How often a random start without a legal move is drawn again.
 const MOST_DRAWS: usize = 64;
 
 /// The domain.
@@ -31,7 +32,7 @@ const MOST_DRAWS: usize = 64;
 pub struct CheckerJumping {
     /// Which instances are posed.
     instance: Posing,
-    /// How the moves are written; compact is `R0-2` for red from 0 to 2.
+    /// How the moves are written. The compact form is `R0-2` for red from 0 to 2.
     notation: Notation,
 }
 
@@ -100,12 +101,12 @@ impl Puzzle for Rules {
     }
 }
 
-/// The board with `left` on the left and `right` on the right of the gap.
+/// The board with `left` checkers on the left of the gap and `right` checkers on its right.
 fn sides(checkers: usize, left: u8, right: u8) -> Board {
     [vec![left; checkers], vec![b'_'], vec![right; checkers]].concat()
 }
 
-/// The solution of the famous instance: runs of one colour, 1, 2, … N, N, N, … 2, 1 moves long.
+/// The solution of the famous instance: runs of moves by one colour, with 1, 2, … N, N, N, … 2, 1 moves.
 fn famous_plan(checkers: usize) -> Vec<Move> {
     let runs = (1..checkers).chain([checkers; 3]).chain((1..checkers).rev());
     let mut board = sides(checkers, b'R', b'B');
@@ -113,7 +114,8 @@ fn famous_plan(checkers: usize) -> Vec<Move> {
     for (run, length) in runs.enumerate() {
         let colour = if run % 2 == 0 { 'R' } else { 'B' };
         for _ in 0..length {
-            // Within a run the colour has one move, but for the first of all; a jump goes before a slide.
+            // Within a run, each colour has only one possible move, except the first move of all. A jump is preferred
+            // to a slide.
             let mut steps = Rules.moves(&board);
             steps.retain(|step| step.0 == colour);
             let Some(step) = steps.into_iter().max_by_key(|step| (step.2 - step.1).abs()) else {
@@ -127,7 +129,7 @@ fn famous_plan(checkers: usize) -> Vec<Move> {
     plan
 }
 
-/// A stretch of the famous solution: its start and its moves.
+/// A part of the famous solution: its start and its moves.
 fn stretch(checkers: usize, stream: &mut Stream) -> (Board, Vec<Move>) {
     let plan = famous_plan(checkers);
     let mut start = sides(checkers, b'R', b'B');
@@ -140,7 +142,7 @@ fn stretch(checkers: usize, stream: &mut Stream) -> (Board, Vec<Move>) {
     (start, plan[first..first + length].to_vec())
 }
 
-/// A random board and a random walk from it, up to where no move is left.
+/// A random board, and a random walk from it until no move is left.
 fn walk(checkers: usize, stream: &mut Stream) -> (Board, Vec<Move>) {
     let mut start = sides(checkers, b'R', b'B');
     stream.shuffle(&mut start);
@@ -158,7 +160,7 @@ fn walk(checkers: usize, stream: &mut Stream) -> (Board, Vec<Move>) {
     }
 }
 
-/// The instance that a spec carries.
+/// Reads the instance from a spec.
 fn instance(spec: Option<&Value>) -> Result<Instance<Rules>, String> {
     #[derive(Deserialize)]
     struct Spec {
@@ -182,7 +184,8 @@ fn instance(spec: Option<&Value>) -> Result<Instance<Rules>, String> {
 }
 
 impl CheckerJumping {
-    /// The question that `plan` answers. No checker goes back or passes its own colour, so all answers are equally long.
+    /// The question that `plan` answers. No checker moves back or passes its own colour, so all answers have the same
+    /// length.
     fn problem(&self, start: &Board, plan: &[Move]) -> Problem {
         let mut goal = start.clone();
         for step in plan {
@@ -277,10 +280,10 @@ mod tests {
     #[test]
     fn the_walk_to_a_random_goal_is_as_short_as_any() {
         let settings = json!({ "instance": "random" });
-        for task in checks::tasks(&ROW, &settings, 4, Split::Train, 60) {
-            let Instance { start, goal, minimum, .. } = instance(Some(&task.problem.spec)).unwrap();
+        for question in checks::questions(&ROW, &settings, 4, Split::Train, 60) {
+            let Instance { start, goal, minimum, .. } = instance(Some(&question.problem.spec)).unwrap();
             let plan = shortest_plan(&Rules, &start, &goal).unwrap();
-            assert_eq!(Some(plan.len() as u64), minimum, "{}", task.problem.prompt);
+            assert_eq!(Some(plan.len() as u64), minimum, "{}", question.problem.prompt);
         }
     }
 
@@ -318,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 1..=8);
         checks::sound(&ROW, &json!({ "instance": "random", "notation": "compact" }), 2..=6);
         checks::sound(&ROW, &Value::Null, 20..=20);

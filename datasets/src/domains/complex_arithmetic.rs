@@ -1,4 +1,5 @@
-//! Arithmetic with whole complex numbers. The level sets how large the parts are; from 4 on it divides too.
+//! Arithmetic with complex numbers that have whole parts. The level sets the size of the parts; level 4 and above also
+//! divide.
 
 use std::ops::RangeInclusive;
 
@@ -13,7 +14,7 @@ use crate::seed::Stream;
 use crate::trace::{self, bracketed, equation};
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "complex_arithmetic",
     about: "the sum, difference, product or quotient of two complex numbers; level = size of their parts",
@@ -21,7 +22,7 @@ pub const ROW: Row = Row {
     build: |value| build::<ComplexArithmetic>("complex_arithmetic", value),
 };
 
-/// The domain; it has no settings.
+/// The domain, which has no settings.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ComplexArithmetic {}
@@ -43,7 +44,7 @@ impl Complex {
         Self(real.into(), imaginary.into())
     }
 
-    /// The product; the parts must be below 2^60.
+    /// The product. The parts must be below 2^60.
     fn times(self, other: Self) -> Self {
         Self(self.0 * other.0 - self.1 * other.1, self.0 * other.1 + self.1 * other.0)
     }
@@ -62,7 +63,7 @@ impl Complex {
         }
     }
 
-    /// Reads one real part, one imaginary part, or both in any order.
+    /// Reads a real part, an imaginary part, or both in any order.
     fn read(text: &str) -> Option<Self> {
         let text = text.replace('\u{2212}', "-").replace(" + ", "+").replace(" - ", "-");
         let split =
@@ -76,7 +77,7 @@ impl Complex {
         (first.1 != second.1).then(|| Self(first.0.0 + second.0.0, first.0.1 + second.0.1))
     }
 
-    /// One part with its sign, and whether it is the imaginary one.
+    /// A part with its sign, and whether it is imaginary.
     fn term(text: &str) -> Option<(Self, bool)> {
         let (sign, magnitude) = match text.strip_prefix('-') {
             Some(rest) => (-1, rest),
@@ -90,7 +91,7 @@ impl Complex {
     }
 }
 
-/// A whole number without a sign, `3` or `3.00`.
+/// A whole number without a sign: `3` or `3.00`.
 fn part(text: &str) -> Option<i128> {
     match text.split_once('.') {
         Some((integer, places)) => decimal(integer, places)?.as_whole(),
@@ -115,7 +116,7 @@ impl Spec {
         }
     }
 
-    /// The parts one after another; a quotient by the conjugate.
+    /// Computes one part after the other, and a quotient with the conjugate.
     fn equations(&self) -> Option<Vec<String>> {
         let value = self.value()?;
         let (Complex(a, b), Complex(c, d)) = (Complex::of(self.left), Complex::of(self.right));

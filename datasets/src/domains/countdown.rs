@@ -1,4 +1,4 @@
-//! Countdown: combine every number once to reach a target. The level is how many numbers there are.
+//! Countdown: combine every number once to reach a target. The level is the count of numbers.
 
 use std::ops::RangeInclusive;
 
@@ -17,7 +17,7 @@ use crate::seed::Stream;
 use crate::trace::equation;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "countdown",
     about: "an expression over all the given numbers, each once, that equals a target; level = numbers",
@@ -29,11 +29,11 @@ pub const ROW: Row = Row {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scoring {
-    /// 1 or 0.
+    /// 1 for a right answer, otherwise 0.
     #[default]
     Strict,
-    /// As TinyZero does: 1, 0.1 for any answer between tags, 0 for none; only the last line of the completion counts.
-    /// Its holes are closed: `**` and `//` are refused and values are exact.
+    /// As in TinyZero: 1 for a right answer, 0.1 for any other answer in tags, otherwise 0. Only the last line of the
+    /// completion counts. Unlike TinyZero, `**` and `//` are refused and values are exact.
     TinyZero,
 }
 
@@ -43,22 +43,22 @@ pub enum Scoring {
 pub struct Countdown {
     /// How an answer is scored.
     pub scoring: Scoring,
-    /// Some of `+-*/`: what questions and worked solutions use, in the order in which a search tries them. An answer
-    /// may use all four.
+    /// Some of `+-*/`: the operations of questions and worked solutions, in the order in which a search tries them. An
+    /// answer may use all four.
     pub operations: String,
-    /// The given numbers are 1 to this.
+    /// The given numbers are from 1 to this.
     pub max_number: i64,
-    /// Targets and intermediate results of questions and worked solutions are 0 to this; each is one symbol.
+    /// Targets and intermediate results of questions and worked solutions are from 0 to this. Each is one symbol.
     pub max_value: i64,
-    /// Whether an answer may hold signs: `-3+5`.
+    /// Whether an answer may contain signs: `-3+5`.
     pub unary_minus: bool,
-    /// The share of searches that go on to the end.
+    /// The share of searches that continue to the end.
     pub never_gives_up: f64,
-    /// How likely the others give up after an attempt that fails, and guess.
+    /// The probability that any other search gives up and guesses after a failed attempt.
     pub gives_up: f64,
-    /// The share of direct answers that are right; the others are any expression over the numbers.
+    /// The share of direct answers that are right. The others are random expressions over the numbers.
     pub lucky_guess: f64,
-    /// The most attempts that a search shows: of a longer one, the end.
+    /// The maximum number of attempts that a search shows. For a longer search these are the last ones.
     pub max_attempts: usize,
 }
 
@@ -85,7 +85,7 @@ struct Spec {
     target: i64,
 }
 
-/// Numbers in one question at most.
+/// The maximum count of numbers in a question.
 const MAX_LEVEL: u32 = 6;
 /// Equations in one drill.
 const DRILL: usize = 8;
@@ -135,7 +135,7 @@ impl Countdown {
         }
     }
 
-    /// A random attempt that ends well; the differences of all numbers where none was drawn.
+    /// A random complete attempt, or the differences of all numbers if none was found.
     fn random_attempt(&self, numbers: &[i64], stream: &mut Stream) -> Attempt {
         let rules = self.rules();
         let drawn = (0..100).find_map(|_| rules.random(numbers, stream));
@@ -160,23 +160,23 @@ impl Countdown {
     }
 }
 
-/// Whether an expression uses the numbers of the spec, each once, and comes to its target.
+/// Whether an expression uses each number of the spec once and equals its target.
 fn check(spec: &Spec, valued: &Valued) -> Check {
     let mut given: Vec<i128> = spec.numbers.iter().map(|number| i128::from(*number)).collect();
     let mut used = valued.numbers.clone();
     given.sort_unstable();
     used.sort_unstable();
     if given != used {
-        return Check::Wrong("not every given number exactly once");
+        return Check::Wrong("does not use every given number exactly once");
     }
     match valued.value {
         Some(value) if value == Rational::whole(spec.target.into()) => Check::Right,
-        Some(_) => Check::Wrong("another value than the target"),
+        Some(_) => Check::Wrong("the value differs from the target"),
         None => Check::Wrong("a division by zero, or numbers too large"),
     }
 }
 
-/// The last `<answer>` pair on the last line, as TinyZero finds it; after the first turn marker, if there is one.
+/// The last `<answer>` pair on the last line, after the first turn marker if there is one, as TinyZero finds it.
 fn last_line_answer(completion: &str) -> Option<&str> {
     let turn = ["Assistant:", "<|im_start|>assistant"]
         .iter()
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn powers_and_floor_divisions_are_no_operations() {
+    fn powers_and_floor_divisions_are_refused() {
         let spec = json!({ "numbers": [2, 3], "target": 8 });
         let item = Item { completion: "<answer>2**3</answer>", answer: None, spec: Some(&spec) };
         assert_eq!(Countdown::default().judge(&item).outcome, Outcome::Malformed);
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_make_no_sense_are_refused() {
+    fn invalid_settings_are_refused() {
         for settings in [
             json!({ "operations": "" }),
             json!({ "operations": "+-^" }),

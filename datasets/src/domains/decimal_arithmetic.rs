@@ -1,4 +1,4 @@
-//! Sums, differences and products of decimal numbers. The level is the most decimal places.
+//! Sums, differences and products of decimal numbers. The level is the maximum number of decimal places.
 
 use std::ops::RangeInclusive;
 
@@ -14,7 +14,7 @@ use crate::seed::Stream;
 use crate::trace::{self, equation};
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "decimal_arithmetic",
     about: "the sum, difference or product of two decimal numbers; level = decimal places",
@@ -22,7 +22,7 @@ pub const ROW: Row = Row {
     build: |value| build::<DecimalArithmetic>("decimal_arithmetic", value),
 };
 
-/// The domain; it has no settings.
+/// The domain, which has no settings.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DecimalArithmetic {}
@@ -35,7 +35,7 @@ struct Spec {
     right: String,
 }
 
-/// A number as a whole number over a power of ten.
+/// A number as an integer divided by a power of ten.
 #[derive(Clone, Copy)]
 struct Decimal {
     value: i128,
@@ -49,7 +49,7 @@ impl Decimal {
         Some(Self { value, places: places.len() as u32 })
     }
 
-    /// The number without zeros at its end.
+    /// The number without trailing zeros.
     fn text(self) -> String {
         let sign = if self.value < 0 { "-" } else { "" };
         let digits = format!("{:0>width$}", self.value.unsigned_abs(), width = self.places as usize + 1);
@@ -58,7 +58,7 @@ impl Decimal {
         if places.is_empty() { format!("{sign}{integer}") } else { format!("{sign}{integer}.{places}") }
     }
 
-    /// The same number with as many places as `places`.
+    /// The same number with `places` decimal places.
     fn scaled(self, places: u32) -> Option<Self> {
         let factor = 10i128.checked_pow(places.checked_sub(self.places)?)?;
         Some(Self { value: self.value.checked_mul(factor)?, places })
@@ -70,7 +70,7 @@ impl Spec {
         evaluate(&format!("{}{}{}", self.left, self.operation, self.right), Syntax::TRACE)?.value
     }
 
-    /// Both numbers as whole numbers, the result of these, and the point put back.
+    /// Turns both numbers into whole numbers, computes the result, and puts the point back.
     fn equations(&self) -> Option<(Vec<String>, Decimal)> {
         let (mut left, mut right) = (Decimal::read(&self.left)?, Decimal::read(&self.right)?);
         if self.operation != '*' {

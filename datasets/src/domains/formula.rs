@@ -1,16 +1,16 @@
-//! Statements about things that are so or not: one literal, or two with a connective between, as `!a|b`.
+//! Logical statements: one literal, or two literals with a connective, such as `!a|b`.
 
 use std::fmt;
 
 use crate::seed::Stream;
 
-/// Whether it is said to be so, of which variable.
+/// Whether the variable is stated to be true, and which variable it is.
 type Literal = (bool, u8);
 
-/// What stands between two literals.
+/// The connectives between two literals.
 const CONNECTIVES: [char; 5] = ['|', '&', '>', '~', '^'];
 
-/// A literal, or two with a connective: or, and, implies, if and only if, either … or.
+/// A literal, or two literals with a connective: or, and, implies, if and only if, exclusive or.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Formula {
     left: Literal,
@@ -20,7 +20,7 @@ pub(super) struct Formula {
 }
 
 impl Formula {
-    /// A random formula over two of `variables`, written with one of `connectives`; variable 0 has the letter `first`.
+    /// A random formula over two of `variables`, with one of `connectives`. Variable 0 has the letter `first`.
     pub(super) fn random(variables: u8, first: u8, connectives: &[char], stream: &mut Stream) -> Self {
         let left = stream.index(usize::from(variables));
         let right = (left + 1 + stream.index(usize::from(variables.saturating_sub(1))))
@@ -30,12 +30,12 @@ impl Formula {
         Self { left, rest: Some((*stream.pick(connectives), right)), first }
     }
 
-    /// One literal.
+    /// A formula with a single literal.
     pub(super) fn unit(variable: u8, is_so: bool, first: u8) -> Self {
         Self { left: (is_so, variable), rest: None, first }
     }
 
-    /// Reads a formula over `variables` letters from `first` on.
+    /// Reads a formula over `variables` letters, starting with `first`.
     pub(super) fn parse(text: &str, variables: u8, first: u8) -> Option<Self> {
         let (left, rest) = literal(text, variables, first)?;
         let mut letters = rest.chars();
@@ -45,13 +45,13 @@ impl Formula {
         is_whole.then_some(Self { left, rest: Some((connective, right)), first })
     }
 
-    /// Whether it speaks of `variable`.
+    /// Whether the formula contains `variable`.
     pub(super) fn names(&self, variable: usize) -> bool {
         usize::from(self.left.1) == variable
             || self.rest.is_some_and(|(_, right)| usize::from(right.1) == variable)
     }
 
-    /// Its truth, where the values decide it.
+    /// Whether the formula is true, if the values decide it.
     pub(super) fn truth(&self, values: &[Option<u8>]) -> Option<bool> {
         let of =
             |(is_so, variable): Literal| Some((values.get(usize::from(variable)).copied()?? == 1) == is_so);
@@ -87,7 +87,7 @@ impl fmt::Display for Formula {
     }
 }
 
-/// The assignments of `count` variables as bits, least first.
+/// All assignments of `count` variables, in the order of the bits of a counter.
 pub(super) fn assignments(count: u8) -> impl Iterator<Item = Vec<Option<u8>>> {
     (0..1u32 << count).map(move |bits| (0..count).map(|bit| Some((bits >> bit & 1) as u8)).collect())
 }

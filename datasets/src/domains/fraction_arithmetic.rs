@@ -1,4 +1,4 @@
-//! Sums, differences, products and quotients of fractions. The level sets how large their parts are.
+//! Sums, differences, products and quotients of fractions. The level sets the size of their parts.
 
 use std::ops::RangeInclusive;
 
@@ -13,7 +13,7 @@ use crate::seed::Stream;
 use crate::trace::{self, equation};
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "fraction_arithmetic",
     about: "the sum, difference, product or quotient of two fractions; level = size of their parts",
@@ -25,7 +25,7 @@ pub const ROW: Row = Row {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FractionArithmetic {
-    /// Whether an answer must be in lowest terms; otherwise any equal fraction is right.
+    /// Whether an answer must be in lowest terms. Otherwise any equal fraction is right.
     pub lowest_terms: bool,
 }
 
@@ -56,7 +56,7 @@ impl Spec {
         }
     }
 
-    /// Both over a common denominator, or crosswise; then reduced.
+    /// Uses a common denominator or cross multiplication, then reduces.
     fn equations(&self) -> Option<Vec<String>> {
         let value = self.value()?;
         let ((a, b), (c, d)) = (self.left, self.right);
@@ -113,7 +113,7 @@ impl Domain for FractionArithmetic {
         judge(item, |spec: &Spec, found| match (spec.value(), Rational::read(found)) {
             (None, _) => Check::Broken("the item has no value"),
             (_, None) => Check::Unreadable("not one fraction"),
-            (Some(truth), Some(value)) if truth != value => Check::Wrong("another value"),
+            (Some(truth), Some(value)) if truth != value => Check::Wrong("a different value"),
             _ if self.lowest_terms && Rational::read_lowest(found).is_none() => {
                 Check::Wrong("not in lowest terms")
             }

@@ -13,7 +13,7 @@ use crate::seed::Stream;
 use crate::trace;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "gcd",
     about: "the greatest common divisor of two whole numbers; level = digits",
@@ -21,7 +21,7 @@ pub const ROW: Row = Row {
     build: |value| build::<Gcd>("gcd", value),
 };
 
-/// The domain; it has no settings.
+/// The domain, which has no settings.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Gcd {}
@@ -38,7 +38,7 @@ impl Spec {
         (a > 0 && b > 0).then(|| gcd(a.into(), b.into()) as i128)
     }
 
-    /// `18=1*12+6,12=2*6+0`: the divisor of the last line is the answer.
+    /// `18=1*12+6,12=2*6+0`: the divisor in the last line is the answer.
     fn equations(&self) -> Vec<String> {
         let [a, b] = self.numbers;
         let (mut a, mut b) = (a.max(b), a.min(b));

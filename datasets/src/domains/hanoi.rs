@@ -1,6 +1,6 @@
 //! The Tower of Hanoi on three pegs. The level is the number of disks.
 //!
-//! The famous instance, everything from peg 0 to peg 2, belongs to the test split.
+//! The famous instance, which moves everything from peg 0 to peg 2, belongs to the test split.
 
 use std::ops::RangeInclusive;
 
@@ -16,7 +16,7 @@ use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
 mod plan;
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "hanoi",
     about: "the Tower of Hanoi on pegs 0, 1, 2; level = disks",
@@ -24,7 +24,7 @@ pub const ROW: Row = Row {
     build: |value| build::<Hanoi>("hanoi", value),
 };
 
-/// More disks than this make an answer that no context holds.
+/// With more disks an answer would not fit into any context.
 const MOST_DISKS: u32 = 15;
 
 /// The domain.
@@ -33,20 +33,20 @@ const MOST_DISKS: u32 = 15;
 pub struct Hanoi {
     /// Which instances are posed.
     instance: Posing,
-    /// How the moves are written; compact is `102` for disk 1 from 0 to 2.
+    /// How the moves are written. The compact form is `102` for disk 1 from peg 0 to peg 2.
     notation: Notation,
-    /// What worked solutions think.
+    /// The content of the thinking in worked solutions.
     trace: Trace,
 }
 
-/// What worked solutions think.
+/// The content of the thinking in worked solutions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Trace {
-    /// Each move and the position that it leads to: `101=01;202=21;112=22`.
+    /// Each move and the position after it: `101=01;202=21;112=22`.
     #[default]
     Moves,
-    /// The recursion, before each move: `0201>101;0211>202;2=12>112;2=2=`.
+    /// The recursion before each move: `0201>101;0211>202;2=12>112;2=2=`.
     Plan,
 }
 
@@ -117,9 +117,9 @@ impl Puzzle for Rules {
     }
 }
 
-/// Appends the fewest moves that bring the disks 1 to `count` onto `peg`.
+/// Appends the fewest moves that bring the disks 1 to `count` to `peg`.
 fn gather(pegs: &mut Pegs, count: usize, peg: u8, plan: &mut Vec<Move>) {
-    // The largest disk off its peg moves once, between two gatherings of everything smaller.
+    // The largest disk that is on another peg moves once. All smaller disks gather before and after it.
     let Some(disk) = (0..count).rev().find(|disk| pegs[*disk] != peg) else { return };
     let from = pegs[disk];
     gather(pegs, disk, 3 - from - peg, plan);
@@ -128,7 +128,7 @@ fn gather(pegs: &mut Pegs, count: usize, peg: u8, plan: &mut Vec<Move>) {
     gather(pegs, disk, peg, plan);
 }
 
-/// The moves that a gathering costs.
+/// The number of moves that a gathering takes.
 fn gathering(pegs: &[u8], mut peg: u8) -> u64 {
     let mut moves = 0;
     for (disk, at) in pegs.iter().enumerate().rev() {
@@ -140,7 +140,7 @@ fn gathering(pegs: &[u8], mut peg: u8) -> u64 {
     moves
 }
 
-/// The fewest moves from one legal position to another: the largest disk that must move does so once or twice.
+/// A shortest list of moves between two legal positions. The largest disk that must move moves once or twice.
 fn shortest(start: &Pegs, goal: &Pegs) -> Vec<Move> {
     let Some(disk) = (0..start.len()).rev().find(|disk| start[*disk] != goal[*disk]) else {
         return Vec::new();
@@ -158,7 +158,7 @@ fn shortest(start: &Pegs, goal: &Pegs) -> Vec<Move> {
         plan.push((disk as i64 + 1, i64::from(from), i64::from(to)));
         pegs[disk] = to;
     }
-    // Moves can be taken back: the way out of the gathered position is a gathering, backwards.
+    // Moves can be undone, so the way out of the gathered position is a gathering in reverse.
     let mut back = Vec::new();
     let (last, at) = stops[stops.len() - 1];
     gather(&mut goal.clone(), disk, 3 - last - at, &mut back);
@@ -166,14 +166,14 @@ fn shortest(start: &Pegs, goal: &Pegs) -> Vec<Move> {
     plan
 }
 
-/// The disks on each peg, bottom first, as a spec carries them.
+/// The disks on each peg, from the bottom up, as stored in a spec.
 fn stacks(pegs: &Pegs) -> Vec<Vec<usize>> {
     (0..3)
         .map(|peg| (0..pegs.len()).rev().filter(|disk| pegs[*disk] == peg).map(|disk| disk + 1).collect())
         .collect()
 }
 
-/// The peg of each disk from a spec's stacks.
+/// The peg of each disk, from the stacks of a spec.
 fn pegs_of(stacks: &[Vec<usize>]) -> Option<Pegs> {
     let mut pegs = vec![u8::MAX; stacks.iter().map(Vec::len).sum()];
     for (peg, stack) in stacks.iter().enumerate() {
@@ -187,7 +187,7 @@ fn pegs_of(stacks: &[Vec<usize>]) -> Option<Pegs> {
     is_legal.then_some(pegs)
 }
 
-/// The instance that a spec carries.
+/// Reads the instance from a spec.
 fn instance(spec: Option<&Value>) -> Result<Instance<Rules>, String> {
     #[derive(Deserialize)]
     struct Spec {
@@ -346,14 +346,14 @@ mod tests {
     #[test]
     fn the_famous_instance_is_the_test_split() {
         for level in 1..=MOST_DISKS {
-            for task in checks::tasks(&ROW, &Value::Null, level, Split::Test, 2) {
-                assert_eq!(task.problem.spec, famous(level as usize).spec);
+            for question in checks::questions(&ROW, &Value::Null, level, Split::Test, 2) {
+                assert_eq!(question.problem.spec, famous(level as usize).spec);
             }
         }
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 1..=7);
         checks::sound(&ROW, &json!({ "instance": "random", "notation": "compact" }), 2..=6);
         checks::sound(&ROW, &json!({ "trace": "plan" }), 1..=7);

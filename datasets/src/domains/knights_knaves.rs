@@ -1,4 +1,5 @@
-//! Knights and knaves: knights speak the truth, knaves lie; who is who? The level is the number of people.
+//! Knights and knaves: knights tell the truth, knaves lie, and the answer says who is who. The level is the number of
+//! people.
 
 use std::ops::RangeInclusive;
 
@@ -12,7 +13,7 @@ use super::{Row, build, characters};
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "knights_knaves",
     about: "knights speak the truth and knaves lie, `A:!B|C` is what A says; level = people",
@@ -20,22 +21,22 @@ pub const ROW: Row = Row {
     build: |value| build::<KnightsKnaves>("knights_knaves", value),
 };
 
-/// Statements that leave more than one way are drawn again, at most this often.
+/// How often statements with more than one solution are drawn again.
 const MOST_DRAWS: usize = 500;
 const CONNECTIVES: [char; 5] = ['|', '&', '>', '~', '^'];
 
-/// The domain; it has no settings.
+/// The domain, which has no settings.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KnightsKnaves {}
 
-/// What each person says; value 1 is a knight.
+/// The statement of each person. Value 1 is a knight.
 struct Island {
     says: Vec<Formula>,
 }
 
 impl Island {
-    /// Whether what `speaker` says fits the kinds, as far as these are known.
+    /// Whether the statement of `speaker` fits the kinds that are known so far.
     fn fits(&self, values: &[Option<u8>], speaker: usize) -> bool {
         let (kind, truth) = (values[speaker], self.says[speaker].truth(values));
         kind.zip(truth).is_none_or(|(kind, truth)| (kind == 1) == truth)
@@ -66,7 +67,7 @@ impl Constraints for Island {
     }
 }
 
-/// The island that a spec carries.
+/// Reads the island from a spec.
 fn island(spec: Option<&Value>) -> Result<Island, String> {
     #[derive(Deserialize)]
     struct Spec {
@@ -85,7 +86,7 @@ fn island(spec: Option<&Value>) -> Result<Island, String> {
     Ok(Island { says: spec.says.iter().map(parse).collect::<Result<_, _>>()? })
 }
 
-/// What the people of these kinds could say.
+/// Draws statements that people of these kinds could make.
 fn talk(kinds: &[Option<u8>], stream: &mut Stream) -> Island {
     let people = kinds.len() as u8;
     let mut statement = |kind: &Option<u8>| {
@@ -161,9 +162,9 @@ mod tests {
     #[test]
     fn there_is_one_solution() {
         for level in 2..=10 {
-            for task in checks::tasks(&ROW, &Value::Null, level, Split::Train, 10) {
-                let island = island(Some(&task.problem.spec)).unwrap();
-                assert_eq!(assignment::solutions(&island, 3, None).len(), 1, "{}", task.problem.prompt);
+            for question in checks::questions(&ROW, &Value::Null, level, Split::Train, 10) {
+                let island = island(Some(&question.problem.spec)).unwrap();
+                assert_eq!(assignment::solutions(&island, 3, None).len(), 1, "{}", question.problem.prompt);
             }
         }
     }
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 2..=10);
         checks::hostile(&ROW, 4);
     }

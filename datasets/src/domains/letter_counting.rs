@@ -1,4 +1,4 @@
-//! Counting a letter in a word. The level is the number of letters.
+//! Counting how often a letter occurs in a word. The level is the number of letters.
 
 use std::ops::RangeInclusive;
 
@@ -13,7 +13,7 @@ use crate::seed::Stream;
 use crate::words::{LETTERS, word};
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "letter_counting",
     about: "how often a letter occurs in a word; level = letters",
@@ -21,7 +21,7 @@ pub const ROW: Row = Row {
     build: |value| build::<LetterCounting>("letter_counting", value),
 };
 
-/// The domain; it has no settings.
+/// The domain, which has no settings.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LetterCounting {}

@@ -1,4 +1,5 @@
-//! Linear equations in one unknown. The level sets how large the numbers are; above 1 both sides hold the unknown.
+//! Linear equations with one unknown. The level sets the size of the numbers; above level 1 both sides contain the
+//! unknown.
 
 use std::ops::RangeInclusive;
 
@@ -13,7 +14,7 @@ use crate::seed::Stream;
 use crate::trace::{self, bracketed, equation};
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "linear_equations",
     about: "a linear equation in x; level = size of its numbers, from 2 with x on both sides",
@@ -53,7 +54,7 @@ fn value((factor, constant): Side, unknown: Rational) -> Option<Rational> {
     Rational::whole(factor.into()).times(unknown)?.plus(Rational::whole(constant.into()))
 }
 
-/// `3*(-2)+5`, without the product where there is none.
+/// `3*(-2)+5`, without the product if the factor is 0.
 fn inserted((factor, constant): Side, unknown: Rational) -> String {
     match factor {
         0 => constant.to_string(),
@@ -67,7 +68,7 @@ impl Spec {
         Rational::new(i128::from(self.right.1) - i128::from(self.left.1), factor)
     }
 
-    /// The unknown to the left, the constants to the right, the quotient, and the check of both sides.
+    /// Moves the unknown to the left and the constants to the right, divides, and checks both sides.
     fn equations(&self) -> Option<Vec<String>> {
         let solution = self.solution()?;
         let factor = self.left.0.checked_sub(self.right.0)?;

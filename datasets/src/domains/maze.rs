@@ -1,4 +1,4 @@
-//! A way through a grid with walls. The level is the side of the grid.
+//! A path through a grid with walls. The level is the side length of the grid.
 
 use std::ops::RangeInclusive;
 
@@ -11,7 +11,7 @@ use super::{Row, build, characters};
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "maze",
     about: "a way from S to G through a grid with walls #; level = side of the grid",
@@ -21,14 +21,14 @@ pub const ROW: Row = Row {
 
 /// The share of the cells that are walls.
 const WALLS: f64 = 0.3;
-/// A grid without a way, or with too short a one, is drawn again, at most this often; then it has no walls.
+/// How often a grid without a path, or with too short a path, is drawn again. After that it has no walls.
 const MOST_DRAWS: usize = 200;
 
 /// The domain.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Maze {
-    /// Whether only a shortest way is right, instead of any.
+    /// Whether only a shortest path is right, instead of any path.
     shortest: bool,
 }
 
@@ -82,7 +82,7 @@ impl Puzzle for Rules {
     }
 }
 
-/// The cells that hold a letter.
+/// The cells with a given letter.
 fn find(rows: &[Vec<u8>], letter: u8) -> Vec<Cell> {
     let cells = rows
         .iter()
@@ -91,7 +91,7 @@ fn find(rows: &[Vec<u8>], letter: u8) -> Vec<Cell> {
     cells.filter(|(_, _, cell)| *cell == letter).map(|(row, column, _)| (row, column)).collect()
 }
 
-/// The instance that a spec carries.
+/// Reads the instance from a spec.
 fn instance(spec: Option<&Value>) -> Result<Instance<Rules>, String> {
     #[derive(Deserialize)]
     struct Spec {
@@ -184,8 +184,8 @@ mod tests {
             ("RDDDL", "move 4 is illegal: D from 3.2 leaves the grid"),
             ("RDD", "all 3 moves are legal, but the goal is not reached"),
             ("RDDLR", "all 5 moves are legal, but the goal is not reached"),
-            ("RDD;L", "no list of moves: move 4 is not in the notation"),
-            ("rddl", "no list of moves: move 1 is not in the notation"),
+            ("RDD;L", "not a list of moves: move 4 is not in the notation"),
+            ("rddl", "not a list of moves: move 1 is not in the notation"),
         ] {
             assert_eq!(judge(text).reason, reason);
         }
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 3..=12);
         checks::sound(&ROW, &json!({ "shortest": true }), 5..=5);
         checks::hostile(&ROW, 6);

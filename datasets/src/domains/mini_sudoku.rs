@@ -1,4 +1,4 @@
-//! Sudoku on four by four cells. The level is the number of empty cells.
+//! Sudoku on a grid of four by four cells. The level is the number of empty cells.
 
 use std::ops::RangeInclusive;
 
@@ -11,7 +11,7 @@ use super::{Row, build, characters};
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "mini_sudoku",
     about: "a four by four sudoku, rows joined by /; level = empty cells",
@@ -19,10 +19,10 @@ pub const ROW: Row = Row {
     build: |value| build::<MiniSudoku>("mini_sudoku", value),
 };
 
-/// Grids that cannot be emptied to the level with one solution are drawn again, at most this often.
+/// How often a grid is drawn again if it cannot reach the level with a single solution.
 const MOST_DRAWS: usize = 50;
 
-/// The domain; it has no settings.
+/// The domain, which has no settings.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MiniSudoku {}
@@ -63,13 +63,13 @@ impl Constraints for Grid {
     }
 }
 
-/// Cells in writing, `_` where empty.
+/// The text for the cells, with `_` for an empty one.
 fn show(cells: &[Option<u8>]) -> String {
     let cell = |cell: &Option<u8>| cell.map_or('_', |value| char::from(b'1' + value));
     cells.chunks(4).map(|row| row.iter().map(cell).collect::<String>()).collect::<Vec<_>>().join("/")
 }
 
-/// Reads 16 cells; rows may be joined by `/`, blanks or nothing.
+/// Reads 16 cells. Rows may be separated by `/`, blanks or nothing.
 fn cells(text: &str) -> Option<Vec<Option<u8>>> {
     let mut cells = Vec::with_capacity(16);
     for letter in text.chars().filter(|letter| *letter != '/' && !letter.is_ascii_whitespace()) {
@@ -87,14 +87,14 @@ fn cells(text: &str) -> Option<Vec<Option<u8>>> {
 
 fn read(_: &Grid, text: &str) -> Result<Vec<u8>, String> {
     let full = cells(text).and_then(|cells| cells.into_iter().collect::<Option<Vec<u8>>>());
-    full.ok_or_else(|| "the answer is 16 digits from 1 to 4".to_owned())
+    full.ok_or_else(|| "the answer must be 16 digits from 1 to 4".to_owned())
 }
 
 fn write(_: &Grid, values: &[u8]) -> String {
     show(&values.iter().copied().map(Some).collect::<Vec<_>>())
 }
 
-/// The grid that a spec carries.
+/// Reads the grid from a spec.
 fn grid(spec: Option<&Value>) -> Result<Grid, String> {
     #[derive(Deserialize)]
     struct Spec {
@@ -106,7 +106,7 @@ fn grid(spec: Option<&Value>) -> Result<Grid, String> {
     cells.map(Grid).ok_or_else(|| "the spec's `grid` must be 16 cells of 1 to 4 or _".to_owned())
 }
 
-/// Empties up to `count` cells of a full grid in random order, each only where one solution stays.
+/// Empties up to `count` cells of a full grid in random order, as long as the solution stays unique.
 fn emptied(full: &[u8], count: usize, stream: &mut Stream) -> Grid {
     let mut grid = Grid::default();
     full.iter().zip(&mut grid.0).for_each(|(value, cell)| *cell = Some(*value));
@@ -184,8 +184,8 @@ mod tests {
     #[test]
     fn the_level_is_the_number_of_empty_cells_and_the_solution_is_one() {
         for level in 1..=11 {
-            for task in checks::tasks(&ROW, &Value::Null, level, Split::Train, 10) {
-                let grid = grid(Some(&task.problem.spec)).unwrap();
+            for question in checks::questions(&ROW, &Value::Null, level, Split::Train, 10) {
+                let grid = grid(Some(&question.problem.spec)).unwrap();
                 assert_eq!(grid.0.iter().filter(|cell| cell.is_none()).count(), level as usize);
                 assert_eq!(assignment::solutions(&grid, 2, None).len(), 1);
             }
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 1..=11);
         checks::hostile(&ROW, 6);
     }

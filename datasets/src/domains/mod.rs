@@ -1,4 +1,4 @@
-//! The table of domains: a `mod` line and a row each.
+//! The table of domains. Each domain has a `mod` line and a row.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -46,19 +46,19 @@ pub mod word_problems;
 pub mod word_sorting;
 pub mod zebra_puzzles;
 
-/// One row of the table of domains.
+/// A row of the table of domains.
 pub struct Row {
     /// The name that recipes and the command line use.
     pub name: &'static str,
-    /// One line for `thinkling list tasks`.
+    /// The description in `thinkling list tasks`, one line.
     pub about: &'static str,
     /// What an answer looks like, in a word or two.
     pub answers: &'static str,
-    /// Makes the domain from its settings (`null` or `{}`: the defaults).
+    /// Builds the domain from its settings. `null` and `{}` give the defaults.
     pub build: fn(&Value) -> Result<Box<dyn Domain>, SettingsError>,
 }
 
-/// The table of domains: one row each.
+/// The table of domains.
 #[rustfmt::skip]
 pub const DOMAINS: &[Row] = &[
     addition::ROW,
@@ -100,22 +100,22 @@ pub const DOMAINS: &[Row] = &[
     zebra_puzzles::ROW,
 ];
 
-/// The row named `name`.
+/// Finds the row named `name`.
 pub fn find(name: &str) -> Option<&'static Row> {
     DOMAINS.iter().find(|row| row.name == name)
 }
 
-/// A domain's settings could not be read.
+/// The settings of a domain cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("settings of task `{domain}`: {message}")]
 pub struct SettingsError {
     /// The domain's name in the table.
     pub domain: &'static str,
-    /// What is wrong and what is allowed.
+    /// What is wrong, and what is allowed.
     pub message: String,
 }
 
-/// Reads a domain's settings, where `null` stands for the defaults.
+/// Reads a domain's settings. `null` gives the defaults.
 fn build<D: Domain + Default + for<'de> Deserialize<'de> + 'static>(
     domain: &'static str,
     value: &Value,
@@ -123,7 +123,7 @@ fn build<D: Domain + Default + for<'de> Deserialize<'de> + 'static>(
     build_checked::<D>(domain, value, |_| Ok(()))
 }
 
-/// Reads a domain's settings and checks that they make sense together.
+/// Reads a domain's settings and checks that they fit together.
 fn build_checked<D: Domain + Default + for<'de> Deserialize<'de> + 'static>(
     domain: &'static str,
     value: &Value,
@@ -133,7 +133,7 @@ fn build_checked<D: Domain + Default + for<'de> Deserialize<'de> + 'static>(
     let settings = match value {
         Value::Null => D::default(),
         Value::Object(_) => D::deserialize(value).map_err(|error| refuse(error.to_string()))?,
-        _ => return Err(refuse(format!("{value} is no table of settings"))),
+        _ => return Err(refuse(format!("{value} is not a table of settings"))),
     };
     check(&settings).map_err(refuse)?;
     Ok(Box::new(settings))

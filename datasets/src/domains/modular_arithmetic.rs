@@ -12,7 +12,7 @@ use crate::seed::Stream;
 use crate::trace::{self, equation};
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "modular_arithmetic",
     about: "the least remainder of a sum, difference, product or power; level = digits",
@@ -70,7 +70,7 @@ impl Spec {
         Some(value.rem_euclid(modulus))
     }
 
-    /// Both sides reduced, then the operation, then its result reduced; a power by squaring.
+    /// Reduces both sides, applies the operation, and reduces the result. A power is computed by squaring.
     fn equations(&self) -> Vec<String> {
         let (left, right, modulus) =
             (i128::from(self.left), i128::from(self.right), i128::from(self.modulus));

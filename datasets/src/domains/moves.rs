@@ -1,7 +1,7 @@
-//! Puzzles that are solved by a list of moves: reading the list, playing it, planning, and working it out in writing.
+//! Puzzles whose solution is a list of moves: reading and playing the list, planning, and worked solutions.
 //!
-//! A worked solution is written as `move=state` joined by `;`, where `no` takes the last step back and `ok` says that
-//! the goal is reached, so that every statement in it can be decided.
+//! A worked solution consists of `move=state`, joined by `;`. `no` undoes the last step, and `ok` says that the goal is
+//! reached. Every statement is true or false.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -14,37 +14,37 @@ use thinkling_verifiers::{Item, Verdict, answer};
 use crate::seed::Stream;
 use crate::{Behaviours, Solution, SolutionKind};
 
-/// How often a searching trace tries a move that it takes back.
+/// How often a search trace tries a move that it then undoes.
 const DETOUR: f64 = 0.25;
-/// A trace is read up to this many statements: what a model writes has no bound of its own.
+/// A trace is read only up to this many statements, because a model may write without end.
 pub(super) const MOST_STATEMENTS: usize = 1 << 16;
 
 /// The rules of a puzzle.
 pub(super) trait Puzzle {
     /// A position.
     type State: Clone + Ord;
-    /// A move, whose JSON form is that of an answer's list.
+    /// A move. Its JSON form is the one used in the list of an answer.
     type Move: Clone + PartialEq + Serialize + DeserializeOwned;
-    /// What stands between the moves of a short answer; where nothing does, a move is one letter.
+    /// The separator between the moves of a short answer. If it is empty, each move is one letter.
     const SEPARATOR: &'static str = " ";
 
-    /// Makes the move, or says why it is illegal and leaves the state alone.
+    /// Makes the move. If it is illegal, says why and does not change the state.
     fn play(&self, state: &mut Self::State, step: &Self::Move) -> Result<(), String>;
     /// Every legal move.
     fn moves(&self, state: &Self::State) -> Vec<Self::Move>;
-    /// A number of moves that no way from `state` to `goal` goes below, and that a move lowers by one at most.
+    /// A lower bound on the moves from `state` to `goal`. A move lowers it by at most one.
     fn at_least(&self, _state: &Self::State, _goal: &Self::State) -> usize {
         0
     }
-    /// A position in writing, without `;` or `=`.
+    /// The text for a position, without `;` or `=`.
     fn show(&self, state: &Self::State) -> String;
     /// A move in short notation, without a space, `;` or `=`.
     fn write(&self, step: &Self::Move) -> String;
-    /// A move from its short notation.
+    /// Reads a move in short notation.
     fn read(&self, text: &str) -> Option<Self::Move>;
 }
 
-/// Where a puzzle starts and should end.
+/// An instance of a puzzle: its rules, its start and its goal.
 pub(super) struct Instance<P: Puzzle> {
     /// The rules.
     pub(super) rules: P,
@@ -52,38 +52,38 @@ pub(super) struct Instance<P: Puzzle> {
     pub(super) start: P::State,
     /// The last position.
     pub(super) goal: P::State,
-    /// The fewest moves, where it is known.
+    /// The fewest moves, if known.
     pub(super) minimum: Option<u64>,
     /// Whether only an answer with the fewest moves is right.
     pub(super) is_strict: bool,
 }
 
-/// How an answer's moves are written. Judges read both.
+/// How the moves of an answer are written. Judges read both forms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Notation {
     /// A JSON list of moves.
     #[default]
     Json,
-    /// Short moves with a space between.
+    /// Short moves separated by spaces.
     Compact,
 }
 
-/// Which instances of a puzzle with one famous instance a level are posed.
+/// Which instances are posed of a puzzle that has one famous instance per level.
 ///
-/// The famous one belongs to the test split under both.
+/// The famous instance belongs to the test split in both cases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Posing {
-    /// The famous instance as the whole test split, random ones to train on.
+    /// The famous instance is the whole test split, and random instances are for training.
     #[default]
     Standard,
-    /// Random starts and goals in both splits.
+    /// Both splits have random starts and goals.
     Random,
 }
 
 impl Notation {
-    /// A list of moves as an answer.
+    /// Writes a list of moves as an answer.
     pub(super) fn write<P: Puzzle>(self, rules: &P, moves: &[P::Move]) -> String {
         match self {
             Self::Json => serde_json::to_string(moves).unwrap_or_default(),
@@ -94,7 +94,7 @@ impl Notation {
     }
 }
 
-/// The moves of a short answer; commas and blanks part them.
+/// The moves of a short answer, separated by commas and blanks.
 fn words<P: Puzzle>(text: &str) -> Box<dyn Iterator<Item = &str> + '_> {
     let is_between = |letter: char| letter == ',' || letter.is_ascii_whitespace();
     if P::SEPARATOR.is_empty() {
@@ -104,7 +104,7 @@ fn words<P: Puzzle>(text: &str) -> Box<dyn Iterator<Item = &str> + '_> {
     Box::new(text.split(is_between).filter(|word| !word.is_empty()))
 }
 
-/// A position and what has been played to reach it.
+/// A position, and the moves that led to it.
 struct Game<'a, P: Puzzle> {
     rules: &'a P,
     state: P::State,
@@ -113,7 +113,7 @@ struct Game<'a, P: Puzzle> {
 }
 
 impl<P: Puzzle> Game<'_, P> {
-    /// Plays a move; false at the first illegal one.
+    /// Plays a move. Returns false at the first illegal one.
     fn play(&mut self, step: &P::Move) -> bool {
         match self.rules.play(&mut self.state, step) {
             Ok(()) => self.played += 1,
@@ -122,7 +122,7 @@ impl<P: Puzzle> Game<'_, P> {
         self.illegal.is_none()
     }
 
-    /// Plays an answer up to its end or its first illegal move; an error says why it cannot be read.
+    /// Plays an answer to its end or its first illegal move. The error says why it cannot be read.
     fn play_all(&mut self, text: &str) -> Result<(), String> {
         if text.starts_with('[') {
             let mut json = serde_json::Deserializer::from_str(text);
@@ -141,7 +141,7 @@ impl<P: Puzzle> Game<'_, P> {
     }
 }
 
-/// Plays a JSON list while it is read, so that nothing after the first illegal move is looked at.
+/// Plays a JSON list while reading it, so that nothing after the first illegal move is read.
 struct Moves<'a, 'b, P: Puzzle>(&'a mut Game<'b, P>);
 
 impl<'de, P: Puzzle> DeserializeSeed<'de> for Moves<'_, '_, P> {
@@ -169,7 +169,7 @@ impl<'de, P: Puzzle> Visitor<'de> for Moves<'_, '_, P> {
     }
 }
 
-/// Judges a list of moves: every move legal and the goal reached, in however many moves.
+/// Judges a list of moves: every move must be legal and the goal reached, in any number of moves.
 pub(super) fn judge<P: Puzzle>(instance: Result<Instance<P>, String>, item: &Item<'_>) -> Verdict {
     let instance = match instance {
         Ok(instance) => instance,
@@ -180,7 +180,7 @@ pub(super) fn judge<P: Puzzle>(instance: Result<Instance<P>, String>, item: &Ite
     };
     let mut game = Game { rules: &instance.rules, state: instance.start.clone(), played: 0, illegal: None };
     if let Err(reason) = game.play_all(text) {
-        return Verdict::malformed(format!("no list of moves: {reason}"));
+        return Verdict::malformed(format!("not a list of moves: {reason}"));
     }
     let played = game.played;
     if let Some(reason) = game.illegal {
@@ -204,7 +204,7 @@ pub(super) fn judge<P: Puzzle>(instance: Result<Instance<P>, String>, item: &Ite
     }
 }
 
-/// Plays a list of moves in either notation from the start, for a judge or a worked solution.
+/// Reads a list of moves in either notation.
 pub(super) fn read_moves<P: Puzzle>(rules: &P, text: &str) -> Option<Vec<P::Move>> {
     if text.starts_with('[') {
         return serde_json::from_str(text).ok();
@@ -212,10 +212,10 @@ pub(super) fn read_moves<P: Puzzle>(rules: &P, text: &str) -> Option<Vec<P::Move
     words::<P>(text).map(|word| rules.read(word)).collect()
 }
 
-/// A position in a search, the moves made so far, and the node and the move that led to it.
+/// A position in a search, the number of moves so far, and the node and move that led to it.
 type Node<P> = (<P as Puzzle>::State, usize, Option<(usize, <P as Puzzle>::Move)>);
 
-/// The fewest moves from `start` to `goal`, by A* search; none where the goal cannot be reached.
+/// A shortest plan from `start` to `goal`, found by A* search, or `None` if the goal cannot be reached.
 pub(super) fn shortest_plan<P: Puzzle>(rules: &P, start: &P::State, goal: &P::State) -> Option<Vec<P::Move>> {
     let mut nodes: Vec<Node<P>> = vec![(start.clone(), 0, None)];
     let mut fewest = BTreeMap::from([(start.clone(), 0)]);
@@ -242,7 +242,7 @@ pub(super) fn shortest_plan<P: Puzzle>(rules: &P, start: &P::State, goal: &P::St
     None
 }
 
-/// The moves that led to a node of a search.
+/// The moves that lead to a node of a search.
 fn way_to<P: Puzzle>(nodes: &[Node<P>], mut node: usize) -> Vec<P::Move> {
     let mut plan = Vec::new();
     while let Some((before, step)) = &nodes[node].2 {
@@ -253,7 +253,7 @@ fn way_to<P: Puzzle>(nodes: &[Node<P>], mut node: usize) -> Vec<P::Move> {
     plan
 }
 
-/// A worked solution that ends in `answer`, a right list of moves.
+/// A worked solution that ends with `answer`, a right list of moves.
 pub(super) fn work<P: Puzzle>(
     instance: Result<Instance<P>, String>,
     answer: &str,
@@ -286,12 +286,12 @@ pub(super) fn work<P: Puzzle>(
     Some(Solution::sure(trace.join(";"), answer))
 }
 
-/// One step and the position that it leads to.
+/// A step and the position after it.
 fn statement<P: Puzzle>(rules: &P, step: &P::Move, state: &P::State) -> String {
     format!("{}={}", rules.write(step), rules.show(state))
 }
 
-/// A legal move that is not the planned one.
+/// A legal move other than the planned one.
 pub(super) fn another_move<P: Puzzle>(
     rules: &P,
     state: &P::State,
@@ -303,7 +303,7 @@ pub(super) fn another_move<P: Puzzle>(
     if others.is_empty() { None } else { Some(stream.pick(&others).clone()) }
 }
 
-/// A statement of a legal step that is not the planned one.
+/// A statement with a legal step other than the planned one.
 fn other_step<P: Puzzle>(rules: &P, state: &P::State, step: &P::Move, stream: &mut Stream) -> Option<String> {
     let other = another_move(rules, state, step, stream)?;
     let mut state = state.clone();
@@ -311,20 +311,20 @@ fn other_step<P: Puzzle>(rules: &P, state: &P::State, step: &P::Move, stream: &m
     Some(statement(rules, &other, &state))
 }
 
-/// The planned step with a position that it does not lead to.
+/// The planned step with a wrong position after it.
 fn mistake<P: Puzzle>(rules: &P, state: &P::State, step: &P::Move, stream: &mut Stream) -> String {
     let truth = other_step(rules, state, step, stream);
     let shown = truth.as_deref().and_then(|text| text.split_once('=')).map(|(_, shown)| shown.to_owned());
     format!("{}={}", rules.write(step), shown.unwrap_or_else(|| rules.show(state)))
 }
 
-/// What a trace shows: false steps are illegal moves, wrong positions and an `ok` away from the goal.
+/// Counts what a trace shows. False steps are illegal moves, wrong positions, and `ok` before the goal is reached.
 pub(super) fn behaviours<P: Puzzle>(instance: Result<Instance<P>, String>, thinking: &str) -> Behaviours {
     let mut seen = Behaviours::default();
     let Ok(Instance { rules, start, goal, .. }) = instance else { return seen };
     let mut states = vec![start];
     for text in thinking.split(';').filter(|text| !text.is_empty()).take(MOST_STATEMENTS) {
-        // The stack never runs empty: the first position is not popped.
+        // The stack is never empty, because the first position is not popped.
         let Some(last) = states.last() else { break };
         let truth = match text {
             "no" => {
@@ -358,35 +358,39 @@ pub(super) fn behaviours<P: Puzzle>(instance: Result<Instance<P>, String>, think
 
 #[cfg(test)]
 pub(super) mod checks {
-    //! What holds for every puzzle of moves.
+    //! Checks that hold for every puzzle of moves.
 
     use serde_json::Value;
 
     use super::*;
     use crate::domains::Row;
     use crate::split::{Dataset, Split};
-    use crate::{Domain, Task};
+    use crate::{Domain, Question};
 
-    /// The verdict on an answer to a task.
-    pub(in crate::domains) fn verdict(domain: &dyn Domain, task: &crate::Problem, text: &str) -> Verdict {
+    /// The verdict on an answer to a problem.
+    pub(in crate::domains) fn verdict(domain: &dyn Domain, problem: &crate::Problem, text: &str) -> Verdict {
         let completion = format!("<answer>{text}</answer>");
-        domain.judge(&Item { completion: &completion, answer: Some(&task.answer), spec: Some(&task.spec) })
+        domain.judge(&Item {
+            completion: &completion,
+            answer: Some(&problem.answer),
+            spec: Some(&problem.spec),
+        })
     }
 
-    /// The tasks of a level under settings.
-    pub(in crate::domains) fn tasks(
+    /// The questions of a level with these settings.
+    pub(in crate::domains) fn questions(
         row: &'static Row,
         settings: &Value,
         level: u32,
         split: Split,
         count: u64,
-    ) -> Vec<Task> {
+    ) -> Vec<Question> {
         let domain = (row.build)(settings).unwrap();
         let dataset = Dataset::new(row, domain.as_ref(), level, 1).unwrap();
-        (0..count).map(|index| dataset.task(split, index).unwrap()).collect()
+        (0..count).map(|index| dataset.question(split, index).unwrap()).collect()
     }
 
-    /// Cuts `text` into the longest symbols that match; the rest where none does.
+    /// Removes the longest matching symbols from the start of `text`. Returns the rest where none matches.
     fn untokenised<'a>(alphabet: &[String], text: &'a str) -> &'a str {
         let mut rest = text;
         while let Some(symbol) =
@@ -397,7 +401,8 @@ pub(super) mod checks {
         rest
     }
 
-    /// Both splits are posed, the answers and all worked solutions are right, hostile text is data.
+    /// Checks that both splits are posed, that answers and worked solutions are right, and that hostile text is only
+    /// data.
     pub(in crate::domains) fn sound(
         row: &'static Row,
         settings: &Value,
@@ -409,28 +414,28 @@ pub(super) mod checks {
         let mut test = std::collections::BTreeSet::new();
         for level in levels {
             for split in [Split::Train, Split::Test] {
-                for task in tasks(row, settings, level, split, 12) {
+                for question in questions(row, settings, level, split, 12) {
                     if split == Split::Train { &mut train } else { &mut test }
-                        .insert(task.problem.prompt.clone());
-                    check(domain.as_ref(), &alphabet, &task);
+                        .insert(question.problem.prompt.clone());
+                    check(domain.as_ref(), &alphabet, &question);
                 }
             }
         }
         assert!(train.is_disjoint(&test));
     }
 
-    fn check(domain: &dyn Domain, alphabet: &[String], task: &Task) {
-        let problem = &task.problem;
+    fn check(domain: &dyn Domain, alphabet: &[String], question: &Question) {
+        let problem = &question.problem;
         let right = verdict(domain, problem, &problem.answer);
-        assert!(right.is_correct(), "{} {}: {right:?}", task.id, problem.prompt);
-        assert_eq!(untokenised(alphabet, &problem.prompt), "", "{}", task.id);
+        assert!(right.is_correct(), "{} {}: {right:?}", question.id, problem.prompt);
+        assert_eq!(untokenised(alphabet, &problem.prompt), "", "{}", question.id);
         for kind in SolutionKind::ALL {
             let mut stream = Stream::at("check", 0, &[]);
             let Some(solution) = domain.solve(problem, kind, &mut stream) else { continue };
-            assert_eq!(untokenised(alphabet, &solution.thinking), "", "{} {kind:?}", task.id);
-            assert_eq!(untokenised(alphabet, &solution.answer), "", "{} {kind:?}", task.id);
+            assert_eq!(untokenised(alphabet, &solution.thinking), "", "{} {kind:?}", question.id);
+            assert_eq!(untokenised(alphabet, &solution.answer), "", "{} {kind:?}", question.id);
             let ours = verdict(domain, problem, &solution.answer);
-            assert!(ours.is_correct() || solution.is_guess, "{} {kind:?}: {ours:?}", task.id);
+            assert!(ours.is_correct() || solution.is_guess, "{} {kind:?}: {ours:?}", question.id);
             let seen = domain.behaviours(problem, &solution.thinking);
             match kind {
                 SolutionKind::Direct => assert!(solution.thinking.is_empty()),
@@ -467,22 +472,22 @@ pub(super) mod checks {
         ] {
             let verdict = verdict(domain, problem, text);
             let is_known = text == answer;
-            assert!(is_known || verdict.score == 0.0, "{} pays for {text:?}: {verdict:?}", task.id);
+            assert!(is_known || verdict.score == 0.0, "{} pays for {text:?}: {verdict:?}", question.id);
             assert!(verdict.outcome != thinkling_verifiers::Outcome::Error, "{text:?}: {verdict:?}");
         }
     }
 
-    /// Megabytes of brackets, repeated answers and junk end in a verdict of 0.
+    /// Checks that megabytes of brackets, repeated answers and random text get a score of 0.
     pub(in crate::domains) fn hostile(row: &'static Row, level: u32) {
         let domain = (row.build)(&Value::Null).unwrap();
-        let task = &tasks(row, &Value::Null, level, Split::Test, 1)[0].problem;
-        let inner = task.answer.trim_start_matches('[');
+        let problem = &questions(row, &Value::Null, level, Split::Test, 1)[0].problem;
+        let inner = problem.answer.trim_start_matches('[');
         for piece in
             ["[", "[[0,", "{\"a\":", "9", "a", "\u{0}", "\u{663}", inner, "1,", "(", ";", "\n", "<answer>"]
         {
             let text = piece.repeat(10_000_000 / piece.len());
-            assert_eq!(verdict(domain.as_ref(), task, &text).score, 0.0, "{piece:?}");
-            let _ = domain.behaviours(task, &text[..1_000_000 / piece.len() * piece.len()]);
+            assert_eq!(verdict(domain.as_ref(), problem, &text).score, 0.0, "{piece:?}");
+            let _ = domain.behaviours(problem, &text[..1_000_000 / piece.len() * piece.len()]);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Multiplication of two whole numbers: digit products with carry, rows, column sums. The level is the number of digits.
+//! Multiplication of two whole numbers: digit products with carries, rows, column sums. The level is the number of
+//! digits.
 
 use std::ops::RangeInclusive;
 
@@ -11,7 +12,7 @@ use crate::judging::judge_whole;
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "multiplication",
     about: "the product of two whole numbers of as many digits as the level",
@@ -19,7 +20,7 @@ pub const ROW: Row = Row {
     build: |value| build::<Multiplication>("multiplication", value),
 };
 
-/// The domain; it has no settings.
+/// The domain, which has no settings.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Multiplication {}
@@ -36,17 +37,18 @@ impl Spec {
     }
 }
 
-/// The digits of a number, low digit first.
+/// The digits of a number, the lowest first.
 fn digits(number: i64) -> Vec<u32> {
     number.to_string().chars().rev().filter_map(|digit| digit.to_digit(10)).collect()
 }
 
-/// A statement and the two digits that it comes to.
+/// An operation and the two digits of its result.
 fn statement(operation: &str, value: u32) -> String {
     format!("{operation}={value:02}")
 }
 
-/// Low digit first: the products of one digit with carry, their row; after all rows the sums of the columns.
+/// From the lowest digit up: the products of one digit with carries, then their row. After all rows, the sums of the
+/// columns.
 fn chain(a: i64, b: i64) -> String {
     let (a, b) = (digits(a), digits(b));
     let width = a.len() + b.len();

@@ -1,4 +1,4 @@
-//! Queens that do not attack each other, some of them given. The level is the side of the board.
+//! Queens that do not attack each other, with some of them given. The level is the side length of the board.
 
 use std::ops::RangeInclusive;
 
@@ -12,7 +12,7 @@ use crate::judging::unbracketed;
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "n_queens",
     about: "one queen a row, none attacking another, some rows given; level = side of the board",
@@ -23,12 +23,12 @@ pub const ROW: Row = Row {
 /// The largest board that a spec may have.
 const MOST_ROWS: usize = 64;
 
-/// The domain; it has no settings.
+/// The domain, which has no settings.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NQueens {}
 
-/// The column of the queen of each row, where given.
+/// The column of the queen in each row, if given.
 struct Board(Vec<Option<u8>>);
 
 impl Constraints for Board {
@@ -76,23 +76,23 @@ fn read(board: &Board, text: &str) -> Result<Vec<u8>, String> {
             text.parse::<u8>().ok().filter(|column| is_number && (1..=rows).contains(&usize::from(*column)));
         column.map(|column| column - 1)
     };
-    // One more than there are rows is enough to see that there are too many.
+    // One more column than there are rows is enough to see that there are too many.
     let text = unbracketed(text);
     let separator = if text.contains(',') { ',' } else { ' ' };
     let columns: Option<Vec<u8>> = text.split(separator).take(rows + 1).map(column).collect();
     let columns = columns.filter(|columns| columns.len() == rows);
-    columns.ok_or_else(|| format!("the answer is {rows} columns from 1 to {rows} with commas between"))
+    columns.ok_or_else(|| format!("the answer must be {rows} columns from 1 to {rows}, separated by commas"))
 }
 
 fn write(_: &Board, values: &[u8]) -> String {
     show(&values.iter().copied().map(Some).collect::<Vec<_>>())
 }
 
-/// The board that a spec carries.
+/// Reads the board from a spec.
 fn board(spec: Option<&Value>) -> Result<Board, String> {
     #[derive(Deserialize)]
     struct Spec {
-        /// From 1; null where no queen is given.
+        /// Columns from 1, or null if no queen is given.
         given: Vec<Option<u8>>,
     }
     let spec =
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 4..=12);
         checks::hostile(&ROW, 8);
     }

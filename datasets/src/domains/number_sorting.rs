@@ -1,4 +1,4 @@
-//! Sorting numbers. The level is how many there are.
+//! Sorting numbers. The level is the count of numbers.
 
 use std::ops::RangeInclusive;
 
@@ -12,7 +12,7 @@ use crate::judging::{Check, entries, judge, whole_value};
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "number_sorting",
     about: "whole numbers sorted up or down; level = numbers",
@@ -24,7 +24,7 @@ pub const ROW: Row = Row {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NumberSorting {
-    /// The numbers are 0 to this; each is one symbol.
+    /// The numbers are from 0 to this. Each is one symbol.
     pub max_number: i64,
 }
 

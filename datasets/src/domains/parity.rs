@@ -1,4 +1,4 @@
-//! Parity: is the number of ones odd? The level is the number of bits.
+//! Parity: whether the number of ones is odd. The level is the number of bits.
 
 use std::ops::RangeInclusive;
 
@@ -11,7 +11,7 @@ use crate::judging::judge_text;
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "parity",
     about: "whether a string of bits holds an odd number of ones; level = bits",
@@ -19,7 +19,7 @@ pub const ROW: Row = Row {
     build: |value| build::<Parity>("parity", value),
 };
 
-/// The domain; it has no settings.
+/// The domain, which has no settings.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Parity {}
@@ -30,7 +30,7 @@ struct Spec {
     bits: String,
 }
 
-/// 1 where the number of ones is odd.
+/// 1 if the number of ones is odd, otherwise 0.
 fn parity(bits: &str) -> usize {
     bits.bytes().filter(|bit| *bit == b'1').count() % 2
 }

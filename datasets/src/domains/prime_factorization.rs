@@ -1,4 +1,4 @@
-//! Writing a number as a product of primes. The level is the number of prime factors.
+//! Writing a number as a product of primes. The level is the count of prime factors.
 
 use std::ops::RangeInclusive;
 
@@ -13,7 +13,7 @@ use crate::seed::Stream;
 use crate::trace;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "prime_factorization",
     about: "the prime factors of a whole number, in any order; level = prime factors",
@@ -27,7 +27,7 @@ pub const ROW: Row = Row {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PrimeFactorization {
-    /// No prime factor of a question is larger.
+    /// The maximum prime factor in a question.
     pub max_prime: u64,
 }
 
@@ -50,7 +50,7 @@ impl PrimeFactorization {
     }
 }
 
-/// The prime factors in order; `number` must have small ones only, as posed.
+/// The prime factors in order. `number` may have only small ones, as in posed questions.
 fn factors(mut number: u64) -> Vec<u64> {
     let mut factors = Vec::new();
     let mut divisor = 2;
@@ -67,7 +67,7 @@ fn factors(mut number: u64) -> Vec<u64> {
     factors
 }
 
-/// Whether a number is prime (Miller and Rabin's test, with bases that leave no doubt below 2^64).
+/// Whether a number is prime (Miller–Rabin test, with bases that decide every number below 2^64).
 fn is_prime(number: u64) -> bool {
     const BASES: [u64; 12] = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37];
     if number < 2 || BASES.iter().any(|base| number.is_multiple_of(*base)) {
@@ -93,7 +93,7 @@ fn is_prime(number: u64) -> bool {
     })
 }
 
-/// Reads `2*3^2*5`, `2 × 3 × 3` or `2 x 3**2` as primes with exponents; the primes are not yet checked.
+/// Reads `2*3^2*5`, `2 × 3 × 3` or `2 x 3**2` as factors with exponents. Does not check whether they are prime.
 fn read(text: &str) -> Option<Vec<(u64, u32)>> {
     text.replace("**", "^")
         .split(['*', '×', '·', 'x'])
@@ -104,7 +104,8 @@ fn read(text: &str) -> Option<Vec<(u64, u32)>> {
         .collect()
 }
 
-/// Divisions until a prime is left; with `all_trials` also the remainders of the primes that do not divide.
+/// Divides until a prime is left. With `all_trials`, also writes the remainders of primes that do not divide the
+/// number.
 fn divisions(number: u64, all_trials: bool) -> Vec<String> {
     let mut left = number;
     let mut lines = Vec::new();
@@ -153,7 +154,7 @@ impl Domain for PrimeFactorization {
                 product.checked_mul(base.checked_pow(*exponent)?)
             });
             if product != Some(spec.number) {
-                return Check::Wrong("the product is another number");
+                return Check::Wrong("the product is a different number");
             }
             if factors.iter().all(|(base, exponent)| *exponent > 0 && is_prime(*base)) {
                 Check::Right
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn primes_are_told_from_pseudoprimes() {
+    fn primes_are_distinguished_from_pseudoprimes() {
         let sieve = |number: u64| number > 1 && (2..number).all(|divisor| !number.is_multiple_of(divisor));
         assert!((0..2000).all(|number| is_prime(number) == sieve(number)));
         for (number, truth) in [

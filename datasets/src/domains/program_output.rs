@@ -1,4 +1,4 @@
-//! What a small program prints. The level is how many statements follow the first two.
+//! The output of a small program. The level is the number of statements after the first two.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -14,7 +14,7 @@ use crate::rational::digits;
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "program_output",
     about: "what a program of assignments, loops and conditions prints; level = statements",
@@ -26,11 +26,11 @@ pub const ROW: Row = Row {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProgramOutput {
-    /// How often a statement is repeated.
+    /// The share of statements that are repeated.
     pub loops: f64,
-    /// How often a statement has a condition.
+    /// The share of statements that have a condition.
     pub conditions: f64,
-    /// No value has a larger magnitude.
+    /// The maximum magnitude of any value.
     pub max_value: i64,
 }
 
@@ -41,7 +41,7 @@ impl Default for ProgramOutput {
 }
 
 const VARIABLES: [char; 3] = ['a', 'b', 'c'];
-/// A longer text is no program.
+/// Longer texts are not read as a program.
 const MAX_LENGTH: usize = 1024;
 
 /// What the judge needs.
@@ -53,23 +53,23 @@ struct Spec {
 impl Chained for Spec {
     const SYMBOLS: &'static str = "0123456789";
 
-    /// Every assignment in the order in which they are made.
+    /// Every assignment, in the order in which it is made.
     fn chain(&self) -> Option<Vec<String>> {
         Some(run(&self.program)?.assignments)
     }
 }
 
-/// The variables that have a value.
+/// The values of the variables that have one.
 type Values = BTreeMap<char, i64>;
 
-/// A run: each assignment as it happens, and what is printed.
+/// A run of a program: each assignment as it happens, and the output.
 struct Run {
     assignments: Vec<String>,
     printed: i64,
 }
 
-/// Runs `a=3;b=5;repeat 2:a=a+b;if a>b:b=a-1;print b`; `None` where it is no such program, or a value is missing or too
-/// large for 64 bits.
+/// Runs `a=3;b=5;repeat 2:a=a+b;if a>b:b=a-1;print b`. Returns `None` if the text is not such a program, or if a value
+/// is missing or too large for 64 bits.
 fn run(program: &str) -> Option<Run> {
     if program.len() > MAX_LENGTH {
         return None;
@@ -88,7 +88,7 @@ fn run(program: &str) -> Option<Run> {
     Some(Run { assignments, printed: operand(last.strip_prefix("print ")?, &values)? })
 }
 
-/// How often a statement's assignment happens, and the assignment.
+/// How often the assignment of a statement runs, and the assignment.
 fn guard<'a>(statement: &'a str, values: &Values) -> Option<(i128, &'a str)> {
     if let Some(rest) = statement.strip_prefix("repeat ") {
         let (times, assignment) = rest.split_once(':')?;
@@ -125,7 +125,7 @@ fn operand(text: &str, values: &Values) -> Option<i64> {
     }
 }
 
-/// Two variables that differ.
+/// Two different variables.
 fn two_variables(stream: &mut Stream) -> [char; 2] {
     let mut variables = VARIABLES;
     stream.shuffle(&mut variables);
@@ -144,7 +144,7 @@ impl ProgramOutput {
         Ok(())
     }
 
-    /// A random statement and the variable that it changes.
+    /// A random statement, and the variable that it changes.
     fn statement(&self, stream: &mut Stream) -> (String, char) {
         let target = *stream.pick(&VARIABLES);
         let [left, right] = two_variables(stream);
@@ -180,7 +180,7 @@ impl Domain for ProgramOutput {
         let mut statements = format!("a={};b={};", stream.between(1, 9), stream.between(1, 9));
         let mut posed = None;
         let mut written = 0;
-        // A statement that uses what has no value yet, or makes a value too large, is drawn again.
+        // A statement is drawn again if it uses a variable without a value or makes a value too large.
         while written < level {
             let (statement, target) = self.statement(stream);
             let program = format!("{statements}{statement};print {target}");
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_program_is_not_run() {
+    fn other_texts_are_not_run() {
         for program in [
             "",
             "print a",

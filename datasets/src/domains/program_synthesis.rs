@@ -1,7 +1,8 @@
-//! Program synthesis: a function of a few small operations from three examples. The level is the most operations.
+//! Program synthesis: find a function of a few small operations from three examples. The level is the maximum number of
+//! operations.
 //!
-//! Some functions of two operations and more are held out: every question about them is in the test split, and they are not drilled or guessed in
-//! training either. Questions about the other functions are told apart by their prompts.
+//! Some functions of two or more operations are held out: every question about them is in the test split, and training
+//! never uses them in drills or guesses either. For the other functions, the prompt decides the split of a question.
 
 use std::ops::RangeInclusive;
 
@@ -25,7 +26,7 @@ mod grammar;
 mod tests;
 mod trace;
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "program_synthesis",
     about: "a program of +1..4 -1..4 *2 *3 s(quare) ~(negate) that fits examples; level = operations",
@@ -33,16 +34,17 @@ pub const ROW: Row = Row {
     build: |value| build_checked::<ProgramSynthesis>("program_synthesis", value, ProgramSynthesis::check),
 };
 
-/// Which functions the questions of the test split are about; those of the train split are about known ones.
+/// Which functions the questions of the test split are about. Those of the train split are always about known
+/// functions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Functions {
-    /// All of the level.
+    /// All functions of the level.
     #[default]
     Any,
-    /// Those that training asks about, too.
+    /// Functions that training also asks about.
     Known,
-    /// Those that training never asks about.
+    /// Functions that training never asks about.
     HeldOut,
 }
 
@@ -60,19 +62,19 @@ impl Functions {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProgramSynthesis {
-    /// The largest constant that is added or subtracted, 1 to 9; half of it and one more is the largest factor.
+    /// The largest constant that is added or subtracted, from 1 to 9. The largest factor is half of it plus one.
     pub largest: i64,
     /// Which functions the test split asks about.
     pub test_functions: Functions,
     /// How a search is written.
     pub trace: Trace,
-    /// The share of searches that go on to the end.
+    /// The share of searches that continue to the end.
     pub never_gives_up: f64,
-    /// How likely the others give up after an attempt that fails, and guess.
+    /// The probability that any other search gives up and guesses after a failed attempt.
     pub gives_up: f64,
     /// The share of direct answers that are right.
     pub lucky_guess: f64,
-    /// The most attempts that a search shows: of a longer one, the end.
+    /// The maximum number of attempts that a search shows. For a longer search these are the last ones.
     pub max_attempts: usize,
 }
 
@@ -90,11 +92,11 @@ impl Default for ProgramSynthesis {
     }
 }
 
-/// Examples in the prompt; as many again may be hidden.
+/// The number of examples in the prompt. At most as many more are hidden.
 const SHOWN: usize = 3;
-/// The function that a program becomes in Python.
+/// The name of the Python function that a program becomes.
 const ENTRY: &str = "f";
-/// Runs in one drill.
+/// The number of runs in a drill.
 const DRILL: usize = 6;
 
 /// What the judge needs.
@@ -152,8 +154,8 @@ impl ProgramSynthesis {
         })
     }
 
-    /// A question and one attempt at it, which an output that was changed makes fail half of the time: in searches the last
-    /// check nearly always holds, so that they alone teach to say yes.
+    /// A question and one attempt at it. Half of the time an output is changed so that the attempt fails. In searches
+    /// the last check nearly always succeeds, so searches alone would teach a model to say yes.
     fn tested(&self, grammar: &Grammar, stream: &mut Stream) -> String {
         loop {
             let program = grammar.known_program(3, stream);
@@ -174,8 +176,8 @@ impl ProgramSynthesis {
         }
     }
 
-    /// Practice in the notation of `Trace::Steps`: two values compared, an operation on any value, or the operation between
-    /// two values.
+    /// A drill in the notation of `Trace::Steps`: a comparison of two values, an operation on any value, or the
+    /// operation between two values.
     fn step(&self, grammar: &Grammar, stream: &mut Stream) -> String {
         loop {
             let value = stream.between(*VALUES.start(), *VALUES.end());
@@ -205,7 +207,7 @@ impl ProgramSynthesis {
     }
 }
 
-/// A value that may be shown in the place of `value`: near it half of the time.
+/// Another value to show instead of `value`. Half of the time it is close to it.
 fn other_value(value: i64, stream: &mut Stream) -> i64 {
     if stream.chance(0.5) {
         (value + stream.between(-4, 4)).clamp(*VALUES.start(), *VALUES.end())
@@ -219,7 +221,7 @@ fn prompt(shown: &[Example]) -> String {
     format!("{}=", listed.join(","))
 }
 
-/// The question whose answer is `program`.
+/// The question with the answer `program`.
 fn problem(program: &[Operation], spec: &Spec) -> Problem {
     Problem {
         prompt: prompt(&spec.shown),
@@ -241,8 +243,8 @@ impl Domain for ProgramSynthesis {
     }
 
     fn pose(&self, stream: &mut Stream, level: u32) -> Problem {
-        // Most programs give examples, and most of those are questions of the train split: the loop ends with probability 1
-        // and after two rounds on average.
+        // The loop ends with probability 1, after two rounds on average: most programs give examples, and most of these
+        // belong to the train split.
         let grammar = self.grammar();
         loop {
             let program = grammar.random_program(level, stream);
@@ -257,7 +259,7 @@ impl Domain for ProgramSynthesis {
     }
 
     fn split(&self, problem: &Problem) -> Split {
-        // The answer is the first program that fits the prompt, so a prompt has one function at every level.
+        // The answer is the first program that fits the prompt, so a prompt has the same function at every level.
         let grammar = self.grammar();
         if grammar.read_program(&problem.answer).is_some_and(|program| grammar.is_held_out(&program)) {
             Split::Test
@@ -307,7 +309,7 @@ impl Domain for ProgramSynthesis {
         let mut symbols: Vec<String> = VALUES.map(|value| value.to_string()).collect();
         symbols.extend(characters("+*s~>,=:ny;"));
         if self.trace == Trace::Steps {
-            // A subtraction is a symbol already: a negative value.
+            // A subtraction is the same symbol as a negative value, so duplicates are removed.
             symbols.extend(self.grammar().operations.into_iter().map(Operation::text));
             symbols.sort_unstable();
             symbols.dedup();
@@ -319,7 +321,7 @@ impl Domain for ProgramSynthesis {
         let spec = Spec::deserialize(&problem.spec).ok()?;
         let program = self.grammar().read_program(&problem.answer)?;
         let test = |(input, output): &Example, public: bool| json!({ "args": [input], "expect": output, "public": public });
-        // Where few outputs can be shown, few are hidden; inputs beyond those of the prompts need not be shown.
+        // If few outputs can be shown, few are hidden. Other inputs than those in prompts need not be shown.
         let known: Vec<i64> = spec.shown.iter().chain(&spec.hidden).map(|(input, _)| *input).collect();
         let more = (*INPUTS.start()..)
             .filter(|input| !known.contains(input))

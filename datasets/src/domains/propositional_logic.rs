@@ -12,7 +12,7 @@ use super::{Row, build, characters};
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "propositional_logic",
     about: "truth values that make every premise true (! not, | or, > implies, ~ equal, ^ unequal); level = variables",
@@ -20,11 +20,11 @@ pub const ROW: Row = Row {
     build: |value| build::<PropositionalLogic>("propositional_logic", value),
 };
 
-/// Premises that rule nothing out are drawn again, at most this often; then a variable is given away.
+/// How often premises that exclude nothing are drawn again. After that, the value of a variable is given.
 const MOST_DRAWS: usize = 400;
 const CONNECTIVES: [char; 4] = ['|', '>', '~', '^'];
 
-/// The domain; it has no settings.
+/// The domain, which has no settings.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PropositionalLogic {}
@@ -57,7 +57,7 @@ impl Constraints for Premises {
     }
 }
 
-/// The premises that a spec carries.
+/// Reads the premises from a spec.
 fn premises(spec: Option<&Value>) -> Result<Premises, String> {
     #[derive(Deserialize)]
     struct Spec {
@@ -140,9 +140,9 @@ mod tests {
     #[test]
     fn there_is_one_solution() {
         for level in [2, 5, 12] {
-            for task in checks::tasks(&ROW, &Value::Null, level, Split::Test, 10) {
-                let premises = premises(Some(&task.problem.spec)).unwrap();
-                assert_eq!(assignment::solutions(&premises, 3, None).len(), 1, "{}", task.problem.prompt);
+            for question in checks::questions(&ROW, &Value::Null, level, Split::Test, 10) {
+                let premises = premises(Some(&question.problem.spec)).unwrap();
+                assert_eq!(assignment::solutions(&premises, 3, None).len(), 1, "{}", question.problem.prompt);
             }
         }
     }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 2..=12);
         checks::hostile(&ROW, 6);
     }

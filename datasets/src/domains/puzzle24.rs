@@ -12,7 +12,7 @@ use crate::combine::expression;
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "puzzle24",
     about: "an expression over four numbers, each once, that equals 24; level = largest number",
@@ -24,13 +24,13 @@ pub const ROW: Row = Row {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Puzzle24 {
-    /// The share of searches that go on to the end.
+    /// The share of searches that continue to the end.
     pub never_gives_up: f64,
-    /// How likely the others give up after an attempt that fails, and guess.
+    /// The probability that any other search gives up and guesses after a failed attempt.
     pub gives_up: f64,
-    /// The share of direct answers that are right; the others are any expression over the numbers.
+    /// The share of direct answers that are right. The others are random expressions over the numbers.
     pub lucky_guess: f64,
-    /// The most attempts that a search shows: of a longer one, the end.
+    /// The maximum number of attempts that a search shows. For a longer search these are the last ones.
     pub max_attempts: usize,
 }
 
@@ -66,7 +66,7 @@ impl Domain for Puzzle24 {
 
     fn pose(&self, stream: &mut Stream, level: u32) -> Problem {
         let rules = self.countdown().rules();
-        // Three hands in four or more have a solution on whole numbers.
+        // At least three of four draws have a solution in whole numbers.
         loop {
             let mut numbers: Vec<i64> = (0..NUMBERS).map(|_| stream.between(1, level.into())).collect();
             numbers.sort_unstable();

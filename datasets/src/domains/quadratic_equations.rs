@@ -1,4 +1,4 @@
-//! Quadratic equations with whole roots. The level sets how large the roots are.
+//! Quadratic equations with whole roots. The level sets the size of the roots.
 
 use std::ops::RangeInclusive;
 
@@ -13,7 +13,7 @@ use crate::seed::Stream;
 use crate::trace::{self, bracketed, equation};
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "quadratic_equations",
     about: "all roots of a quadratic equation in x, in any order; level = size of the roots",
@@ -21,7 +21,7 @@ pub const ROW: Row = Row {
     build: |value| build::<QuadraticEquations>("quadratic_equations", value),
 };
 
-/// The domain; it has no settings.
+/// The domain, which has no settings.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct QuadraticEquations {}
@@ -33,7 +33,7 @@ struct Spec {
 }
 
 impl Spec {
-    /// A polynomial's text without terms that are 0 and factors that are 1.
+    /// The text of a polynomial, without terms that are 0 and factors that are 1.
     fn text(&self) -> String {
         let [a, b, c] = self.coefficients;
         let mut text = String::new();
@@ -61,7 +61,7 @@ impl Spec {
         value == Some(Rational::whole(0))
     }
 
-    /// Both roots, in order, where they are whole.
+    /// Both roots in order, if they are whole.
     fn roots(&self) -> Option<[i128; 2]> {
         let [a, b, _] = self.coefficients.map(i128::from);
         let discriminant = self.discriminant().filter(|value| *value >= 0)?;
@@ -71,7 +71,7 @@ impl Spec {
         (root * root == discriminant).then(|| [first.min(second), first.max(second)])
     }
 
-    /// By the formula, with the first root put back in.
+    /// Uses the quadratic formula, then checks the first root.
     fn formula(&self) -> Option<Vec<String>> {
         let [a, b, c] = self.coefficients.map(i128::from);
         let [first, second] = self.roots()?;
@@ -92,7 +92,7 @@ impl Spec {
         ])
     }
 
-    /// By trying pairs of numbers with the right product until their sum is right.
+    /// Tries pairs of numbers with the right product until their sum is right.
     fn pairs(&self) -> Option<String> {
         let [a, b, c] = self.coefficients.map(i128::from);
         let [first, second] = self.roots()?;
@@ -146,7 +146,7 @@ impl Domain for QuadraticEquations {
                 _ => return Check::Broken("the item's equation is not quadratic or has no real root"),
             };
             let read = |entry: &str| Rational::read(behind_unknown(entry));
-            // Blanks part the entries, but not those at an equals sign.
+            // Blanks separate the entries, except next to an equals sign.
             let found = found.replace(" =", "=").replace("= ", "=");
             let Some(values) = entries(&found).take(3).map(read).collect::<Option<Vec<_>>>() else {
                 return Check::Unreadable("not a list of numbers");

@@ -1,7 +1,7 @@
 //! River crossing: actors and their agents share a small boat. The level is the number of pairs.
 //!
-//! The famous instance, everyone from left to right, belongs to the test split. A boat that cannot carry the level's
-//! pairs is refused: 2 seats end at 3 pairs, 3 seats at 5.
+//! The famous instance, which moves everyone from left to right, belongs to the test split. A level is refused if the
+//! boat is too small for its pairs: 2 seats are enough for 3 pairs, and 3 seats for 5.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -16,7 +16,7 @@ use crate::seed::Stream;
 use crate::split::Split;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "river_crossing",
     about: "actors and agents cross a river, no actor with another's agent alone; level = pairs",
@@ -24,11 +24,11 @@ pub const ROW: Row = Row {
     build: |value| build::<RiverCrossing>("river_crossing", value),
 };
 
-/// Any start and goal are searched up to this many pairs; above, whole pairs are ferried.
+/// Up to this many pairs, any start and goal are searched. Above, pairs cross together.
 const MOST_SEARCHED: u32 = 5;
-/// The most pairs that are posed.
+/// The maximum number of pairs in a question.
 const MOST_PAIRS: u32 = 20;
-/// A random instance that cannot be had is drawn again, at most this often.
+/// How often an impossible random instance is drawn again.
 const MOST_DRAWS: usize = 256;
 
 /// The domain.
@@ -37,9 +37,9 @@ const MOST_DRAWS: usize = 256;
 pub struct RiverCrossing {
     /// Which instances are posed.
     instance: Posing,
-    /// How the moves are written; compact is `a1A1` for a crossing of `a_1` and `A_1`.
+    /// How the moves are written. The compact form is `a1A1` for a crossing of `a_1` and `A_1`.
     notation: Notation,
-    /// Seats in the boat, 2 to 4; without it 2 for up to 3 pairs and 3 above.
+    /// Seats in the boat, from 2 to 4. The default is 2 for up to 3 pairs, and 3 above.
     #[serde(deserialize_with = "seats")]
     boat: Option<u32>,
 }
@@ -54,7 +54,7 @@ fn seats<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::E
     }
 }
 
-/// The most pairs that a boat can bring over.
+/// The maximum number of pairs that a boat can bring across.
 fn most_pairs(seats: u32) -> u32 {
     match seats {
         0 | 1 => 0,
@@ -69,12 +69,12 @@ fn most_pairs(seats: u32) -> u32 {
 #[serde(try_from = "String", into = "String")]
 struct Person {
     is_agent: bool,
-    /// From 1.
+    /// The number of the pair, from 1.
     pair: u32,
 }
 
 impl Person {
-    /// The person's place in a [`Crowd`]; none above 31 pairs.
+    /// The person's bit in a [`Crowd`], or 0 above 31 pairs.
     fn bit(self) -> u64 {
         if !(1..=31).contains(&self.pair) {
             return 0;
@@ -104,7 +104,7 @@ impl TryFrom<String> for Person {
     type Error = &'static str;
 
     fn try_from(name: String) -> Result<Self, Self::Error> {
-        let problem = "a passenger is called a_1, A_1, a_2, …";
+        let problem = "a passenger must be a_1, A_1, a_2, …";
         let mut rest = name.chars();
         let is_agent = match rest.next() {
             Some('A') => true,
@@ -118,7 +118,7 @@ impl TryFrom<String> for Person {
     }
 }
 
-/// A set of people, two bits a pair: actor, agent.
+/// A set of people, with two bits per pair: the actor, then the agent.
 type Crowd = u64;
 const ACTORS: Crowd = 0x5555_5555_5555_5555;
 
@@ -128,14 +128,14 @@ fn people(crowd: Crowd) -> Vec<Person> {
     bits.map(|bit| Person { is_agent: bit % 2 == 1, pair: bit / 2 + 1 }).collect()
 }
 
-/// The actor who is with another's agent and without his own.
+/// An actor who is with another actor's agent but without their own.
 fn unsafe_actor(crowd: Crowd) -> Option<Person> {
     let (actors, agents) = (crowd & ACTORS, crowd >> 1 & ACTORS);
     let alone = actors & !agents;
     if agents == 0 { None } else { people(alone).first().copied() }
 }
 
-/// Who is on the left bank, and whether the boat is.
+/// The people on the left bank, and whether the boat is there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Banks {
     left: Crowd,
@@ -160,7 +160,7 @@ impl Rules {
         [banks.left, self.right(banks)].into_iter().all(|crowd| unsafe_actor(crowd).is_none())
     }
 
-    /// Everyone on the left with the boat, or on the right with it.
+    /// Everyone and the boat on the left, or everyone and the boat on the right.
     fn all_on(&self, is_left: bool) -> Banks {
         Banks { left: if is_left { self.everyone } else { 0 }, boat_is_left: is_left }
     }
@@ -192,7 +192,7 @@ impl Puzzle for Rules {
         let places = [("in the boat", crowd), ("on the left", left), ("on the right", self.everyone & !left)];
         for (place, crowd) in places {
             if let Some(actor) = unsafe_actor(crowd) {
-                return Err(format!("{place}, {actor} is with another's agent and without his own"));
+                return Err(format!("{place}, {actor} is with another actor's agent but without their own"));
             }
         }
         *banks = Banks { left, boat_is_left: !banks.boat_is_left };
@@ -238,7 +238,7 @@ impl Puzzle for Rules {
     }
 }
 
-/// Whole pairs ferried by a boat of four: two over, one back.
+/// Brings pairs across together in a boat for four: two pairs over, one pair back.
 fn ferry(start: &Banks, rules: &Rules) -> Vec<Vec<Person>> {
     let waiting = if start.boat_is_left { start.left } else { rules.right(start) };
     let pairs: Vec<u32> = people(waiting & ACTORS).into_iter().map(|actor| actor.pair).collect();
@@ -286,7 +286,7 @@ impl Position {
     }
 }
 
-/// The instance that a spec carries.
+/// Reads the instance from a spec.
 fn instance(spec: Option<&Value>) -> Result<Instance<Rules>, String> {
     #[derive(Deserialize)]
     struct Spec {
@@ -360,7 +360,7 @@ impl RiverCrossing {
     }
 }
 
-/// Whether this is the famous instance of its level: everyone and the boat from left to right.
+/// Whether this is the famous instance of its level, which moves everyone and the boat from left to right.
 fn is_famous(problem: &Problem) -> bool {
     instance(Some(&problem.spec))
         .is_ok_and(|found| found.start == found.rules.all_on(true) && found.goal == found.rules.all_on(false))
@@ -387,7 +387,7 @@ impl Domain for RiverCrossing {
         let posed = (0..MOST_DRAWS).find_map(|_| self.random(&rules, level, stream));
         let kept =
             posed.filter(|problem| self.instance == Posing::Random || self.split(problem) == Split::Train);
-        // `refusal` leaves no level whose famous instance has no solution.
+        // `refusal` excludes every level whose famous instance has no solution.
         kept.or_else(|| self.famous(&rules)).unwrap_or(Problem {
             prompt: String::new(),
             answer: String::new(),
@@ -399,16 +399,17 @@ impl Domain for RiverCrossing {
         if is_famous(problem) { Split::Test } else { Split::of(&problem.prompt) }
     }
 
-    /// Beside a list of moves, `no solution` is right where there is none, which a spec from elsewhere may ask for.
+    /// Besides a list of moves, `no solution` is right if there is none, because specs from other sources may ask for
+    /// it.
     fn judge(&self, item: &Item<'_>) -> Verdict {
         let found = instance(item.spec);
         if let (Ok(found), Some("no solution")) = (&found, answer::tagged(item.completion)) {
             let pairs = found.rules.everyone.count_ones() / 2;
             let is_whole = found.start == found.rules.all_on(true) && found.goal == found.rules.all_on(false);
             return if is_whole && pairs > most_pairs(found.rules.seats as u32) {
-                Verdict::correct("no solution", "there is none")
+                Verdict::correct("no solution", "no solution exists")
             } else {
-                Verdict::wrong("no solution", "no proof that there is none")
+                Verdict::wrong("no solution", "it is not known that no solution exists")
             };
         }
         moves::judge(found, item)
@@ -437,7 +438,8 @@ mod tests {
     use super::moves::checks;
     use super::*;
 
-    /// The fewest crossings of the famous instance, by breadth-first search over positions up to a renaming of pairs.
+    /// The fewest crossings of the famous instance, by breadth-first search. Positions that differ only in the names of
+    /// the pairs count as one.
     fn fewest(pairs: u32, seats: u32) -> Option<usize> {
         let rules = Rules::new(pairs, seats);
         let renamed = |banks: &Banks| {
@@ -530,11 +532,11 @@ mod tests {
             (r#"[["a_0"]]"#, "move 1 is illegal: a_0 is not on the boat's bank"),
             (
                 r#"[["a1","A2"]]"#,
-                "move 1 is illegal: in the boat, a_1 is with another's agent and without his own",
+                "move 1 is illegal: in the boat, a_1 is with another actor's agent but without their own",
             ),
             (
                 r#"[["A_1"]]"#,
-                "move 1 is illegal: on the left, a_1 is with another's agent and without his own",
+                "move 1 is illegal: on the left, a_1 is with another actor's agent but without their own",
             ),
             (r#"[["a_1","a_2"],["a_3"]]"#, "move 2 is illegal: a_3 is not on the boat's bank"),
         ] {
@@ -543,7 +545,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 1..=5);
         checks::sound(&ROW, &json!({ "instance": "random", "notation": "compact", "boat": 4 }), 2..=8);
         checks::sound(&ROW, &json!({ "boat": 4 }), 20..=20);

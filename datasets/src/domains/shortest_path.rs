@@ -1,7 +1,7 @@
-//! A shortest path in a graph. The level is the number of nodes.
+//! Shortest path in a graph. The level is the number of nodes.
 //!
-//! A worked solution settles nodes, nearest first: `D5B` says that D is at distance 5 by way of B. A search writes
-//! whole paths with their cost, `ABD=5`, takes back with `no` what is not the best, and ends with `ok`.
+//! A worked solution settles the nodes, nearest first: `D5B` says that D is at distance 5 by way of B. A search writes
+//! whole paths with their cost, `ABD=5`, rejects with `no` every path that is not a shortest one, and ends with `ok`.
 
 use std::ops::RangeInclusive;
 
@@ -13,7 +13,7 @@ use super::{Row, build, characters};
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "shortest_path",
     about: "a shortest path in a graph of lettered nodes, `AB3` is an edge of length 3; level = nodes",
@@ -21,20 +21,20 @@ pub const ROW: Row = Row {
     build: |value| build::<ShortestPath>("shortest_path", value),
 };
 
-/// The most nodes that can be lettered.
+/// The maximum number of nodes, one per letter.
 const MOST_NODES: usize = 26;
 /// The longest edge.
 const LONGEST: i64 = 9;
-/// Paths that a search tries before it finds a shortest.
+/// The maximum number of paths that a search tries before a shortest one.
 const MOST_PATHS: usize = 3;
-/// A trace is read up to this many statements: what a model writes has no bound of its own.
+/// A trace is read only up to this many statements, because a model may write without end.
 const MOST_STATEMENTS: usize = 1 << 16;
 
 /// The domain.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ShortestPath {
-    /// Whether edges have lengths from 1 to 9, instead of 1 each.
+    /// Whether edges have lengths from 1 to 9. Otherwise every length is 1.
     weighted: bool,
 }
 
@@ -44,9 +44,9 @@ impl Default for ShortestPath {
     }
 }
 
-/// An undirected graph and its question.
+/// An undirected graph, and its question.
 struct Graph {
-    /// The length of the edge between two nodes; 0 where there is none.
+    /// The length of the edge between two nodes, or 0 if there is no edge.
     lengths: Vec<Vec<u64>>,
     start: usize,
     goal: usize,
@@ -73,7 +73,7 @@ fn letters(path: &[usize]) -> String {
 }
 
 impl Graph {
-    /// Dijkstra: the nodes that can be reached, nearest first.
+    /// Dijkstra's algorithm: the nodes that can be reached, nearest first.
     fn settle(&self) -> Vec<Settled> {
         let mut best: Vec<Option<(u64, usize)>> = vec![None; self.lengths.len()];
         best[self.start] = Some((0, self.start));
@@ -93,7 +93,7 @@ impl Graph {
         }
     }
 
-    /// The nodes up to the goal, nearest first; nothing where it cannot be reached.
+    /// The nodes up to the goal, nearest first. Empty if the goal cannot be reached.
     fn settle_goal(&self) -> Vec<Settled> {
         let mut settled = self.settle();
         let end = settled.iter().position(|done| done.node == self.goal).map_or(0, |at| at + 1);
@@ -101,7 +101,7 @@ impl Graph {
         settled
     }
 
-    /// A shortest path, from nodes that are settled up to the goal.
+    /// A shortest path, taken from the settled nodes up to the goal.
     fn path(&self, settled: &[Settled]) -> Vec<usize> {
         let mut path = vec![self.goal];
         while let Some(&last) = path.last()
@@ -114,13 +114,13 @@ impl Graph {
         path
     }
 
-    /// The cost of a path in writing, or what is wrong with it.
+    /// The cost of a written path, or what is wrong with it.
     fn cost(&self, path: &str) -> Result<u64, String> {
         let mut cost: u64 = 0;
         let mut at: Option<usize> = None;
         for byte in path.bytes() {
-            let next =
-                node(byte, self.lengths.len()).ok_or("a path is written in the letters of its nodes")?;
+            let next = node(byte, self.lengths.len())
+                .ok_or("a path must be written with the letters of its nodes")?;
             if let Some(at) = at {
                 match self.lengths[at][next] {
                     0 => return Err(format!("there is no edge {}{}", letter(at), letter(next))),
@@ -132,12 +132,12 @@ impl Graph {
         Ok(cost)
     }
 
-    /// Whether a path in writing goes from the start to the goal.
+    /// Whether a written path goes from the start to the goal.
     fn spans(&self, path: &str) -> bool {
         path.starts_with(letter(self.start)) && path.ends_with(letter(self.goal))
     }
 
-    /// A random walk that never returns, up to the goal or a dead end.
+    /// A random walk that visits no node twice, up to the goal or a dead end.
     fn wander(&self, stream: &mut Stream) -> Vec<usize> {
         let mut path = vec![self.start];
         let mut at = self.start;
@@ -159,7 +159,7 @@ impl Graph {
         format!("{}{}{before}", letter(done.node), done.distance)
     }
 
-    /// Whether a claim like `D5B` holds, given all true distances.
+    /// Whether a claim such as `D5B` is true, given all distances.
     fn is_true(&self, settled: &[Settled], claim: &str) -> bool {
         let nodes = self.lengths.len();
         let mut bytes = claim.bytes();
@@ -180,7 +180,7 @@ impl Graph {
     }
 }
 
-/// The graph that a spec carries.
+/// Reads the graph from a spec.
 fn graph(spec: Option<&Value>) -> Result<Graph, String> {
     #[derive(Deserialize)]
     struct Spec {
@@ -215,16 +215,16 @@ fn graph(spec: Option<&Value>) -> Result<Graph, String> {
     Ok(Graph { lengths, start, goal })
 }
 
-/// Judges a path: from start to goal along edges, and none shorter.
+/// Judges a path: it must go from the start to the goal along edges, and no path may be shorter.
 fn judge(graph: &Graph, completion: &str) -> Verdict {
     let Some(text) = answer::tagged(completion) else {
         return Verdict::malformed("no closed <answer> pair after the thinking");
     };
-    // `A-B`, `A > B` and `A, B` say the same as `AB`.
+    // `A-B`, `A > B` and `A, B` mean the same as `AB`.
     let letters = text.replace([' ', ',', '-', '>'], "");
     let is_letters = !letters.is_empty() && letters.bytes().all(|byte| byte.is_ascii_uppercase());
     if !is_letters {
-        return Verdict::malformed("the answer is the letters of a path");
+        return Verdict::malformed("the answer must be the letters of a path");
     }
     let Some(least) = graph.settle_goal().last().map(|done| done.distance) else {
         return Verdict::error("the spec's goal cannot be reached");
@@ -241,7 +241,7 @@ fn judge(graph: &Graph, completion: &str) -> Verdict {
     }
 }
 
-/// The trace of a search: some paths that are not the best, then one that is.
+/// The trace of a search: some other paths, then a shortest one.
 fn search(graph: &Graph, best: &str, stream: &mut Stream) -> String {
     let mut trace = Vec::new();
     for _ in 0..MOST_PATHS {
@@ -259,7 +259,7 @@ fn search(graph: &Graph, best: &str, stream: &mut Stream) -> String {
     trace.join(";")
 }
 
-/// The trace of settling, with one false distance that is put right.
+/// The trace of settling the nodes, with one false distance that is corrected.
 fn flawed(graph: &Graph, settled: &[Settled], stream: &mut Stream) -> String {
     let mut trace: Vec<String> = settled.iter().map(|done| graph.claim(done)).collect();
     let at = 1 + stream.index(settled.len().saturating_sub(1));
@@ -271,7 +271,7 @@ fn flawed(graph: &Graph, settled: &[Settled], stream: &mut Stream) -> String {
 }
 
 impl ShortestPath {
-    /// A connected graph: a random tree and about as many edges again.
+    /// A connected graph: a random tree, and about as many edges again.
     fn random(&self, nodes: usize, stream: &mut Stream) -> Graph {
         let mut lengths = vec![vec![0; nodes]; nodes];
         let longest = if self.weighted { LONGEST } else { 1 };
@@ -302,7 +302,7 @@ impl Domain for ShortestPath {
 
     fn pose(&self, stream: &mut Stream, level: u32) -> Problem {
         let mut graph = self.random(level as usize, stream);
-        // The node that takes the most steps to reach makes the goal, so that few questions are a single edge.
+        // The goal is the node that takes the most steps to reach, so that few questions are a single edge.
         let settled = graph.settle();
         let steps = |node: usize| graph_steps(&settled, node, graph.start);
         if let Some(far) = settled.iter().skip(1).max_by_key(|done| steps(done.node)) {
@@ -384,7 +384,7 @@ impl Domain for ShortestPath {
     }
 }
 
-/// The edges between the start and a settled node, along the way that it was reached.
+/// The number of edges between the start and a settled node, on the path that settled it.
 fn graph_steps(settled: &[Settled], mut node: usize, start: usize) -> usize {
     let mut steps = 0;
     while node != start
@@ -421,8 +421,8 @@ mod tests {
             ("AB", "the path does not go from the start to the goal"),
             ("BD", "the path does not go from the start to the goal"),
             ("ABCD", "there is no edge BC"),
-            ("AZD", "a path is written in the letters of its nodes"),
-            ("A/B/D", "the answer is the letters of a path"),
+            ("AZD", "a path must be written with the letters of its nodes"),
+            ("A/B/D", "the answer must be the letters of a path"),
         ] {
             let verdict = judge(text);
             assert_eq!((verdict.score, verdict.reason.as_str()), (0.0, reason), "{text}");
@@ -443,8 +443,8 @@ mod tests {
 
     #[test]
     fn distances_agree_with_relaxing_every_edge() {
-        for task in checks::tasks(&ROW, &Value::Null, 12, crate::Split::Train, 30) {
-            let graph = graph(Some(&task.problem.spec)).unwrap();
+        for question in checks::questions(&ROW, &Value::Null, 12, crate::Split::Train, 30) {
+            let graph = graph(Some(&question.problem.spec)).unwrap();
             let nodes = graph.lengths.len();
             let mut distances = vec![u64::MAX; nodes];
             distances[graph.start] = 0;
@@ -460,12 +460,12 @@ mod tests {
             for done in graph.settle() {
                 assert_eq!(done.distance, distances[done.node]);
             }
-            assert_eq!(graph.cost(&task.problem.answer), Ok(distances[graph.goal]));
+            assert_eq!(graph.cost(&question.problem.answer), Ok(distances[graph.goal]));
         }
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 3..=16);
         checks::sound(&ROW, &json!({ "weighted": false }), 4..=16);
         checks::hostile(&ROW, 6);

@@ -13,7 +13,7 @@ use crate::seed::Stream;
 use crate::words::{LETTERS, word};
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "spell_backward",
     about: "a word spelt backward; level = letters",
@@ -21,7 +21,7 @@ pub const ROW: Row = Row {
     build: |value| build::<SpellBackward>("spell_backward", value),
 };
 
-/// The domain; it has no settings.
+/// The domain, which has no settings.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SpellBackward {}
@@ -39,7 +39,7 @@ fn backward(word: &str) -> String {
 impl Chained for Spec {
     const SYMBOLS: &'static str = LETTERS;
 
-    /// The answer as it grows, a letter at its front at a time: `b,ab,nab`.
+    /// The answer as it grows, one letter at its front each time: `b,ab,nab`.
     fn chain(&self) -> Option<Vec<String>> {
         let ends = self.word.char_indices().map(|(at, letter)| at + letter.len_utf8());
         Some(ends.map(|end| backward(&self.word[..end])).collect())

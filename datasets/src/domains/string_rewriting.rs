@@ -1,4 +1,4 @@
-//! Rewriting a string by rules until none applies. The level is the number of letters.
+//! Rewriting a string with rules until none applies. The level is the number of letters.
 
 use std::ops::RangeInclusive;
 
@@ -12,7 +12,7 @@ use crate::judging::judge_text;
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "string_rewriting",
     about: "a string rewritten by the first rule that occurs, leftmost, until none does; level = letters",
@@ -20,15 +20,15 @@ pub const ROW: Row = Row {
     build: |value| build::<StringRewriting>("string_rewriting", value),
 };
 
-/// The domain; it has no settings.
+/// The domain, which has no settings.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StringRewriting {}
 
 const LETTERS: &str = "abc";
-/// An item whose rules go on for longer is broken.
+/// An item is broken if its rules apply more often.
 const MAX_STEPS: usize = 256;
-/// An item whose string grows longer is broken.
+/// An item is broken if its string grows longer.
 const MAX_LENGTH: usize = 1024;
 
 /// What the judge needs.
@@ -52,7 +52,7 @@ impl Spec {
 impl Chained for Spec {
     const SYMBOLS: &'static str = LETTERS;
 
-    /// The string after each rewriting; `None` where they do not end.
+    /// The string after each rewriting, or `None` if the rewriting does not end.
     fn chain(&self) -> Option<Vec<String>> {
         let mut chain: Vec<String> = Vec::new();
         while let Some(next) = self.rewritten(chain.last().unwrap_or(&self.start)) {
@@ -65,7 +65,7 @@ impl Chained for Spec {
     }
 }
 
-/// Rules from two letters to one, so that every string comes to an end and none is empty.
+/// Draws rules from two letters to one, so that every rewriting ends and no string becomes empty.
 fn drawn(stream: &mut Stream, level: u32) -> Spec {
     let letters: Vec<char> = LETTERS.chars().collect();
     let mut pairs: Vec<String> = letters
@@ -84,7 +84,7 @@ impl Domain for StringRewriting {
     }
 
     fn pose(&self, stream: &mut Stream, level: u32) -> Problem {
-        // Two rules in nine apply at each place, so few strings stay as they are.
+        // At each place two rules of nine apply, so few strings stay unchanged.
         let (spec, end) = loop {
             let spec = drawn(stream, level);
             match spec.end() {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_without_an_end_are_no_item() {
+    fn endless_rules_make_a_broken_item() {
         for rules in [&[("a", "a")], &[("a", "aa")], &[("", "a")]] {
             assert_eq!(spec(rules, "aé").end(), None);
         }

@@ -1,4 +1,4 @@
-//! Small stories about counting things. The level is the number of operations.
+//! Short stories about counting things. The level is the number of operations.
 
 use std::ops::RangeInclusive;
 
@@ -12,7 +12,7 @@ use crate::seed::Stream;
 use crate::trace::{self, equation};
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "word_problems",
     about: "a small story about counting things; level = operations",
@@ -24,9 +24,9 @@ pub const ROW: Row = Row {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WordProblems {
-    /// How often a story has a sentence that does not matter.
+    /// The share of stories with an irrelevant sentence.
     pub distraction: f64,
-    /// No number on the way is larger.
+    /// The maximum of every number in a solution.
     pub max_value: i64,
 }
 
@@ -39,28 +39,28 @@ impl Default for WordProblems {
 const NAMES: &[&str] = &["Ann", "Ben", "Eva", "Ivo", "Mia", "Sam", "Tom", "Zoe"];
 const THINGS: &[&str] = &["apples", "books", "cards", "eggs", "nuts", "pens", "shells", "stamps"];
 
-/// How a story begins without an operation.
+/// The beginning of a story, without an operation.
 const START: &[&str] = &["{name} has {n} {things}."];
-/// A sentence that does not matter.
+/// Irrelevant sentences.
 const DISTRACTIONS: &[&str] = &["{other} has {n} {others}.", "{name} is {n} years old."];
-/// How a story ends.
+/// The end of a story.
 const QUESTIONS: &[&str] = &["How many {things} has {name} now?", "How many {things} are left?"];
 
-/// How an operation is told.
+/// A way to tell an operation.
 struct Telling {
     operation: char,
     place: Place,
     sentences: &'static [&'static str],
 }
 
-/// Where an operation may be told.
+/// Where in a story an operation may be told.
 #[derive(PartialEq, Eq)]
 enum Place {
-    /// As the first one, with the number that the story starts with.
+    /// First, together with the number that the story starts with.
     Start,
     /// After the start.
     Middle,
-    /// As the last one, with the question.
+    /// Last, together with the question.
     End,
 }
 
@@ -107,7 +107,7 @@ const TELLINGS: &[Telling] = &[
     },
 ];
 
-/// What the judge needs: a number, and what is done to it in order.
+/// What the judge needs: a number, and the operations on it in order.
 #[derive(Deserialize)]
 struct Spec {
     start: i64,
@@ -141,7 +141,7 @@ impl Spec {
     }
 }
 
-/// Who a story is about, and what is being counted.
+/// The people in a story, and the things that are counted.
 struct Story<'a> {
     stream: &'a mut Stream,
     name: &'static str,
@@ -169,7 +169,7 @@ impl<'a> Story<'a> {
             .replace("{n}", &n.to_string())
     }
 
-    /// A number with which the operation gives a whole number from 1 to `most`.
+    /// A number for which the operation gives a whole number from 1 to `most`.
     fn number(&mut self, value: i64, operation: char, most: i64) -> Option<i64> {
         let numbers = match operation {
             '+' => 1..=20.min(most - value),
@@ -181,7 +181,7 @@ impl<'a> Story<'a> {
         fitting.get(self.stream.index(fitting.len())).copied()
     }
 
-    /// One of the operations that can be told at `place`, with its number and telling.
+    /// An operation that can be told at `place`, with its number and its telling.
     fn step(&mut self, value: i64, place: &Place, most: i64) -> Option<(char, i64, &'static Telling)> {
         let mut tellings: Vec<&'static Telling> =
             TELLINGS.iter().filter(|telling| telling.place == *place).collect();
@@ -204,7 +204,7 @@ impl WordProblems {
         Ok(())
     }
 
-    /// The sentences of a story of `level` operations, and what they say.
+    /// The sentences of a story with `level` operations, and its spec.
     fn story(&self, stream: &mut Stream, level: u32) -> (Vec<String>, Spec) {
         let mut story = Story::new(stream);
         let mut value = story.stream.between(2, 20);
@@ -224,7 +224,7 @@ impl WordProblems {
                 sentences.push(story.tell(START, 0, value));
             }
             let found = story.step(value, &place, self.max_value);
-            // At the end a price may grow too large; a loss never does, and every value but 1 can shrink.
+            // At the end a price may become too large. A loss never does, and every value except 1 can shrink.
             let found = found.or_else(|| story.step(value, &Place::Middle, self.max_value));
             let Some((operation, number, telling)) = found else { break };
             sentences.push(story.tell(telling.sentences, value, number));
@@ -235,7 +235,7 @@ impl WordProblems {
         if !asks_already {
             sentences.push(story.tell(QUESTIONS, 0, 0));
         }
-        // Before the end, which names what is counted: elsewhere "more" could mean the wrong things.
+        // Before the end, because the end names what is counted. Elsewhere "more" could refer to the wrong things.
         if story.stream.chance(self.distraction) {
             let number = story.stream.between(2, 20);
             let distraction = story.tell(DISTRACTIONS, 0, number);
@@ -245,7 +245,7 @@ impl WordProblems {
     }
 }
 
-/// Every word of the templates, names and things included.
+/// All words in the templates, including names and things.
 fn vocabulary() -> Vec<String> {
     let templates = TELLINGS.iter().flat_map(|telling| telling.sentences).chain(START).chain(DISTRACTIONS);
     let words = templates.chain(QUESTIONS).flat_map(|template| template.split(' '));
@@ -303,7 +303,7 @@ mod tests {
             let (sentences, spec) = domain.story(&mut Stream::at("test", seed, &[]), level);
             assert_eq!(spec.steps.len(), level as usize, "{sentences:?}");
             assert!(spec.value().is_some_and(|value| (1..=300).contains(&value)), "{sentences:?}");
-            // Every number of the spec is told, in order.
+            // The story tells every number of the spec, in order.
             let told: Vec<i64> = sentences
                 .join(" ")
                 .split(|symbol: char| !symbol.is_ascii_digit())
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_division_with_a_remainder_is_no_item() {
+    fn a_division_with_a_remainder_makes_a_broken_item() {
         assert_eq!(Spec { start: 7, steps: vec![('/', 2)] }.value(), None);
         assert_eq!(Spec { start: 7, steps: vec![('/', 0)] }.value(), None);
         assert_eq!(Spec { start: i64::MAX, steps: vec![('*', 2)] }.value(), None);

@@ -1,4 +1,4 @@
-//! Sorting words by the alphabet. The level is how many there are.
+//! Sorting words alphabetically. The level is the count of words.
 
 use std::ops::RangeInclusive;
 
@@ -13,7 +13,7 @@ use crate::seed::Stream;
 use crate::words::{LETTERS, word};
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "word_sorting",
     about: "words sorted by the alphabet; level = words",
@@ -25,9 +25,9 @@ pub const ROW: Row = Row {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WordSorting {
-    /// The letters of the shortest word.
+    /// The number of letters in the shortest word.
     pub min_letters: u32,
-    /// The letters of the longest word.
+    /// The number of letters in the longest word.
     pub max_letters: u32,
 }
 
@@ -57,7 +57,7 @@ impl WordSorting {
             (2..=12).contains(&self.min_letters) && (self.min_letters..=12).contains(&self.max_letters);
         is_sound.then_some(()).ok_or_else(|| {
             format!(
-                "min_letters = {}, max_letters = {}: give 2 to 12, the second no smaller than the first",
+                "min_letters = {}, max_letters = {}: give 2 to 12, and max_letters not below min_letters",
                 self.min_letters, self.max_letters
             )
         })

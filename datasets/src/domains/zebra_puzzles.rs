@@ -1,4 +1,4 @@
-//! Zebra puzzles: who lives where, from clues. The level is the number of houses.
+//! Zebra puzzles: find out from clues who lives where. The level is the number of houses.
 
 use std::ops::RangeInclusive;
 
@@ -11,7 +11,7 @@ use super::{Row, build, characters};
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "zebra_puzzles",
     about: "houses in a row from clues (= same house, < just left of, ~ beside, @ house); level = houses",
@@ -19,23 +19,23 @@ pub const ROW: Row = Row {
     build: |value| build::<ZebraPuzzles>("zebra_puzzles", value),
 };
 
-/// The things of each category; a puzzle uses the first of each.
+/// The things of each category. A puzzle uses the first ones of each.
 const THINGS: [[&str; 6]; 4] = [
     ["red", "blue", "green", "white", "black", "pink"],
     ["cat", "dog", "fox", "owl", "pig", "hen"],
     ["tea", "milk", "beer", "cola", "wine", "mead"],
     ["ann", "bob", "cal", "dan", "eve", "fay"],
 ];
-/// What a clue can say of two things.
+/// The relations between two things in a clue.
 const RELATIONS: [char; 3] = ['=', '<', '~'];
-/// One clue in this many names a house.
+/// One clue in this many gives a house.
 const PLACE_ONE_IN: u64 = 6;
 
 /// The domain.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ZebraPuzzles {
-    /// How many categories a house has, 2 to 4: colour, pet, drink, name.
+    /// The number of categories per house, from 2 to 4: colour, pet, drink, name.
     #[serde(deserialize_with = "categories")]
     categories: usize,
 }
@@ -54,16 +54,16 @@ fn categories<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Er
     }
 }
 
-/// What a clue says of one or two things.
+/// A clue about one or two things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Clue {
-    /// Two things, by number, and `=`, `<` or `~`.
+    /// Two things, given by number, and `=`, `<` or `~`.
     Pair(usize, char, usize),
-    /// A thing and its house from 0.
+    /// A thing and its house, numbered from 0.
     Place(usize, u8),
 }
 
-/// A street: thing `i` of category `c` is variable `c * houses + i`, its house the value.
+/// A street: variable `c * houses + i` is thing `i` of category `c`, and its value is a house.
 struct Street {
     houses: usize,
     categories: usize,
@@ -71,7 +71,7 @@ struct Street {
 }
 
 impl Street {
-    /// Whether a clue is kept, as far as that is known.
+    /// Whether a clue holds, as far as `values` decide it.
     fn keeps(clue: &Clue, values: &[Option<u8>]) -> bool {
         match *clue {
             Clue::Place(thing, house) => values[thing].is_none_or(|at| at == house),
@@ -103,7 +103,7 @@ impl Street {
         Some(Clue::Pair(thing(&text[..at])?, relation, thing(&text[at + 1..])?))
     }
 
-    /// A random true clue that `other` does not keep.
+    /// A random true clue that does not hold for `other`.
     fn telling(&self, truth: &[Option<u8>], other: &[Option<u8>], stream: &mut Stream) -> Clue {
         loop {
             let thing = stream.index(self.variables());
@@ -148,7 +148,7 @@ impl Constraints for Street {
     }
 }
 
-/// The street that a spec carries.
+/// Reads the street from a spec.
 fn street(spec: Option<&Value>) -> Result<Street, String> {
     #[derive(Deserialize)]
     struct Spec {
@@ -182,7 +182,7 @@ impl Domain for ZebraPuzzles {
             houses.extend_from_slice(&order);
         }
         let truth: Vec<Option<u8>> = houses.iter().copied().map(Some).collect();
-        // Each clue rules out a solution that is not meant, until none is left.
+        // Each clue excludes one unwanted solution, until none is left.
         while let Some(other) =
             assignment::solutions(&street, 2, None).into_iter().find(|solution| *solution != houses)
         {
@@ -231,9 +231,9 @@ mod tests {
     #[test]
     fn there_is_one_solution_and_no_clue_is_lost_in_writing() {
         for level in 2..=6 {
-            for task in checks::tasks(&ROW, &Value::Null, level, Split::Train, 10) {
-                let street = street(Some(&task.problem.spec)).unwrap();
-                assert_eq!(assignment::solutions(&street, 3, None).len(), 1, "{}", task.problem.prompt);
+            for question in checks::questions(&ROW, &Value::Null, level, Split::Train, 10) {
+                let street = street(Some(&question.problem.spec)).unwrap();
+                assert_eq!(assignment::solutions(&street, 3, None).len(), 1, "{}", question.problem.prompt);
             }
         }
     }
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_sound() {
+    fn questions_are_sound() {
         checks::sound(&ROW, &Value::Null, 2..=6);
         checks::sound(&ROW, &json!({ "categories": 4 }), 6..=6);
         checks::hostile(&ROW, 4);

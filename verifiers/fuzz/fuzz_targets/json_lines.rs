@@ -1,4 +1,5 @@
-//! Any bytes as JSON lines, for every verifier that starts no process: a line for a line, each of them JSON.
+//! Fuzzes the JSON-lines loop with every verifier that starts no process: each input line gives one output line of
+//! JSON.
 #![no_main]
 
 use std::sync::LazyLock;

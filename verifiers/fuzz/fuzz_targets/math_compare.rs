@@ -1,4 +1,4 @@
-//! Two answers, parted by the first NUL, are compared: twice with the same result, and never with a crash.
+//! Fuzzes the comparison of two answers, separated by the first NUL byte: no crash, and the same result both times.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

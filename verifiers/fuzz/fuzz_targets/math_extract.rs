@@ -1,4 +1,4 @@
-//! A completion is searched for its answer by the strict and the lenient rules.
+//! Fuzzes the search for the answer in a completion, with the strict and the lenient rules.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! The verifier's end of a worker process.
+//! The verifier's side of the connection to a worker process.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -13,16 +13,16 @@ use super::protocol::{Hello, Probe, Reply, Request};
 use super::worker::ARGUMENT;
 use crate::pipes::{Deadline, read_some, wait, write_some};
 
-/// How long a worker may take to find an interpreter and start it.
+/// Maximum time for a worker to find and start an interpreter.
 const GREETING: Duration = Duration::from_secs(60);
 
-/// How much longer than its attempt a worker may take to answer before it is given up.
+/// How much longer than its attempt's time limit a worker may take to answer. After that it counts as lost.
 const GRACE: Duration = Duration::from_secs(25);
 
-/// The longest message that a worker sends beside the answers of an attempt.
+/// Maximum bytes in a message from a worker, not counting the answer of an attempt.
 const MAX_MESSAGE: usize = 1 << 20;
 
-/// A worker process that cannot be used.
+/// A worker process is unusable.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
     #[error("the worker process failed: {0}")]
@@ -30,7 +30,7 @@ pub(super) enum ClientError {
     #[error("{0}")]
     Refused(String),
     #[error(
-        "the worker process sent no message of ours; does its main function begin with main_if_worker()?"
+        "the worker process sent an unknown message; does its main function begin with main_if_worker()?"
     )]
     Stranger,
 }
@@ -38,7 +38,7 @@ pub(super) enum ClientError {
 /// A worker process.
 pub(super) struct Client {
     child: Child,
-    /// `None` once it has been told to end.
+    /// `None` once the worker has been asked to end.
     input: Option<ChildStdin>,
     output: ChildStdout,
     received: Vec<u8>,
@@ -47,11 +47,12 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Starts a worker; what it found on the machine.
+    /// Starts a worker and returns it with what it found on the machine.
     pub(super) fn start(program: &Path, hello: &Hello) -> Result<(Self, Probe), ClientError> {
         let mut child = Command::new(program)
             .arg(ARGUMENT)
-            // An allocator that reserves a gibibyte ahead would hide what an attempt takes from the limit on addresses.
+            // If the allocator reserved a gibibyte in advance, the limit on the address space would not measure what an
+            // attempt uses.
             .env("MIMALLOC_ARENA_RESERVE", "0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -68,7 +69,7 @@ impl Client {
         }
         let hello = serde_json::to_vec(hello).map_err(io::Error::from)?;
         let answer = client.send(&hello).and_then(|()| client.receive()).map_err(|error| match error {
-            // What is no worker may also just end, before it has read all or after.
+            // A program that is not a worker may also just end, before or after it has read everything.
             ClientError::Io(error)
                 if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe) =>
             {
@@ -81,7 +82,7 @@ impl Client {
         Ok((client, probe.map_err(ClientError::Refused)?))
     }
 
-    /// Starts an attempt; its answer to the task, which a `raw` attempt gives only after its input.
+    /// Starts an attempt and returns its answer to the task. A `raw` attempt answers only after its input.
     pub(super) fn begin(
         &mut self,
         task: &[u8],
@@ -96,7 +97,7 @@ impl Client {
         if raw { Ok(None) } else { self.reply().map(Some) }
     }
 
-    /// Passes an input to the attempt; its answer.
+    /// Passes an input to the attempt and returns its answer.
     pub(super) fn ask(&mut self, input: &[u8]) -> Result<Reply, ClientError> {
         self.request(&Request::Input, Some(input))?;
         self.reply()
@@ -142,14 +143,14 @@ impl Client {
             }
             let [ready] = wait([(self.output.as_fd(), PollFlags::IN)], self.deadline)?;
             if !ready.is_empty() && read_some(&self.output, &mut self.received)?.is_none() {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended").into());
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the process ended").into());
             }
         }
     }
 }
 
 impl Drop for Client {
-    /// Lets the worker kill and reap what is below it, and reaps the worker.
+    /// Lets the worker kill and reap its child processes, then reaps the worker.
     fn drop(&mut self) {
         drop(self.input.take());
         let deadline = Deadline::after(Duration::from_secs(5));

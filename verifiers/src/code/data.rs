@@ -1,16 +1,16 @@
-//! Plain data as it crosses the wall of the sandbox, and what makes two values equal.
+//! Plain data that leaves and enters the sandbox, and when two values are equal.
 //!
-//! The interpreter sends values of exact built-in types only, so nothing here runs code of the completion. Integers
-//! keep all their digits.
+//! The interpreter sends only values of exact built-in types, so no code of the completion runs here. Integers keep all
+//! their digits.
 
 use num_bigint::BigInt;
 use num_traits::ToPrimitive;
 use serde_json::Value;
 
-/// The first float whose neighbours are no longer all integers.
+/// 2^53. Beyond it, not every integer is a float.
 const EXACT: f64 = (1_u64 << 53) as f64;
 
-/// How deep lists and dictionaries may nest.
+/// Maximum nesting depth of lists and dictionaries.
 pub(crate) const MAX_DEPTH: usize = 100;
 
 /// A value of one of Python's built-in types.
@@ -18,7 +18,8 @@ pub(crate) const MAX_DEPTH: usize = 100;
 pub(crate) enum Data {
     None,
     Bool(bool),
-    /// Lower-case hexadecimal digits with a sign, as Python's `%x` writes them: no size limit, linear time.
+    /// Lower-case hexadecimal digits with a sign, as Python's `%x` writes them. This form has no size limit and takes
+    /// linear time.
     Int(String),
     Float(f64),
     Text(String),
@@ -29,24 +30,24 @@ pub(crate) enum Data {
     Dict(Vec<(Data, Data)>),
 }
 
-/// Bytes from the sandbox that are no value.
+/// Bytes from the sandbox that do not encode a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the interpreter sent bytes that are no plain value")]
+#[error("the interpreter sent bytes that are not a plain value")]
 pub(crate) struct DecodeError;
 
 impl Data {
-    /// A string value.
+    /// Builds a string value.
     pub(crate) fn text(text: &str) -> Self {
         Data::Text(text.to_owned())
     }
 
-    /// An integer value.
+    /// Builds an integer value.
     pub(crate) fn int(value: i128) -> Self {
         let sign = if value < 0 { "-" } else { "" };
         Data::Int(format!("{sign}{:x}", value.unsigned_abs()))
     }
 
-    /// The value that Python's `json.loads` would give.
+    /// The value that Python's `json.loads` would return.
     pub(crate) fn from_json(value: &Value) -> Self {
         match value {
             Value::Null => Data::None,
@@ -64,7 +65,7 @@ impl Data {
         }
     }
 
-    /// The name of the value's type in Python.
+    /// The name of the value's Python type.
     pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Data::None => "None",
@@ -80,7 +81,7 @@ impl Data {
         }
     }
 
-    /// The bytes that the driver inside the interpreter reads.
+    /// Encodes the value for the driver inside the interpreter.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.encode_into(&mut bytes);
@@ -112,7 +113,7 @@ impl Data {
         }
     }
 
-    /// Reads one value that fills all of `bytes`.
+    /// Reads one value that uses all of `bytes`.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader { bytes };
         let value = reader.value(0)?;
@@ -122,7 +123,7 @@ impl Data {
 
 fn put_length(out: &mut Vec<u8>, tag: u8, length: usize) {
     out.push(tag);
-    // A value of 4 GiB never gets here: completions and specs are held in memory and capped far below.
+    // Values stay far below 4 GiB, because completions and specs are held in memory and limited.
     out.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
 }
 
@@ -195,7 +196,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Canonical hexadecimal digits: a forged `-0` or `007` must not slip past a comparison of digits.
+/// Accepts only canonical hexadecimal digits, because a forged `-0` or `007` would break a comparison of digits.
 fn integer(bytes: &[u8]) -> Result<String, DecodeError> {
     let text = std::str::from_utf8(bytes).map_err(|_| DecodeError)?;
     let digits = text.strip_prefix('-').unwrap_or(text);
@@ -206,21 +207,21 @@ fn integer(bytes: &[u8]) -> Result<String, DecodeError> {
     if canonical { Ok(text.to_owned()) } else { Err(DecodeError) }
 }
 
-/// What counts as equal.
+/// When two values count as equal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Comparison {
-    /// The expected value came through JSON: a tuple equals a list, and keys of a dictionary are strings.
+    /// The expected value came from JSON, so a tuple equals a list and the keys of a dictionary are strings.
     pub(crate) json: bool,
-    /// Where a float is expected: largest difference, relative to the larger of 1 and the expected value.
+    /// Maximum difference where a float is expected, relative to the larger of 1 and the expected value.
     pub(crate) tolerance: f64,
 }
 
 impl Comparison {
-    /// Whether `found` is the value that was expected. A truth value is no number, and nan equals nothing.
+    /// Whether `found` is the expected value. A boolean is not a number, and nan equals nothing.
     pub(crate) fn equal(&self, expected: &Data, found: &Data) -> bool {
         match (expected, found) {
             (Data::Float(expected), Data::Float(found)) => self.close(*expected, *found),
-            // Beyond 2^53 the tolerance would take in other integers, and JSON holds large ones only as floats.
+            // Beyond 2^53 the tolerance would accept other integers, and JSON holds large integers only as floats.
             (Data::Float(expected), Data::Int(digits)) if expected.abs() >= EXACT => {
                 digits_to_float(digits) == *expected
             }
@@ -244,7 +245,7 @@ impl Comparison {
     }
 
     fn close(&self, expected: f64, found: f64) -> bool {
-        // Written so that nan fails; the first part is for infinities, whose difference is nan.
+        // Written so that nan fails. The first part is for infinities: their difference is nan.
         expected == found || (expected - found).abs() <= self.tolerance * expected.abs().clamp(1.0, f64::MAX)
     }
 
@@ -279,7 +280,7 @@ impl Comparison {
     }
 }
 
-/// An integral float as the integer it equals, as Python's hashing has it; containers likewise.
+/// Turns an integral float into the integer it equals, also inside containers, because Python hashes both alike.
 fn canonical(value: &Data) -> Data {
     match value {
         Data::Float(float) => float_to_digits(*float).map_or_else(|| value.clone(), Data::Int),
@@ -308,7 +309,7 @@ fn float_to_digits(value: f64) -> Option<String> {
     let exponent = i32::try_from(bits >> 52).unwrap_or(0) - 1075;
     let mantissa = (bits & ((1 << 52) - 1)) | (1 << 52);
     let digits = match exponent {
-        // An integral float below 2^53 fits the cast exactly.
+        // An integral float below 2^53 fits into the cast exactly.
         ..=0 => format!("{:x}", value.abs() as u64),
         shift => {
             let zeros = usize::try_from(shift / 4).unwrap_or(0);
@@ -318,7 +319,7 @@ fn float_to_digits(value: f64) -> Option<String> {
     Some(if value < 0.0 { format!("-{digits}") } else { digits })
 }
 
-/// The float nearest to an integer; nan where it is beyond all of them.
+/// The float nearest to an integer, or nan if the integer is too large for any float.
 fn digits_to_float(digits: &str) -> f64 {
     let float = BigInt::parse_bytes(digits.as_bytes(), 16).and_then(|integer| integer.to_f64());
     float.filter(|float| float.is_finite()).unwrap_or(f64::NAN)

@@ -1,8 +1,8 @@
-# Runs inside the sandbox as a warmed interpreter: forks once an attempt, on request of the supervisor outside.
+# Runs inside the sandbox as a warmed interpreter, and forks one attempt per request of the supervisor outside.
 #
-# Descriptors: 3 bytes for the attempt, 4 bytes from the attempt, 5 requests, 6 notices. What an attempt is asked and
-# what it answers never passes through this process, so an attempt finds nothing of its predecessors here. Nothing in
-# here can vouch for an answer: the expected values stay outside, and so does the comparison.
+# Descriptors: 3 data for the attempt, 4 data from the attempt, 5 requests, 6 notices. The data of an attempt never
+# passes through this process, so an attempt finds nothing of earlier ones here. Nothing in here can confirm an answer:
+# the expected values and the comparison stay outside.
 import sys
 
 sys.path[:] = [entry for entry in sys.path if entry]
@@ -181,7 +181,7 @@ def find_function(scope, entry):
 
 def serve(prepare, answer, limit, encode=encode, decode=decode, receive=receive, send=send, name=type_name,
           refused=Refused, failure=BaseException):
-    # Answers one input at a time; whatever is raised is said by the name of its type only.
+    # Answers one input at a time. For an exception, it reports only the name of its type.
     def reply(work):
         try:
             try:
@@ -231,8 +231,8 @@ def statement_attempt(task):
 
 
 def judge_attempt(task):
-    # No program of a completion is loaded here: takes assertions apart, and weighs them again with the values that
-    # the program returned in another process.
+    # Does not load the program. It takes assertions apart, and later evaluates them with the values that the program
+    # returned in another process.
     def prepare():
         scope = {name: sys.modules[name] for name in WARMED if name in sys.modules and "." not in name}
         if task["setup"]:
@@ -249,7 +249,7 @@ def judge_attempt(task):
 
 
 class Holes(ast.NodeTransformer):
-    # Cuts out each expression whose head is a name that the tests themselves do not know.
+    # Cuts out each expression that begins with a name the tests themselves do not define.
     def __init__(self, known):
         self.known = known
         self.found = []
@@ -281,7 +281,7 @@ class Holes(ast.NodeTransformer):
 
 
 def split_assertion(scope, text):
-    # ["equal", hole, expected value] | ["weigh", holes, rest]; anything else is refused.
+    # Returns ["equal", holes, expected value] or ["weigh", holes, rest]. Anything else is refused.
     body = ast.parse(text.strip()).body
     if len(body) != 1 or not isinstance(body[0], ast.Assert):
         raise Refused("not a single assert statement")
@@ -338,7 +338,7 @@ def confine(task):
 
 
 def die_with(parent):
-    # Without a process namespace nobody else ends an attempt whose overseers were killed.
+    # Without a process namespace, nothing else ends an attempt after its overseers were killed.
     PR_SET_PDEATHSIG = 1
     if prctl:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -357,7 +357,7 @@ def attempt():
         "judge": judge_attempt,
     }
     if task["mode"] == "stdio":
-        # Returns, and the interpreter ends as it does after any script: exit functions, threads, buffers.
+        # Returns, so that the interpreter ends as after any script: exit functions, threads, buffers.
         return stdio_attempt(task)
     confine(task)
     try:
@@ -371,7 +371,7 @@ def notice(tag, value):
 
 
 def bury(child):
-    # In a process namespace of its own everything that the attempt left behind goes with it.
+    # In its own process namespace, everything that the attempt left behind is killed too.
     status = 0
     if own_processes:
         try:
@@ -396,7 +396,7 @@ def sweep():
 
 
 def oversee(child):
-    # A function of its own: nothing of one attempt stays in a frame that the next could read.
+    # A separate function, so that no data of an attempt stays in a frame that the next one could read.
     notice(b"P", child)
     watch = os.pidfd_open(child)
     waiting = select.poll()
@@ -424,7 +424,7 @@ def main():
         if not request:
             os._exit(0)
         if request != b"F":
-            # A request to kill that crossed with the notice that the attempt had ended by itself.
+            # A request to kill, sent before the notice arrived that the attempt had already ended.
             continue
         child = os.fork()
         if child == 0:

@@ -1,8 +1,8 @@
-//! The interpreter for machines without Python: `monty`, in the same place and with the same manners as the other.
+//! The interpreter for machines without Python: `monty`, run in the same way as CPython.
 //!
-//! Speaks what `driver.py` speaks: forks an attempt on request, and the attempt answers one input at a time. It knows
-//! only part of the language, so what looks like a gap of its own is answered as such and never as the program's
-//! mistake.
+//! Speaks the same protocol as `driver.py`: it forks an attempt on request, and the attempt answers one input at a
+//! time. It supports only part of the language. A failure that may come from this gap is reported as a gap, never as a
+//! mistake of the program.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -29,7 +29,7 @@ mod watched;
 
 use gaps::is_gap;
 
-/// The version of the interpreter, for readers.
+/// The version of the interpreter, for display.
 pub(super) const VERSION: &str = "monty 0.0.23";
 
 const INPUT: i32 = 3;
@@ -37,10 +37,10 @@ const OUTPUT: i32 = 4;
 const REQUESTS: i32 = 5;
 const NOTICES: i32 = 6;
 
-/// A century: what waits here is ended from outside.
+/// A century, because whatever waits here is killed from outside.
 const FOREVER: std::time::Duration = std::time::Duration::from_secs(3_000_000_000);
 
-/// Serves requests to fork until they end; then, and on any failure, the process ends.
+/// Serves fork requests until there are no more. Then, and on any failure, the process ends.
 pub(super) fn serve() -> io::Result<()> {
     let options = CompileOptions { assert_message_annotations: AssertMessageAnnotations::Off };
     let mut warm = MontyRepl::new("solution.py", ResourceTracker::default(), options);
@@ -65,7 +65,7 @@ pub(super) fn serve() -> io::Result<()> {
     }
 }
 
-/// Without a process namespace nobody else ends an attempt whose overseers were killed.
+/// Without a process namespace, nothing else ends an attempt after its overseers were killed.
 fn die_with(parent: Pid) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::NotConnected.into()) }
@@ -86,7 +86,7 @@ fn oversee(child: Pid) -> io::Result<()> {
     if !ready[0].is_empty() && read_some(requests, &mut Vec::new())?.is_none() {
         return Ok(());
     }
-    // Without a process namespace this is refused, and the worker has killed the attempt itself.
+    // Without a process namespace this kill is refused, but then the worker has killed the attempt itself.
     sandbox::kill(child);
     let status = waitpid(Some(child), WaitOptions::empty())?;
     notice(b'D', status.map_or(0, |(_, status)| status.as_raw()))
@@ -150,14 +150,15 @@ fn load(repl: &mut MontyRepl, task: &Task) -> Result<(), Vec<u8>> {
         })?;
     }
     if task.mode == "judge" {
-        // Without a program only the setup is tried.
+        // Without a program, only the setup is run.
         return Ok(());
     }
     let name = task.entry.split('.').next().unwrap_or_default();
     repl.feed_run(name, Vec::new(), PrintWriter::Disabled).map(drop).map_err(|error| complaint(&error))
 }
 
-/// What the program caught that only this interpreter raises: whatever it then does may be wrong for that.
+/// An exception that only this interpreter raises and that the program has caught. The program's result may be wrong
+/// because of it.
 fn hidden_gap(repl: &mut MontyRepl) -> Option<String> {
     let gap = watched::caught(repl).into_iter().find(|(kind, message)| is_gap(*kind, message))?;
     Some(format!("{}: {}", gap.0, gap.1))
@@ -168,7 +169,6 @@ fn answer(repl: &mut MontyRepl, task: &Task, input: Data) -> Vec<u8> {
     let Ok([Data::List(arguments), Data::Dict(named)]) = <[Data; 2]>::try_from(parts) else {
         return tagged(b'U', "no arguments");
     };
-    // The test's own names for its values, and only as many as there are.
     let keyed: Option<Vec<(String, Data)>> = named
         .into_iter()
         .map(|(key, value)| if let Data::Text(key) = key { Some((key, value)) } else { None })
@@ -194,7 +194,7 @@ fn answer(repl: &mut MontyRepl, task: &Task, input: Data) -> Vec<u8> {
         (Err(_), Some(gap)) => tagged(b'S', &gap),
         (Err(error), None) => complaint(&error),
         (Ok(value), gap) => match from_monty(value, 0) {
-            None => tagged(b'U', "a value that is no plain data"),
+            None => tagged(b'U', "a value that is not plain data"),
             Some(value) => {
                 let value = value.encode();
                 if value.len() > task.output {
@@ -218,7 +218,7 @@ fn tagged(tag: u8, text: &str) -> Vec<u8> {
     bytes
 }
 
-/// What was raised: by the program (`X`), or for want of something that Python has and this interpreter has not (`S`).
+/// What was raised: by the program (`X`), or because this interpreter lacks something that Python has (`S`).
 fn complaint(error: &MontyException) -> Vec<u8> {
     if is_gap(error.exc_type(), error.message().unwrap_or_default()) {
         tagged(b'S', &error.summary())

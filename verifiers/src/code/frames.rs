@@ -1,8 +1,8 @@
-//! Frames with their length before them.
+//! Length-prefixed frames.
 
 use std::io;
 
-/// `body` with its length before it.
+/// Returns `body` with its length in front.
 pub(crate) fn framed(body: &[u8]) -> io::Result<Vec<u8>> {
     let length = u32::try_from(body.len())
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a message of 4 GiB or more"))?;
@@ -11,12 +11,12 @@ pub(crate) fn framed(body: &[u8]) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The length that the first frame in `buffer` declares, once it is there.
+/// The length that the first frame in `buffer` declares, once it has arrived.
 pub(crate) fn declared(buffer: &[u8]) -> Option<usize> {
     buffer.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes) as usize)
 }
 
-/// Takes the first frame out of `buffer`, once it is whole.
+/// Removes the first frame from `buffer`, once it is complete.
 pub(crate) fn take_frame(buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
     let end = 4 + declared(buffer)?;
     if buffer.len() < end {

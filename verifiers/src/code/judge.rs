@@ -1,4 +1,4 @@
-//! The verifier: finds the program, has its tests run, and says what came of it.
+//! The verifier `code`: finds the program, runs its tests, and reports the result.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +11,7 @@ use super::spec::Spec;
 use super::{Executor, Settings, Tier, refusal};
 use crate::{Item, Outcome, SettingsError, Verdict, Verifier};
 
-/// Judges programs by running them; any number of threads may ask at once, each gets a worker of its own.
+/// Judges programs by running them. Any number of threads may judge at the same time; each uses its own worker.
 pub struct Code {
     settings: Settings,
     worker: PathBuf,
@@ -23,11 +23,12 @@ pub struct Code {
 impl Code {
     /// Probes the machine and keeps the first worker warm.
     ///
-    /// Errors where no interpreter works or the machine offers no isolation and `unsafe` is not set.
+    /// # Errors
+    /// When no interpreter works, or when the machine offers no isolation and `unsafe` is not set.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
         let worker = match &settings.worker {
             Some(program) => program.clone(),
-            // Not its name on the disk, which a new build may have taken meanwhile.
+            // Not the path of the executable, because a new build may have replaced that file.
             None => PathBuf::from("/proc/self/exe"),
         };
         let mut hello = hello(&settings)?;
@@ -46,7 +47,7 @@ impl Code {
         Ok(Self { settings, worker, hello, probe, idle: Mutex::new(vec![client]) })
     }
 
-    /// What the machine offers, and which isolation is in force.
+    /// What the machine offers, and the isolation in use.
     pub fn probe(&self) -> &Probe {
         &self.probe
     }
@@ -63,7 +64,7 @@ impl Code {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(client);
     }
 
-    /// Runs the tests, once more on a new worker where the first is lost.
+    /// Runs the tests, and runs them once more on a new worker if the first worker is lost.
     fn tally(&self, spec: &Spec, program: &str) -> Result<Tally, Trouble> {
         let mut first = true;
         loop {
@@ -94,7 +95,7 @@ impl Verifier for Code {
             Err(why) => return Verdict::error(why),
         };
         let Some(program) = program(item.completion) else {
-            return Verdict::malformed("no closed block of Python in the answer");
+            return Verdict::malformed("no closed Python block in the answer");
         };
         if program.len() > MAX_SOURCE_BYTES {
             let start = program.chars().take(1000).collect::<String>();
@@ -105,9 +106,9 @@ impl Verifier for Code {
             Err(Trouble::Item(why)) => Verdict::error(why),
             Err(Trouble::Unsupported(why)) => Verdict::error(format!("unsupported: {why}")),
             Err(Trouble::Worker(error)) => Verdict::error(format!("the sandbox failed twice: {error}")),
-            // Twice, on two workers: it is the program that does this.
+            // It happened twice, on two workers, so the program is the cause.
             Err(Trouble::Interpreter(why)) => {
-                Verdict::wrong(program, format!("the program brought its interpreter down: {why}"))
+                Verdict::wrong(program, format!("the program crashed its interpreter: {why}"))
             }
         }
     }
@@ -127,7 +128,7 @@ fn verdict(tally: &Tally, spec: &Spec, program: &str) -> Verdict {
     verdict
 }
 
-/// What a worker is to try, from the settings.
+/// The interpreters and isolations that a worker tries, from the settings.
 fn hello(settings: &Settings) -> Result<Hello, SettingsError> {
     let built_in = cfg!(feature = "embedded");
     if settings.executor == Executor::Embedded && !built_in {
@@ -141,7 +142,7 @@ fn hello(settings: &Settings) -> Result<Hello, SettingsError> {
     let embedded = match settings.executor {
         Executor::Embedded => true,
         Executor::Cpython => false,
-        // Who names an interpreter wants no other.
+        // Settings that name an interpreter exclude every other one.
         Executor::Auto => built_in && settings.python.is_empty(),
     };
     Ok(Hello { pythons, embedded, tiers: tiers(settings)? })
@@ -151,7 +152,7 @@ fn hello(settings: &Settings) -> Result<Hello, SettingsError> {
 fn tiers(settings: &Settings) -> Result<Vec<Tier>, SettingsError> {
     match (settings.isolation, settings.unsafe_allowed) {
         (Some(Tier::Limits), false) => {
-            Err(refusal("`isolation = \"limits\"` is none; it needs `unsafe = true`"))
+            Err(refusal("`isolation = \"limits\"` gives no isolation; it needs `unsafe = true`"))
         }
         (Some(tier), _) => Ok(vec![tier]),
         (None, false) => Ok(vec![Tier::Namespaces, Tier::Landlock]),
@@ -159,14 +160,14 @@ fn tiers(settings: &Settings) -> Result<Vec<Tier>, SettingsError> {
     }
 }
 
-/// Every `python3` on the path, then the usual places.
+/// Every `python3` on the path, then those in the usual places.
 fn pythons_on_path() -> Vec<String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let usual = ["/usr/bin", "/usr/local/bin", "/bin"].map(PathBuf::from);
     let mut pythons: Vec<String> = Vec::new();
     for folder in std::env::split_paths(&path).chain(usual) {
         let python = folder.join("python3");
-        // A relative entry would make the interpreter depend on the folder the trainer happens to run in.
+        // With a relative entry, the interpreter would depend on the folder that the trainer runs in.
         if folder.is_absolute() && Path::is_file(&python) {
             let python = python.display().to_string();
             if !pythons.contains(&python) {

@@ -1,30 +1,31 @@
-//! A program as the answer: judged by running it on tests, behind a wall.
+//! The verifier `code`: runs a program on tests, in a sandbox.
 //!
 //! The expected values never leave this process. The program runs in an interpreter of a worker process (see
-//! [`worker`]), gets one input at a time and answers with plain data, which is compared here. A program can thus
-//! forge nothing but a value that it could have returned anyway. A worker that is lost is replaced and the item is
-//! tried once more; what then still fails is an `error`, never a wrong answer.
+//! [`worker`]). It receives one input at a time and answers with plain data, which is compared here. So a program can
+//! forge only a value that it could also have returned. If a worker is lost, a new one runs the item once more. If that
+//! fails too, the verdict is `error`, never `wrong`.
 //!
-//! The program is the last closed block of Python in the answer. The item's spec says how it is tested:
+//! The program is the last closed Python block in the answer. The item's spec gives the tests:
 //!
 //! | key | meaning |
 //! | --- | --- |
 //! | `kind` | `function`, `stdio`, `asserts` or `asserts_untrusted` |
-//! | `entry` | `function`: its name, or `Class.method` of a class that is made without arguments |
+//! | `entry` | `function`: its name, or `Class.method` of a class whose constructor needs no arguments |
 //! | `tests` | `function`: objects with `args`, `kwargs`, `expect`; `stdio`: with `stdin`, `stdout` |
-//! | `asserts` | a Python `assert` each, as a string or as `{"assert": …}` |
-//! | `public` | in a test: the prompt shows it (default false); at least one test must be hidden |
-//! | `setup` | source that runs before the program and beside the assertions: imports, constants |
+//! | `asserts` | a list of Python `assert` statements, each a string or `{"assert": …}` |
+//! | `public` | in a test: whether the prompt shows it (default false); at least one test must be hidden |
+//! | `setup` | source that runs before the program and next to the assertions: imports, constants |
 //! | `partial` | `all` (default), `fraction`, `first_failure` |
-//! | `time_limit_s`, `memory_mb`, `output_limit_bytes` | limits; the time is that of all tests together |
-//! | `tolerance` | where a float is expected, relative to the larger of 1 and that float (default 1e-9) |
-//! | `printed` | `stdio`: `lines` (default; spaces at line ends do not count) or `tokens` (numbers by value) |
+//! | `time_limit_s`, `memory_mb`, `output_limit_bytes` | limits; the time limit is for all tests together |
+//! | `tolerance` | maximum difference from an expected float, relative to the larger of 1 and that float (default 1e-9) |
+//! | `printed` | `stdio`: `lines` (default; trailing spaces do not count) or `tokens` (numbers compare by value) |
 //!
-//! Types are exact: a truth value is no number, nan equals nothing, a subclass is no value. In `function` tests, whose
-//! expected values are JSON, a tuple equals a list and an integer key the string of its digits; JSON holds an integer
-//! beyond 64 bits only as the float nearest to it, an assertion holds all of its digits. An assertion is taken
-//! apart: the calls of the program are evaluated beside it, the rest without it. One that cannot be taken apart is an
-//! `error`, unless the kind is `asserts_untrusted`, where the program could forge the result.
+//! Types are exact: a boolean is not a number, nan equals nothing, and an instance of a subclass is not a value. In
+//! `function` tests the expected values are JSON, so a tuple equals a list, and an integer key equals the string of its
+//! digits. JSON holds an integer beyond 64 bits only as the nearest float; an assertion keeps all its digits. An
+//! assertion is taken apart: the calls of the program run in the program's process, the rest runs without the program.
+//! An assertion that cannot be taken apart is an `error`, except with `asserts_untrusted`. With that kind the program
+//! could forge the result.
 
 use std::path::PathBuf;
 
@@ -64,7 +65,7 @@ pub use judge::Code;
 #[cfg(target_os = "linux")]
 pub use protocol::Probe;
 
-/// The row of the table.
+/// The row in [`VERIFIERS`](crate::VERIFIERS).
 pub const ROW: Row = Row {
     name: "code",
     about: "a Python program passes the tests of the item's spec, run in a sandbox",
@@ -85,7 +86,7 @@ fn refusal(message: impl Into<String>) -> SettingsError {
     SettingsError { verifier: "code", message: message.into() }
 }
 
-/// How a worker isolates what it runs, strongest first.
+/// How a worker isolates programs, strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
@@ -93,7 +94,7 @@ pub enum Tier {
     Namespaces,
     /// Landlock, seccomp and resource limits.
     Landlock,
-    /// Resource limits only: a program can read and change the files of its user. Needs `unsafe`.
+    /// Only resource limits: a program can read and change its user's files. Needs `unsafe`.
     Limits,
 }
 
@@ -101,50 +102,52 @@ pub enum Tier {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Executor {
-    /// CPython where one works, else the embedded interpreter where this build has it.
+    /// CPython if one works, otherwise the embedded interpreter if this build has it.
     #[default]
     Auto,
-    /// CPython, as installed on the machine.
+    /// CPython as installed on the machine.
     Cpython,
-    /// The interpreter built in with the feature `embedded`: part of Python, tests of kind `function` only.
+    /// The interpreter built in with the feature `embedded`: supports part of Python, and only tests of kind
+    /// `function`.
     Embedded,
 }
 
-/// How passed tests become a score.
+/// How the passed tests become a score.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Credit {
-    /// 1 where every test passes, else 0.
+    /// 1 if every test passes, otherwise 0.
     #[default]
     All,
-    /// The share of the tests that pass.
+    /// The share of tests that pass.
     Fraction,
-    /// The share of the tests that pass before the first that fails.
+    /// The share of tests that pass before the first failure.
     FirstFailure,
 }
 
-/// How programs are run; the limits and the credit hold where the item's spec gives none.
+/// How programs run. The item's spec can override the limits and the credit.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Which interpreter runs programs.
     pub executor: Executor,
-    /// CPython's file; empty for the first on the path that works.
+    /// The path of CPython. If empty, the first working one on the path is used.
     pub python: String,
-    /// How passed tests become a score.
+    /// How the passed tests become a score.
     pub partial: Credit,
     /// Wall-clock seconds for all tests of an item together.
     pub time_limit_s: f64,
-    /// Address space of a program, in MiB.
+    /// Maximum address space of a program, in MiB.
     pub memory_mb: u64,
-    /// Bytes of one returned value, or of what one run prints.
+    /// Maximum bytes of one returned value, or of the output of one run.
     pub output_limit_bytes: usize,
-    /// The only isolation to accept; by default the strongest that the machine offers.
+    /// The only isolation to accept. By default the strongest that the machine offers is used.
     pub isolation: Option<Tier>,
-    /// Whether to run programs behind resource limits alone where the machine offers no isolation.
+    /// Whether to run programs with only resource limits if the machine offers no isolation.
     #[serde(rename = "unsafe")]
     pub unsafe_allowed: bool,
-    /// The program to start as worker, whose `main` begins with [`worker::main_if_worker`]; by default this one.
+    /// The program to start as a worker. Its `main` must begin with [`worker::main_if_worker`]. By default it is this
+    /// program.
     pub worker: Option<PathBuf>,
 }
 

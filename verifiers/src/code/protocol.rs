@@ -1,4 +1,4 @@
-//! What the verifier and its worker process say to each other.
+//! The messages between the verifier and its worker process.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use super::Tier;
 pub(crate) struct Hello {
     /// Interpreters to try, best first.
     pub(crate) pythons: Vec<String>,
-    /// Whether to fall back on the interpreter that is built in.
+    /// Whether to fall back to the built-in interpreter.
     pub(crate) embedded: bool,
     /// Isolations to try, best first.
     pub(crate) tiers: Vec<Tier>,
@@ -18,15 +18,15 @@ pub(crate) struct Hello {
 /// What a worker found on the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
-    /// The isolation in force.
+    /// The isolation in use.
     pub tier: Tier,
-    /// Whether the interpreter is the one built in, which knows part of the language.
+    /// Whether the interpreter is the built-in one, which supports only part of the language.
     pub embedded: bool,
-    /// CPython, resolved to the file that runs; empty where the interpreter is built in.
+    /// The path of the CPython file that runs, or empty for the built-in interpreter.
     pub python: String,
     /// The interpreter and its version, such as `CPython 3.11`.
     pub version: String,
-    /// Why a stronger tier or an earlier interpreter was passed over; empty where none was.
+    /// Why a stronger tier or an earlier interpreter was not used. Empty if none was rejected.
     pub passed_over: Vec<String>,
 }
 
@@ -49,40 +49,40 @@ impl std::fmt::Display for Probe {
 /// A message to a worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
-    /// Fork an attempt and give it its task. The reply follows unless `raw`.
+    /// Forks an attempt and gives it its task. The reply follows unless `raw`.
     Start {
-        /// Time left, in milliseconds.
+        /// The time left, in milliseconds.
         milliseconds: u64,
-        /// Most bytes in one answer.
+        /// Maximum bytes in one answer.
         output_limit: usize,
-        /// Whether the answer is all the attempt prints until it ends, not one frame an input.
+        /// Whether the answer is everything the attempt prints until it ends, instead of one frame per input.
         raw: bool,
     },
-    /// Pass an input on; the reply is the attempt's answer.
+    /// Passes an input on. The reply is the attempt's answer.
     Input,
-    /// End the attempt; there is no reply.
+    /// Ends the attempt. There is no reply.
     End,
 }
 
-/// A message from a worker: a tag before the body.
+/// A message from a worker: a tag, then the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// What the attempt answered.
+    /// The answer of the attempt.
     Answer(Vec<u8>),
-    /// The attempt ended without an answer; the wait status.
+    /// The attempt ended without an answer, with this wait status.
     Died(i32),
-    /// The time is up, and the attempt was killed.
+    /// The time ran out, and the attempt was killed.
     Timeout,
-    /// The attempt answered more than the limit, and was killed.
+    /// The answer exceeded the limit, and the attempt was killed.
     Overflow,
     /// The interpreter itself was lost during the attempt.
     Lost(String),
-    /// No attempt could be started, which is no fault of the program.
+    /// No attempt could be started. The program is not at fault.
     Unstarted(String),
 }
 
 impl Reply {
-    /// The bytes on the wire.
+    /// Encodes the reply for the wire.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let (tag, body) = match self {
             Reply::Answer(body) => (b'A', body.clone()),
@@ -97,7 +97,7 @@ impl Reply {
         bytes
     }
 
-    /// Reads what `encode` wrote.
+    /// Decodes what `encode` wrote.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (tag, body) = bytes.split_first()?;
         Some(match tag {

@@ -1,4 +1,4 @@
-//! Runs the tests of an item on a worker and counts what passed.
+//! Runs the tests of an item on a worker and counts the passed ones.
 
 use super::Credit;
 use super::client::{Client, ClientError};
@@ -7,18 +7,18 @@ use super::protocol::Reply;
 use super::spec::{Call, Limits, Run, Spec, Test, Tests};
 use crate::pipes::Deadline;
 
-/// How long the assertions of an item may take to be taken apart or weighed, without the program.
+/// The limits for work without the program: taking assertions apart and evaluating their remaining parts.
 const JUDGING: Limits =
     Limits { time: std::time::Duration::from_secs(10), memory_bytes: 1 << 30, output_bytes: 16 << 20 };
 
 /// Why an item has no verdict yet.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// The worker is gone: no fault of the program.
+    /// The worker is lost. The program is not at fault.
     Worker(ClientError),
-    /// The interpreter was lost under the program.
+    /// The interpreter was lost while it ran the program.
     Interpreter(String),
-    /// The embedded interpreter lacks what the program uses; never said by CPython.
+    /// The embedded interpreter lacks something that the program uses. CPython never reports this.
     Unsupported(String),
     /// The tests themselves cannot be evaluated.
     Item(String),
@@ -30,7 +30,7 @@ impl From<ClientError> for Trouble {
     }
 }
 
-/// What became of the tests.
+/// The results of the tests.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     public: (usize, usize),
@@ -56,7 +56,7 @@ impl Tally {
         self.first_failure.get_or_insert((at, why));
     }
 
-    /// Notes how a test went; whether to go on with the next.
+    /// Records the result of a test. Returns whether to continue with the next one.
     fn note(&mut self, at: usize, public: bool, result: Result<(), Failure>, credit: Credit) -> bool {
         match result {
             Ok(()) => {
@@ -71,7 +71,7 @@ impl Tally {
         }
     }
 
-    /// In [0, 1].
+    /// The score, in [0, 1].
     pub(super) fn score(&self, credit: Credit) -> f64 {
         let (passed, total) = (self.public.0 + self.hidden.0, self.public.1 + self.hidden.1);
         let share = |count: usize| if total == 0 { 0.0 } else { count as f64 / total as f64 };
@@ -82,7 +82,7 @@ impl Tally {
         }
     }
 
-    /// One sentence: what passed of what the prompt shows and of what it hides, and what failed first.
+    /// One sentence: how many hidden and public tests passed, and what failed first.
     pub(super) fn reason(&self) -> String {
         let mut reason = format!("passed {} of {} hidden tests", self.hidden.0, self.hidden.1);
         if self.public.1 > 0 {
@@ -95,11 +95,11 @@ impl Tally {
     }
 }
 
-/// Whether a failed test leaves the others worth running.
+/// Whether the other tests are still worth running after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
     No,
-    /// The program cannot be loaded: all tests fail alike.
+    /// The program cannot be loaded, so all tests fail in the same way.
     Loading,
     Late,
 }
@@ -135,7 +135,7 @@ pub(super) fn run(client: &mut Client, spec: &Spec, program: &str, embedded: boo
     Ok(tally)
 }
 
-/// Fails where the setup cannot even be run without a program: then it is not the program that failed.
+/// Fails if the setup cannot run even without a program. Then the program is not at fault.
 fn check_setup(client: &mut Client, mut judge: Session) -> Result<(), Trouble> {
     let loaded = judge.load(client)?;
     judge.end(client)?;
@@ -167,7 +167,7 @@ fn same(spec: &Spec, expected: &Data, found: &Data) -> Result<(), Failure> {
     if spec.comparison.equal(expected, found) {
         Ok(())
     } else {
-        Err(failed(format!("a value of type {} that is not the expected one", found.type_name())))
+        Err(failed(format!("a value of type {} that differs from the expected value", found.type_name())))
     }
 }
 
@@ -183,8 +183,8 @@ fn run_programs(
         let printed = session.run(client, test.body.stdin.as_bytes())?;
         let result = printed.and_then(|printed| match String::from_utf8(printed) {
             Ok(text) if equal(&test.body, &text) => Ok(()),
-            Ok(_) => Err(failed("printed something else than expected")),
-            Err(_) => Err(failed("printed bytes that are no UTF-8")),
+            Ok(_) => Err(failed("did not print what was expected")),
+            Err(_) => Err(failed("printed bytes that are not UTF-8")),
         });
         if !tally.note(at, test.public, result, spec.credit) {
             break;
@@ -211,11 +211,11 @@ fn run_statements(
     Ok(tally)
 }
 
-/// An assertion taken apart: what the program evaluates, and what is done with the values.
+/// An assertion taken apart: the parts that the program evaluates, and the check of their values.
 enum Assertion {
-    /// The single value must equal this one.
+    /// The single value must equal the expected one.
     Equal(Vec<String>, Data),
-    /// This expression over the values must hold.
+    /// This expression over the values must be true.
     Weigh(Vec<String>, String),
 }
 
@@ -267,7 +267,8 @@ fn run_asserts(
                 let request = Data::List(vec![Data::text("weigh"), Data::text(rest), Data::List(values)]);
                 match judge.ask(client, &request)? {
                     Ok(Data::Bool(true)) => Ok(()),
-                    // Whether the values hold no truth or cannot even be weighed, the program returned them.
+                    // The program returned these values, so it is wrong in both cases: the expression is false, or it
+                    // cannot be evaluated.
                     Ok(_) => Err(failed("the assertion does not hold")),
                     Err(failure) => Err(failed(format!("the assertion {}", failure.why))),
                 }
@@ -310,17 +311,17 @@ fn assertion(parts: Data) -> Option<Assertion> {
     }
 }
 
-/// Attempts of one program under one limit of time.
+/// The attempts of one program, under one time limit.
 struct Session {
     task: Vec<u8>,
     limits: Limits,
-    /// Set at the first attempt: the warming of a worker is not the program's time.
+    /// Set at the first attempt, because the program's time does not include the warm-up of a worker.
     deadline: Option<Deadline>,
     alive: bool,
     unloadable: Option<String>,
-    /// Whether the interpreter is the one that may lack something.
+    /// Whether the interpreter is the embedded one, which may lack something.
     embedded: bool,
-    /// What it lacks, where the program has hidden that and answered all the same.
+    /// What the interpreter lacks, if the program hid that and still gave an answer.
     gap: Option<String>,
 }
 
@@ -329,7 +330,7 @@ impl Session {
         Self::of(mode, entry, program, &spec.setup, spec.limits)
     }
 
-    /// A session that runs nothing of the completion.
+    /// A session that runs no code of the completion.
     fn judge(spec: &Spec) -> Self {
         Self::of("judge", "", "", &spec.setup, JUDGING)
     }
@@ -341,7 +342,7 @@ impl Session {
             ("source", Data::text(source)),
             ("setup", Data::text(setup)),
             ("memory", Data::int(limits.memory_bytes.into())),
-            // A second more than the wall clock allows, against one that is left behind.
+            // A little more than the wall clock allows, against a process that is left behind.
             ("cpu", Data::int(i128::from(limits.time.as_secs()) + 2)),
             ("output", Data::int(limits.output_bytes as i128)),
         ];
@@ -354,12 +355,12 @@ impl Session {
         if left.is_zero() {
             return Ok(Some(Reply::Timeout));
         }
-        // A byte for the tag of the answer; the limit is the value's.
+        // Room for the tag of the answer, because the limit is for the value alone.
         let limit = if raw { self.limits.output_bytes } else { self.limits.output_bytes + 1024 };
         Ok(client.begin(&self.task, left, limit, raw)?)
     }
 
-    /// Starts an attempt where there is none, and has it load what it is to run.
+    /// Starts an attempt if there is none, and makes it load the program.
     fn load(&mut self, client: &mut Client) -> Result<Result<(), Failure>, Trouble> {
         if self.alive {
             return Ok(Ok(()));
@@ -381,7 +382,7 @@ impl Session {
         Ok(Err(Failure { stop, ..failure }))
     }
 
-    /// One input to an attempt that is started where there is none; the value it answers.
+    /// Sends one input to an attempt, which is started if there is none, and returns its value.
     fn ask(&mut self, client: &mut Client, input: &Data) -> Result<Result<Data, Failure>, Trouble> {
         if let Err(failure) = self.load(client)? {
             return Ok(Err(Failure { why: format!("loading the program: {}", failure.why), ..failure }));
@@ -400,10 +401,10 @@ impl Session {
             }
             _ => return Ok(Err(failed(complaint(&answer)))),
         };
-        Ok(Data::decode(value).map_err(|_| failed("answered with bytes that are no plain value")))
+        Ok(Data::decode(value).map_err(|_| failed("answered with bytes that are not a plain value")))
     }
 
-    /// One run of the program over `stdin`; what it printed.
+    /// Runs the program once with `stdin` and returns its output.
     fn run(&mut self, client: &mut Client, stdin: &[u8]) -> Result<Result<Vec<u8>, Failure>, Trouble> {
         if let Some(reply) = self.start(client, true)? {
             return self.heard(reply);
@@ -438,7 +439,7 @@ impl Session {
     }
 }
 
-/// What the attempt says instead of a value.
+/// What the attempt reports instead of a value.
 fn complaint(answer: &[u8]) -> String {
     match answer.split_first() {
         Some((b'X', text)) => format!("raised {}", readable(text)),
@@ -447,13 +448,13 @@ fn complaint(answer: &[u8]) -> String {
     }
 }
 
-/// The text of a program, cut short and without control characters.
+/// A program's text, shortened and without control characters.
 fn readable(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     text.chars().take(120).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// What a wait status says.
+/// Describes a wait status.
 fn death(status: i32) -> String {
     match status & 0x7f {
         0 => format!("the program ended itself with status {}", (status >> 8) & 0xff),

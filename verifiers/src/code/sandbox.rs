@@ -1,4 +1,4 @@
-//! What stands between a program and the machine. Runs in the worker process only.
+//! The isolation between a program and the machine. Runs only in the worker process.
 #![allow(unsafe_code)]
 
 use std::ffi::CString;
@@ -21,16 +21,17 @@ use super::seccomp;
 
 const DRIVER: &str = include_str!("driver.py");
 
-/// Where the four pipes stand in the interpreter.
+/// The first descriptor of the four pipes in the interpreter.
 const FIRST_FD: RawFd = 3;
 
-/// The user that programs run as where the worker was started by root: one that systemd's table of users leaves free.
+/// The user id for programs when root started the worker. Systemd's table of users leaves it free.
 const OTHER_USER: u32 = 65_533;
 
-/// Where a program may write, in a mount namespace of its own; the first that hides nothing the interpreter needs.
+/// Candidates for the folder a program may write to, in its own mount namespace. The first that hides nothing the
+/// interpreter needs is used.
 const SCRATCH: &[&str] = &["/tmp", "/var/tmp", "/mnt", "/srv", "/media"];
 
-/// What an interpreter reads besides its own library.
+/// Paths an interpreter reads besides its own library.
 const READABLE: &[&str] = &[
     "/lib",
     "/lib64",
@@ -53,18 +54,18 @@ const NO_CAPABILITIES: CapabilitySets = CapabilitySets {
     inheritable: CapabilitySet::empty(),
 };
 
-/// What runs programs.
+/// The interpreter that runs programs.
 #[derive(Clone, Debug)]
 pub(super) enum Interpreter {
-    /// CPython, resolved to the file that runs, and its library folders.
+    /// CPython: the file that runs, and its library folders.
     Cpython { path: PathBuf, library: Vec<PathBuf> },
-    /// The one built in.
+    /// The built-in interpreter.
     #[cfg(feature = "embedded")]
     Embedded,
 }
 
 impl Interpreter {
-    /// What it must be able to read beneath.
+    /// The folders it must be able to read.
     fn readable(&self) -> Vec<&Path> {
         match self {
             Self::Cpython { path, library } => {
@@ -77,7 +78,7 @@ impl Interpreter {
     }
 }
 
-/// The ends of the pipes that the interpreter gets.
+/// The pipe ends that the interpreter receives.
 pub(super) struct Ends {
     pub(super) input: OwnedFd,
     pub(super) output: OwnedFd,
@@ -85,7 +86,7 @@ pub(super) struct Ends {
     pub(super) notices: OwnedFd,
 }
 
-/// A step of the isolation that failed.
+/// A step of the isolation failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{step}: {message}")]
 pub(super) struct SetupError {
@@ -97,7 +98,8 @@ fn step<T, E: std::fmt::Display>(step: &'static str, result: Result<T, E>) -> Re
     result.map_err(|error| SetupError { step, message: error.to_string() })
 }
 
-/// Makes the worker fit to start programs: no descriptors of its parent, no root, parent of all orphans below it.
+/// Prepares the worker for starting programs: closes inherited descriptors, leaves root, and adopts orphaned
+/// descendants.
 pub(super) fn prepare_worker() -> Result<(), SetupError> {
     // SAFETY: only descriptors above the standard three are closed, and this process has opened none yet.
     unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
@@ -112,11 +114,12 @@ fn leave_root() -> rustix::io::Result<()> {
     rustix::thread::set_thread_groups(&[])?;
     rustix::thread::set_thread_res_gid(gid, gid, gid)?;
     rustix::thread::set_thread_res_uid(uid, uid, uid)?;
-    // The change of user took this process's own files in /proc away from it, where the user map is written.
+    // After the change of user, this process could no longer write its own files in /proc, and the user map is written
+    // there.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)
 }
 
-/// Starts an interpreter behind `tier`; it says on its notices whether that worked.
+/// Starts an interpreter inside `tier`. The interpreter reports on its notices pipe whether that worked.
 pub(super) fn spawn(tier: Tier, interpreter: &Interpreter, ends: Ends) -> io::Result<Pid> {
     let namespaces = libc::CLONE_NEWUSER
         | libc::CLONE_NEWPID
@@ -126,7 +129,7 @@ pub(super) fn spawn(tier: Tier, interpreter: &Interpreter, ends: Ends) -> io::Re
         | libc::CLONE_NEWNS;
     let flags = libc::SIGCHLD | if tier == Tier::Namespaces { namespaces } else { 0 };
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    // As wide as the kernel reads them.
+    // The width that the kernel reads.
     let none: libc::c_long = 0;
     // SAFETY: without a stack argument this is a fork; the worker has one thread, so the child may run any code.
     let child = unsafe { libc::syscall(libc::SYS_clone, libc::c_long::from(flags), none, none, none, none) };
@@ -146,7 +149,7 @@ pub(super) fn spawn(tier: Tier, interpreter: &Interpreter, ends: Ends) -> io::Re
     i32::try_from(child)
         .ok()
         .and_then(Pid::from_raw)
-        .ok_or_else(|| io::Error::other("the kernel gave a process id that is none"))
+        .ok_or_else(|| io::Error::other("the kernel returned an invalid process id"))
 }
 
 fn become_interpreter(
@@ -161,7 +164,8 @@ fn become_interpreter(
         step("map the user", map_user(uid, gid))?;
         scratch = step("mount a scratch folder", mount_scratch(interpreter))?;
     }
-    // The user namespace came with all of its own; a new program drops them by itself, the built-in one does not.
+    // The user namespace came with all capabilities. Starting a new program drops them, but the built-in interpreter
+    // does not start one.
     step("drop capabilities", rustix::thread::set_capabilities(None, NO_CAPABILITIES))?;
     step("die with the worker", rustix::process::set_parent_process_death_signal(Some(Signal::KILL)))?;
     step("change the folder", std::env::set_current_dir(scratch.unwrap_or("/")))?;
@@ -169,7 +173,7 @@ fn become_interpreter(
     step("place the pipes", place(ends))?;
     #[cfg(feature = "embedded")]
     if matches!(interpreter, Interpreter::Embedded) {
-        // There is no new program whose start would close the rest.
+        // No new program is started, so the other descriptors must be closed here.
         step("close the worker's pipes", close_all_else())?;
     }
     if tier != Tier::Limits {
@@ -185,7 +189,7 @@ fn become_interpreter(
                 .args(["-s", "-S", "-B", "-X", "utf8", "-c", DRIVER])
                 .args([flag(tier == Tier::Namespaces), flag(scratch.is_some())])
                 .env_clear()
-                // The order of a set of strings must not decide a verdict.
+                // A verdict must not depend on the order of a set of strings.
                 .env("PYTHONHASHSEED", "0")
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
@@ -202,7 +206,7 @@ fn become_interpreter(
     }
 }
 
-/// The user keeps its number inside: no program is root, not even of its own namespace.
+/// Keeps the user's id inside the namespace, so that no program is root even there.
 fn map_user(uid: u32, gid: u32) -> io::Result<()> {
     std::fs::write("/proc/self/setgroups", "deny")?;
     std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
@@ -245,11 +249,11 @@ fn limit_resources() -> Result<(), SetupError> {
 
 fn place(ends: &Ends) -> io::Result<()> {
     let ends = [&ends.input, &ends.output, &ends.requests, &ends.notices];
-    // First out of the way of each other's places.
+    // Moved away first, so that no pipe overwrites the descriptor of another.
     let aside: Vec<OwnedFd> =
         ends.iter().map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, 16)).collect::<Result<_, _>>()?;
     for (place, fd) in (FIRST_FD..).zip(&aside) {
-        // SAFETY: whatever stood at `place` belongs to the worker's copy of its pipes, which this process never uses.
+        // SAFETY: the descriptor at `place` belongs to the worker's copy of its pipes, which this process never uses.
         if unsafe { libc::dup2(fd.as_raw_fd(), place) } < 0 {
             return Err(io::Error::last_os_error());
         }
@@ -261,19 +265,19 @@ fn place(ends: &Ends) -> io::Result<()> {
 fn close_all_else() -> io::Result<()> {
     let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty())?;
     for place in 0..FIRST_FD {
-        // SAFETY: the standard descriptors of this copy of the worker are used no more.
+        // SAFETY: this copy of the worker no longer uses its standard descriptors.
         if unsafe { libc::dup2(null.as_raw_fd(), place) } < 0 {
             return Err(io::Error::last_os_error());
         }
     }
-    // Not closed a second time at the end of the scope.
+    // Otherwise it would be closed a second time at the end of the scope.
     std::mem::forget(null);
-    // SAFETY: beyond the four pipes nothing in this copy of the worker is used any more.
+    // SAFETY: this copy of the worker no longer uses any descriptor beyond the four pipes.
     unsafe { libc::syscall(libc::SYS_close_range, FIRST_FD + 4, libc::c_uint::MAX, 0) };
     Ok(())
 }
 
-/// Forks the built-in interpreter: `None` in the child.
+/// Forks the built-in interpreter. Returns `None` in the child.
 #[cfg(feature = "embedded")]
 pub(super) fn fork() -> io::Result<Option<Pid>> {
     // SAFETY: the process has one thread, so the child may run any code.
@@ -283,7 +287,7 @@ pub(super) fn fork() -> io::Result<Option<Pid>> {
     }
 }
 
-/// A descriptor that the built-in interpreter was given.
+/// A descriptor that the built-in interpreter received.
 #[cfg(feature = "embedded")]
 pub(super) fn inherited(place: RawFd) -> BorrowedFd<'static> {
     // SAFETY: `place` put the pipes there, and nothing closes them.
@@ -315,13 +319,13 @@ fn restrict_paths(interpreter: &Interpreter, scratch: Option<&str>) -> Result<()
     }
 }
 
-/// Kills a process of the worker; one that is gone already is none.
+/// Kills a process of the worker. Does nothing if the process has already ended.
 pub(super) fn kill(pid: Pid) {
     let _ = rustix::process::kill_process(pid, Signal::KILL);
 }
 
-/// The worker's standard input and output.
+/// The worker's standard input and output, which lead to the verifier.
 pub(super) fn parent() -> (BorrowedFd<'static>, BorrowedFd<'static>) {
-    // SAFETY: descriptors 0 and 1 stay open for as long as the worker runs.
+    // SAFETY: descriptors 0 and 1 stay open while the worker runs.
     unsafe { (BorrowedFd::borrow_raw(0), BorrowedFd::borrow_raw(1)) }
 }

@@ -1,4 +1,4 @@
-//! The system calls an interpreter may make; all others fail with `EPERM`.
+//! The system calls an interpreter may make. All others fail with `EPERM`.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use seccompiler::{
     TargetArch,
 };
 
-/// Calls that are harmless whatever their arguments: Landlock guards the paths, limits guard the amounts.
+/// Calls that are harmless with any arguments: Landlock guards the paths, and limits guard the amounts.
 ///
-/// Not here, on purpose: what changes a file's metadata or locks it (Landlock covers neither), opens or addresses a
-/// socket, makes namespaces, mounts, keys or rings, touches another process, or holds memory that no limit counts
+/// Left out on purpose: calls that change a file's metadata or lock it (Landlock covers neither), open or address a
+/// socket, make namespaces, mounts, keys or rings, touch another process, or hold memory that no limit counts
 /// (`memfd_create`, System V shared memory).
 #[rustfmt::skip]
 const ALLOWED: &[c_long] = &[
@@ -41,14 +41,14 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_getsid, libc::SYS_getrusage, libc::SYS_sysinfo, libc::SYS_uname, libc::SYS_getrandom,
     libc::SYS_exit, libc::SYS_exit_group, libc::SYS_wait4, libc::SYS_waitid, libc::SYS_execve,
     libc::SYS_pidfd_open, libc::SYS_setsid,
-    // a connected pair, as event loops use one to wake themselves
+    // a connected pair, which event loops use to wake themselves
     libc::SYS_sendto, libc::SYS_recvfrom, libc::SYS_shutdown, libc::SYS_getsockname, libc::SYS_getpeername,
     libc::SYS_getsockopt,
     // refused by the second filter, so that libc falls back to `clone`
     libc::SYS_clone3,
 ];
 
-/// The same calls under the names that only this architecture still has.
+/// The same calls under names that only this architecture still has.
 #[rustfmt::skip]
 #[cfg(target_arch = "x86_64")]
 const ALLOWED_HERE: &[c_long] = &[
@@ -59,11 +59,11 @@ const ALLOWED_HERE: &[c_long] = &[
     libc::SYS_getpgrp, libc::SYS_fork, libc::SYS_vfork, libc::SYS_arch_prctl, libc::SYS_getrlimit,
     libc::SYS_renameat,
 ];
-/// `renameat`, which libc has no name for here.
+/// `renameat`: libc has no name for it here.
 #[cfg(target_arch = "aarch64")]
 const ALLOWED_HERE: &[c_long] = &[38];
 
-/// Signals reach only the own process namespace, where there is one; elsewhere they are refused.
+/// Signals can reach only the program's own process namespace. Without such a namespace they are refused.
 const SIGNALS: &[c_long] = &[libc::SYS_kill, libc::SYS_tkill, libc::SYS_tgkill];
 
 #[rustfmt::skip]
@@ -86,27 +86,27 @@ const NAMESPACES: i32 = libc::CLONE_NEWUSER
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWCGROUP;
 
-/// The filters, to be applied in order.
+/// The filters, in the order in which they must be applied.
 pub(super) fn filters(own_processes: bool) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     let signals = if own_processes { SIGNALS } else { &[] };
     rules.extend([ALLOWED, ALLOWED_HERE, signals].concat().into_iter().map(|call| (call, Vec::new())));
-    #[allow(clippy::unnecessary_cast, reason = "of another width with musl")]
+    #[allow(clippy::unnecessary_cast, reason = "has another width with musl")]
     let ioctls = IOCTLS.iter().map(|request| *request as u64);
     rules.insert(libc::SYS_ioctl, one_of(1, ioctls)?);
     rules.insert(libc::SYS_fcntl, one_of(1, FCNTLS.iter().map(|command| *command as u64))?);
     let mut prctls = one_of(0, PRCTLS.iter().map(|option| *option as u64))?;
-    // To be killed with the parent can be asked for, and not be undone.
+    // A process may ask to be killed with its parent, but may not undo that.
     prctls.push(SeccompRule::new(vec![
         equal(0, libc::PR_SET_PDEATHSIG as u64)?,
         equal(1, libc::SIGKILL as u64)?,
     ])?);
     rules.insert(libc::SYS_prctl, prctls);
-    // Limits of the caller only.
+    // Only for the calling process itself.
     rules.insert(libc::SYS_prlimit64, one_of(0, [0])?);
     rules.insert(libc::SYS_clone, vec![masked(0, NAMESPACES as u64, 0)?]);
-    // A datagram socket of a pair could still address others; a stream cannot.
+    // A datagram socket of a pair could still address other sockets. A stream socket cannot.
     let stream = masked(1, 0xf, libc::SOCK_STREAM as u64)?;
     rules.insert(libc::SYS_socketpair, vec![stream]);
     let refuse = SeccompAction::Errno(libc::EPERM as u32);

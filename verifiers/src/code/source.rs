@@ -2,11 +2,11 @@
 
 use crate::answer;
 
-/// The longest program that is run.
+/// Maximum bytes in a program.
 pub(crate) const MAX_SOURCE_BYTES: usize = 1 << 20;
 
-/// The last closed block of Python in the answer (or in what follows the thinking, where there is no answer tag);
-/// an answer without any fence is a program as it stands.
+/// The last closed Python block in the answer, or in the text after the thinking if there is no answer tag. An answer
+/// without any fence is taken as the program.
 pub(crate) fn program(completion: &str) -> Option<&str> {
     let tagged = answer::tagged(completion);
     let text = tagged.unwrap_or_else(|| answer::after_thinking(completion));
@@ -15,7 +15,7 @@ pub(crate) fn program(completion: &str) -> Option<&str> {
     found.filter(|program| !program.trim().is_empty())
 }
 
-/// The last closed block whose language is Python or not named, and how many fences were seen.
+/// The last closed block whose language is Python or not given, and the number of fences.
 fn last_block(text: &str) -> (Option<&str>, usize) {
     let (mut last, mut fences) = (None, 0);
     let mut open: Option<(usize, usize, bool)> = None;
@@ -41,7 +41,7 @@ fn last_block(text: &str) -> (Option<&str>, usize) {
     (last, fences)
 }
 
-/// How many back-ticks open the line, and what follows them.
+/// The number of backticks that open the line, and the text after them.
 fn fence(line: &str) -> (usize, &str) {
     let line = line.trim();
     let info = line.trim_start_matches('`');

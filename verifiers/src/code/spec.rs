@@ -1,4 +1,4 @@
-//! The tests of an item, as its `spec` gives them.
+//! The tests of an item, as given in its `spec`.
 
 use std::time::Duration;
 
@@ -8,42 +8,42 @@ use serde_json::{Map, Value};
 use super::data::{Comparison, Data};
 use super::{Credit, Settings};
 
-/// What a program may use.
+/// The limits of a program.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// For all tests of the item together.
+    /// The time for all tests of the item together.
     pub(super) time: Duration,
     pub(super) memory_bytes: u64,
     pub(super) output_bytes: usize,
 }
 
-/// How the printed lines are compared.
+/// How printed text is compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Printed {
-    /// Line by line, spaces at the ends of lines and empty lines at the end aside.
+    /// Line by line. Spaces at the ends of lines and empty lines at the end do not count.
     #[default]
     Lines,
-    /// Word by word; words that are decimal numbers by their value.
+    /// Word by word. Decimal numbers are compared by value.
     Tokens,
 }
 
-/// A test and whether the prompt shows it.
+/// A test, and whether the prompt shows it.
 #[derive(Clone, Debug)]
 pub(super) struct Test<T> {
     pub(super) body: T,
     pub(super) public: bool,
 }
 
-/// A call with its expected value.
+/// A call and its expected value.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
-    /// A pair of the list of arguments and the dictionary of named ones.
+    /// The list of positional arguments and the dictionary of keyword arguments, as a pair.
     pub(super) arguments: Data,
     pub(super) expected: Data,
 }
 
-/// A run with its expected output.
+/// A run and its expected output.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Run {
     #[serde(alias = "input")]
@@ -52,7 +52,7 @@ pub(super) struct Run {
     pub(super) stdout: String,
 }
 
-/// The tests, by their kind.
+/// The tests of one kind.
 #[derive(Clone, Debug)]
 pub(super) enum Tests {
     Function {
@@ -64,11 +64,11 @@ pub(super) enum Tests {
         printed: Printed,
     },
     Asserts(Vec<Test<String>>),
-    /// Evaluated beside the program, which can forge them.
+    /// Evaluated in the program's own process, where the program can forge the result.
     UntrustedAsserts(Vec<Test<String>>),
 }
 
-/// What the item asks of a program.
+/// The tests and limits that an item sets for a program.
 #[derive(Clone, Debug)]
 pub(super) struct Spec {
     pub(super) tests: Tests,
@@ -100,10 +100,10 @@ struct Common {
 }
 
 impl Spec {
-    /// Reads a spec; what is wrong with it otherwise.
+    /// Reads a spec. The error says what is wrong with it.
     pub(super) fn read(value: &Value, settings: &Settings) -> Result<Self, String> {
         if !value.is_object() {
-            return Err("the spec is no object".into());
+            return Err("the spec is not an object".into());
         }
         let common = Common::deserialize(value).map_err(|error| format!("the spec: {error}"))?;
         if let Some(language) = &common.language
@@ -169,7 +169,7 @@ fn read_all<V, T>(tests: &[V], read: fn(&V) -> Result<Test<T>, String>) -> Resul
         .collect::<Result<_, _>>()?;
     if tests.iter().all(|test| test.public) {
         return Err(
-            "every test of the spec is public: a program can hold their answers; add a hidden one".into()
+            "every test of the spec is public: a program can contain their answers; add a hidden test".into(),
         );
     }
     Ok(tests)
@@ -216,7 +216,7 @@ fn assertion(test: &Value) -> Result<Test<String>, String> {
 }
 
 impl Printed {
-    /// Whether a program printed what was expected.
+    /// Whether a program printed the expected text.
     pub(super) fn equal(self, expected: &str, found: &str) -> bool {
         match self {
             Printed::Lines => lines(expected).eq(lines(found)),
@@ -239,7 +239,7 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.trim_end().split('\n').map(str::trim_end)
 }
 
-/// A decimal number as its sign, its digits without zeros at either end, and the exponent of the last digit.
+/// A decimal number as its sign, its digits without zeros at either end, and the exponent of its last digit.
 fn decimal(word: &str) -> Option<(bool, String, i64)> {
     let (negative, unsigned) = match word.as_bytes().first()? {
         b'-' => (true, &word[1..]),
@@ -285,7 +285,7 @@ mod tests {
             (json!({"kind": "asserts", "asserts": ["assert f()"], "time_limit_s": 0}), "time_limit_s"),
             (json!({"kind": "asserts", "asserts": ["assert f()"], "memory_mb": 1}), "memory_mb"),
             (json!({"kind": "pytest"}), "kind"),
-            (json!(["stdio", "python"]), "no object"),
+            (json!(["stdio", "python"]), "not an object"),
         ];
         for (value, part) in cases {
             let error = Spec::read(&value, &Settings::default()).unwrap_err();

@@ -1,15 +1,15 @@
-//! The worker process: starts interpreters, forks attempts, keeps the clock, kills and reaps.
+//! The worker process: starts interpreters, forks attempts, enforces time limits, kills and reaps.
 //!
-//! A program of its own, small and with one thread, so that a large trainer never forks.
+//! It is a separate small process with a single thread, so that a large trainer never forks.
 
 use std::ffi::OsStr;
 
-/// The argument that makes a program a worker.
+/// The command-line argument that makes a program a worker.
 pub const ARGUMENT: &str = "__sandbox";
 
-/// Becomes a worker where the first argument says so, and then never returns.
+/// Becomes a worker if the first argument says so, and then never returns.
 ///
-/// To be called first in `main` of every program that judges code: the `code` verifier starts that program again.
+/// Call it first in `main` of every program that judges code, because the verifier `code` starts that program again.
 pub fn main_if_worker() {
     if std::env::args_os().nth(1).as_deref() == Some(OsStr::new(ARGUMENT)) {
         std::process::exit(run());
@@ -25,7 +25,7 @@ fn run() -> i32 {
 fn run() -> i32 {
     match linux::Worker::greet() {
         Ok(mut worker) => {
-            // The end of the input is the end of the work, at whatever point.
+            // The end of the input ends the work, wherever it occurs.
             let _ = worker.serve();
             worker.close();
             0
@@ -51,14 +51,14 @@ mod linux {
     use super::super::zygote::Zygote;
     use crate::pipes::{Deadline, read_some, wait};
 
-    /// Prints the interpreter's file and the folders of its library, a line each.
+    /// Prints the interpreter's file and its library folders, one per line.
     const WHERE: &str = "import os, sys, sysconfig\n\
         assert sys.implementation.name == 'cpython' and sys.version_info >= (3, 9)\n\
         p = sysconfig.get_path; v = sysconfig.get_config_var\n\
         print(os.path.realpath(sys.executable))\n\
         for f in {p('stdlib'), p('platstdlib'), v('DESTSHARED'), v('LIBDIR')} - {None}: print(os.path.realpath(f))";
 
-    /// How long an interpreter may take to say where it is.
+    /// Maximum time for an interpreter to print its location.
     const PATIENCE: Duration = Duration::from_secs(10);
 
     pub(super) struct Worker {
@@ -69,7 +69,7 @@ mod linux {
     }
 
     impl Worker {
-        /// Reads the greeting, finds an interpreter and a tier that work, and says which.
+        /// Reads the greeting, finds an interpreter and a tier that work, and reports them.
         pub(super) fn greet() -> io::Result<Self> {
             let prepared = sandbox::prepare_worker();
             let mut received = Vec::new();
@@ -90,7 +90,7 @@ mod linux {
             Ok(Self { received, interpreter, tier: probe.tier, zygote: Some(zygote) })
         }
 
-        /// Serves until the parent closes the input.
+        /// Serves requests until the parent closes the input.
         pub(super) fn serve(&mut self) -> io::Result<()> {
             loop {
                 let request: Request = serde_json::from_slice(&receive(&mut self.received)?)?;
@@ -130,11 +130,11 @@ mod linux {
                     self.zygote.insert(zygote)
                 }
             };
-            // From here on the clock is the program's, not the interpreter's.
+            // From here on the time counts for the program, not for the interpreter.
             zygote.begin(task, Deadline::after(time), output_limit, raw)
         }
 
-        /// Waits for the attempt and passes on what it answered; an interpreter that failed is replaced.
+        /// Waits for the attempt and passes its answer on. An interpreter that failed is replaced.
         fn reply(&mut self, so_far: io::Result<()>) -> io::Result<()> {
             let answer = so_far.and_then(|()| match &mut self.zygote {
                 Some(zygote) => zygote.answer(),
@@ -162,7 +162,7 @@ mod linux {
         }
     }
 
-    /// The first interpreter that starts, behind the strongest tier that any starts behind.
+    /// Finds the first interpreter that starts within the strongest tier possible.
     fn find(hello: &Hello) -> Result<(Probe, Interpreter, Zygote), String> {
         let mut passed_over = Vec::new();
         let mut resolved: Vec<Option<Interpreter>> = Vec::new();
@@ -215,7 +215,8 @@ mod linux {
         }
     }
 
-    /// Asks an interpreter where it really is: the name on the path may be a script that looks for it each time.
+    /// Asks an interpreter for its real location, because the name on the path may be a script that searches for it
+    /// each time.
     fn resolve(python: &str) -> Result<Interpreter, String> {
         let mut child = Command::new(python)
             .args(["-I", "-S", "-B", "-c", WHERE])
@@ -240,7 +241,7 @@ mod linux {
         let _ = child.wait();
         let text = String::from_utf8(output).map_err(|error| error.to_string())?;
         let mut lines = text.lines().map(PathBuf::from);
-        let path = lines.next().ok_or("not CPython 3.9 or later, or not to be run by this user")?;
+        let path = lines.next().ok_or("not CPython 3.9 or later, or this user may not run it")?;
         Ok(Interpreter::Cpython { path, library: lines.collect() })
     }
 

@@ -1,4 +1,4 @@
-//! A warmed interpreter behind the wall, and the attempt that it forked last.
+//! A warmed interpreter in the sandbox, and its latest attempt.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,10 +15,10 @@ use super::protocol::Reply;
 use super::sandbox::{self, Ends, Interpreter};
 use crate::pipes::{Deadline, read_some, wait, write_some};
 
-/// How long the interpreter itself may take to start, fork or bury.
+/// Maximum time for the interpreter itself to start, fork, or reap an attempt.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the interpreter says of itself and its attempts.
+/// What the interpreter reports about itself and its attempts.
 enum Notice {
     Ready(u32),
     Failed(String),
@@ -26,26 +26,26 @@ enum Notice {
     Ended(i32),
 }
 
-/// The attempt under way.
+/// The current attempt.
 struct Attempt {
     pid: i32,
     ended: Option<i32>,
-    /// What it has not yet read.
+    /// Input that the attempt has not read yet.
     pending: Vec<u8>,
-    /// What it has answered.
+    /// Output of the attempt that has not been taken yet.
     buffer: Vec<u8>,
     deadline: Deadline,
     output_limit: usize,
     raw: bool,
 }
 
-/// A warmed interpreter.
+/// A warmed interpreter that forks attempts.
 pub(super) struct Zygote {
     pid: Pid,
     tier: Tier,
     input: OwnedFd,
     output: OwnedFd,
-    /// The attempt's ends of both, which the next attempt gets as this one leaves them.
+    /// The attempt's ends of both pipes. The next attempt inherits them in the state this one leaves.
     attempt_input: OwnedFd,
     attempt_output: OwnedFd,
     requests: OwnedFd,
@@ -55,7 +55,7 @@ pub(super) struct Zygote {
 }
 
 impl Zygote {
-    /// Starts an interpreter and waits until it is warm; its version, major and minor.
+    /// Starts an interpreter, waits until it is warm, and returns its version (major, minor).
     pub(super) fn start(tier: Tier, interpreter: &Interpreter) -> Result<(Self, (u32, u32)), String> {
         let text = |error: rustix::io::Errno| error.to_string();
         let (input_end, input) = pipe_with(PipeFlags::CLOEXEC).map_err(text)?;
@@ -85,7 +85,7 @@ impl Zygote {
         match zygote.next_notice(Deadline::after(PATIENCE)) {
             Ok(Notice::Ready(version)) => Ok((zygote, (version >> 16, version & 0xffff))),
             Ok(Notice::Failed(why)) => Err(zygote.destroyed(why)),
-            Ok(_) => Err(zygote.destroyed("the interpreter spoke out of turn".into())),
+            Ok(_) => Err(zygote.destroyed("the interpreter sent an unexpected notice".into())),
             Err(error) => Err(zygote.destroyed(format!("the interpreter did not start: {error}"))),
         }
     }
@@ -95,11 +95,11 @@ impl Zygote {
         why
     }
 
-    /// Kills the interpreter and everything below it, and reaps all of it.
+    /// Kills the interpreter and all its descendants, and reaps them.
     pub(super) fn destroy(self) {
         sandbox::kill(self.pid);
-        // With a process namespace the kernel has killed what was in it; without one the attempt is an orphan of the
-        // worker now, and it could start no process of its own.
+        // With a process namespace, the kernel has already killed everything in it. Without one, the attempt is now an
+        // orphan of the worker, and it could not start processes itself.
         if let Some(Attempt { pid, ended: None, .. }) = self.attempt
             && self.tier != Tier::Namespaces
             && let Some(pid) = Pid::from_raw(pid)
@@ -142,7 +142,7 @@ impl Zygote {
         Ok(())
     }
 
-    /// Waits for the attempt's answer; an error where the interpreter is lost or nobody waits any more.
+    /// Waits for the attempt's answer. Fails if the interpreter is lost or the verifier has gone.
     pub(super) fn answer(&mut self) -> io::Result<Reply> {
         loop {
             let Some(attempt) = &mut self.attempt else { return Ok(Reply::Died(0)) };
@@ -176,7 +176,7 @@ impl Zygote {
         }
     }
 
-    /// Moves what can be moved, waiting until something can.
+    /// Waits until some data can be moved, and moves it.
     fn pump(&mut self) -> io::Result<()> {
         let Some(attempt) = &mut self.attempt else { return Ok(()) };
         let (parent, _) = sandbox::parent();
@@ -206,7 +206,7 @@ impl Zygote {
         Ok(())
     }
 
-    /// Takes the notice that the attempt has ended, and what it had still answered.
+    /// Waits for the notice that the attempt has ended, and collects the rest of its output.
     fn settle(&mut self, deadline: Deadline) -> io::Result<()> {
         let status = loop {
             match self.next_notice(deadline)? {
@@ -217,19 +217,19 @@ impl Zygote {
         };
         if let Some(attempt) = &mut self.attempt {
             attempt.ended = Some(status);
-            // The pipe holds no more than its capacity, and nobody writes to it now.
+            // The pipe holds at most its capacity, and nobody writes to it any more.
             while read_some(&self.output, &mut attempt.buffer)?.is_some_and(|count| count > 0) {}
         }
         Ok(())
     }
 
-    /// Ends the attempt, with everything it started, and makes the pipes as they were before it.
+    /// Ends the attempt and everything it started, and restores the pipes.
     pub(super) fn end(&mut self) -> io::Result<()> {
         let Some(attempt) = &self.attempt else { return Ok(()) };
         if attempt.ended.is_none() {
             match Pid::from_raw(attempt.pid) {
                 Some(pid) if self.tier != Tier::Namespaces => sandbox::kill(pid),
-                // Numbers differ between the namespaces: the interpreter kills all beside itself.
+                // Process ids differ between the namespaces, so the interpreter kills everything except itself.
                 _ => {
                     rustix::io::write(&self.requests, b"K")?;
                 }
@@ -237,7 +237,7 @@ impl Zygote {
             self.settle(Deadline::after(PATIENCE))?;
         }
         self.attempt = None;
-        // A pipe that an attempt made non-blocking stays so for those who share it.
+        // If an attempt made a pipe non-blocking, it stays so for every process that shares the pipe.
         for end in [&self.attempt_input, &self.attempt_output] {
             rustix::fs::fcntl_setfl(end, OFlags::empty())?;
         }
@@ -245,7 +245,7 @@ impl Zygote {
         while read_some(&self.output, &mut left)?.is_some_and(|count| count > 0) {
             left.clear();
         }
-        // This end is blocking, as the attempt needs it: ask before each read.
+        // This end blocks, because the attempt needs it so. Therefore each read must first ask for data.
         while wait([(self.attempt_input.as_fd(), PollFlags::IN)], Deadline::after(Duration::ZERO))?[0]
             .intersects(PollFlags::IN)
         {
@@ -261,7 +261,7 @@ impl Zygote {
                 return Ok(notice);
             }
             if deadline.has_passed() {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "the interpreter gives no sign of life"));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the interpreter does not respond"));
             }
             let [ready] = wait([(self.notices.as_fd(), PollFlags::IN)], deadline)?;
             if !ready.is_empty() && read_some(&self.notices, &mut self.notice_buffer)?.is_none() {

@@ -19,7 +19,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Starts it in a process group of its own, to be ended with all that it starts.
+    /// Starts the program in its own process group, so that everything it starts can be killed with it.
     pub(super) fn start(settings: &Settings) -> Result<Self, Failure> {
         let name = settings.command.first().map(String::as_str).unwrap_or_default();
         let failed = |error: io::Error| Failure::Start(format!("{name}: {error}"));
@@ -39,13 +39,13 @@ impl Program {
         Ok(program)
     }
 
-    /// Whether it still runs and has said nothing that nobody asked for.
+    /// Whether the program is still running and has written nothing that was not asked for.
     pub(super) fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
             && matches!(read_some(&self.output, &mut Vec::new()), Ok(Some(0)))
     }
 
-    /// Writes a line and reads the line that answers it.
+    /// Writes one line and reads the line that answers it.
     pub(super) fn ask(&mut self, question: &str, settings: &Settings) -> Result<String, Failure> {
         let deadline = Deadline::after(Duration::from_secs_f64(settings.time_limit_s));
         let line = format!("{question}\n");

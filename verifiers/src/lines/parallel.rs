@@ -1,4 +1,4 @@
-//! The same lines on several threads: a slow item holds up only what stands behind it.
+//! Judges lines on several threads. A slow item delays only the lines after it.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -11,19 +11,20 @@ use std::thread;
 use super::{Answer, Question, Questions, Summary, answer};
 use crate::Verifier;
 
-/// Lines a thread that are read before their predecessors are written: what is behind a slow item goes on.
+/// Lines per thread that are read before the lines before them are written, so that work continues behind a slow item.
 const AHEAD: usize = 32;
 
 enum Event {
     Read(Question),
-    /// The answer to the line that was read at this place.
+    /// The answer to the line that was read at this position.
     Answered(usize, io::Result<Answer>),
-    /// Nothing more comes from the reader.
+    /// The reader has ended.
     End(io::Result<()>),
     Panicked(Box<dyn Any + Send>),
 }
 
-/// Like [`run`](super::run), line for line, on `threads` threads. Each line is answered without waiting for the next.
+/// Like [`run`](super::run), on `threads` threads, with the same output. Each line is answered without waiting for the
+/// next line.
 pub fn run_in_parallel(
     verifier: &dyn Verifier,
     reader: impl BufRead + Send + 'static,
@@ -34,15 +35,15 @@ pub fn run_in_parallel(
     let (permits, permitted) = channel();
     let (questions, asked) = channel();
     let asked = Mutex::new(asked);
-    // Outside of the scope: where writing fails, it may wait for a line that never comes.
+    // Spawned outside the scope: if writing fails, this thread may still wait for a line that never comes.
     let read_to = sender.clone();
     thread::spawn(move || read(reader, &permitted, &read_to));
     for _ in 0..AHEAD * threads {
-        // Fails where the reader has ended, which its event says.
+        // Fails if the reader has already ended, which its own event reports.
         let _ = permits.send(());
     }
     thread::scope(|scope| {
-        // Dropped at the end of this closure, however it ends: then the threads end, too.
+        // Dropped when this closure ends, in any way. Then the threads end too.
         let questions = questions;
         for _ in 0..threads.max(1) {
             let (sender, asked) = (sender.clone(), &asked);
@@ -53,7 +54,7 @@ pub fn run_in_parallel(
         let mut ended = false;
         let mut answers: BTreeMap<usize, Answer> = BTreeMap::new();
         while !(ended && written == read) {
-            // Never fails: a sender is kept here.
+            // Never fails, because a sender is kept here.
             let Ok(event) = events.recv() else { break };
             match event {
                 Event::Read(question) => {
@@ -79,7 +80,7 @@ pub fn run_in_parallel(
     })
 }
 
-/// Reads a line for each permit.
+/// Reads one line for each permit.
 fn read(reader: impl BufRead, permitted: &Receiver<()>, events: &Sender<Event>) {
     let mut questions = Questions { reader, number: 0 };
     while permitted.recv().is_ok() {
@@ -95,7 +96,7 @@ fn read(reader: impl BufRead, permitted: &Receiver<()>, events: &Sender<Event>) 
     }
 }
 
-/// Judges one line after the other, whichever is next.
+/// Judges lines one at a time, always the next one that is waiting.
 fn judge(verifier: &dyn Verifier, asked: &Mutex<Receiver<(usize, Question)>>, events: &Sender<Event>) {
     loop {
         let next = asked.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
     use crate::{Item, Verdict};
 
-    /// Takes as many milliseconds as the completion says.
+    /// A verifier that takes as many milliseconds as the completion says.
     struct Slow;
 
     impl Verifier for Slow {
@@ -175,7 +176,7 @@ mod tests {
         }
     }
 
-    /// A reader that waits for what is sent.
+    /// A reader that waits for data, and the sender of that data.
     fn pipe() -> (Sender<Vec<u8>>, impl io::Read + Send) {
         struct Sent(Receiver<Vec<u8>>);
         impl io::Read for Sent {

@@ -1,4 +1,4 @@
-//! Real numbers of 256 bits that carry a bound on their error.
+//! Real numbers of 256 bits with a bound on their error.
 
 use std::sync::OnceLock;
 
@@ -10,16 +10,16 @@ use super::number::Rational;
 
 /// Bits of a mantissa.
 const PRECISION: u64 = 256;
-/// Fractional bits of the fixed-point series inside a function.
+/// Fractional bits of the fixed-point numbers inside a series.
 const WORKING: u64 = PRECISION + 64;
-/// Arguments of `exp` beyond this give numbers too large to say anything of.
+/// `exp` of larger arguments gives numbers that are too large to be useful.
 const EXPONENT_LIMIT: f64 = 1e9;
-/// Arguments of the trigonometric functions beyond `2^64` are not reduced.
+/// Trigonometric functions do not reduce arguments beyond `2^64`.
 const ANGLE_BITS: f64 = 64.0;
-/// Bits on which two numbers must agree to be called equal: 50 decimal digits.
+/// Bits in which two numbers must agree to count as equal: 50 decimal digits.
 const AGREEMENT: f64 = 166.0;
 
-/// A number `mantissa · 2^exponent` whose distance to the value meant is at most `2^error`.
+/// A number `mantissa · 2^exponent`. It differs from the true value by at most `2^error`.
 #[derive(Clone, Debug)]
 pub(super) struct Ball {
     mantissa: BigInt,
@@ -48,7 +48,7 @@ impl Ball {
         Self { mantissa: mantissa >> drop, exponent, error: log_add(error, exponent as f64) }
     }
 
-    /// A result of a series in fixed point.
+    /// The result of a fixed-point series.
     fn fixed(value: BigInt, error: f64) -> Self {
         Self::new(value, -(WORKING as i64), log_add(error, 24.0 - WORKING as f64))
     }
@@ -69,12 +69,12 @@ impl Ball {
         Self::new(quotient, -(shift as i64), -(shift as f64))
     }
 
-    /// Whether the number is 0 without doubt.
+    /// Whether the number is certainly 0.
     pub(super) fn is_exact_zero(&self) -> bool {
         self.mantissa.is_zero() && self.error == f64::NEG_INFINITY
     }
 
-    /// An upper bound of the base-2 logarithm of the magnitude of the middle; minus infinity for 0.
+    /// An upper bound on the base-2 logarithm of the midpoint's magnitude; minus infinity for 0.
     pub(super) fn magnitude(&self) -> f64 {
         if self.mantissa.is_zero() {
             return f64::NEG_INFINITY;
@@ -82,17 +82,17 @@ impl Ball {
         self.mantissa.bits() as f64 + self.exponent as f64
     }
 
-    /// Base-2 logarithm of the bound on the error.
+    /// Base-2 logarithm of the error bound.
     pub(super) fn error(&self) -> f64 {
         self.error
     }
 
-    /// Whether 0 may be the value.
+    /// Whether the true value may be 0.
     pub(super) fn may_be_zero(&self) -> bool {
         self.mantissa.is_zero() || self.magnitude() - 1.0 <= self.error
     }
 
-    /// Whether the middle is below 0.
+    /// Whether the midpoint is below 0.
     pub(super) fn is_negative(&self) -> bool {
         self.mantissa.is_negative()
     }
@@ -106,12 +106,12 @@ impl Ball {
         mantissa * (half as f64).exp2() * ((exponent - half) as f64).exp2()
     }
 
-    /// The number with the other sign.
+    /// The negated number.
     pub(super) fn neg(&self) -> Self {
         Self { mantissa: -&self.mantissa, exponent: self.exponent, error: self.error }
     }
 
-    /// The number without its sign.
+    /// The absolute value.
     pub(super) fn abs(&self) -> Self {
         if self.is_negative() { self.neg() } else { self.clone() }
     }
@@ -128,7 +128,7 @@ impl Ball {
         let (low, high) = if self.exponent < other.exponent { (self, other) } else { (other, self) };
         let shift = high.exponent.saturating_sub(low.exponent);
         if shift > 4 * PRECISION as i64 {
-            // The lower number is far below the last bit of the higher one.
+            // The lower number is far below the last bit of the higher number.
             return Self { error: log_add(error, low.magnitude()), ..high.clone() };
         }
         Self::new((&high.mantissa << shift) + &low.mantissa, low.exponent, error)
@@ -149,13 +149,13 @@ impl Ball {
         Self::new(&self.mantissa * &other.mantissa, self.exponent.saturating_add(other.exponent), error)
     }
 
-    /// The product with a power of two.
+    /// The number times `2^power`.
     fn scale(&self, power: i64) -> Self {
         let exponent = self.exponent.saturating_add(power);
         Self { mantissa: self.mantissa.clone(), exponent, error: self.error + power as f64 }
     }
 
-    /// The quotient; undefined where the divisor is 0, undecided where it may be.
+    /// The quotient. It is undefined if the divisor is 0 and undecided if the divisor may be 0.
     pub(super) fn div(&self, other: &Self) -> Result<Self, Stop> {
         if other.is_exact_zero() {
             return Err(Stop::Undefined);
@@ -171,7 +171,7 @@ impl Ball {
         Ok(Self::new(quotient, exponent, log_add(error, exponent as f64)))
     }
 
-    /// The root of a number that is not below 0 beyond its error.
+    /// The square root of a number that is not certainly negative.
     pub(super) fn sqrt(&self) -> Result<Self, Stop> {
         if self.is_exact_zero() {
             return Ok(self.clone());
@@ -193,13 +193,13 @@ impl Ball {
         Ok(Self::new(root, exponent, log_add(error, exponent as f64)))
     }
 
-    /// The number in fixed point with `WORKING` fractional bits.
+    /// The number as fixed point with `WORKING` fractional bits.
     fn to_fixed(&self) -> BigInt {
         let shift = self.exponent.saturating_add(WORKING as i64);
         if shift >= 0 { &self.mantissa << shift } else { &self.mantissa >> shift.unsigned_abs() }
     }
 
-    /// The natural exponential.
+    /// The exponential function.
     pub(super) fn exp(&self) -> Result<Self, Stop> {
         let near = self.to_f64();
         if !(near.abs() < EXPONENT_LIMIT && self.error < 0.0) {
@@ -247,7 +247,7 @@ impl Ball {
         Ok(start.add(&sum.scale(1)).add(&ln_2().mul(&Self::integer(turns))))
     }
 
-    /// The exact value of a double in its fixed-point form.
+    /// The exact value of a double.
     fn double(value: f64) -> Self {
         Self::new(BigInt::from((value * 60f64.exp2()) as i128), -60, f64::NEG_INFINITY)
     }
@@ -282,7 +282,7 @@ impl Ball {
             cosine = ((&cosine * &cosine) >> (WORKING - 1)) - (BigInt::one() << WORKING);
             sine = doubled;
         }
-        // Squaring loses a bit each time, so the last ones are counted as errors.
+        // Each squaring loses one bit, so the last bits count as error.
         let (sine, cosine) = (Self::fixed(sine, rest.error), Self::fixed(cosine, rest.error));
         Ok(match turns.rem_euclid(4) {
             0 => (sine, cosine),
@@ -298,7 +298,7 @@ impl Ball {
         Ok(doubled.div_euclid(2))
     }
 
-    /// The largest integer not above the number; undecided next to an integer.
+    /// The largest integer not above the number. Undecided close to an integer.
     pub(super) fn floor(&self) -> Result<i64, Stop> {
         if self.magnitude() > 62.0 || self.error > -16.0 {
             return Err(Stop::Undecided);
@@ -308,7 +308,7 @@ impl Ball {
         floor.to_i64().ok_or(Stop::Undecided)
     }
 
-    /// Whether the number is so near to an integer that it may be one.
+    /// The integer that the number may equal within its error, if there is one.
     pub(super) fn may_be_integer(&self) -> Result<Option<i64>, Stop> {
         let nearest = self.round()?;
         Ok(self.sub(&Self::integer(nearest)).may_be_zero().then_some(nearest))
@@ -340,7 +340,7 @@ impl Ball {
         Ok(start.add(&sum))
     }
 
-    /// Whether both numbers are the same as far as 50 digits tell, `None` where the error is too large to tell.
+    /// Whether both numbers agree to 50 digits, or `None` if the error is too large to decide.
     pub(super) fn same(&self, other: &Self, scale: f64) -> Option<bool> {
         let difference = self.sub(other);
         if !difference.may_be_zero() {
@@ -348,7 +348,7 @@ impl Ball {
         }
         let reach = self.magnitude().max(other.magnitude()).max(scale);
         let certain = difference.error == f64::NEG_INFINITY || difference.error < reach - AGREEMENT;
-        // Two zeros have no size of their own: their error alone must be small.
+        // Two zeros have no scale, so the error alone must be small.
         (certain || (reach < -AGREEMENT && difference.error < -AGREEMENT)).then_some(true)
     }
 }

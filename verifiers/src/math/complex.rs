@@ -3,7 +3,7 @@
 use super::Stop;
 use super::ball::{Ball, pi};
 
-/// A complex number whose parts carry error bounds.
+/// A complex number whose parts have error bounds.
 #[derive(Clone, Debug)]
 pub(super) struct Complex {
     /// The real part.
@@ -29,27 +29,27 @@ impl Complex {
         Self { re: Ball::integer(0), im: Ball::integer(1) }
     }
 
-    /// Whether the imaginary part is 0 without doubt.
+    /// Whether the imaginary part is certainly 0.
     pub(super) fn is_real(&self) -> bool {
         self.im.is_exact_zero()
     }
 
-    /// Whether the number may be real, its errors considered.
+    /// Whether the number may be real within its error.
     pub(super) fn may_be_real(&self) -> bool {
         self.im.may_be_zero()
     }
 
-    /// Whether the number is 0 without doubt.
+    /// Whether the number is certainly 0.
     pub(super) fn is_exact_zero(&self) -> bool {
         self.re.is_exact_zero() && self.im.is_exact_zero()
     }
 
-    /// Whether 0 may be the value.
+    /// Whether the true value may be 0.
     pub(super) fn may_be_zero(&self) -> bool {
         self.re.may_be_zero() && self.im.may_be_zero()
     }
 
-    /// The number with the other sign.
+    /// The negated number.
     pub(super) fn neg(&self) -> Self {
         Self { re: self.re.neg(), im: self.im.neg() }
     }
@@ -86,7 +86,7 @@ impl Complex {
         Ok(Self { re: product.re.div(&size)?, im: product.im.div(&size)? })
     }
 
-    /// The distance from 0.
+    /// The absolute value.
     pub(super) fn abs(&self) -> Result<Ball, Stop> {
         if self.is_real() {
             return Ok(self.re.abs());
@@ -94,7 +94,7 @@ impl Complex {
         self.re.mul(&self.re).add(&self.im.mul(&self.im)).sqrt()
     }
 
-    /// The exponential.
+    /// The exponential function.
     pub(super) fn exp(&self) -> Result<Self, Stop> {
         let size = self.re.exp()?;
         if self.is_real() {
@@ -134,7 +134,7 @@ impl Complex {
         if exponent < 0 { Self::integer(1).div(&result) } else { Ok(result) }
     }
 
-    /// The principal power.
+    /// The principal value of the power.
     pub(super) fn pow(&self, exponent: &Self) -> Result<Self, Stop> {
         if self.is_exact_zero() {
             let positive = !exponent.re.is_negative() && !exponent.re.may_be_zero();
@@ -183,7 +183,7 @@ impl Complex {
         Ok(Self::from(pi().div(&Ball::integer(2))?).sub(&self.arcsin()?))
     }
 
-    /// Whether both numbers are the same to 50 digits; `None` where the errors are too large to tell.
+    /// Whether both numbers agree to 50 digits, or `None` if the errors are too large to decide.
     pub(super) fn same(&self, other: &Self) -> Option<bool> {
         let scale = [&self.re, &self.im, &other.re, &other.im]
             .into_iter()

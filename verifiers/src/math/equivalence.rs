@@ -1,4 +1,4 @@
-//! Whether two parsed answers are the same.
+//! Decides whether two parsed answers are the same.
 
 use std::collections::BTreeMap;
 
@@ -14,27 +14,27 @@ mod relations;
 mod sets;
 mod values;
 
-/// Lists of more members are not compared.
+/// Lists with more members are not compared.
 const MEMBERS: usize = 400;
 
-/// Where expressions of real variables are compared.
+/// The points at which expressions with real variables are compared.
 const POINTS: [Points; 5] =
     [Points::Positive(0), Points::Positive(1), Points::Positive(2), Points::Negative(0), Points::Negative(1)];
 
-/// Names of more parts are none.
+/// Expressions with more parts are not read as a name.
 const NAME_DEPTH: usize = 12;
-/// Sets of more parts, or deeper in one another, are not compared.
+/// Sets with more parts, or nested more deeply, are not compared.
 const SET_DEPTH: usize = 100;
 
-/// An expression with a choice of sign for its `±`.
+/// An expression and the sign chosen for its `±`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Part {
     id: Id,
-    /// `None` while both signs are meant.
+    /// `None` while both signs are possible.
     sign: Option<i64>,
 }
 
-/// What kind of answer a part is.
+/// The kind of answer that a part is.
 enum Shape {
     List(Vec<Part>),
     Set(Vec<Part>),
@@ -53,25 +53,25 @@ pub(super) struct Judge {
     arena: Arena,
     settings: Math,
     budget: Budget,
-    /// How deep the comparison is in sets of sets.
+    /// The nesting depth in sets of sets.
     depth: usize,
     exact: BTreeMap<Part, Result<Rational, Stop>>,
 }
 
 type Answer = Result<bool, Stop>;
 
-/// The name of the unknown, where it has one, and the numbers that it may be.
+/// The name of the unknown, if it has one, and the numbers that it may be.
 type Solutions = (Option<String>, Vec<Span>);
 
 impl Judge {
-    /// A judge over the expressions of `arena` with a budget of `steps`.
+    /// Makes a judge of the expressions in `arena` with a budget of `steps`.
     pub(super) fn new(arena: Arena, settings: Math, steps: u64) -> Self {
         Self { arena, settings, budget: Budget::new(steps), depth: 0, exact: BTreeMap::new() }
     }
 
-    /// Whether the answer is the right one, units included.
+    /// Whether the answer equals the right one, including its units.
     pub(super) fn same(&mut self, gold: &Parsed, answer: &Parsed) -> Answer {
-        // `42 million` is not 42, whatever becomes of units.
+        // `42 million` is not 42, however units are treated.
         let scales = |parsed: &Parsed| -> Vec<_> {
             parsed.units.iter().flat_map(|unit| words::scales(unit)).collect()
         };
@@ -84,7 +84,7 @@ impl Judge {
         self.compare(Part { id: gold.root, sign: None }, Part { id: answer.root, sign: None })
     }
 
-    /// Whether both are built alike, whatever their value.
+    /// Whether both expressions have the same structure, whatever their values are.
     pub(super) fn written_alike(&self, gold: &Parsed, answer: &Parsed) -> bool {
         self.arena.alike(gold.root, answer.root)
     }
@@ -132,7 +132,7 @@ impl Judge {
             Node::Binary(Binary::Union | Binary::Intersection | Binary::Difference, ..)
             | Node::Constant(Constant::Reals | Constant::Empty) => Shape::Region,
             Node::Text(text) => Shape::Text(text.clone()),
-            // A point with its name: `A(2, 3)`.
+            // A point after its name: `A(2, 3)`.
             Node::Binary(Binary::Multiply, label, point)
                 if self.is_label(*label) && self.is_point(*point) =>
             {
@@ -165,7 +165,7 @@ impl Judge {
         self.arena.holds(id, holds::BOTH_SIGNS)
     }
 
-    /// The members of a list or set, each `±` as two of them.
+    /// The members of a list or set. A member with `±` counts as two.
     fn members(&self, items: &[Id], sign: Option<i64>) -> Vec<Part> {
         let mut parts = Vec::new();
         for id in items {
@@ -233,7 +233,7 @@ impl Judge {
                 Ok(column.len() == rows.len() && self.in_order(&column, &items)?)
             }
             (Shape::Tuple(open, close, a), Shape::Tuple(other_open, other_close, b)) => {
-                // Two numbers in brackets may be an interval, whose brackets mean something.
+                // Two numbers in brackets may be an interval, so the kind of bracket matters.
                 let same_brackets = (open, close) == (other_open, other_close);
                 Ok((a.len() != 2 || same_brackets) && self.in_order(&a, &b)?)
             }
@@ -243,7 +243,7 @@ impl Judge {
                     _ => Ok(false),
                 }
             }
-            // `(-∞, 1) or (2, ∞)` for their union.
+            // `(-∞, 1) or (2, ∞)` stands for their union.
             (Shape::Region, Shape::List(items)) => match (self.region(gold)?, self.union_of(&items)?) {
                 (Some(spans), Some(others)) => self.same_spans(&spans, &others),
                 _ => Ok(false),
@@ -271,7 +271,7 @@ impl Judge {
         }
     }
 
-    /// The rows of a matrix that is written as a list of lists: `[[1, 0], [0, 1]]`.
+    /// The rows of a matrix written as a list of lists: `[[1, 0], [0, 1]]`.
     fn row_tuples(&self, items: &[Part]) -> Option<Vec<Vec<Part>>> {
         let row = |part: &Part| match self.shape(*part) {
             Shape::Tuple('[', ']', row) => Some(row),
@@ -304,7 +304,7 @@ impl Judge {
         Ok(true)
     }
 
-    /// Whether each member of one list is in the other.
+    /// Whether each list contains every member of the other one.
     fn without_order(&mut self, a: &[Part], b: &[Part]) -> Answer {
         if a.len() > MEMBERS || b.len() > MEMBERS {
             return Err(Stop::Budget);
@@ -313,7 +313,7 @@ impl Judge {
         for gold in a {
             let mut found = false;
             for (at, answer) in b.iter().enumerate() {
-                // A member that is met already may be met again, but not every pair need be compared.
+                // A member may match more than once, but not every pair needs a comparison.
                 if (!found || !met[at]) && self.compare(*gold, *answer)? {
                     met[at] = true;
                     found = true;
@@ -369,7 +369,7 @@ impl Judge {
     }
 }
 
-/// Named values in the order of a tuple: coordinates by their letters, others as they are written.
+/// Named values in the order of a tuple: coordinates in the order of their letters, others as written.
 fn coordinates(names: &[String], values: Vec<Part>) -> Vec<Part> {
     let mut pairs: Vec<(&String, Part)> = names.iter().zip(values).collect();
     if names.iter().all(|name| ["x", "y", "z"].contains(&name.as_str())) {

@@ -1,4 +1,4 @@
-//! Values of expressions: exact, modulo a prime, and to 50 digits at a point.
+//! Evaluates expressions: exactly, modulo a prime, or to 50 digits at a point.
 
 use num_bigint::BigInt;
 use num_integer::Integer;
@@ -10,44 +10,44 @@ use super::complex::Complex;
 use super::expression::{Arena, Binary, Constant, Function, Id, Name, Node, Unary};
 use super::number::{FACTORIAL, Rational};
 
-/// Sums and products of more terms stay unevaluated.
+/// Sums and products with more terms stay unevaluated.
 const TERMS: i64 = 2000;
-/// Sums within sums deeper than this stay unevaluated.
+/// Sums nested more deeply than this stay unevaluated.
 const NESTING: usize = 3;
-/// Exponents up to this are multiplied out, larger ones go through the logarithm.
+/// Larger exponents are computed through the logarithm instead of by multiplication.
 const EXPONENT: i64 = 1 << 20;
 
-/// What is left of the work that may be spent on one completion.
+/// The work that may still be spent on one completion.
 #[derive(Debug)]
 pub(super) struct Budget {
     left: u64,
 }
 
 impl Budget {
-    /// A budget of `steps`; a step is about a multiplication of two small numbers.
+    /// A budget of `steps`. One step is roughly one multiplication of two small numbers.
     pub(super) fn new(steps: u64) -> Self {
         Self { left: steps }
     }
 
-    /// Takes `steps`, or stops where fewer are left.
+    /// Takes `steps` from the budget, or stops if too few are left.
     pub(super) fn spend(&mut self, steps: u64) -> Result<(), Stop> {
         self.left = self.left.checked_sub(steps).ok_or(Stop::Budget)?;
         Ok(())
     }
 }
 
-/// Where an expression is evaluated.
+/// The points at which an expression is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Points {
     /// Positive numbers below 1 (even index) and above 1 (odd index).
     Positive(u64),
     /// Negative numbers.
     Negative(u64),
-    /// Whole numbers from 2 on.
+    /// Whole numbers starting at 2.
     Whole(u64),
 }
 
-/// A number that depends on its inputs alone, well mixed (splitmix64).
+/// A well-mixed number that depends only on its inputs (splitmix64).
 pub(super) fn mix(seed: u64) -> u64 {
     let mut value = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -70,7 +70,7 @@ impl Points {
         let part = (random % 8191) as i64;
         let (top, bottom) = match self {
             Self::Whole(index) => (2 + index as i64 + (random % 7) as i64, 1),
-            // Thirds of primes would cancel too well; 8209 is prime.
+            // Fractions with a denominator of 3 would cancel too often; 8209 is prime.
             Self::Positive(index) if index % 2 == 0 => (part + 9, 8209),
             Self::Positive(_) => (8209 + 3 * part, 8209),
             Self::Negative(_) => (-(part + 2000) * 2, 8209),
@@ -79,7 +79,7 @@ impl Points {
     }
 }
 
-/// The exact value of an expression without variables; `sign` is what `±` stands for.
+/// The exact value of an expression without variables. `sign` is the value of `±`.
 pub(super) fn exact(arena: &Arena, id: Id, sign: i64, budget: &mut Budget) -> Result<Rational, Stop> {
     if let Node::Number { value, .. } = arena.node(id) {
         return Ok(value.clone());
@@ -123,12 +123,12 @@ pub(super) fn exact(arena: &Arena, id: Id, sign: i64, budget: &mut Budget) -> Re
     values[id - first].take().ok_or(Stop::Undecided)
 }
 
-/// How many factors a factorial has, as far as it is worked out.
+/// The number of factors in a factorial that are multiplied.
 fn factors(number: &Rational) -> u64 {
     number.to_integer().and_then(|number| number.to_u64()).unwrap_or(0).min(u64::from(FACTORIAL))
 }
 
-/// How many factors a binomial has, as far as it is worked out.
+/// The number of factors in a binomial that are multiplied.
 fn factors_of_binomial(total: &Rational, chosen: &Rational) -> u64 {
     let others = total.sub(chosen).map_or(0, |others| factors(&others));
     factors(chosen).min(others)
@@ -195,7 +195,7 @@ fn exact_call(function: Function, arguments: &[Rational]) -> Result<Rational, St
     }
 }
 
-/// The value to 50 digits; every variable has a number of its own that depends on `points` and its name.
+/// The value to 50 digits. Each variable gets its own number, which depends on `points` and its name.
 pub(super) fn numeric(
     arena: &Arena,
     id: Id,
@@ -210,7 +210,7 @@ struct Numeric<'a> {
     arena: &'a Arena,
     sign: i64,
     points: Points,
-    /// The variables of the sums around.
+    /// The variables of the enclosing sums, with their values.
     bound: Vec<(Name, i64)>,
     budget: &'a mut Budget,
 }
@@ -220,13 +220,13 @@ impl Numeric<'_> {
         let first = self.arena.first(id);
         self.budget.spend((id - first) as u64 / 8)?;
         let mut values: Vec<Option<Complex>> = vec![None; id - first + 1];
-        // The bodies of sums are evaluated once a term.
+        // The bodies of sums are evaluated once per term.
         let order = self.arena.below(id, |node| match node {
             Node::Big(_, _, [low, high, _]) => Some(vec![*low, *high]),
             _ => None,
         });
         for at in order {
-            // The members of an argument list are values, the list is none.
+            // The members of an argument list have values, but the list itself has none.
             if !self.is_list(at) {
                 values[at - first] = Some(self.node(at, first, &values)?);
             }
@@ -337,7 +337,7 @@ impl Numeric<'_> {
         if matches!(self.arena.node(left), Node::Constant(Constant::E)) {
             return exponent.exp();
         }
-        // The real odd root of a negative number is meant where a number is written, not the principal one.
+        // For a written number, the real odd root of a negative number is meant, not the principal root.
         let negative = base.is_real() && base.re.is_negative() && !base.re.may_be_zero();
         if negative
             && exponent.is_real()
@@ -397,7 +397,7 @@ impl Numeric<'_> {
                     _ => up.sub(&down).div(&up.add(&down))?,
                 }
             }
-            // A logarithm without a base is the natural one, as in most of the mathematics it is written in.
+            // A logarithm without a base is the natural one, as in most mathematical texts.
             (Function::Ln | Function::Log, [x]) => x.ln()?,
             (Function::Log, [x, base]) => x.ln()?.div(&base.ln()?)?,
             (Function::Exp, [x]) => x.exp()?,
@@ -450,19 +450,19 @@ impl Numeric<'_> {
         }
         match x.re.may_be_integer()? {
             Some(whole) if x.re.error() > f64::NEG_INFINITY => {
-                // Within 50 digits of an integer: it is that integer.
+                // Equal to an integer within 50 digits, so it is taken as that integer.
                 Ok(whole)
             }
             _ => x.re.floor(),
         }
     }
 
-    /// A number for a function of which nothing is known: the same for the same arguments.
+    /// A number for an unknown function: the same for the same arguments.
     fn opaque(&mut self, name: u64, arguments: &[&Complex]) -> Result<Complex, Stop> {
         let mut state = mix(name);
         for argument in arguments {
             for part in [&argument.re, &argument.im] {
-                // Doubles of both sides agree to the last few bits, which are dropped.
+                // The doubles of both sides agree except for their last few bits, so these are dropped.
                 let rounded = (part.to_f64() * 1e7).round();
                 if !rounded.is_finite() {
                     return Err(Stop::Undecided);

@@ -1,4 +1,4 @@
-//! Expressions as an arena: a child is always made before its parent.
+//! Expressions in an arena, where every child is created before its parent.
 
 use super::number::Rational;
 
@@ -11,7 +11,7 @@ pub(super) type Name = usize;
 /// A named value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Constant {
-    /// The circle's number.
+    /// π.
     Pi,
     /// Euler's number.
     E,
@@ -19,7 +19,7 @@ pub(super) enum Constant {
     I,
     /// Positive infinity.
     Infinity,
-    /// Not a number.
+    /// An undefined value.
     Undefined,
     /// The empty set.
     Empty,
@@ -32,7 +32,7 @@ pub(super) enum Constant {
 pub(super) enum Unary {
     /// The other sign.
     Negative,
-    /// Both signs, or with `false` first the negative one.
+    /// Both signs. With `false`, the negative one comes first.
     PlusMinus(bool),
     /// `n!`
     Factorial,
@@ -55,7 +55,7 @@ pub(super) enum Binary {
     PlusMinus(bool),
     /// `a b`
     Multiply,
-    /// A whole number before a fraction: their sum if both are written in digits.
+    /// A whole number before a fraction: their sum if both are written with digits.
     Mixed,
     /// `a / b`
     Divide,
@@ -119,7 +119,7 @@ impl Function {
     }
 }
 
-/// How two members of a chain relate.
+/// The relation between two members of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Relation {
     Equal,
@@ -144,31 +144,31 @@ impl Relation {
         }
     }
 
-    /// Whether it is one of `<`, `≤`, `>`, `≥`.
+    /// Whether the relation is one of `<`, `≤`, `>`, `≥`.
     pub(super) fn is_inequality(self) -> bool {
         matches!(self, Self::Less | Self::LessEqual | Self::Greater | Self::GreaterEqual)
     }
 }
 
-/// A piece of an expression.
+/// A node of an expression.
 #[derive(Clone, Debug)]
 pub(super) enum Node {
-    /// Digits; `places` of a decimal are the digits after the point, less its power of ten.
+    /// A number written with digits.
     Number {
         /// The exact value.
         value: Rational,
-        /// The place of the last written digit of a decimal.
+        /// The position of a decimal's last written digit: the digits after the point minus its power of ten.
         places: Option<i64>,
-        /// How many digits a decimal shows from its first other than 0.
+        /// The number of digits in a decimal, counted from its first digit other than 0.
         significant: u32,
     },
-    /// A number in another base than ten, by its digits.
+    /// A number in a base other than ten: its digits and the base.
     Based(Rational, Rational),
     /// A named value.
     Constant(Constant),
     /// A variable.
     Symbol(Name),
-    /// Words.
+    /// Text in words.
     Text(String),
     /// An operation on one operand.
     Unary(Unary, Id),
@@ -176,7 +176,7 @@ pub(super) enum Node {
     Binary(Binary, Id, Id),
     /// A known function of its arguments.
     Call(Function, Vec<Id>),
-    /// A sum or product over a variable from a first to a last value: variable, first, last, body.
+    /// A sum or product over a variable: the variable, then its first value, its last value, and the body.
     Big(Function, Name, [Id; 3]),
     /// An unknown function of its arguments.
     Apply(Name, Id),
@@ -184,19 +184,19 @@ pub(super) enum Node {
     List(Vec<Id>),
     /// Members between semicolons.
     Rows(Vec<Id>),
-    /// Something in brackets, as they were written.
+    /// An expression in brackets, with the brackets as written.
     Group(char, char, Option<Id>),
     /// Rows of entries.
     Matrix(Vec<Vec<Id>>),
-    /// Members and what stands between them.
+    /// Members and the relations between them.
     Chain(Vec<Id>, Vec<Relation>),
 }
 
-/// What stands somewhere in an expression, as a set of bits.
+/// Properties of an expression, as a set of bits.
 pub(super) mod holds {
     /// A variable or an unknown function.
     pub(in crate::math) const NAME: u8 = 1;
-    /// `±`
+    /// `±`.
     pub(in crate::math) const BOTH_SIGNS: u8 = 2;
     /// A decimal.
     pub(in crate::math) const DECIMAL: u8 = 4;
@@ -204,7 +204,7 @@ pub(super) mod holds {
     pub(in crate::math) const MATRIX: u8 = 8;
     /// A function of whole numbers.
     pub(in crate::math) const DISCRETE: u8 = 16;
-    /// A list whose members are joined by "or".
+    /// A list with members joined by "or".
     pub(in crate::math) const EITHER: u8 = 32;
 }
 
@@ -212,7 +212,7 @@ pub(super) mod holds {
 #[derive(Debug, Default)]
 pub(super) struct Arena {
     nodes: Vec<Node>,
-    /// The first node below each, and what it holds.
+    /// For each node, the first node below it and its [`holds`] bits.
     facts: Vec<(Id, u8)>,
     names: Vec<String>,
 }
@@ -241,12 +241,12 @@ impl Arena {
         id
     }
 
-    /// Says of a node that no other holds yet what the bits of [`holds`] say.
+    /// Sets [`holds`] bits on a node that no other node contains yet.
     pub(super) fn mark(&mut self, id: Id, what: u8) {
         self.facts[id].1 |= what;
     }
 
-    /// Whether the expression holds what the bits of [`holds`] say.
+    /// Whether the expression has any of these [`holds`] bits.
     pub(super) fn holds(&self, id: Id, what: u8) -> bool {
         self.facts[id].1 & what != 0
     }
@@ -256,7 +256,7 @@ impl Arena {
         self.facts[id].0
     }
 
-    /// How many nodes there are.
+    /// The number of nodes.
     pub(super) fn len(&self) -> usize {
         self.nodes.len()
     }
@@ -266,7 +266,7 @@ impl Arena {
         &self.nodes[id]
     }
 
-    /// The number of a name.
+    /// The number of a name, which is added if it is new.
     pub(super) fn name(&mut self, name: &str) -> Name {
         self.names.iter().position(|known| known == name).unwrap_or_else(|| {
             self.names.push(name.to_owned());
@@ -279,7 +279,7 @@ impl Arena {
         &self.names[name]
     }
 
-    /// The nodes that `id` is made of directly.
+    /// The direct children of `id`.
     pub(super) fn children(&self, id: Id) -> Vec<Id> {
         match &self.nodes[id] {
             Node::Number { .. } | Node::Based(..) | Node::Constant(_) | Node::Symbol(_) | Node::Text(_) => {
@@ -296,7 +296,7 @@ impl Arena {
         }
     }
 
-    /// Every node below `id` and itself, children first; `enters` says whose children count.
+    /// All nodes below `id`, and `id` itself, children first. `enters` may select the children of a node.
     pub(super) fn below(&self, id: Id, enters: impl Fn(&Node) -> Option<Vec<Id>>) -> Vec<Id> {
         let first = self.first(id);
         let mut seen = vec![false; id - first + 1];
@@ -311,7 +311,7 @@ impl Arena {
         (first..=id).filter(|at| seen[at - first]).collect()
     }
 
-    /// Whether two expressions are built alike, brackets that only group aside.
+    /// Whether two expressions have the same structure, ignoring brackets that only group.
     pub(super) fn alike(&self, a: Id, b: Id) -> bool {
         let mut pairs = vec![(a, b)];
         let mut left = super::NODES;
@@ -352,7 +352,7 @@ impl Arena {
         true
     }
 
-    /// The node under brackets that only group.
+    /// The node inside brackets that only group.
     pub(super) fn peel(&self, mut id: Id) -> Id {
         while let Node::Group('(' | '{' | '[', ')' | '}' | ']', Some(item)) = self.nodes[id] {
             if matches!(self.nodes[item], Node::List(_) | Node::Rows(_))
@@ -366,7 +366,7 @@ impl Arena {
     }
 }
 
-/// Whether the brackets are of one kind.
+/// Whether the brackets are a matching pair.
 fn pairs(open: char, close: char) -> bool {
     matches!((open, close), ('(', ')') | ('[', ']') | ('{', '}'))
 }

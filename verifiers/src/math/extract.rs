@@ -1,40 +1,40 @@
-//! Where the answer stands in a text.
+//! Finds the answer in a text.
 
 use serde::{Deserialize, Serialize};
 
 use super::words;
 use crate::answer;
 
-/// Only so much of a text's end is searched.
+/// Only this many bytes at the end of a text are searched.
 const CAP: usize = 64 << 10;
-/// Boxes further apart are no list.
+/// Boxes that are further apart do not form a list.
 const JOINT: usize = 40;
-/// Boxes of a right answer further apart are no list, whatever words stand between them.
+/// In a right answer, boxes that are further apart do not form a list, whatever words are between them.
 const GOLD_JOINT: usize = 20;
-/// More boxes are no list.
+/// More boxes than this do not form a list.
 const MEMBERS: usize = 64;
-/// So much of a text is searched for a denial of what comes after it, in bytes.
+/// How many bytes of a text are searched for a denial of what follows.
 const DENIAL: usize = 32;
-/// A whole text of at most this length may itself be the answer.
+/// A text of at most this length may itself be the answer.
 const SHORT: usize = 300;
 
-/// Which places count as an answer.
+/// Which places in a text are searched for the answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Extraction {
-    /// Tags, a box, `####`: what a model in training is asked for.
+    /// Tags, a box, `####`: the forms that a model in training is asked to use.
     Strict,
-    /// Also "the answer is …", the last formula and the last number: for other people's models.
+    /// Also "the answer is …", the last formula and the last number, for models that were not trained here.
     #[default]
     Lenient,
 }
 
-/// Answers found by one rule, the best first.
+/// The answers found by one rule, best first.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Found {
     /// The name of the rule.
     pub rule: &'static str,
-    /// The answers; the first that can be parsed counts.
+    /// The possible answers. The first that can be parsed counts.
     pub candidates: Vec<String>,
 }
 
@@ -44,7 +44,7 @@ impl Found {
     }
 }
 
-/// The answer of a completion, or why there is none.
+/// The answer in a completion, or why there is none.
 pub fn completion(text: &str, extraction: Extraction) -> Result<Found, &'static str> {
     let text = tail(answer::after_thinking(text));
     let text = text.split("<|im_").next().unwrap_or(text);
@@ -81,13 +81,13 @@ fn search(text: &str, extraction: Extraction) -> Result<Found, &'static str> {
     phrase(text).or_else(|| last(text)).ok_or("no answer in the text")
 }
 
-/// The last box, or with lenient rules Minerva's closing sentence after it.
+/// The last box. With lenient rules, Minerva's closing sentence after it comes first.
 fn boxed(text: &str, extraction: Extraction) -> Result<Option<Found>, &'static str> {
     let closing = if extraction == Extraction::Lenient { closing_sentence(text) } else { None };
     if closing.is_some() { Ok(closing) } else { boxes(text, false) }
 }
 
-/// The answer in tags that hold no box.
+/// The answer in tags that contain no box.
 fn tagged(inner: &str, extraction: Extraction) -> Found {
     let mut found = Found::one("answer tag", inner);
     if extraction == Extraction::Lenient {
@@ -98,7 +98,7 @@ fn tagged(inner: &str, extraction: Extraction) -> Found {
     found
 }
 
-/// The answer of an item: usually nothing else, at times a whole solution.
+/// The answer of an item. Usually the text is only the answer, but sometimes it is a whole solution.
 pub fn gold(text: &str) -> Found {
     let text = tail(text);
     if let Ok(Some(found)) = boxes(text, true) {
@@ -119,7 +119,7 @@ fn tail(text: &str) -> &str {
     &text[start..]
 }
 
-/// A box: where it and its content begin and end.
+/// The bounds of a box and of its content.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     start: usize,
@@ -128,7 +128,7 @@ struct Span {
     end: usize,
 }
 
-/// All closed boxes in the order of their ends, and the start of the last one that is never closed.
+/// All closed boxes in the order of their ends, and the start of the last unclosed one.
 fn spans(text: &str) -> (Vec<Span>, Option<usize>) {
     let bytes = text.as_bytes();
     let (mut closed, mut open) = (Vec::new(), Vec::new());
@@ -139,7 +139,7 @@ fn spans(text: &str) -> (Vec<Span>, Option<usize>) {
                 let command =
                     ["\\boxed", "\\fbox"].into_iter().find(|command| text[at..].starts_with(command));
                 let Some(command) = command else {
-                    // A box whose backslash was escaped once more begins at the second one.
+                    // If the backslash of a box is escaped once more, the box begins at the second backslash.
                     at += if bytes.get(at + 1) == Some(&b'\\') && text[at + 1..].starts_with("\\boxed") {
                         1
                     } else {
@@ -158,7 +158,7 @@ fn spans(text: &str) -> (Vec<Span>, Option<usize>) {
                     at = inner + 1;
                     continue;
                 }
-                // Without braces the box ends where a word does, and before anything that is a box itself.
+                // Without braces, the box ends where a word ends, and before another box.
                 let end = text[inner..]
                     .find([' ', '$', '\n', '{', '}', '\\'])
                     .map_or(text.len(), |end| inner + end);
@@ -185,7 +185,7 @@ fn spans(text: &str) -> (Vec<Span>, Option<usize>) {
     (closed, open.into_iter().flatten().map(|(start, _)| start).next_back())
 }
 
-/// The last box, or the list that the last boxes make; the last box of a right answer need not be closed.
+/// The last box, or the list that the last boxes form. The last box of a right answer may be unclosed.
 fn boxes(text: &str, is_gold: bool) -> Result<Option<Found>, &'static str> {
     let (closed, unclosed) = spans(text);
     let last = closed.iter().map(|span| span.start).max();
@@ -196,7 +196,7 @@ fn boxes(text: &str, is_gold: bool) -> Result<Option<Found>, &'static str> {
         let inner = text[start..].split_once('{').map_or("", |(_, inner)| inner);
         return Ok(Some(Found::one("box", inner)));
     }
-    // Boxes in order of their ends: one that contains another comes after it.
+    // Boxes are in the order of their ends, so a box comes after the boxes inside it.
     let mut outermost: Vec<Span> = Vec::new();
     for span in &closed {
         while outermost.last().is_some_and(|inner| inner.start > span.start) {
@@ -225,9 +225,9 @@ fn boxes(text: &str, is_gold: bool) -> Result<Option<Found>, &'static str> {
     Ok(Some(Found::one(if list.len() > 1 { "boxes" } else { "box" }, content)))
 }
 
-/// The content of the last box inside a box, or its own.
+/// The content of the last box inside this box, or of this box itself.
 fn innermost<'a>(text: &'a str, closed: &[Span], mut span: Span) -> &'a str {
-    // Inner boxes come earlier; each is looked at once.
+    // Inner boxes come earlier, and each is visited once.
     for inner in closed.iter().rev() {
         if inner.start > span.start && inner.end <= span.inner_end {
             span = *inner;
@@ -236,20 +236,20 @@ fn innermost<'a>(text: &'a str, closed: &[Span], mut span: Span) -> &'a str {
     text[span.inner..span.inner_end].trim()
 }
 
-/// Whether the text between two boxes makes them members of a list.
+/// Whether the text between two boxes joins them into a list.
 fn joins(between: &str, is_gold: bool) -> bool {
     // The backslash of the second box may be escaped once more.
     let between = between.strip_suffix('\\').unwrap_or(between);
     if between.len() > JOINT || between.contains('\n') {
         return false;
     }
-    // Words between the boxes of one formula, or of a right answer, may say what each is.
+    // Words between the boxes of one formula, or of a right answer, may describe each box.
     let ends = |text: &str| [" and", " or", ","].iter().any(|end| text.trim_end().ends_with(end));
     let words = between.trim().strip_prefix("\\text{").and_then(|inner| inner.strip_suffix('}'));
     if words.is_some_and(ends) {
         return true;
     }
-    // Signs alone may part the boxes of a right answer, but none that relates them.
+    // In a right answer signs alone may separate the boxes, but not signs that relate them.
     let parts = |next: char| !next.is_alphanumeric() && !"=<>\\".contains(next);
     if is_gold && between.len() <= GOLD_JOINT && (ends(between) || between.chars().all(parts)) {
         return true;
@@ -295,7 +295,7 @@ fn hashes(text: &str) -> Option<Found> {
     (!line.is_empty()).then(|| Found::one("####", line))
 }
 
-/// The answer of "The final answer is $…$. I hope it is correct.", Minerva's form, where no box follows it.
+/// The answer in "The final answer is $…$. I hope it is correct.", Minerva's form, if no box follows it.
 fn closing_sentence(text: &str) -> Option<Found> {
     const OPEN: &str = "final answer is $";
     let at = text.rfind(OPEN)? + OPEN.len();
@@ -305,7 +305,7 @@ fn closing_sentence(text: &str) -> Option<Found> {
     (hoped && alone).then(|| Found::one("final answer", inner))
 }
 
-/// What follows the last "answer is" or "answer:".
+/// The text after the last "answer is" or "answer:".
 fn phrase(text: &str) -> Option<Found> {
     let lower = text.to_ascii_lowercase();
     let marks = ["answer is", "answer:", "answer**:", "answer are"];
@@ -323,7 +323,7 @@ fn phrase(text: &str) -> Option<Found> {
     Some(Found { rule: "phrase", candidates })
 }
 
-/// The text up to its first full stop, line break or the end of the block of mathematics that it begins with.
+/// The text up to its first full stop or line break, or up to the end of the formula that it begins with.
 fn sentence(text: &str) -> &str {
     for (open, close) in [("$$", "$$"), ("\\[", "\\]")] {
         if let Some(inner) = text.strip_prefix(open) {
@@ -339,7 +339,7 @@ fn sentence(text: &str) -> &str {
     line.trim().trim_end_matches("**").trim()
 }
 
-/// Whether the text ends in a denial of what comes next: "it is not", "we do not get".
+/// Whether the text ends by denying what comes next: "it is not", "we do not get".
 fn denies(text: &str) -> bool {
     let mut start = text.len().saturating_sub(DENIAL);
     while !text.is_char_boundary(start) {
@@ -356,7 +356,7 @@ fn denies(text: &str) -> bool {
     }
 }
 
-/// The letter of a choice in prose: the one that it begins with, `A. Because …`, or the only one that stands alone.
+/// The letter of a choice in prose: the letter at the beginning (`A. Because …`) or the only letter that stands alone.
 fn lone_letter(text: &str) -> Option<&str> {
     let mut found = None;
     let (mut first, mut begins) = (true, true);
@@ -364,7 +364,7 @@ fn lone_letter(text: &str) -> Option<&str> {
     while let Some(word) = words.next() {
         let letter = word.trim_matches(|next: char| !next.is_alphanumeric());
         if matches!(letter, "A" | "B" | "C" | "D" | "E") {
-            // `A triangle` has an article, `E = 5` a variable.
+            // In `A triangle` the letter is an article, and in `E = 5` a variable.
             let next = words.peek().copied().unwrap_or_default();
             let joined = ["or", "and"].contains(&next);
             if first && word.ends_with(['.', ')', ':']) && !joined {
@@ -403,7 +403,7 @@ fn last(text: &str) -> Option<Found> {
         (_, Some((_, number))) => candidates.push(number),
         (Some((_, formula)), None) => candidates.push(formula),
         (None, None) => {
-            // A single word may still be the answer to a question that asks for one.
+            // A single word may still be the answer to a question that asks for one word.
             if letter.is_none() && (candidates.is_empty() || whole.split_whitespace().count() > 3) {
                 return None;
             }
@@ -464,7 +464,7 @@ fn closes(open: &str, mark: &str) -> bool {
     matches!((open, mark), ("$", "$") | ("$$", "$$") | ("\\(", "\\)") | ("\\[", "\\]"))
 }
 
-/// The end and the digits of the last number that is no part of a word.
+/// The end and the digits of the last number that is not part of a word.
 fn last_number(text: &str) -> Option<(usize, String)> {
     let bytes = text.as_bytes();
     let mut end = bytes.len();
@@ -479,7 +479,7 @@ fn last_number(text: &str) -> Option<(usize, String)> {
         }
         let before = text[..start].chars().next_back();
         let after = text[end..].chars().next();
-        // A number with a subscript, even one that is missing, is not the number alone.
+        // A number with a subscript, even an empty one, is not a plain number.
         let in_word = before.is_some_and(|next| next.is_alphanumeric() || next == '_' || next == '\\')
             || after == Some('_')
             || (after.is_some_and(char::is_alphanumeric) && !text[end..].starts_with(['m', 'c', 'k']));
@@ -505,7 +505,7 @@ fn last_number(text: &str) -> Option<(usize, String)> {
     }
 }
 
-/// Whether the byte stands within a number: a point, a comma or a slash between digits.
+/// Whether the byte is part of a number: a point, a comma or a slash between digits.
 fn joined(bytes: &[u8], at: usize) -> bool {
     let digit_after = bytes.get(at + 1).is_some_and(u8::is_ascii_digit);
     let digit_before = at > 0 && bytes[at - 1].is_ascii_digit();

@@ -1,4 +1,4 @@
-//! Answers to tokens: plain text and LaTeX alike.
+//! Turns plain text and LaTeX into tokens.
 
 mod bare_words;
 mod commands;
@@ -9,11 +9,11 @@ use super::{LENGTH, Refusal};
 /// A token of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Token {
-    /// Digits as written, with `places` of them after the point and a power of ten.
+    /// A number as written.
     Number {
-        /// The digits without point and separators.
+        /// The digits without the point and without separators.
         digits: String,
-        /// How many of them stand after the point, where there is one.
+        /// How many of the digits are after the point, if there is one.
         places: Option<u32>,
         /// The power of ten after `e`.
         power: i32,
@@ -22,22 +22,23 @@ pub(super) enum Token {
     },
     /// A variable or constant of one letter.
     Letter(char),
-    /// A LaTeX command or a word with a meaning, without its backslash.
+    /// A LaTeX command without its backslash, or a word with a meaning.
     Command(String),
     /// Words in a text command.
     Text(String),
     /// A bare word.
     Word(String),
-    /// The sign of a currency.
+    /// A currency sign.
     Currency(char),
-    /// `and`, or `or` between things of which either may be meant.
+    /// `and`, or `or` between alternatives.
     Conjunction {
         /// Whether it is `or`.
         either: bool,
     },
-    /// An operator, a bracket, a separator; `{` and `}` group, `⟨`, `⟩`, `⌊`… are brackets, `S`/`s` set braces.
+    /// An operator, bracket or separator. `{` and `}` group; `⟨`, `⟩`, `⌊` and so on are brackets; `S` and `s` are set
+    /// braces.
     Sign(char),
-    /// The begin of an environment.
+    /// The beginning of an environment.
     Begin(String),
     /// The end of an environment.
     End(String),
@@ -59,7 +60,7 @@ struct Lexer<'a> {
     rest: &'a str,
     tokens: Vec<Token>,
     brackets: i32,
-    /// Whether white space stands right before here.
+    /// Whether white space comes directly before this position.
     blank: bool,
 }
 
@@ -146,7 +147,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// What separates a thousand from the next, and how many bytes it takes.
+    /// The separator between groups of thousands, and its length in bytes.
     fn separator(&self, rest: &str) -> Option<(char, usize)> {
         const EXPLICIT: &[&str] = &[
             "{,}", "{,\\!}", "{, }", " {,}", " {, }", "\\,", "\\;", "\\:", "~", "\\!,\\!", "\\!,", ",\\!",
@@ -163,7 +164,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// The bytes of `rest` that are thousands after the digits before it, and their digits.
+    /// The digits in `rest` that continue the number before it in groups of thousands, and their length in bytes.
     fn thousands(&self, first: &str, rest: &str) -> (String, usize) {
         let mut taken = (String::new(), 0);
         if first.is_empty() || first.len() > 3 || first.starts_with('0') {
@@ -177,7 +178,7 @@ impl<'a> Lexer<'a> {
                 break;
             }
             if digits != 3 {
-                // Groups that are not all of three digits are members of a list.
+                // If not all groups have three digits, they are members of a list.
                 return if separator == ',' && digits > 0 { (String::new(), 0) } else { taken };
             }
             kind = Some(separator);
@@ -240,7 +241,7 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// A sign that stands alone in braces, which only change the space around it: `7{:}32`, `{-}3`.
+/// A sign alone in braces, which only change the space around it: `7{:}32`, `{-}3`.
 fn lone_sign(rest: &str) -> Option<(char, usize)> {
     let inner = rest.strip_prefix('{')?;
     let inner = &inner[..inner.bytes().take(4).position(|byte| byte == b'}')?];
@@ -249,7 +250,7 @@ fn lone_sign(rest: &str) -> Option<(char, usize)> {
     signs.next().is_none().then_some((sign, inner.len() + 2))
 }
 
-/// The digits of `\overline{12}`, `\overline3`, `\dot{3}`, `\dot{1}4\dot{2}` and how many bytes that is.
+/// The digits of `\overline{12}`, `\overline3`, `\dot{3}`, `\dot{1}4\dot{2}`, and the length in bytes.
 fn repeating_digits(rest: &str) -> Option<(String, usize)> {
     let (mut digits, mut width) = marked_digits(rest)?;
     if rest.starts_with("\\dot") {
@@ -263,7 +264,7 @@ fn repeating_digits(rest: &str) -> Option<(String, usize)> {
     Some((digits, width))
 }
 
-/// The digits under one mark of repetition.
+/// The digits under one repetition mark.
 fn marked_digits(rest: &str) -> Option<(String, usize)> {
     let after = ["\\overline", "\\bar", "\\dot"].iter().find_map(|mark| rest.strip_prefix(mark))?;
     let inner = after.strip_prefix('{');

@@ -1,8 +1,8 @@
-//! Whether a mathematical answer equals the right one.
+//! The verifier `math`: compares an answer with the right one as mathematics.
 //!
-//! The answer is found ([`extract`]), spelled in one way (`normalise`), parsed (`lexer`, `parser`) and compared
-//! (`equivalence`): exactly where numbers are rational, at points and to 50 digits elsewhere. Every step is counted
-//! against a budget, so that no completion takes long and none depends on a clock.
+//! The answer is found ([`extract`]), brought into a uniform spelling (`normalise`), parsed (`lexer`, `parser`) and
+//! compared (`equivalence`): exactly if the numbers are rational, otherwise at points and to 50 digits. Every step
+//! counts against a budget, so no completion takes long and no verdict depends on a clock.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,18 +30,18 @@ use lexer::Token;
 use parser::Parsed;
 use spelling::Respelling;
 
-/// Longer answers are not parsed, in bytes.
+/// Answers with more bytes are not parsed.
 const LENGTH: usize = 4096;
-/// Deeper brackets are not parsed.
+/// Answers with more deeply nested brackets are not parsed.
 const DEPTH: usize = 200;
-/// Larger expressions are not parsed.
+/// Expressions with more nodes are not parsed.
 const NODES: usize = 5000;
-/// The work spent on one completion.
+/// The steps that may be spent on one completion.
 const STEPS: u64 = 60_000;
-/// The work spent on each further reading of it.
+/// The steps that may be spent on each further reading of a completion.
 const RESPELLED_STEPS: u64 = STEPS / 4;
 
-/// The row of the table.
+/// The row in [`VERIFIERS`](crate::VERIFIERS).
 pub const ROW: Row = Row {
     name: "math",
     about: "the answer equals the right one as mathematics: numbers, expressions, equations, sets, matrices, text",
@@ -51,39 +51,39 @@ pub const ROW: Row = Row {
 /// Why an expression has no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// It is not defined: a division by 0.
+    /// The value is undefined, for example after a division by 0.
     Undefined,
-    /// It takes too much work.
+    /// The value takes too much work.
     Budget,
-    /// The method at hand cannot say.
+    /// This method cannot decide.
     Undecided,
 }
 
-/// Why a text is no expression.
+/// Why a text cannot be read as an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// It is no mathematics that is known here.
+    /// The text is not mathematics in a known form.
     Unparsable,
-    /// It is too long, too deep or too large.
+    /// The text is too long, too deeply nested or too large.
     Budget,
 }
 
-/// What becomes of units.
+/// How units are compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Units {
-    /// Where both answers carry known units, they must be the same.
+    /// If both answers have known units, the units must be equal.
     #[default]
     Match,
-    /// Units are dropped.
+    /// Units are ignored.
     Ignore,
 }
 
-/// What becomes of a percent sign in an answer that is right without one.
+/// How a percent sign counts in an answer that is right without it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Percent {
-    /// `28%` is the number 0.28; only where the right answer is a percentage may the sign be left out.
+    /// `28%` is the number 0.28. The sign may be missing only if the right answer is a percentage.
     #[default]
     Hundredth,
     /// `28%` also equals 28.
@@ -94,23 +94,24 @@ pub enum Percent {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Math {
-    /// Where an answer may stand: `strict` (tags, box, `####`) or `lenient` (also prose, last formula, last number).
+    /// Which places are searched for the answer: `strict` (tags, box, `####`) or `lenient` (also prose, last formula,
+    /// last number).
     pub extraction: Extraction,
     /// `match` or `ignore`.
     pub units: Units,
     /// `hundredth` or `unit`.
     pub percent: Percent,
-    /// How far a decimal may be from an exact right answer, relative to it.
+    /// Maximum error of a decimal against an exact right answer, relative to that answer.
     pub tolerance: f64,
-    /// A right answer with at least so many written digits is taken as rounded in its last place.
+    /// A right answer with at least this many written digits counts as rounded at its last digit.
     pub rounded_digits: u32,
-    /// Whether `2,74` may be the decimal 2.74 where the right answer is one.
+    /// Whether `2,74` may mean 2.74 if the right answer is a decimal.
     pub decimal_comma: bool,
-    /// Whether an inequality may answer for the set of its solutions (it may restate the question).
+    /// Whether an inequality counts as the set of its solutions (it may only repeat the question).
     pub set_relation: bool,
-    /// Whether variables may have other letters than in the right answer.
+    /// Whether variables may have different letters than in the right answer.
     pub any_letters: bool,
-    /// Whether `{1,3}` answers for the increasing tuple `(1,3)`.
+    /// Whether `{1,3}` counts as the increasing tuple `(1,3)`.
     pub tuple_as_set: bool,
 }
 
@@ -130,19 +131,19 @@ impl Default for Math {
     }
 }
 
-/// An answer after parsing.
+/// A parsed answer.
 struct Reading {
     text: String,
     tokens: Vec<Token>,
     parsed: Result<Parsed, Refusal>,
 }
 
-/// What the comparison of two answers says.
+/// The result of a comparison of two answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
-    /// The same, with the way it was found.
+    /// The answers are equal, for this reason.
     Equal(&'static str),
-    /// Not the same.
+    /// The answers are not equal.
     Different,
     /// The answer cannot be parsed.
     Unparsable,
@@ -159,7 +160,7 @@ fn read(arena: &mut Arena, text: &str) -> Reading {
     Reading { text: text.to_owned(), tokens, parsed }
 }
 
-/// The first candidate that can be parsed, else the first.
+/// The first candidate that can be parsed, or the first of all if none can.
 fn read_first(arena: &mut Arena, found: &Found) -> Reading {
     let mut first: Option<Reading> = None;
     for candidate in &found.candidates {
@@ -173,7 +174,7 @@ fn read_first(arena: &mut Arena, found: &Found) -> Reading {
 }
 
 impl Math {
-    /// Compares an answer with the right one, both without the text around them.
+    /// Compares an answer with the right one. Both come without surrounding text.
     pub fn compare(&self, gold: &str, answer: &str) -> Comparison {
         let (gold, answer) = (
             Found { rule: "", candidates: vec![gold.to_owned()] },
@@ -182,7 +183,7 @@ impl Math {
         self.judge(&gold, &answer).1
     }
 
-    /// The candidate that was judged, and the judgement.
+    /// The candidate that was judged, and the result.
     fn judge(&self, gold: &Found, found: &Found) -> (String, Comparison) {
         if let Some(letter) = gold.candidates.first().and_then(|gold| choice_of_gold(gold)) {
             let chosen =
@@ -224,7 +225,7 @@ impl Math {
             Ok(parsed) => matches!(arena.node(arena.peel(parsed.root)), expression::Node::Text(_)),
             Err(_) => true,
         };
-        // A right answer may say that there is none; NaN still equals nothing.
+        // A right answer may say that there is no value. NaN still equals nothing.
         let is_text = wordy(gold) || wordy(answer) || gold_words.as_deref() == Some("undefined");
         if is_text && gold_words.is_some() && gold_words == answer_words {
             return Comparison::Equal("the same words");
@@ -239,7 +240,7 @@ impl Math {
                 match judge.same(gold_parsed, answer_parsed) {
                     Ok(true) => Comparison::Equal("equal"),
                     Ok(false) | Err(Stop::Undefined) => Comparison::Different,
-                    // What cannot be evaluated equals only what is written the same.
+                    // An expression that cannot be evaluated equals only one that is written the same.
                     Err(_) if judge.written_alike(gold_parsed, answer_parsed) => {
                         Comparison::Equal("written the same")
                     }
@@ -260,13 +261,14 @@ impl Math {
         }
     }
 
-    /// Whether both answers are the same decimal when commas may be points; `None` where none is.
+    /// Whether both answers are the same decimal if commas may be points, or `None` if this reading does not apply.
     fn decimal_commas(&self, gold: &Reading, answer: &Reading) -> Option<bool> {
         if !self.decimal_comma {
             return None;
         }
         let (left, right) = (decimal(&gold.tokens, &gold.text)?, decimal(&answer.tokens, &answer.text)?);
-        // A right answer `1,2` is a list, `1,22` may be a decimal; one of both has a point to tell.
+        // A right answer `1,2` is a list, but `1,22` may be a decimal. One of the two answers must have a point as
+        // evidence.
         let short = gold.text.rsplit(',').next().is_some_and(|part| part.trim_end_matches('$').len() < 2);
         if left.1 == right.1 || (left.1 && short) {
             return None;
@@ -284,7 +286,7 @@ fn decimal(tokens: &[Token], text: &str) -> Option<(number::Rational, bool)> {
         [Token::Number { digits, places: Some(places), power: 0, repeating }] if repeating.is_empty() => {
             (number::Rational::decimal(digits, *places)?, false)
         }
-        // A comma between digits, no blank beside it.
+        // A comma between digits, without a blank next to it.
         [
             Token::Number { digits: whole, places: None, power: 0, .. },
             Token::Sign(','),
@@ -324,12 +326,12 @@ impl Verifier for Math {
                 extracted: Some(extracted),
                 ..Verdict::malformed(format!("{rule}: cannot be parsed"))
             },
-            Comparison::Budget => Verdict::timeout(Some(extracted), format!("{rule}: budget")),
+            Comparison::Budget => Verdict::timeout(Some(extracted), format!("{rule}: the budget ran out")),
         }
     }
 }
 
-/// The text, cut where it is long.
+/// The text, cut if it is long.
 fn shortened(text: &str) -> String {
     let mut end = text.len().min(LENGTH);
     while !text.is_char_boundary(end) {

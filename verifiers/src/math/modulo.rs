@@ -1,8 +1,8 @@
-//! Values of rational functions modulo a prime at random points: fast, and exact within bounds.
+//! Evaluates rational functions modulo a prime at random points. This is fast, and exact within bounds.
 //!
-//! Two different functions agree there only by chance, or where a coefficient or an exponent is as large as the prime
-//! (`x + 2^61` is `x + 1`, `x^p` is `x`). So the sizes of both are bounded from above along with the value, and what
-//! may be too large is left to another method.
+//! Two different functions agree there only by chance, or if a coefficient or an exponent is as large as the prime: `x
+//! + 2^61` then equals `x + 1`, and `x^p` equals `x`. So each value carries upper bounds on its sizes. If they may be
+//! too large, another method decides.
 
 use num_bigint::BigInt;
 use num_integer::Integer;
@@ -15,12 +15,13 @@ use super::number::Rational;
 
 /// A Mersenne prime.
 const PRIME: u64 = (1 << 61) - 1;
-/// Coefficients of more bits than this may wrap around.
+/// Coefficients with more bits than this may wrap around.
 const BITS: f64 = 58.0;
-/// Degrees above this may wrap around, or make two points too few.
+/// Higher degrees may wrap around, or need more than two points.
 const DEGREE: f64 = (1u64 << 40) as f64;
 
-/// Bounds on a fraction of polynomials: bits of the coefficients above and below, and the degree of both.
+/// Bounds for a fraction of polynomials: bits of the coefficients in the numerator and the denominator, and the degree
+/// of both.
 #[derive(Clone, Copy, Debug, Default)]
 struct Size {
     top: f64,
@@ -66,7 +67,7 @@ impl Size {
     }
 }
 
-/// A value modulo the prime, and how large what it is the value of may be.
+/// A value modulo the prime, and size bounds for the function it belongs to.
 #[derive(Clone, Copy, Debug, Default)]
 struct Residue {
     value: u64,
@@ -102,10 +103,11 @@ fn negative(value: u64) -> u64 {
     (PRIME - value) % PRIME
 }
 
-/// The value of a rational function modulo a prime at the point of number `point`.
+/// The value of a rational function modulo the prime at the point with number `point`.
 ///
-/// `Stop::Undecided` for anything else and for what may be too large, `Stop::Undefined` where a denominator is 0 at
-/// that point.
+/// # Errors
+/// `Stop::Undecided` for other functions and for sizes that may be too large, `Stop::Undefined` if a denominator is 0
+/// at that point.
 pub(super) fn modulo_prime(
     arena: &Arena,
     id: Id,

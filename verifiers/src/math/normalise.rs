@@ -1,13 +1,13 @@
-//! One spelling for the many ways to write the same signs.
+//! Brings the many ways to write the same signs into one spelling.
 
 use super::Refusal;
 
-/// Characters that leave no trace, unless they would join two digits.
+/// Invisible characters. They are removed unless that would join two digits.
 fn is_invisible(next: char) -> bool {
     matches!(next, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// What a character is written as, where it is not itself.
+/// The replacement for a character, if it has one.
 fn spelling(next: char) -> Option<&'static str> {
     const TABLE: &[(char, &str)] = &[
         ('\u{2212}', "-"),
@@ -65,7 +65,7 @@ fn spelling(next: char) -> Option<&'static str> {
     TABLE.iter().find(|(known, _)| *known == next).map(|(_, text)| *text)
 }
 
-/// The two numbers of a fraction that is one character.
+/// The two numbers of a single-character fraction.
 fn vulgar(next: char) -> Option<(u32, u32)> {
     const TABLE: &[(char, u32, u32)] = &[
         ('½', 1, 2),
@@ -90,7 +90,7 @@ fn vulgar(next: char) -> Option<(u32, u32)> {
     TABLE.iter().find(|(known, ..)| *known == next).map(|(_, top, bottom)| (*top, *bottom))
 }
 
-/// The sign that a raised or lowered character stands for, and whether it is raised.
+/// The sign that a superscript or subscript character stands for, and whether it is a superscript.
 fn shifted(next: char) -> Option<(char, bool)> {
     let digits = "0123456789+-=()";
     let at = |table: &str| table.chars().position(|known| known == next);
@@ -104,7 +104,7 @@ fn shifted(next: char) -> Option<(char, bool)> {
     }
 }
 
-/// The value of a decimal digit outside ASCII.
+/// The ASCII digit for a decimal digit of another script.
 fn foreign_digit(next: char) -> Option<char> {
     const ZEROS: &[u32] = &[0xff10, 0x0660, 0x06f0, 0x0966, 0x09e6, 0x0e50];
     let code = u32::from(next);
@@ -117,7 +117,7 @@ fn foreign_digit(next: char) -> Option<char> {
         .and_then(|zero| char::from_digit(code - zero, 10))
 }
 
-/// The answer in one spelling, without the marks around it.
+/// The answer in a uniform spelling, without the marks around it.
 pub(super) fn normalise(text: &str) -> Result<String, Refusal> {
     if text.is_ascii() && !text.contains(['"', '`', '\0']) {
         return Ok(trim(text).to_owned());
@@ -162,7 +162,7 @@ pub(super) fn normalise(text: &str) -> Result<String, Refusal> {
     Ok(trim(&out).to_owned())
 }
 
-/// The text without white space, emphasis, and full stops around it.
+/// The text without surrounding white space, emphasis and full stops.
 fn trim(text: &str) -> &str {
     let mut text = text;
     loop {
@@ -191,7 +191,7 @@ fn trim(text: &str) -> &str {
     }
 }
 
-/// The words of an answer that is made of words alone, in lower case.
+/// The words of an answer that consists only of words, in lower case.
 pub(super) fn words(text: &str) -> Option<String> {
     let mut bare = text.to_owned();
     for command in

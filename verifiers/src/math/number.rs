@@ -1,4 +1,4 @@
-//! Exact rational numbers under a budget of bits.
+//! Exact rational numbers with a limit on their bits.
 
 use num_bigint::BigInt;
 use num_integer::Integer;
@@ -8,14 +8,14 @@ use super::Stop;
 
 /// Powers, products and sums with more bits than this stay unevaluated.
 const BITS: u64 = 1 << 17;
-/// Fractions with fewer bits than this are kept in lowest terms; a greatest common divisor costs the square of it.
+/// Fractions with fewer bits are kept in lowest terms. A greatest common divisor takes time quadratic in the bits.
 const REDUCED_BITS: u64 = 512;
-/// Roots of larger fractions are not looked for.
+/// Roots of larger fractions are not searched for.
 const ROOT_BITS: u64 = 4096;
 /// Factorials and binomials of larger numbers stay unevaluated.
 pub(super) const FACTORIAL: u32 = 5000;
 
-/// A fraction of integers with a positive denominator, in lowest terms while it is small.
+/// A fraction of integers with a positive denominator. It is in lowest terms while it is small.
 #[derive(Clone, Debug)]
 pub(super) struct Rational {
     numerator: BigInt,
@@ -49,7 +49,7 @@ impl Rational {
         Self { numerator: value, denominator: BigInt::one() }
     }
 
-    /// The fraction; `Stop::Undefined` for a denominator of 0, `Stop::Budget` for too many bits.
+    /// The fraction. Fails with `Stop::Undefined` for a denominator of 0 and with `Stop::Budget` for too many bits.
     pub(super) fn new(numerator: BigInt, denominator: BigInt) -> Result<Self, Stop> {
         if denominator.is_zero() {
             return Err(Stop::Undefined);
@@ -68,23 +68,23 @@ impl Rational {
         Ok(Self { numerator, denominator })
     }
 
-    /// The value of decimal digits, `places` of which stand after the point.
+    /// The value of decimal digits with `places` of them after the point.
     pub(super) fn decimal(digits: &str, places: u32) -> Option<Self> {
         let numerator = BigInt::parse_bytes(digits.as_bytes(), 10)?;
         Self::new(numerator, BigInt::from(10).pow(places)).ok()
     }
 
-    /// The numerator of the fraction as it is kept.
+    /// The stored numerator.
     pub(super) fn numerator(&self) -> &BigInt {
         &self.numerator
     }
 
-    /// The denominator of the fraction as it is kept, positive.
+    /// The stored denominator, which is positive.
     pub(super) fn denominator(&self) -> &BigInt {
         &self.denominator
     }
 
-    /// The integer that the fraction is, if it is one.
+    /// The value as an integer, if it is one.
     pub(super) fn to_integer(&self) -> Option<BigInt> {
         if self.denominator.is_one() {
             return Some(self.numerator.clone());
@@ -98,7 +98,7 @@ impl Rational {
         self.numerator.is_zero()
     }
 
-    /// Whether the value is below 0.
+    /// Whether the value is negative.
     pub(super) fn is_negative(&self) -> bool {
         self.numerator.is_negative()
     }
@@ -108,7 +108,7 @@ impl Rational {
         Self { numerator: self.numerator.abs(), denominator: self.denominator.clone() }
     }
 
-    /// The value with the other sign.
+    /// The negated value.
     pub(super) fn neg(&self) -> Self {
         Self { numerator: -&self.numerator, denominator: self.denominator.clone() }
     }
@@ -139,14 +139,14 @@ impl Rational {
         Self::new(&self.numerator * &other.denominator, &self.denominator * &other.numerator)
     }
 
-    /// The largest integer that is not above the value.
+    /// The largest integer not above the value.
     pub(super) fn floor(&self) -> Self {
         Self::integer(self.numerator.div_floor(&self.denominator))
     }
 
-    /// The power with a rational exponent, where it is rational and within the budget.
+    /// The power with a rational exponent.
     ///
-    /// `Ok(None)` where the power is not rational, `0^0` is 1.
+    /// `Ok(None)` if the power is not rational. `0^0` is 1. Fails with `Stop::Budget` if the power is too large.
     pub(super) fn pow(&self, exponent: &Self) -> Result<Option<Self>, Stop> {
         let Some(power) = exponent.to_integer() else {
             let (Some(degree), Some(power)) = (exponent.denominator.to_u32(), exponent.numerator.to_i64())
@@ -193,14 +193,14 @@ impl Rational {
         })
     }
 
-    /// The factorial, defined for non-negative integers.
+    /// The factorial of a non-negative integer.
     pub(super) fn factorial(&self) -> Result<Self, Stop> {
         let value = self.to_integer().filter(|value| !value.is_negative()).ok_or(Stop::Undefined)?;
         let count = value.to_u32().filter(|count| *count <= FACTORIAL).ok_or(Stop::Budget)?;
         Ok(Self::integer((2..=count).fold(BigInt::one(), |product, factor| product * factor)))
     }
 
-    /// The number of ways to choose `chosen` of `self` things, both integers.
+    /// The number of ways to choose `chosen` of `self` items. Both must be integers.
     pub(super) fn binomial(&self, chosen: &Self) -> Result<Self, Stop> {
         let total = self.to_integer().ok_or(Stop::Undefined)?;
         let chosen = chosen.to_integer().ok_or(Stop::Undefined)?;

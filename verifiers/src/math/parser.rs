@@ -1,4 +1,5 @@
-//! Tokens to an expression: operator precedence on an explicit stack, so that no input is too deep for it.
+//! Parses tokens into an expression: operator precedence with an explicit stack, so that deep input cannot overflow the
+//! call stack.
 
 use super::expression::{Arena, Binary, Function, Id, Node, Relation, Unary, holds};
 use super::lexer::Token;
@@ -9,7 +10,7 @@ mod build;
 mod operands;
 mod signs;
 
-/// How tightly an operator binds.
+/// How strongly an operator binds.
 mod strength {
     pub(super) const ROWS: u8 = 1;
     pub(super) const LIST: u8 = 2;
@@ -25,12 +26,12 @@ mod strength {
     pub(super) const INDEX: u8 = 12;
 }
 
-/// An answer as it was parsed.
+/// A parsed answer.
 #[derive(Debug)]
 pub(super) struct Parsed {
     /// The expression.
     pub(super) root: Id,
-    /// The units that were dropped from it.
+    /// The units that were removed from it.
     pub(super) units: Vec<String>,
 }
 
@@ -44,10 +45,10 @@ enum Operator {
     Binary(Binary),
     Relation(Relation),
     Comma,
-    /// A comma that is written as "or".
+    /// A comma written as "or".
     Or,
     Semicolon,
-    /// TeX's `\over`, or with `false` its `\choose`.
+    /// TeX's `\over`, or `\choose` with `false`.
     Over(bool),
     Prefix(Unary),
     Function {
@@ -62,7 +63,7 @@ enum Operator {
         wanted: usize,
         taken: Vec<Id>,
     },
-    /// The next operand belongs below (`true`) or above the function under it.
+    /// The next operand goes below (`true`) or above the function under it on the stack.
     Decoration(bool),
 }
 
@@ -90,10 +91,10 @@ impl Operator {
     }
 }
 
-/// Chains of more members are not parsed.
+/// Chains with more members are not parsed.
 const CHAIN: usize = 100;
 
-/// Functions by the name of their command.
+/// Function names and their functions.
 const FUNCTIONS: &[(&str, Function)] = &[
     ("sin", Function::Sin),
     ("cos", Function::Cos),
@@ -130,13 +131,13 @@ const FUNCTIONS: &[(&str, Function)] = &[
 /// Commands with arguments in braces.
 const COMMANDS: &[(&str, usize)] = &[("frac", 2), ("binom", 2), ("sqrt", 1), ("cbrt", 1), ("overline", 1)];
 
-/// Letters that name a function when a bracket follows.
+/// Letters that name a function if a bracket follows.
 const FUNCTION_LETTERS: &str = "fghFGH";
 
-/// Commands that are no letters of an alphabet and have no meaning here.
+/// Commands that are not letters and have no meaning here.
 const UNSUPPORTED: &[&str] = &["int", "iint", "oint", "lim", "partial", "nabla", "not", "exists", "forall"];
 
-/// The expression that the tokens spell.
+/// Parses the tokens into an expression.
 pub(super) fn parse(arena: &mut Arena, tokens: Vec<Token>) -> Result<Parsed, Refusal> {
     let mut parser = Parser {
         arena,
@@ -162,9 +163,9 @@ struct Parser<'a> {
     operands: Vec<Id>,
     operators: Vec<Operator>,
     units: Vec<String>,
-    /// Whether an operand has just ended, so that an operator may follow.
+    /// Whether an operand has just ended, so an operator may follow.
     ready: bool,
-    /// Whether that operand is a number of digits that no operator but a sign or a product precedes.
+    /// Whether that operand is a number written with digits, with only signs or products before it.
     number: bool,
     depth: usize,
 }
@@ -222,7 +223,7 @@ impl Parser<'_> {
         self.operands.pop().ok_or(Refusal::Unparsable)
     }
 
-    /// Applies operators that bind at least as tightly as `least` (more tightly, where the right one goes first).
+    /// Applies the operators on the stack that bind at least as strongly as `least` (more strongly, if `from_right`).
     fn reduce(&mut self, least: u8, from_right: bool) -> Step {
         while let Some(top) = self.operators.last() {
             let strength = top.strength();
@@ -291,7 +292,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// The members of a list that ends in `right`, whose first separator has been taken from the stack.
+    /// The members of a list that ends with `right`. Its first separator was already removed from the stack.
     fn members(&mut self, right: Id, separates: fn(&Operator) -> bool) -> Result<Vec<Id>, Refusal> {
         let mut items = vec![right, self.pop()?];
         while self.operators.last().is_some_and(separates) {
@@ -302,7 +303,7 @@ impl Parser<'_> {
         Ok(items)
     }
 
-    /// An operand has ended: gives it to the command or function that waits for it, else keeps it.
+    /// Handles the end of an operand: gives it to the command or function that waits for it, or keeps it.
     fn deliver(&mut self, mut id: Id, bracketed: bool) -> Step {
         loop {
             self.ready = true;
@@ -344,14 +345,14 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Makes room for an operand: after another one, their product is meant.
+    /// Prepares for an operand. Directly after another operand it is multiplied with that one.
     fn operand(&mut self) -> Step {
         if self.ready && self.after_text() {
-            // Words before a formula are a sentence.
+            // Words before a formula form a sentence.
             return Err(Refusal::Unparsable);
         }
         if self.ready {
-            // A product within the argument of a bare function stays there: `sin 2x`.
+            // A product in the argument of a function without brackets stays there: `sin 2x`.
             while let Some(top) = self.operators.last() {
                 let strength = top.strength();
                 if strength < strength::PRODUCT || strength == strength::FUNCTION || strength == u8::MAX {

@@ -1,13 +1,13 @@
-//! Sets of real numbers as sorted spans.
+//! Sets of real numbers, as sorted spans.
 
 use super::expression::Id;
 
-/// One end of a span: its value for the order, and the expression that is compared.
+/// An end of a span: a value that gives the order, and the expression that is compared.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct End {
-    /// The value, infinite at an infinity.
+    /// The value, or an infinity.
     pub(super) value: f64,
-    /// The expression and the sign that `±` has in it; `None` at an infinity.
+    /// The expression, the sign of its `±`, and whether it is negated. `None` for an infinity.
     pub(super) expression: Option<(Id, i64, bool)>,
     /// Whether the end belongs to the span.
     pub(super) closed: bool,
@@ -53,7 +53,7 @@ impl Span {
     }
 }
 
-/// A union of spans as few as possible, in order.
+/// The union of the spans, as few of them as possible, in order.
 pub(super) fn union(mut spans: Vec<Span>) -> Vec<Span> {
     spans.retain(|span| !span.is_empty());
     spans.sort_by(|a, b| a.low.value.total_cmp(&b.low.value).then(b.low.closed.cmp(&a.low.closed)));
@@ -93,12 +93,12 @@ fn meet(a: Span, b: Span) -> Span {
     Span { low, high }
 }
 
-/// What two unions have in common.
+/// The numbers in both unions.
 pub(super) fn intersection(a: &[Span], b: &[Span]) -> Vec<Span> {
     union(a.iter().flat_map(|a| b.iter().map(|b| meet(*a, *b))).collect())
 }
 
-/// What the first union has and the second has not.
+/// The numbers in the first union but not in the second.
 pub(super) fn difference(a: &[Span], b: &[Span]) -> Vec<Span> {
     let mut rest = a.to_vec();
     for span in b {

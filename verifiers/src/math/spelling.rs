@@ -1,11 +1,11 @@
-//! Other readings of what is written in one way and meant in two.
+//! Alternative readings of notation that has two meanings.
 
 use super::lexer::Token;
 
-/// Both answers as they read otherwise; `None` where there is no other reading.
+/// Gives the alternative readings of both answers, or `None` if there is no other reading.
 pub(super) type Respelling = fn(&[Token], &[Token]) -> Option<(Vec<Token>, Vec<Token>)>;
 
-/// The right answer, and the other with its variables, each in the order in which it first stands there.
+/// Renames the variables of the other answer to those of the right answer, in the order of their first occurrence.
 pub(super) fn renamed(gold: &[Token], answer: &[Token]) -> Option<(Vec<Token>, Vec<Token>)> {
     let letters = |tokens: &[Token]| {
         let mut letters = Vec::new();
@@ -33,7 +33,7 @@ pub(super) fn renamed(gold: &[Token], answer: &[Token]) -> Option<(Vec<Token>, V
     Some((gold.to_vec(), answer.iter().map(rename).collect()))
 }
 
-/// Logarithms without a base to the base ten, as in tables, where the natural one is read first.
+/// Reads logarithms without a base as base ten, as in tables. The first reading is the natural logarithm.
 pub(super) fn common_logarithms(gold: &[Token], answer: &[Token]) -> Option<(Vec<Token>, Vec<Token>)> {
     let is_log = |tokens: &[Token], at: usize| {
         tokens[at] == Token::Command("log".to_owned()) && tokens.get(at + 1) != Some(&Token::Sign('_'))
@@ -47,9 +47,9 @@ pub(super) fn common_logarithms(gold: &[Token], answer: &[Token]) -> Option<(Vec
     (both.0 != gold || both.1 != answer).then_some(both)
 }
 
-/// Heights and the like times a bracket, `h(a+b)`, where a function of the bracket is read first.
+/// Reads a letter before a bracket as a factor, such as the height in `h(a+b)`. The first reading is a function call.
 ///
-/// A letter is a factor if all of its brackets, in both answers, hold a sum: `h(x)` and `h(2)` are values of a function.
+/// A letter is a factor if every bracket after it, in both answers, holds a sum: `h(x)` and `h(2)` are function values.
 pub(super) fn products(gold: &[Token], answer: &[Token]) -> Option<(Vec<Token>, Vec<Token>)> {
     let factors: Vec<char> = "ghFGH"
         .chars()
@@ -75,15 +75,15 @@ pub(super) fn products(gold: &[Token], answer: &[Token]) -> Option<(Vec<Token>, 
     Some((respell(gold), respell(answer)))
 }
 
-/// Of each bracket right after the letter, whether it holds a sum and names nothing: `h(a+b)`, but not `h(x)` or
-/// `h(a+b) = 3`.
+/// For each bracket directly after the letter: whether it holds a sum and is not a definition: `h(a+b)`, but not `h(x)`
+/// or `h(a+b) = 3`.
 fn sums_after(tokens: &[Token], letter: char) -> Vec<bool> {
     let opens =
         |at: usize| tokens[at] == Token::Letter(letter) && tokens.get(at + 1) == Some(&Token::Sign('('));
     (0..tokens.len()).filter(|at| opens(*at)).map(|at| is_sum(&tokens[at + 2..])).collect()
 }
 
-/// Whether the tokens up to the bracket that closes are a sum, and no `=` follows.
+/// Whether the tokens up to the closing bracket are a sum, and no `=` follows.
 fn is_sum(tokens: &[Token]) -> bool {
     let (mut depth, mut sum) = (0, false);
     for (at, token) in tokens.iter().enumerate() {

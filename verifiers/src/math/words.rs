@@ -1,8 +1,8 @@
-//! Words with a meaning: functions, letters of the Greek alphabet, units, sets.
+//! Words with a meaning: functions, Greek letters, units, sets.
 
 use super::expression::Constant;
 
-/// Words that stand for a command when they are written bare or in a text command.
+/// Words that stand for a command, either bare or in a text command.
 const MEANINGS: &[(&str, &str)] = &[
     ("sin", "sin"),
     ("cos", "cos"),
@@ -62,7 +62,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("deg", "circ"),
 ];
 
-/// Words of two to four letters that are no products of variables.
+/// Words of two to four letters that are not products of variables.
 const ENGLISH: &[&str] = &[
     "is", "of", "to", "in", "at", "by", "we", "so", "as", "an", "be", "do", "if", "it", "no", "on", "up",
     "us", "the", "are", "was", "not", "for", "its", "has", "had", "can", "but", "you", "any", "all", "one",
@@ -74,7 +74,7 @@ const ENGLISH: &[&str] = &[
     "Thus", "area", "odds", "left", "just", "also",
 ];
 
-/// Units and what they are short for: the first of a row is the name that is compared.
+/// Units and their other names. The first name of a row is the one that is compared.
 const UNITS: &[&[&str]] = &[
     &["meter", "m", "meters", "metre", "metres"],
     &["centimeter", "cm", "centimeters", "centimetre", "centimetres"],
@@ -131,7 +131,7 @@ const UNITS: &[&[&str]] = &[
     &["point", "points"],
 ];
 
-/// Words around a number that change its value, so that they are no units.
+/// Words next to a number that change its value and so are not units.
 const SCALES: &[&str] = &[
     "hundred",
     "hundreds",
@@ -168,7 +168,7 @@ const SCALES: &[&str] = &[
     "not",
 ];
 
-/// The words of the text that change the value of the number beside them.
+/// The words in the text that change the value of the number next to them.
 pub(super) fn scales(text: &str) -> impl Iterator<Item = &'static str> {
     text.split(|next: char| !next.is_alphabetic())
         .filter_map(|word| SCALES.iter().copied().find(|scale| word.eq_ignore_ascii_case(scale)))
@@ -184,7 +184,7 @@ pub(super) fn is_unit(word: &str) -> bool {
     UNITS.iter().any(|row| row.contains(&word))
 }
 
-/// The half of a day that `a.m.` or `PM` names.
+/// The half of the day that a word such as `a.m.` or `PM` names.
 pub(super) fn half_day(word: &str) -> Option<&'static str> {
     match word.to_lowercase().replace('.', "").as_str() {
         "am" => Some("am"),
@@ -193,7 +193,7 @@ pub(super) fn half_day(word: &str) -> Option<&'static str> {
     }
 }
 
-/// The units in the words after a number, each by the name that its aliases share; unknown words are none.
+/// The units in the words after a number, each by its common name. Unknown words are skipped.
 pub(super) fn units(text: &str) -> Vec<&'static str> {
     let text = text.replace('^', " ^");
     let parts = text.split(|next: char| !next.is_alphabetic() && !"$€£¥₹¢^23".contains(next));
@@ -212,18 +212,18 @@ pub(super) fn units(text: &str) -> Vec<&'static str> {
     names
 }
 
-/// Whether the word is a product of variables, like `ab` or `ABCD`, rather than a word.
+/// Whether the letters are a product of variables, such as `ab` or `ABCD`, and not a word.
 pub(super) fn is_product(word: &str) -> bool {
     let upper = word.chars().all(char::is_uppercase);
     !ENGLISH.contains(&word) && word.chars().count() <= if upper { 6 } else { 3 }
 }
 
-/// Whether the word belongs to a sentence, so that it is no unit after a number.
+/// Whether the word belongs to a sentence and so is not a unit after a number.
 pub(super) fn is_prose(word: &str) -> bool {
     ENGLISH.contains(&word.to_lowercase().as_str()) && !is_unit(word)
 }
 
-/// Whether words of a language stand around a number or a formula: `So I get $x = 7$`.
+/// Whether a number or formula is inside a sentence: `So I get $x = 7$`.
 pub(super) fn is_sentence(text: &str) -> bool {
     let plain = |word: &&str| {
         let word = word.trim_matches([',', '.', ':', ';']);
@@ -239,7 +239,7 @@ pub(super) fn is_sentence(text: &str) -> bool {
         && text.split_whitespace().any(|word| plain(&word))
 }
 
-/// A set that words name.
+/// The set that the words name.
 pub(super) fn named_set(text: &str) -> Option<Constant> {
     const SETS: &[(&str, Constant)] = &[
         ("all real numbers", Constant::Reals),
@@ -256,7 +256,7 @@ pub(super) fn named_set(text: &str) -> Option<Constant> {
     SETS.iter().find(|(name, _)| *name == text).map(|(_, set)| *set)
 }
 
-/// Answers that say nothing.
+/// Whether the text is only a placeholder for an answer.
 pub(super) fn is_placeholder(text: &str) -> bool {
     let bare = text.trim_matches(|next: char| !next.is_alphanumeric()).to_lowercase();
     let known =

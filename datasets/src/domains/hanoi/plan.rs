@@ -1,21 +1,22 @@
-//! The recursion in writing: before each move, where every disk is and where it has to be.
+//! The recursion as a trace: before each move it writes where every disk is and where it must be.
 //!
-//! A line reads the disks from the largest to the smallest, each as its peg and a mark: `=` as long as it and all larger
-//! ones are at their goals, else the peg where it has to be. The first disk that is not at its goal has to go there, and
-//! for that all smaller ones have to be on the third peg; one that is not sends those smaller than itself out of its way
-//! in turn. The smallest disk that is not where it has to be moves: `0201>101`. A line of `=` says that the goal is
-//! reached. Every mark follows from its disk's peg and goal and from the disk before it.
+//! A line lists the disks from the largest to the smallest. Each disk is written as its peg and a mark: `=` as long as
+//! it and all larger disks are at their goals, otherwise the peg where it must be. The first disk that is not at its
+//! goal must move there, so all smaller disks must be on the third peg. Any of them that is not there makes the disks
+//! smaller than itself clear the way in the same manner. The smallest disk that is not where it must be moves:
+//! `0201>101`. A line with only `=` says that the goal is reached. Every mark follows from the peg and the goal of its
+//! disk, and from the disk before it.
 
 use super::{Move, Pegs, Rules};
 use crate::domains::moves::{Instance, MOST_STATEMENTS, Notation, Puzzle, another_move};
 use crate::seed::Stream;
 use crate::{Behaviours, Solution, SolutionKind};
 
-/// The disks in writing, and the move that follows; there is none at the goal.
+/// The text for the disks, and the next move, which is `None` at the goal.
 fn look(pegs: &Pegs, goal: &Pegs) -> (String, Option<Move>) {
     let mut disks = String::with_capacity(2 * pegs.len());
     let mut step = None;
-    // Where the smaller disks have to be, once a larger one has to move.
+    // Where the smaller disks must be once a larger disk must move.
     let mut gathering = None;
     for (disk, (&at, &goal)) in pegs.iter().zip(goal).enumerate().rev() {
         let wanted = gathering.or((at != goal).then_some(goal));
@@ -36,8 +37,8 @@ fn line(disks: &str, step: &Move) -> String {
     format!("{disks}>{}", Rules.write(step))
 }
 
-/// A worked solution in which the largest disk that must move does so once, be that the shortest way or not. Nothing is
-/// searched for, so there is no search.
+/// A worked solution in which the largest disk that must move moves once, even if that is not the shortest way. Nothing
+/// is searched, so there is no solution of kind search.
 pub(super) fn work(
     instance: Result<Instance<Rules>, String>,
     notation: Notation,
@@ -69,14 +70,14 @@ pub(super) fn work(
     Some(Solution::sure(trace.join(";"), notation.write(&Rules, &moves)))
 }
 
-/// What a plan shows. A line is false unless its disks and its move are those that the rule gives in the position that
-/// the moves before it have led to; one that ends in `=` says that the goal is reached.
+/// Counts what a plan shows. A line is true only if its disks and its move follow from the rule and from the position
+/// after the moves before it. A line that ends with `=` says that the goal is reached.
 pub(super) fn behaviours(instance: Result<Instance<Rules>, String>, thinking: &str) -> Behaviours {
     let mut seen = Behaviours::default();
     let Ok(Instance { start, goal, .. }) = instance else { return seen };
     let mut positions = vec![start];
     for text in thinking.split(';').filter(|text| !text.is_empty()).take(MOST_STATEMENTS) {
-        // The stack never runs empty: the first position is not popped.
+        // The stack is never empty, because the first position is not popped.
         let Some(pegs) = positions.last() else { break };
         if text == "no" {
             seen.backtracks += 1;
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_held_against_the_position_that_the_moves_lead_to() {
+    fn lines_are_compared_with_the_position_after_the_moves() {
         let seen = |thinking: &str| {
             let seen = behaviours(instance(&[0, 0], &[2, 2]), thinking);
             [seen.steps, seen.false_steps, seen.backtracks, seen.yeses, seen.false_yeses]
@@ -170,12 +171,12 @@ mod tests {
         ] {
             assert_eq!(seen(one_is_false), [4, 1, 0, 1, 0], "{one_is_false}");
         }
-        // After a legal move that is not the planned one, what follows is held against where it led.
+        // After a legal move that was not planned, the following lines are compared with the position it led to.
         assert_eq!(seen("0201>102;0221>121;0211>202;2=12>112;2=2="), [5, 1, 0, 1, 0]);
         assert_eq!(seen("0201>102;no;0201>101;0211>202"), [3, 1, 1, 0, 0]);
-        // An illegal move leads nowhere.
+        // An illegal move changes nothing.
         assert_eq!(seen("0201>202;0201>101"), [2, 1, 0, 0, 0]);
-        // The goal is said to be reached before it is.
+        // The trace claims the goal before it is reached.
         assert_eq!(seen("0201>101;2=2="), [2, 1, 0, 1, 1]);
         for nothing in ["0", "0201", "0201>", "0201>1", "no0201>101", "0201>101 ", "é"] {
             assert_eq!(seen(nothing), [1, 1, 0, 0, 0], "{nothing}");

@@ -1,4 +1,4 @@
-//! The operations that programs are made of, and what programs do.
+//! The operations that programs consist of, and how programs run.
 
 use std::ops::RangeInclusive;
 
@@ -7,14 +7,14 @@ use super::{SHOWN, Spec};
 use crate::seed::Stream;
 use crate::split::Split;
 
-/// Inputs and outputs.
+/// An input and its output.
 pub(super) type Example = (i64, i64);
 
-/// Every value that is shown lies here; each is one symbol.
+/// The range of all values that can be shown. Each is one symbol.
 pub(super) const VALUES: RangeInclusive<i64> = -20..=80;
-/// The inputs that examples are drawn from.
+/// The inputs of examples.
 pub(super) const INPUTS: RangeInclusive<i64> = 1..=9;
-/// A longer answer is no program.
+/// Longer answers are not read as a program.
 pub(super) const MAX_OPERATIONS: usize = 16;
 
 /// One operation on a number.
@@ -29,10 +29,10 @@ pub(super) enum Operation {
 
 use self::Operation::{Add, Multiply, Negate, Square, Subtract};
 
-/// The operations that programs are made of.
+/// The operations that programs consist of.
 #[derive(Clone, Debug)]
 pub(super) struct Grammar {
-    /// In the order in which a search tries them.
+    /// The operations, in the order in which a search tries them.
     pub(super) operations: Vec<Operation>,
 }
 
@@ -59,7 +59,7 @@ impl Operation {
 }
 
 impl Operation {
-    /// The operation on `x`, in Python.
+    /// The operation on `x` as Python source.
     pub(super) fn python(self) -> String {
         match self {
             Add(number) => format!("x + {number}"),
@@ -86,14 +86,14 @@ impl Grammar {
         Self { operations }
     }
 
-    /// Reads the operation at the start of `source`; what follows it is left over.
+    /// Reads the operation at the start of `source`. Returns it with the rest.
     pub(super) fn read_operation<'a>(&self, source: &'a str) -> Option<(Operation, &'a str)> {
         self.operations
             .iter()
             .find_map(|operation| Some((*operation, source.strip_prefix(&operation.text())?)))
     }
 
-    /// Reads the operations at the start of `source`; what follows them is left over.
+    /// Reads the operations at the start of `source`. Returns them with the rest.
     pub(super) fn read_operations<'a>(&self, mut source: &'a str) -> (Vec<Operation>, &'a str) {
         let mut program = Vec::new();
         while let Some((operation, rest)) = self.read_operation(source) {
@@ -103,7 +103,7 @@ impl Grammar {
         (program, source)
     }
 
-    /// Reads a whole program of the grammar: one operation at least.
+    /// Reads a whole program of this grammar, with at least one operation.
     pub(super) fn read_program(&self, source: &str) -> Option<Vec<Operation>> {
         if source.len() > 2 * MAX_OPERATIONS {
             return None;
@@ -112,12 +112,12 @@ impl Grammar {
         (rest.is_empty() && (1..=MAX_OPERATIONS).contains(&program.len())).then_some(program)
     }
 
-    /// The operations that make `output` of `value`.
+    /// The operations that turn `value` into `output`.
     pub(super) fn leading(&self, value: i64, output: i64) -> impl Iterator<Item = Operation> {
         self.operations.iter().copied().filter(move |operation| operation.apply(value) == Some(output))
     }
 
-    /// Every proposal of `length` operations in fixed order.
+    /// Every proposal of `length` operations, in a fixed order.
     fn proposals(&self, length: u32) -> impl Iterator<Item = Vec<Operation>> {
         let base = self.operations.len();
         (0..base.pow(length)).map(move |code| {
@@ -125,8 +125,8 @@ impl Grammar {
         })
     }
 
-    /// The attempts in order up to the first program that fits every shown example, but at most the last `window`; empty
-    /// where none of up to `most` operations fits.
+    /// The attempts in order up to the first program that fits every shown example, but at most the last `window` of
+    /// them. Empty if no program of up to `most` operations fits.
     pub(super) fn search(&self, shown: &[Example], most: u32, window: usize) -> Vec<Attempt> {
         let mut attempts = Vec::new();
         let Some((input, output)) = shown.first() else { return attempts };
@@ -149,7 +149,7 @@ impl Grammar {
         Vec::new()
     }
 
-    /// A random program of 1 to `most` operations.
+    /// A random program with 1 to `most` operations.
     pub(super) fn random_program(&self, most: u32, stream: &mut Stream) -> Vec<Operation> {
         let length = stream.between(1, most.into());
         (0..length).map(|_| *stream.pick(&self.operations)).collect()
@@ -157,7 +157,7 @@ impl Grammar {
 
     /// A random program whose function is not held out.
     pub(super) fn known_program(&self, most: u32, stream: &mut Stream) -> Vec<Operation> {
-        // Seven functions in eight are known.
+        // Seven of eight functions are known.
         loop {
             let program = self.random_program(most, stream);
             if !self.is_held_out(&program) {
@@ -166,7 +166,8 @@ impl Grammar {
         }
     }
 
-    /// A program and one more operation, such that its function is not held out; any operation where there is none.
+    /// A program with one more operation, so that its function is not held out. If that is not possible, any operation
+    /// is added.
     pub(super) fn completed(&self, proposed: &[Operation], stream: &mut Stream) -> Vec<Operation> {
         let with = |last: &Operation| proposed.iter().chain([last]).copied().collect::<Vec<Operation>>();
         let all: Vec<Vec<Operation>> = self.operations.iter().map(with).collect();
@@ -176,16 +177,16 @@ impl Grammar {
         stream.pick(&choices).clone()
     }
 
-    /// Whether a program's function is held out, whichever program computes it: one in eight of those that no single
-    /// operation computes.
+    /// Whether a program's function is held out, for every program of that function. One in eight of the functions that
+    /// no single operation computes is held out.
     pub(super) fn is_held_out(&self, program: &[Operation]) -> bool {
         let outputs = outputs(program);
         Split::of(&format!("function {outputs:?}")) == Split::Test
             && self.operations.iter().all(|operation| self::outputs(&[*operation]) != outputs)
     }
 
-    /// Examples of `program`, shown and hidden; `None` where too few can be shown, or where they are as well explained by
-    /// doing nothing, or the first program that a search finds is another function.
+    /// Shown and hidden examples of `program`. `None` if too few can be shown, if doing nothing also explains them, or
+    /// if a search first finds a program with another function.
     pub(super) fn examples(
         &self,
         program: &[Operation],
@@ -211,7 +212,7 @@ pub(super) fn run(program: &[Operation], input: i64) -> Option<i64> {
     program.iter().try_fold(input, |value, operation| operation.apply(value))
 }
 
-/// The values on the way, the input first, as far as they can be shown.
+/// The input and the intermediate values, up to the first that cannot be shown.
 pub(super) fn values(program: &[Operation], input: i64) -> Vec<i64> {
     let mut values = vec![input];
     for operation in program {
@@ -223,7 +224,7 @@ pub(super) fn values(program: &[Operation], input: i64) -> Vec<i64> {
     values
 }
 
-/// The output, where every value on the way can be shown.
+/// The output, if every intermediate value can be shown.
 pub(super) fn shown_output(program: &[Operation], input: i64) -> Option<i64> {
     let values = values(program, input);
     (values.len() == program.len() + 1).then(|| values[program.len()])
@@ -233,7 +234,7 @@ pub(super) fn fits(program: &[Operation], examples: &[Example]) -> bool {
     examples.iter().all(|(input, output)| shown_output(program, *input) == Some(*output))
 }
 
-/// What a program makes of every input: the same for every program of one function.
+/// The outputs of a program for every input. They are equal for all programs of one function.
 pub(super) fn outputs(program: &[Operation]) -> Vec<Option<i64>> {
     INPUTS.map(|input| run(program, input)).collect()
 }

@@ -69,7 +69,7 @@ fn steps_show_every_operation_beside_its_operand() {
     let seen = in_steps().behaviours(&problem(), expected);
     let truth = Behaviours { verifications: 5, backtracks: 2, steps: 5, yeses: 3, ..Behaviours::default() };
     assert_eq!(seen, truth);
-    // With a larger grammar there is more to try, and `9*9` is past what can be shown.
+    // A larger grammar gives more to try, and `9*9` cannot be shown.
     let attempt = Attempt { proposed: vec![Add(3)], last: Some(Square) };
     let trace = attempt.trace(&[(1, 16), (6, 18)], Trace::Steps);
     assert_eq!(trace, "1+3>4>16sy6+3>9sn");
@@ -117,7 +117,7 @@ fn the_drill_of_steps_is_true_and_about_known_functions() {
         let seen = Reader::new(&domain).read(&shown, trace);
         assert_eq!((seen.false_steps, seen.false_yeses), (0, 0), "{drill}");
         *(if trace.ends_with('y') { &mut held } else { &mut failed }) += 1;
-        // Between the arrows of the first line stand a value and what is done with it.
+        // A value and the operation on it are between the arrows of the first line.
         let line = trace.split(['y', 'n']).next().unwrap();
         let signs: String = line
             .split('>')
@@ -171,7 +171,7 @@ fn a_function_that_fits_only_what_is_shown_is_wrong() {
 fn answers(test_functions: Functions, level: u32, split: Split) -> BTreeSet<String> {
     let domain = ProgramSynthesis { test_functions, ..ProgramSynthesis::default() };
     let dataset = Dataset::new(&ROW, &domain, level, 0).unwrap();
-    (0..300).map(|index| dataset.task(split, index).unwrap().problem.answer).collect()
+    (0..300).map(|index| dataset.question(split, index).unwrap().problem.answer).collect()
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn held_out_functions_are_never_trained_on_at_any_level() {
     assert!(matches!(Dataset::new(&ROW, &held_out, 1, 0), Err(DatasetError::Refused { .. })));
     assert!((ROW.build)(&json!({ "test_functions": "held_out" })).is_ok());
     assert!((ROW.build)(&json!({ "test_functions": "hidden" })).is_err());
-    // Two programs of one function are one function.
+    // Two programs of the same function count as one function.
     let of = |text: &str| outputs(&grammar().read_program(text).unwrap());
     for (one, other) in [("+1+2", "+3"), ("+2*3", "*3+2+4"), ("~s", "s"), ("+1+3", "+4")] {
         assert_eq!(of(one), of(other), "{one} {other}");
@@ -211,7 +211,7 @@ fn training_texts_neither_drill_nor_guess_held_out_functions() {
                 "{run}"
             );
         }
-        let problem = dataset.task(Split::Train, index).unwrap().problem;
+        let problem = dataset.question(Split::Train, index).unwrap().problem;
         for kind in [SolutionKind::Direct, SolutionKind::Search] {
             let answer = domain.solve(&problem, kind, &mut stream).unwrap().answer;
             assert!(!grammar().is_held_out(&grammar().read_program(&answer).unwrap()), "{answer}");

@@ -1,4 +1,4 @@
-//! How a search is written, and read.
+//! Writes and reads the traces of searches.
 
 use serde::Deserialize;
 
@@ -13,12 +13,12 @@ pub enum Trace {
     /// The proposal, then its values: `+2:1>3*3>9y4>6>18y`.
     #[default]
     Programs,
-    /// Every operation beside its operand, and every expected output beside what it is compared with:
-    /// `1+2>3>9*3y4+2>6*3>18=18y`. Each symbol follows from few others nearby; an operation is one symbol.
+    /// Every operation next to its operand, and every expected output next to the value it is compared with:
+    /// `1+2>3>9*3y4+2>6*3>18=18y`. Each symbol depends on few others near it, and an operation is one symbol.
     Steps,
 }
 
-/// One attempt of a search: all operations but the last are proposed, the last is read off the first example.
+/// An attempt of a search: it proposes all operations except the last, which it takes from the first example.
 pub(super) struct Attempt {
     pub(super) proposed: Vec<Operation>,
     pub(super) last: Option<Operation>,
@@ -29,7 +29,7 @@ impl Attempt {
         self.proposed.iter().copied().chain(self.last).collect()
     }
 
-    /// The line of the first example, then a check of each other one until one fails.
+    /// The line for the first example, then a check of each other example until one fails.
     pub(super) fn trace(&self, shown: &[Example], style: Trace) -> String {
         let Some((first, others)) = shown.split_first() else { return String::new() };
         let mut trace = style.proposal(&self.proposed, self.last, *first);
@@ -73,7 +73,8 @@ impl Trace {
     }
 }
 
-/// Every operation between what it is applied to and what it gives; a last one whose result cannot be shown stands bare.
+/// Each operation between its operand and its result. If the result of the last operation cannot be shown, it is left
+/// out.
 pub(super) fn steps(program: &[Operation], input: i64) -> String {
     let values = values(program, input);
     let results = values[1..].iter().map(|value| format!(">{value}")).chain([String::new()]);
@@ -86,12 +87,12 @@ pub(super) fn arrows(values: &[i64]) -> String {
     values.iter().map(i64::to_string).collect::<Vec<_>>().join(">")
 }
 
-/// Reads a trace line by line: a line ends with a mark, and is one statement with it.
+/// Reads a trace line by line. A line ends with a mark and counts as one statement.
 pub(super) struct Reader {
     grammar: Grammar,
     style: Trace,
     seen: Behaviours,
-    /// The program under test; `None` where the next line proposes one.
+    /// The program under test, or `None` if the next line proposes one.
     tested: Option<Vec<Operation>>,
 }
 
@@ -135,8 +136,8 @@ impl Reader {
         is_true.unwrap_or(false)
     }
 
-    /// Whether `+2:1>3*3>9` is true, or the same without the last operation where no single one leads to the output; `None`
-    /// where it cannot be read.
+    /// Whether `+2:1>3*3>9` is true. Without the last operation, it is true if no single operation leads to the output.
+    /// `None` if it cannot be read.
     fn named(&mut self, (input, output): Example, stated: &str, mark: Option<bool>) -> Option<bool> {
         let (proposed, rest) = stated.split_once(':')?;
         let (program, left) = self.grammar.read_operations(proposed);
@@ -152,8 +153,8 @@ impl Reader {
         Some(result.is_some() && result == last.apply(value) && mark == Some(result == Some(output)))
     }
 
-    /// Whether `1+2>3>9*3` is true, or the same without the last operation where no single one leads to the output; `None`
-    /// where it cannot be read.
+    /// Whether `1+2>3>9*3` is true. Without the last operation, it is true if no single operation leads to the output.
+    /// `None` if it cannot be read.
     fn stepped(&mut self, (input, output): Example, stated: &str, mark: Option<bool>) -> Option<bool> {
         let mut rest = stated.strip_prefix(&input.to_string())?;
         let (mut program, mut value) = (Vec::new(), input);
@@ -171,7 +172,8 @@ impl Reader {
         Some(rest.is_empty() && mark == Some(last.apply(value) == Some(output)))
     }
 
-    /// Whether a line such as `4>6>18` or `4+2>6*3>18=18` runs `program` truly on a shown example and its mark is right.
+    /// Whether a line such as `4>6>18` or `4+2>6*3>18=18` runs `program` correctly on a shown example and has the right
+    /// mark.
     fn checks(&self, shown: &[Example], program: &[Operation], stated: &str, mark: Option<bool>) -> bool {
         let input =
             stated.split(|sign: char| !sign.is_ascii_digit()).next().and_then(|input| input.parse().ok());

@@ -1,8 +1,8 @@
-//! Which exceptions of the embedded interpreter Python would not have raised.
+//! Which exceptions of the embedded interpreter would not occur in Python.
 
 use monty_types::ExcType;
 
-/// Built-ins of Python; where one of them is not defined, that is a gap of the interpreter.
+/// Python's built-ins. If one of them is undefined, the interpreter does not support it.
 #[rustfmt::skip]
 const BUILTINS: &[&str] = &[
     "__annotations__", "__builtins__", "__cached__", "__file__", "__import__", "__loader__", "abs", "aiter", "all",
@@ -27,7 +27,7 @@ const BUILTINS: &[&str] = &[
     "UserWarning", "ValueError", "vars", "Warning", "ZeroDivisionError", "zip",
 ];
 
-/// What plain values have in Python, underscores aside; none of them has more.
+/// The attributes of Python's plain values, except those with underscores. Plain values have no others.
 #[rustfmt::skip]
 const ATTRIBUTES: &[(&[&str], &[&str])] = &[
     (&["NoneType"], &[]),
@@ -66,7 +66,7 @@ const ATTRIBUTES: &[(&[&str], &[&str])] = &[
     ]),
 ];
 
-/// What is no Python for its meaning, though it is by the grammar.
+/// Messages about programs that Python's grammar allows but Python rejects for their meaning.
 const MISUSES: &[&str] = &[
     "outside",
     "not properly in loop",
@@ -77,8 +77,8 @@ const MISUSES: &[&str] = &[
     "future feature",
 ];
 
-/// Whether the exception may come from something that Python has and this interpreter has not. Where that cannot be told
-/// from its message, the program gets the benefit of the doubt.
+/// Whether the exception may come from something that Python has and this interpreter lacks. If the message leaves this
+/// open, the answer is yes, in favour of the program.
 pub(super) fn is_gap(kind: ExcType, message: &str) -> bool {
     match kind {
         ExcType::NotImplementedError | ExcType::ModuleNotFoundError | ExcType::ImportError => true,
@@ -90,12 +90,12 @@ pub(super) fn is_gap(kind: ExcType, message: &str) -> bool {
     }
 }
 
-/// The words in quotation marks.
+/// The words in quotation marks in a message.
 fn quoted(message: &str) -> Vec<&str> {
     message.split(['\'', '"']).skip(1).step_by(2).collect()
 }
 
-/// What a plain value is to an operator: values of different sorts have no operator but `%` and `*` in common.
+/// The sort of a plain value, as operators see it. Values of different sorts share no operators except `%` and `*`.
 fn sort(type_name: &str) -> Option<&str> {
     match type_name {
         "int" | "float" | "bool" => Some("number"),
@@ -105,7 +105,7 @@ fn sort(type_name: &str) -> Option<&str> {
     }
 }
 
-/// Whether a value of Python has no such attribute either: `'int' object has no attribute 'append'`.
+/// Whether the same value in Python also lacks the attribute: `'int' object has no attribute 'append'`.
 fn lacks_in_python(message: &str) -> bool {
     let [type_name, attribute] = quoted(message)[..] else { return false };
     message.contains("' object has no attribute '")
@@ -115,7 +115,7 @@ fn lacks_in_python(message: &str) -> bool {
             .any(|(types, attributes)| types.contains(&type_name) && !attributes.contains(&attribute))
 }
 
-/// Whether Python refuses that as well.
+/// Whether Python raises the same error.
 fn refused_by_python(message: &str) -> bool {
     let words = quoted(message);
     let unlike = |left, right| matches!((sort(left), sort(right)), (Some(a), Some(b)) if a != b);
@@ -138,7 +138,7 @@ fn refused_by_python(message: &str) -> bool {
     {
         return matches!(words[..], [of] if matches!(sort(of), Some("number" | "NoneType")));
     }
-    // Of functions that are written in Python: those of the interpreter itself say it otherwise.
+    // These messages are about functions written in Python. For its own functions the interpreter uses other words.
     message.contains(" required positional argument")
         || message.contains(" positional argument but ")
         || message.contains(" positional arguments but ")
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_python_refuses_too_is_none() {
+    fn an_error_in_python_too_is_not_a_gap() {
         for (kind, message) in [
             (ExcType::ValueError, "invalid literal"),
             (ExcType::SyntaxError, "'break' outside loop"),

@@ -1,17 +1,17 @@
-//! A program as the embedded interpreter is given it: as a module, and with its handlers watched.
+//! Prepares a program for the embedded interpreter: as a module, with its exception handlers watched.
 //!
-//! The interpreter calls every module `__main__`, and a handler may hide that something is missing from it. So
-//! `__name__` becomes a name of the test, and each `except` first notes what it has caught. Special methods that it
-//! would pass over in silence are refused.
+//! The interpreter calls every module `__main__`, so `__name__` is replaced by a name that the test sets. A handler may
+//! hide that the interpreter lacks something, so each `except` first records what it caught. A program is refused if it
+//! defines special methods that the interpreter would silently ignore.
 
 use monty::MontyRepl;
 use monty_types::{ExcType, MontyException, MontyObject, PrintWriter};
 use ruff_python_ast::token::TokenKind;
 use ruff_python_parser::parse_module;
 
-/// What the names in a prepared program stand for. Of what was caught only the kinds that a gap raises are kept, a
-/// hundred different ones at most. The built-in `print` knows no `file`, and nobody reads what is printed. Built-ins are
-/// held by name, as the program may take their names for itself.
+/// Defines the names in a prepared program. Of the caught exceptions only the kinds that a gap can raise are kept, and
+/// at most a hundred different ones. The built-in `print` has no `file` argument, and nobody reads what is printed.
+/// Built-ins are stored under other names, because the program may redefine theirs.
 const PRELUDE: &str = "\
 def print(*values, sep=' ', end='\\n', file=None, flush=False, text=str):
     for value in values:
@@ -31,12 +31,12 @@ const METHODS: &[&str] = &[
     "__str__",
 ];
 
-/// Defines the names that `prepared` uses.
+/// Defines the names that [`prepared`] uses.
 pub(super) fn define(repl: &mut MontyRepl) -> Result<(), MontyException> {
     repl.feed_run(PRELUDE, Vec::new(), PrintWriter::Disabled).map(drop)
 }
 
-/// Type and message of what the program has caught so far.
+/// The types and messages of the exceptions that the program has caught so far.
 pub(super) fn caught(repl: &mut MontyRepl) -> Vec<(ExcType, String)> {
     let read = "[*caught_by_the_program.values()]";
     let Ok(MontyObject::List(caught)) = repl.feed_run(read, Vec::new(), PrintWriter::Disabled) else {
@@ -49,13 +49,13 @@ pub(super) fn caught(repl: &mut MontyRepl) -> Vec<(ExcType, String)> {
     caught.into_iter().filter_map(exception).collect()
 }
 
-/// Whether the program is one by the grammar of Python, whatever the interpreter makes of it.
+/// Whether the source is valid by Python's grammar, even if the interpreter rejects it.
 pub(super) fn is_python(source: &str) -> bool {
     parse_module(source).is_ok()
 }
 
-/// The program with its changes, or what it uses that the interpreter would pass over. One that cannot be parsed stays
-/// as it is, for the interpreter to complain of.
+/// The program with its changes, or the feature it uses that the interpreter would silently ignore. A program that
+/// cannot be parsed stays unchanged, so that the interpreter reports the error.
 pub(super) fn prepared(source: &str) -> Result<String, String> {
     if !source.contains("__") && !source.contains("except") {
         return Ok(source.to_owned());
@@ -71,7 +71,7 @@ pub(super) fn prepared(source: &str) -> Result<String, String> {
         })
         .filter(|token| !matches!(token.kind, TokenKind::Comment | TokenKind::NonLogicalNewline))
         .collect();
-    // What to write, and the range it replaces.
+    // The range to replace, and the new text.
     let mut changes: Vec<(usize, usize, String)> = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
         let before = at.checked_sub(1).map(|before| tokens[before].kind);
@@ -110,7 +110,7 @@ struct Token<'a> {
     text: &'a str,
 }
 
-/// Has the handler whose `except` stands before `tokens` note what it catches.
+/// Makes the handler whose `except` is before `tokens` record what it catches.
 fn watch(tokens: &[Token<'_>], source: &str, changes: &mut Vec<(usize, usize, String)>) {
     let mut depth = 0;
     let colon = tokens.iter().position(|token| {

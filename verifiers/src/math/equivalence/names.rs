@@ -4,7 +4,7 @@ use super::super::expression::{Binary, Constant, Function, Id, Node, Relation, h
 use super::{Judge, NAME_DEPTH, Part, Shape};
 
 impl Judge {
-    /// The names and values of a list of two or more equations that each give another name a value.
+    /// The names and values of a list of two or more equations, each of which gives a value to a different name.
     pub(super) fn named(&self, items: &[Part]) -> Option<(Vec<String>, Vec<Part>)> {
         let pairs = match items {
             [single] => self.named_tuple(*single)?,
@@ -16,7 +16,7 @@ impl Judge {
             .then(|| (names, pairs.into_iter().map(|(_, value)| value).collect()))
     }
 
-    /// The names and values of `(x, y) = (1, 2)`, member by member.
+    /// The names and values in `(x, y) = (1, 2)`, member by member.
     fn named_tuple(&self, part: Part) -> Option<Vec<(Option<String>, Part)>> {
         let Shape::Chain(members, relations) = self.shape(part) else { return None };
         let ([names, values], [Relation::Equal]) = (members.as_slice(), relations.as_slice()) else {
@@ -31,7 +31,7 @@ impl Judge {
         (names.len() == values.len()).then(|| names.zip(values).collect())
     }
 
-    /// The name and the value of `name = value`, or the part itself.
+    /// The name and value of `name = value`. For anything else, no name and the part itself.
     pub(super) fn value_of(&self, part: Part) -> (Option<String>, Part) {
         if let Shape::Chain(members, relations) = self.shape(part) {
             let gives = relations.iter().all(|relation| matches!(relation, Relation::Equal | Relation::In));
@@ -44,7 +44,7 @@ impl Judge {
         (None, part)
     }
 
-    /// The name that an expression is, where it is one: `x`, `f(x)`, `AB`, `|AB|`, `(p, q)`, `S_1 : S_2`.
+    /// The name that an expression stands for, if it is one: `x`, `f(x)`, `AB`, `|AB|`, `(p, q)`, `S_1 : S_2`.
     pub(super) fn name_of(&self, id: Id) -> Option<String> {
         self.name_within(id, NAME_DEPTH)
     }
@@ -88,7 +88,7 @@ impl Judge {
         }
     }
 
-    /// The names in an expression that a value must be given to.
+    /// The names in an expression that need a value.
     pub(super) fn names(&self, part: Part) -> Vec<&str> {
         if !self.arena.holds(part.id, holds::NAME) {
             return Vec::new();

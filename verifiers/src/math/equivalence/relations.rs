@@ -1,4 +1,4 @@
-//! Equations, inequalities and chains of them.
+//! Equations, inequalities, and chains of them.
 
 use super::super::Stop;
 use super::super::complex::Complex;
@@ -6,18 +6,18 @@ use super::super::evaluate::{Points, numeric};
 use super::super::expression::{Binary, Node, Relation, holds};
 use super::{Answer, Judge, POINTS, Part, Shape};
 
-/// What a chain like `x = 20/6 = 10/3 ≈ 3.33` says.
+/// What a chain such as `x = 20/6 = 10/3 ≈ 3.33` claims.
 pub(super) struct Claims {
-    /// What is given the value.
+    /// The name that gets the value.
     name: Option<String>,
-    /// The members that are said to be equal.
+    /// The members that the chain calls equal.
     exact: Vec<Part>,
     /// The members after `≈`.
     rounded: Vec<Part>,
 }
 
 impl Judge {
-    /// What a chain of equalities says; `None` for any other chain.
+    /// What a chain of equalities claims, or `None` for any other chain.
     pub(super) fn claims(&self, members: &[Part], relations: &[Relation]) -> Option<Claims> {
         let exact = relations
             .iter()
@@ -32,22 +32,22 @@ impl Judge {
         {
             return Some(Claims { name: Some(name), exact: vec![value], rounded: Vec::new() });
         }
-        // `x ≈ 11` has nothing exact to its right.
+        // `x ≈ 11` has no exact member after the name.
         let start = usize::from(name.is_some());
         let end = (exact + 1).max(start + 1);
         Some(Claims { name, exact: members[start..end].to_vec(), rounded: members[end..].to_vec() })
     }
 
-    /// Whether a chain claims the value of `gold`: all its exact members have it, or it is what they round to.
+    /// Whether a chain claims the value of `gold`: all its exact members equal it, or it is their rounded value.
     fn claimed(&mut self, gold: Part, claims: &Claims) -> Answer {
         let Claims { name, exact, rounded } = claims;
         let Some(last) = exact.last() else { return Ok(false) };
         let rounds = !rounded.is_empty() && self.all_round(*last, rounded)?;
         if self.all_equal(gold, exact)? {
-            // What is said of a name is its exact value; `3 ≈ 4` says nothing that is right.
+            // For a name, the exact value counts. `3 ≈ 4` without a name claims nothing right.
             return Ok(name.is_some() || rounded.is_empty() || rounds);
         }
-        // `x = 5+5+1 = 7 = 11` slips between, and yet begins and ends in one value.
+        // `x = 5+5+1 = 7 = 11` has a slip in the middle, but begins and ends with the same value.
         if let (true, &[first, _, .., last]) = (name.is_some(), exact.as_slice())
             && self.all_equal(gold, &[first, last])?
         {
@@ -59,7 +59,7 @@ impl Judge {
         self.all_equal(gold, rounded)
     }
 
-    /// Whether each of `rounded` is the number cut or rounded in its last written place.
+    /// Whether each of `rounded` is the number cut off or rounded at its last written digit.
     fn all_round(&mut self, number: Part, rounded: &[Part]) -> Answer {
         let Some(value) = self.double(number)? else { return Ok(false) };
         for part in rounded {
@@ -74,7 +74,7 @@ impl Judge {
         Ok(true)
     }
 
-    /// The nearest double of a real number, `None` of anything else.
+    /// The nearest double to a real number, or `None` for anything else.
     fn double(&mut self, part: Part) -> Result<Option<f64>, Stop> {
         if !self.is_number(Some(part)) {
             return Ok(None);
@@ -107,13 +107,13 @@ impl Judge {
                     }
                     return self.equations(members, others);
                 }
-                // As for an interval, an inequality may restate the question.
+                // As with an interval, an inequality may repeat the question.
                 if relations == [Relation::In] && self.settings.set_relation {
                     return self.same_solutions(gold, answer);
                 }
                 return Ok(false);
             }
-            // `AB + BC = 3 + 4 = 7` ends in the answer, `x + y = 3` is the answer.
+            // `AB + BC = 3 + 4 = 7` ends with the answer. In `x + y = 3` the whole equation is the answer.
             let ends = name.is_some() || ((exact.len() > 2 || !rounded.is_empty()) && self.is_number(value));
             return match value {
                 Some(value) if ends => self.compare(value, answer),
@@ -135,7 +135,7 @@ impl Judge {
         }
     }
 
-    /// Whether two inequalities, or lists of them, say the same of the same name.
+    /// Whether two inequalities, or lists of them, have the same solutions for the same name.
     pub(super) fn same_solutions(&mut self, gold: Part, answer: Part) -> Answer {
         let (Some((name, spans)), Some((other, others))) = (self.solutions(gold)?, self.solutions(answer)?)
         else {
@@ -177,7 +177,7 @@ impl Judge {
         }
     }
 
-    /// Whether two equations have the same solutions: their differences are proportional.
+    /// Whether two equations have the same solutions, that is, whether their differences are proportional.
     pub(super) fn equations(&mut self, a: &[Part], b: &[Part]) -> Answer {
         let (&[left, right], &[other_left, other_right]) = (a, b) else { return Ok(false) };
         let (gold, answer) = (self.difference(left, right), self.difference(other_left, other_right));
@@ -188,7 +188,7 @@ impl Judge {
         if !both[0] {
             return self.proportional(gold, answer).map(|ratio| ratio.is_some());
         }
-        // `x = ±4` is two equations, and each must be among the others.
+        // `x = ±4` is two equations, and each must be among the other side's equations.
         for turn in [1, -1] {
             let mut same = true;
             for sign in [1, -1] {
@@ -208,7 +208,7 @@ impl Judge {
         Part { id, sign: a.sign }
     }
 
-    /// The constant that the second expression is of the first, if it is one and not 0.
+    /// The constant factor between both expressions, if there is one and it is not 0.
     pub(super) fn proportional(&mut self, gold: Part, answer: Part) -> Result<Option<f64>, Stop> {
         let names = self.names(gold);
         if names.is_empty()
@@ -245,7 +245,7 @@ impl Judge {
         Ok(ratio.filter(|ratio| count >= 3 && ratio.may_be_real()).map(|ratio| ratio.re.to_f64()))
     }
 
-    /// Whether two chains of inequalities say the same, member by member or as differences.
+    /// Whether two chains of inequalities agree, member by member or as differences.
     pub(super) fn inequalities(
         &mut self,
         a: &[Part],

@@ -1,4 +1,4 @@
-//! Intervals, sets and the solutions of inequalities as sets of real numbers.
+//! Intervals, sets, and the solutions of inequalities, as sets of real numbers.
 
 use super::super::Stop;
 use super::super::evaluate::{Points, numeric};
@@ -7,7 +7,7 @@ use super::super::region::{self, End, Span};
 use super::{Answer, Judge, Part, Shape, Solutions};
 
 impl Judge {
-    /// The numbers that satisfy a chain of inequalities with one name in it, or a list of such chains, and the name.
+    /// The numbers that satisfy a chain of inequalities with one name, or a list of such chains, and the name.
     pub(super) fn solutions(&mut self, part: Part) -> Result<Option<Solutions>, Stop> {
         let (members, relations) = match self.shape(part) {
             Shape::Chain(members, relations) => (members, relations),
@@ -42,7 +42,7 @@ impl Judge {
             };
             let closed = matches!(relation, Relation::LessEqual | Relation::GreaterEqual);
             let Some(end) = self.end(bound, closed)? else { return Ok(None) };
-            // `bound < name` leaves what is above the bound.
+            // `bound < name` keeps what is above the bound.
             let above = matches!(relation, Relation::Less | Relation::LessEqual);
             let half =
                 if above { Span { low: end, ..Span::all() } } else { Span { high: end, ..Span::all() } };
@@ -66,7 +66,7 @@ impl Judge {
         Ok(Some((Some(name), region::union(positive.iter().copied().chain(negative).collect()))))
     }
 
-    /// Whether a list is of inequalities alone.
+    /// Whether all members of a list are inequalities.
     pub(super) fn are_chains(&self, items: &[Part]) -> bool {
         items.iter().all(|part| match self.shape(*part) {
             Shape::Chain(_, relations) => relations.iter().all(|relation| relation.is_inequality()),
@@ -74,8 +74,8 @@ impl Judge {
         })
     }
 
-    /// The numbers that several inequalities leave for one name: what satisfies all, or, after "or" and where none can,
-    /// any.
+    /// The solutions of several inequalities for one name: the numbers that satisfy all of them. After "or", or if no
+    /// number satisfies all, the numbers that satisfy any of them.
     fn joint_solutions(&mut self, items: &[Part], either: bool) -> Result<Option<Solutions>, Stop> {
         let (mut all, mut any) = (vec![Span::all()], Vec::new());
         let mut known = None;
@@ -92,7 +92,7 @@ impl Judge {
         Ok(known.map(|name| (name, spans)))
     }
 
-    /// The end of a span: a real number or an infinity.
+    /// An end of a span: a real number or an infinity.
     fn end(&mut self, part: Part, closed: bool) -> Result<Option<End>, Stop> {
         let id = self.arena.peel(part.id);
         match self.arena.node(id) {
@@ -117,7 +117,7 @@ impl Judge {
         }
     }
 
-    /// The set of numbers that an interval, a set or a combination of them is.
+    /// The set of numbers that an interval, a set or a combination of them stands for.
     pub(super) fn region(&mut self, part: Part) -> Result<Option<Vec<Span>>, Stop> {
         self.deeper(|judge| judge.region_of_shape(part))
     }
@@ -164,7 +164,7 @@ impl Judge {
         }
     }
 
-    /// The numbers in any of several intervals; `None` where one of the parts is none.
+    /// The union of several intervals, or `None` if one of the parts is not an interval.
     pub(super) fn union_of(&mut self, items: &[Part]) -> Result<Option<Vec<Span>>, Stop> {
         let mut spans = Vec::new();
         for item in items {
@@ -181,7 +181,7 @@ impl Judge {
     pub(super) fn regions(&mut self, gold: Part, answer: Part) -> Answer {
         match (self.region(gold)?, self.region(answer)?) {
             (Some(spans), Some(others)) => self.same_spans(&spans, &others),
-            // Ends that are no numbers: the operands in their order.
+            // The ends are not numbers, so the operands are compared in order.
             _ => {
                 match (self.arena.node(self.arena.peel(gold.id)), self.arena.node(self.arena.peel(answer.id)))
                 {

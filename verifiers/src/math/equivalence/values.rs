@@ -1,4 +1,4 @@
-//! Numbers and expressions: exact, at points, and within the precision that was written.
+//! Compares numbers and expressions: exactly, at points, and to the written precision.
 
 use super::super::ball::Ball;
 use super::super::evaluate::{Points, exact, numeric};
@@ -22,7 +22,7 @@ impl Judge {
         if self.expressions(gold, answer)? {
             return Ok(true);
         }
-        // Where the right answer is a percentage, its sign may be missing.
+        // If the right answer is a percentage, the percent sign may be missing.
         let percentage = |judge: &Self, part: Part| {
             let id = judge.arena.peel(part.id);
             let id = match judge.arena.node(id) {
@@ -81,7 +81,7 @@ impl Judge {
             numeric(&self.arena, part.id, part.sign.unwrap_or(1), Points::Whole(0), &mut self.budget)
         };
         let values = value(gold).and_then(|a| Ok((a, value(answer)?)));
-        // What is too large to be written out, and too large to be estimated, is over the budget.
+        // A number too large to write out and too large to estimate exceeds the budget.
         let too_large =
             [&exact_gold, &exact_answer].into_iter().any(|value| matches!(value, Err(Stop::Budget)));
         let (a, b) = values.map_err(|stop| if too_large { Stop::Budget } else { stop })?;
@@ -94,7 +94,7 @@ impl Judge {
         }
     }
 
-    /// The places and digits of a decimal that an expression is, signs and powers of ten aside.
+    /// The decimal places and significant digits of a decimal, ignoring its sign and powers of ten.
     pub(super) fn decimal(&self, part: Part) -> Option<(i64, u32)> {
         let mut id = self.arena.peel(part.id);
         loop {
@@ -108,7 +108,7 @@ impl Judge {
         }
     }
 
-    /// Whether a decimal is near enough to what it is a decimal of.
+    /// Whether a decimal is close enough to the value it stands for.
     pub(super) fn within_tolerance(&mut self, gold: Part, a: &Ball, answer: Part, b: &Ball) -> bool {
         let (gold_decimal, answer_decimal) =
             (self.decimal(gold), self.arena.holds(answer.id, holds::DECIMAL));
@@ -118,7 +118,7 @@ impl Judge {
         }
         let difference = a.sub(b).abs().to_f64();
         let size = a.abs().to_f64();
-        // 0.333333 is a millionth off a third to the last bit.
+        // The last factor is needed because 0.333333 differs from a third by exactly a millionth of it.
         let near = difference <= self.settings.tolerance * size * (1.0 + 1e-9);
         match gold_decimal {
             Some((places, significant)) => {
@@ -141,7 +141,8 @@ impl Judge {
                 (Ok(a), Ok(b)) if a == b => agreed += 1,
                 (Ok(_), Ok(_)) => return Ok(false),
                 (Err(Stop::Budget), _) | (_, Err(Stop::Budget)) => return Err(Stop::Budget),
-                // Undefined modulo the prime at a random point: undefined, or as rare as a collision.
+                // Undefined modulo the prime at a random point: the expression is undefined, or this is as rare as a
+                // collision.
                 (Err(Stop::Undefined), _) | (_, Err(Stop::Undefined)) => {}
                 _ => return self.at_points(gold, answer),
             }
@@ -162,11 +163,11 @@ impl Judge {
             let (a, b) = match (a, b) {
                 (Ok(a), Ok(b)) => (a, b),
                 (Err(Stop::Budget), _) | (_, Err(Stop::Budget)) => return Err(Stop::Budget),
-                // Defined on one side only: not the same function.
+                // Defined on one side only, so the functions differ.
                 (Ok(_), Err(Stop::Undefined)) | (Err(Stop::Undefined), Ok(_)) => return Ok(false),
                 _ => continue,
             };
-            // Below 0 the branches of roots and logarithms differ by convention: only real values count there.
+            // Below 0, conventions differ for the branches of roots and logarithms, so only real values count there.
             if matches!(points, Points::Negative(_)) && !(a.may_be_real() && b.may_be_real()) {
                 continue;
             }

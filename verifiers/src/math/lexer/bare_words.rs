@@ -13,7 +13,7 @@ impl Lexer<'_> {
             return;
         }
         for separator in ["and", "or"] {
-            // Also `1orW(x)=-1`, where the words touch their neighbours.
+            // Also `1orW(x)=-1`, where no space separates the words from their neighbours.
             let glued = word.strip_prefix(separator).is_some_and(|rest| {
                 rest.is_empty()
                     || (self.after_operand() && rest.starts_with(|next: char| next.is_uppercase()))
@@ -28,7 +28,7 @@ impl Lexer<'_> {
         self.bare_word(word);
     }
 
-    /// Whether the `x` here is the sign of `6.02 x 10^{23}`.
+    /// Whether this `x` is the multiplication sign in `6.02 x 10^{23}`.
     fn is_times_power_of_ten(&self) -> bool {
         matches!(self.tokens.last(), Some(Token::Number { .. }))
             && self.rest[1..].trim_start().strip_prefix("10").is_some_and(|rest| rest.starts_with(['^', '*']))
@@ -69,7 +69,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// The currency that a code before a number names: `USD 5`, `US\$5`.
+    /// The currency that a code before a number stands for: `USD 5`, `US\$5`.
     pub(super) fn currency(&self, word: &str) -> Option<char> {
         let next = self.rest.trim_start_matches([' ', '~', '$', '\\']);
         if self.after_operand() || !next.starts_with(|next: char| next.is_ascii_digit()) {
@@ -85,7 +85,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// The scale of a temperature, `25^\circ C`, or the half of a day, `8:30 a.m.`.
+    /// The temperature scale in `25^\circ C`, or the half of the day in `8:30 a.m.`.
     fn scale_or_half_day(&mut self, word: &str) -> Option<&'static str> {
         let mut before = self.tokens.iter().rev().skip_while(|token| **token == Token::Sign('}'));
         match before.next()? {
@@ -107,7 +107,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// Whether a unit of one letter stands apart from its number and ends the answer: `10 m`, not `10m + 1`.
+    /// Whether a one-letter unit is separated from its number and ends the answer: `10 m`, not `10m + 1`.
     fn unit_ends(&self) -> bool {
         let rest = self.rest.strip_prefix('/').map_or(self.rest, |per| {
             let end = per.find(|next: char| !next.is_alphabetic()).unwrap_or(per.len());

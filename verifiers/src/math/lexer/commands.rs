@@ -1,9 +1,9 @@
-//! What a backslash begins.
+//! Reads commands: everything that begins with a backslash.
 
 use super::super::{Refusal, words};
 use super::{Lexer, Token};
 
-/// Commands that leave no trace.
+/// Commands that produce no token.
 const SILENT: &[&str] = &[
     "left",
     "right",
@@ -54,7 +54,7 @@ const SILENT: &[&str] = &[
     "therefore",
 ];
 
-/// Commands whose braces hold words.
+/// Commands with words in their braces.
 const WORDY: &[&str] = &[
     "text",
     "mathrm",
@@ -138,7 +138,7 @@ const SIGNS: &[(&str, char)] = &[
     ("percent", '%'),
 ];
 
-/// Longer texts are no units, in bytes.
+/// Texts with more bytes are not read as units.
 const UNITS_LENGTH: usize = 64;
 
 impl<'a> Lexer<'a> {
@@ -182,19 +182,19 @@ impl<'a> Lexer<'a> {
             "mathbb" | "R" => self.blackboard(name),
             "and" => self.tokens.push(Token::Conjunction { either: false }),
             "lor" | "vee" => self.tokens.push(Token::Conjunction { either: true }),
-            // `\quadx` has lost the blank between the space and the name.
+            // In `\quadx`, the blank between the command and the name is missing.
             _ if name.starts_with("quad") => self.bare_word(&name[4..]),
             _ => self.tokens.push(Token::Command(name.to_owned())),
         }
         Ok(())
     }
 
-    /// `\frac`, or after a number the quotient of two units: `10 \frac{\text{m}}{\text{s}}`.
+    /// `\frac`. After a number it may be the quotient of two units: `10 \frac{\text{m}}{\text{s}}`.
     fn fraction(&mut self) {
         let kept = self.rest;
         let after_number = matches!(self.tokens.last(), Some(Token::Number { .. }));
         let inner = if after_number { self.braced().zip(self.braced()) } else { None };
-        // `2\frac{h}{g}` is a product: letters alone are units only where a text command or a longer name beside them says so.
+        // `2\frac{h}{g}` is a product. Single letters are units only next to a text command or a longer unit name.
         let names_units = |(top, bottom): &(&str, &str)| {
             [top, bottom].into_iter().any(|part| {
                 part.contains('\\') || part.chars().filter(|next| next.is_alphabetic()).count() > 1
@@ -219,7 +219,7 @@ impl<'a> Lexer<'a> {
             '|' => self.sign('‖'),
             '$' => self.tokens.push(Token::Currency('$')),
             '&' => self.tokens.push(Token::Conjunction { either: false }),
-            // A command whose backslash was escaped once more: `\\frac`.
+            // A command with an extra backslash: `\\frac`.
             '\\' if self.doubled() => self.command()?,
             '\\' => {
                 if let Some(rest) =
@@ -235,7 +235,7 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// Whether the letters after a doubled backslash name a command.
+    /// Whether the letters after a double backslash name a command.
     fn doubled(&self) -> bool {
         const COMMON: &[&str] =
             &["frac", "dfrac", "tfrac", "sqrt", "binom", "mathbb", "begin", "end", "sin", "cos", "tan"];
@@ -248,7 +248,7 @@ impl<'a> Lexer<'a> {
                 || SIGNS.iter().any(|(known, _)| *known == name))
     }
 
-    /// The text in braces right after here.
+    /// The text in the braces that follow directly.
     fn braced(&mut self) -> Option<&'a str> {
         let inner = self.rest.trim_start().strip_prefix('{')?;
         let mut depth = 1;
@@ -264,11 +264,11 @@ impl<'a> Lexer<'a> {
         let kept = self.rest;
         let Some(inner) = self.braced() else { return Ok(()) };
         let bare = inner.trim_matches(|next: char| next.is_whitespace() || matches!(next, '.' | ',' | '~'));
-        // `2\operatorname{sec} x` names a function, `2\text{ sec}` a unit.
+        // `2\operatorname{sec} x` names a function, but `2\text{ sec}` a unit.
         let names_function = matches!(command, "operatorname" | "mathop");
         let after_number = !names_function && matches!(self.tokens.last(), Some(Token::Number { .. }));
         if after_number && words::is_unit(bare) {
-            // `5\text{ m}`: a unit of one letter that no variable is written as.
+            // `5\text{ m}`: variables are not written this way, so the letter is a unit.
             self.tokens.push(Token::Text(bare.to_owned()));
         } else if let Some(half) = words::half_day(bare).filter(|_| after_number) {
             self.tokens.push(Token::Text(half.to_owned()));
@@ -291,7 +291,7 @@ impl<'a> Lexer<'a> {
         } else if bare.chars().any(char::is_alphabetic) && !bare.contains('\\') {
             self.tokens.push(Token::Text(bare.to_owned()));
         } else if !bare.is_empty() {
-            // Digits and formulas are read as if the command were not there.
+            // Digits and formulas are read as if there were no command.
             self.rest = kept;
         }
         Ok(())
@@ -330,7 +330,7 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// The units in `m\,s^{-1}`, `\text{s}^2` and the like, as words.
+/// The units in `m\,s^{-1}`, `\text{s}^2` and similar texts, as words.
 fn units_in(text: &str) -> Option<String> {
     if text.len() > UNITS_LENGTH {
         return None;

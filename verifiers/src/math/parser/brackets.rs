@@ -37,7 +37,7 @@ impl Parser<'_> {
 
     pub(super) fn end_entry(&mut self) -> Step {
         if !self.ready {
-            // `&=` in an aligned environment, or an empty line.
+            // `&=` in an aligned environment, or an empty row.
             return match self.operators.last() {
                 Some(Operator::Open { sign: 'A', .. }) => Ok(()),
                 _ => Err(Refusal::Unparsable),
@@ -57,7 +57,7 @@ impl Parser<'_> {
         let in_rows =
             self.operators.iter().any(|operator| matches!(operator, Operator::Open { sign: 'M' | 'A', .. }));
         if !in_rows {
-            // A line break, or a command whose backslash was doubled: nothing to parse.
+            // A line break, or a command with a doubled backslash: there is nothing to parse.
             return if self.ready { self.infix(Operator::Comma) } else { Ok(()) };
         }
         self.end_entry()?;
@@ -134,7 +134,7 @@ impl Parser<'_> {
             _ => self.push(Node::List(rows.concat())),
         };
         self.ready = false;
-        // A matrix in brackets of its own is the matrix.
+        // A matrix inside its own brackets is only the matrix.
         self.deliver(id, false)
     }
 }

@@ -1,4 +1,4 @@
-//! What operators, commands and functions make of their operands.
+//! Builds expressions from operators, commands and functions with their operands.
 
 use super::super::expression::{Binary, Constant, Function, Id, Node, Relation, Unary};
 use super::super::number::Rational;
@@ -42,7 +42,7 @@ impl Parser<'_> {
                 let (a, b) = (a.clone(), b.clone());
                 return self.matrix_product(&a, &b);
             }
-            // Tuples and columns are not told apart.
+            // Tuples and columns are treated alike.
             (Binary::Power, Node::Group('(' | '[', _, Some(inner)), _)
                 if transposes && matches!(self.arena.node(*inner), Node::List(_)) =>
             {
@@ -68,7 +68,7 @@ impl Parser<'_> {
         Ok(self.push(node))
     }
 
-    /// The letters of a symbol, none of anything else.
+    /// The letters of a symbol, or nothing for any other expression.
     fn symbol_of(&self, id: Id) -> &str {
         match self.arena.node(self.arena.peel(id)) {
             Node::Symbol(name) => self.arena.spelling(*name),
@@ -128,7 +128,7 @@ impl Parser<'_> {
                 let degree = self.integer(3);
                 Node::Call(Function::Root, vec![*radicand, degree])
             }
-            // A period of a decimal stands with the decimal.
+            // The repeating digits of a decimal belong to that decimal.
             ("overline", [item]) if !matches!(self.arena.node(*item), Node::Number { .. }) => {
                 Node::Unary(Unary::Conjugate, *item)
             }
@@ -199,7 +199,7 @@ impl Parser<'_> {
         match (members.as_slice(), relations.as_slice()) {
             ([variable, low], [Relation::Equal]) => {
                 let low = *low;
-                // Below a sum, `i` counts.
+                // Under a sum, `i` is the counter.
                 let variable = match self.arena.node(*variable) {
                     Node::Symbol(variable) => *variable,
                     Node::Constant(Constant::I) => self.arena.name("i"),

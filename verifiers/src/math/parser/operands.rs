@@ -1,4 +1,4 @@
-//! What begins or is an operand: numbers, letters, commands, functions, words.
+//! Parses operands and what begins them: numbers, letters, commands, functions, words.
 
 use super::super::expression::{Binary, Constant, Function, Node};
 use super::super::lexer::{Token, value};
@@ -38,7 +38,7 @@ impl Parser<'_> {
         self.deliver(id, false)
     }
 
-    /// `3 1/2` after its `3`.
+    /// The rest of `3 1/2` after its `3`.
     pub(super) fn mixed_in_line(&mut self, top: &Rational) -> Step {
         let (Some(Token::Sign('/')), Some(Token::Number { digits, places: None, power: 0, .. })) =
             (self.tokens.get(self.at), self.tokens.get(self.at + 1))
@@ -129,7 +129,7 @@ impl Parser<'_> {
             return Err(Refusal::Unparsable);
         }
         if self.ready {
-            // `sin x cos y`: the first function has its argument.
+            // `sin x cos y`: the first function already has its argument.
             self.reduce(strength::PRODUCT, false)?;
             self.operators.push(Operator::Binary(Binary::Multiply));
             self.ready = false;
@@ -151,7 +151,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Words where an operand is due: a set that they name, or themselves.
+    /// Words in place of an operand: the set that they name, or the words themselves.
     fn words(&mut self, text: String) -> Step {
         let id = match words::named_set(&text) {
             Some(set) => self.push(Node::Constant(set)),
@@ -160,7 +160,7 @@ impl Parser<'_> {
         self.deliver(id, false)
     }
 
-    /// The exponent of a unit goes with it.
+    /// Skips the exponent of a unit.
     pub(super) fn skip_exponent(&mut self) {
         if self.peek() != Some(&Token::Sign('^')) {
             return;

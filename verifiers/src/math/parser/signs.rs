@@ -1,4 +1,4 @@
-//! Signs before, between and after operands.
+//! Parses signs before, between and after operands.
 
 use super::super::Refusal;
 use super::super::expression::{Binary, Constant, Id, Node, Relation, Unary};
@@ -122,7 +122,7 @@ impl Parser<'_> {
             return self.infix(Operator::Binary(Binary::Modulo));
         }
         if self.ready {
-            // The sign belongs to all of `33\frac13` and of `25/2`.
+            // The percent sign applies to all of `33\frac13` and of `25/2`.
             self.reduce(strength::MIXED, false)?;
             if self.ends_in_quotient() {
                 self.reduce_one()?;
