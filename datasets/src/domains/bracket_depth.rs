@@ -1,4 +1,4 @@
-//! Bracket depth: how deep do the brackets nest? The level is the number of pairs.
+//! Bracket depth: how deep brackets are nested. The level is the number of pairs.
 
 use std::ops::RangeInclusive;
 
@@ -11,15 +11,15 @@ use crate::judging::judge_whole;
 use crate::seed::Stream;
 use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 
-/// The row of the table.
+/// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "bracket_depth",
-    about: "how deep a string of brackets nests; level = pairs",
+    about: "how deep the brackets of a string are nested; level = pairs",
     answers: "a whole number",
     build: |value| build::<BracketDepth>("bracket_depth", value),
 };
 
-/// The domain; it has no settings.
+/// The domain, which has no settings.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BracketDepth {}
@@ -30,7 +30,7 @@ struct Spec {
     brackets: String,
 }
 
-/// The depth after each bracket; none where the brackets do not match.
+/// The depth after each bracket, or `None` if the brackets do not match.
 fn depths(brackets: &str) -> Option<Vec<usize>> {
     let mut depth = 0usize;
     let step = |bracket| {
@@ -40,12 +40,12 @@ fn depths(brackets: &str) -> Option<Vec<usize>> {
     brackets.chars().map(step).collect::<Option<Vec<_>>>().filter(|depths| depths.last() == Some(&0))
 }
 
-/// The greatest depth; none where the brackets do not match.
+/// The greatest depth, or `None` if the brackets do not match.
 fn deepest(brackets: &str) -> Option<usize> {
     depths(brackets)?.into_iter().max()
 }
 
-/// Each bracket followed by the depth so far: `(())` gives `(1(2)1)0`.
+/// Each bracket, followed by the depth after it: `(())` gives `(1(2)1)0`.
 fn chain(brackets: &str) -> String {
     let depths = depths(brackets).unwrap_or_default();
     brackets.chars().zip(depths).map(|(bracket, depth)| format!("{bracket}{depth}")).collect()
@@ -94,7 +94,7 @@ impl Domain for BracketDepth {
     }
 
     fn behaviours(&self, problem: &Problem, thinking: &str) -> Behaviours {
-        // A step is a bracket and the depth that is written behind it.
+        // A step is a bracket and the depth written after it.
         let steps = |text: &str| -> Vec<String> {
             let marked = text.replace('(', " (").replace(')', " )");
             marked.split_whitespace().map(str::to_owned).collect()

@@ -16,7 +16,7 @@ use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 /// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "caesar_cipher",
-    about: "a word whose letters move on by a distance, z to a; level = letters",
+    about: "a word with all letters shifted by a distance, with a after z; level = letters",
     answers: "word",
     build: |value| build_checked::<CaesarCipher>("caesar_cipher", value, CaesarCipher::check),
 };

@@ -16,7 +16,7 @@ use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 /// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "knights_knaves",
-    about: "knights speak the truth and knaves lie, `A:!B|C` is what A says; level = people",
+    about: "knights tell the truth and knaves lie, `A:!B|C` is what A says; level = people",
     answers: "list of person=knight or knave",
     build: |value| build::<KnightsKnaves>("knights_knaves", value),
 };

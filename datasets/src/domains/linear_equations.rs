@@ -17,7 +17,7 @@ use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 /// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "linear_equations",
-    about: "a linear equation in x; level = size of its numbers, from 2 with x on both sides",
+    about: "a linear equation in x; level = size of its numbers, with x on both sides from level 2",
     answers: "number",
     build: |value| build::<LinearEquations>("linear_equations", value),
 };

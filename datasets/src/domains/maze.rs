@@ -14,7 +14,7 @@ use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 /// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "maze",
-    about: "a way from S to G through a grid with walls #; level = side of the grid",
+    about: "a path from S to G through a grid with walls #; level = side length of the grid",
     answers: "letters U, D, L, R",
     build: |value| build::<Maze>("maze", value),
 };

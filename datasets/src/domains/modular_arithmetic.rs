@@ -15,7 +15,7 @@ use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 /// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "modular_arithmetic",
-    about: "the least remainder of a sum, difference, product or power; level = digits",
+    about: "the smallest non-negative remainder of a sum, difference, product or power; level = digits",
     answers: "whole number",
     build: |value| build_checked::<ModularArithmetic>("modular_arithmetic", value, ModularArithmetic::check),
 };

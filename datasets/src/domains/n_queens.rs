@@ -15,8 +15,8 @@ use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 /// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "n_queens",
-    about: "one queen a row, none attacking another, some rows given; level = side of the board",
-    answers: "the column of each row's queen, from 1, commas between",
+    about: "one queen per row, no queen attacks another, some are given; level = side length of the board",
+    answers: "the column of each row's queen, from 1, separated by commas",
     build: |value| build::<NQueens>("n_queens", value),
 };
 

@@ -15,7 +15,7 @@ use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 /// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "number_sorting",
-    about: "whole numbers sorted up or down; level = numbers",
+    about: "whole numbers sorted in ascending or descending order; level = numbers",
     answers: "list of numbers",
     build: |value| build_checked::<NumberSorting>("number_sorting", value, NumberSorting::check),
 };

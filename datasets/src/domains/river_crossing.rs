@@ -19,7 +19,7 @@ use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 /// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "river_crossing",
-    about: "actors and agents cross a river, no actor with another's agent alone; level = pairs",
+    about: "actors and agents cross a river, and no actor may be with another's agent without their own; level = pairs",
     answers: "list of lists of passengers",
     build: |value| build::<RiverCrossing>("river_crossing", value),
 };

@@ -17,7 +17,7 @@ use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 pub const ROW: Row = Row {
     name: "shortest_path",
     about: "a shortest path in a graph of lettered nodes, `AB3` is an edge of length 3; level = nodes",
-    answers: "the letters of the nodes on the way",
+    answers: "the letters of the nodes on the path",
     build: |value| build::<ShortestPath>("shortest_path", value),
 };
 

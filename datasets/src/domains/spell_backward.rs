@@ -16,7 +16,7 @@ use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 /// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "spell_backward",
-    about: "a word spelt backward; level = letters",
+    about: "a word spelled backward; level = letters",
     answers: "word",
     build: |value| build::<SpellBackward>("spell_backward", value),
 };

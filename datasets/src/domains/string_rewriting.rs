@@ -15,7 +15,7 @@ use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 /// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "string_rewriting",
-    about: "a string rewritten by the first rule that occurs, leftmost, until none does; level = letters",
+    about: "a string rewritten at the leftmost place of the first rule that applies, until none does; level = letters",
     answers: "string",
     build: |value| build::<StringRewriting>("string_rewriting", value),
 };

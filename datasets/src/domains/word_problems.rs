@@ -15,7 +15,7 @@ use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 /// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "word_problems",
-    about: "a small story about counting things; level = operations",
+    about: "a short story about counting things; level = operations",
     answers: "whole number",
     build: |value| build_checked::<WordProblems>("word_problems", value, WordProblems::check),
 };

@@ -16,7 +16,7 @@ use crate::{Behaviours, Domain, Problem, Solution, SolutionKind};
 /// The row in [`DOMAINS`](super::DOMAINS).
 pub const ROW: Row = Row {
     name: "word_sorting",
-    about: "words sorted by the alphabet; level = words",
+    about: "words sorted alphabetically; level = words",
     answers: "list of words",
     build: |value| build_checked::<WordSorting>("word_sorting", value, WordSorting::check),
 };
