@@ -1,4 +1,4 @@
-//! Checks that the gallery in `docs/TASKS.md` and the code in `docs/VERIFIERS.md` are up to date.
+//! Checks that the gallery in `docs/TASKS.md` and the code in `docs/tasks/rust.md` are up to date.
 //!
 //! After an intended change, run `THINKLING_GALLERY=1 cargo test -p thinkling-datasets --test gallery`.
 
@@ -74,9 +74,9 @@ fn the_gallery_is_up_to_date() {
     assert_eq!(now.len(), written.len(), "docs/TASKS.md is not up to date: THINKLING_GALLERY=1 writes it");
 }
 
-/// The code blocks of `docs/VERIFIERS.md` in `language`.
+/// The code blocks of `docs/tasks/rust.md` in `language`.
 fn blocks(language: &str) -> Vec<String> {
-    let page = std::fs::read_to_string(path("docs/VERIFIERS.md")).unwrap();
+    let page = std::fs::read_to_string(path("docs/tasks/rust.md")).unwrap();
     let fence = format!("```{language}\n");
     page.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
 }
@@ -86,7 +86,7 @@ fn the_walk_through_shows_the_code_that_is_tested() {
     let read = |name: &str| std::fs::read_to_string(path(name)).unwrap();
     let domain = read("datasets/src/domains/bracket_depth.rs");
     let shown = domain.split("\n#[cfg(test)]").next().unwrap().to_owned();
-    assert!(blocks("rust") == [shown], "docs/VERIFIERS.md does not show bracket_depth.rs as it is");
+    assert!(blocks("rust") == [shown], "docs/tasks/rust.md does not show bracket_depth.rs as it is");
     let recipe = read("recipes/brackets.toml");
-    assert!(blocks("toml") == [recipe], "docs/VERIFIERS.md does not show brackets.toml as it is");
+    assert!(blocks("toml") == [recipe], "docs/tasks/rust.md does not show brackets.toml as it is");
 }

@@ -68,7 +68,7 @@ fn tasks() -> anyhow::Result<Vec<Value>> {
         .map(|row| {
             let domain = (row.build)(&Value::Null)?;
             let levels = domain.levels();
-            let task = Dataset::new(row, domain.as_ref(), *levels.start(), 0)?.task(Split::Test, 0)?;
+            let task = Dataset::new(row, domain.as_ref(), *levels.start(), 0)?.question(Split::Test, 0)?;
             let mut stream = thinkling_datasets::seed::Stream::at("list", 0, &[]);
             let solutions: Vec<&str> = SolutionKind::ALL
                 .into_iter()

@@ -65,7 +65,7 @@ impl Model {
         let own = self.tasks().find(|task| task.name == name);
         if let Some(task) = own.filter(|task| task.file.is_some() || task.program.is_some()) {
             let task = plan::Task { level, ..task.clone() };
-            task.dataset(0).and_then(|dataset| dataset.task(Split::Test, 0)).map_err(Failure::usage)?;
+            task.dataset(0).and_then(|dataset| dataset.question(Split::Test, 0)).map_err(Failure::usage)?;
             return Ok(task);
         }
         if let (None, Some(unread)) = (domains::find(name), &self.unread) {
@@ -89,7 +89,7 @@ impl Model {
         let dataset = task.dataset(seed).map_err(Failure::usage)?;
         let mut longest = 0;
         for index in 0..count {
-            let question = dataset.task(Split::Test, index)?;
+            let question = dataset.question(Split::Test, index)?;
             longest = longest.max(
                 self.tokenizer
                     .encode(&question.problem.prompt)

@@ -68,7 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         let task = model.task(name, level)?;
         let dataset = task.dataset(arguments.seed).map_err(Failure::usage)?;
         for index in 0..arguments.count {
-            let question = dataset.task(Split::Test, index)?;
+            let question = dataset.question(Split::Test, index)?;
             let Some(completion) = complete(&question.problem.prompt, index)? else { continue };
             let judged = judge(task.domain.as_ref(), &model.tokenizer, &question, &completion);
             let outcome = serde_json::to_value(judged.verdict.outcome)?;

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
-use thinkling::tracking::rows::Row;
 use thinkling::tracking::live::{Overview, measured, shown};
 use thinkling::tracking::progress::Progress;
+use thinkling::tracking::rows::Row;
 use thinkling::tracking::rows::{number, parse_lines, word};
 use thinkling::tracking::run_folder::{METRICS, RECIPE, SUMMARY};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use thinkling_datasets::curriculum::{Curriculum, CurriculumError, CurriculumState, Rise};
+use thinkling_datasets::curriculum::{CurriculumError, CurriculumState, LevelCurriculum, Rise};
 use thinkling_datasets::mixture::{Mixture, MixtureError};
 use thinkling_datasets::pool::{Address, Pool, PoolError, PoolSettings, PoolState};
 use thinkling_datasets::seed::Stream;
@@ -49,7 +49,7 @@ pub struct Risen {
 pub struct Syllabus<'a> {
     courses: &'a [Course],
     mixture: Mixture,
-    curricula: Vec<Option<Curriculum>>,
+    curricula: Vec<Option<LevelCurriculum>>,
     pool: Option<Pool>,
     seed: u64,
 }
@@ -74,8 +74,8 @@ impl<'a> Syllabus<'a> {
         let curricula = courses.iter().enumerate().map(|(number, course)| {
             let saved = state.curricula.get(number).cloned().flatten();
             course.curriculum.map(|settings| match saved {
-                Some(saved) => Curriculum::resume(settings, saved),
-                None => Curriculum::new(settings),
+                Some(saved) => LevelCurriculum::resume(settings, saved),
+                None => LevelCurriculum::new(settings),
             })
         });
         let saved = state.pool.clone().unwrap_or_default();
@@ -139,7 +139,7 @@ impl<'a> Syllabus<'a> {
     /// What the stage is measured on now: every task, at all its levels or at the one that is taught.
     pub fn measured(&self) -> Vec<Arc<Task>> {
         let tasks = self.courses.iter().zip(&self.curricula).flat_map(|(course, curriculum)| {
-            let taught = curriculum.as_ref().map(Curriculum::level);
+            let taught = curriculum.as_ref().map(LevelCurriculum::level);
             course.tasks.iter().filter(move |task| taught.is_none_or(|level| level == task.level))
         });
         tasks.cloned().collect()

@@ -1,7 +1,7 @@
 //! Causal attention of one sequence, in blocks of queries: no matrix of time by time is kept.
 //!
 //! Its products are float32 in every precision; DeepSeek-V3 §3.3 keeps attention out of its low precision, too. Rounded to
-//! bfloat16, some base models do not learn where to look (docs/LOG.md). They are also so small that splitting their operands
+//! bfloat16, some base models do not learn where to look (docs/log/2026-11.md). They are also so small that splitting their operands
 //! takes longer than tiles save.
 
 use super::exponential::exp;

@@ -147,7 +147,7 @@ fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
 /// lane in several chunks.
 ///
 /// For AVX-512 it chose the latter (rustc 1.95), and gathered and scattered numbers that lie side by side. Below AVX-512
-/// nothing beyond the noise was seen where it stands now (docs/LOG.md).
+/// nothing beyond the noise was seen where it stands now (docs/log/2026-11.md).
 #[inline(always)]
 fn keep_lanes() {
     #[cfg(target_arch = "x86_64")]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 use serde::Serialize;
-use thinkling_datasets::{Split, Task};
+use thinkling_datasets::{Question, Split};
 
 use crate::data::tokenizer::Tokenizer;
 use crate::learn::score::{Judged, judge};
@@ -195,7 +195,7 @@ fn split_interval(value: serde_json::Value) -> (serde_json::Value, Option<serde_
 /// Questions with their completions, read.
 pub struct Answers {
     /// The questions.
-    pub tasks: Vec<Task>,
+    pub tasks: Vec<Question>,
     /// Their completions.
     pub rollout: Rollout,
     /// One a completion of each question.
@@ -238,8 +238,8 @@ pub fn ask(
     questions: &Questions,
 ) -> Result<Answers, EvaluateError> {
     let dataset = task.dataset(questions.seed)?;
-    let tasks: Vec<Task> =
-        (0..questions.count).map(|index| dataset.task(Split::Test, index)).collect::<Result<_, _>>()?;
+    let tasks: Vec<Question> =
+        (0..questions.count).map(|index| dataset.question(Split::Test, index)).collect::<Result<_, _>>()?;
     let given: &[u32] = match questions.thinking {
         Thinking::None => &[tokenizer.think_open(), tokenizer.think_close()],
         Thinking::Free | Thinking::Budget(_) => &[],
@@ -462,7 +462,7 @@ mod tests {
             program: None,
         };
         let tokenizer = Tokenizer::from_alphabets([task.domain.alphabet()]);
-        let mut question = task.dataset(0).unwrap().task(Split::Test, 0).unwrap();
+        let mut question = task.dataset(0).unwrap().question(Split::Test, 0).unwrap();
         question.problem.prompt = "12 15 19:16=".to_owned();
         question.problem.spec = serde_json::json!({ "numbers": [12, 15, 19], "target": 16 });
         let text = thinkling_verifiers::answer::compose(thinking, "19-(15-12)");

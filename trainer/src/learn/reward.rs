@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use thinkling_datasets::seed::Stream;
-use thinkling_datasets::{Domain, Problem, Task};
+use thinkling_datasets::{Domain, Problem, Question};
 use thinkling_verifiers::{Item, Outcome, SettingsError, Verdict, Verifier, answer, terms};
 
 use super::score::{Judged, ScoredGroup, judge};
@@ -291,7 +291,7 @@ impl Rule {
         &self,
         domains: &[Arc<dyn Domain>],
         tokenizer: &Tokenizer,
-        asked: Vec<Task>,
+        asked: Vec<Question>,
         groups: Vec<Group>,
         seed: u64,
         address: [u64; 2],

@@ -1,6 +1,6 @@
 //! Completions to verdicts and rewards.
 
-use thinkling_datasets::{Behaviours, Domain, Task};
+use thinkling_datasets::{Behaviours, Domain, Question};
 use thinkling_verifiers::{Item, Outcome, Verdict, answer, format};
 
 use crate::data::tokenizer::Tokenizer;
@@ -51,7 +51,7 @@ impl Judged {
 #[derive(Clone, Debug)]
 pub struct ScoredGroup {
     /// The question.
-    pub task: Task,
+    pub task: Question,
     /// Prompt and completions.
     pub group: Group,
     /// One a completion.
@@ -59,7 +59,7 @@ pub struct ScoredGroup {
 }
 
 /// Reads one completion. One that was cut off is never right, whatever it says.
-pub fn judge(domain: &dyn Domain, tokenizer: &Tokenizer, task: &Task, completion: &Completion) -> Judged {
+pub fn judge(domain: &dyn Domain, tokenizer: &Tokenizer, task: &Question, completion: &Completion) -> Judged {
     let end = usize::from(completion.is_finished);
     let text = tokenizer.decode(&completion.tokens[..completion.tokens.len() - end]);
     let item = Item { completion: &text, answer: Some(&task.problem.answer), spec: Some(&task.problem.spec) };

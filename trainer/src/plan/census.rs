@@ -85,7 +85,7 @@ fn look(task: &Task, split: Split, seed: u64) -> Result<(u64, Hashes), DatasetEr
         });
         return Ok((list.len() as u64 + if task.level == 0 { left_out } else { 0 }, hashes));
     }
-    let ask = |index| Ok(hash(&dataset.task(split, index)?.problem.prompt));
+    let ask = |index| Ok(hash(&dataset.question(split, index)?.problem.prompt));
     let hashes = (0..LOOKED_AT).map(ask).collect::<Result<_, _>>()?;
     Ok((LOOKED_AT, hashes))
 }

@@ -66,7 +66,8 @@ pub(super) fn suit(stage: &Grpo, path: &str, task: &Task, checker: &mut Checker<
 fn misfit(reward: &Reward, earns: &Earns, task: &Task) -> Option<(&'static str, String, String)> {
     let name = task.name.as_str();
     let dataset = task.dataset(0).ok()?;
-    let mut problems = (0..PROBES).map_while(|index| Some(dataset.task(Split::Train, index).ok()?.problem));
+    let mut problems =
+        (0..PROBES).map_while(|index| Some(dataset.question(Split::Train, index).ok()?.problem));
     match earns {
         Earns::Code { template, .. } => {
             let problem = problems.next()?;
@@ -122,6 +123,6 @@ fn has_tests_of_its_own(row: &'static thinkling_datasets::domains::Row) -> bool 
     let level = *domain.levels().start();
     let dataset = thinkling_datasets::Dataset::new(row, domain.as_ref(), level, 0);
     dataset
-        .and_then(|dataset| dataset.task(Split::Train, 0))
+        .and_then(|dataset| dataset.question(Split::Train, 0))
         .is_ok_and(|task| domain.tests(&task.problem).is_some())
 }

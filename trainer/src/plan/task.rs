@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use thinkling_datasets::curriculum::{Curriculum, CurriculumError, CurriculumSettings};
+use thinkling_datasets::curriculum::{CurriculumError, CurriculumSettings, LevelCurriculum};
 use thinkling_datasets::domains::{self, DOMAINS};
 use thinkling_datasets::file::Report;
 use thinkling_datasets::seed::Stream;
@@ -159,7 +159,7 @@ fn levels(written: &recipe::Task, path: &str, checker: &mut Checker<'_>) -> Opti
             }
             Some((0..).zip(numbers).map(|(place, number)| (*number, format!("{listed}.{place}"))).collect())
         }
-        (None, None, Some(settings)) => match Curriculum::new(settings) {
+        (None, None, Some(settings)) => match LevelCurriculum::new(settings) {
             Ok(_) => Some(settings.levels().into_iter().map(|number| (number, curriculum.clone())).collect()),
             Err(error) => {
                 let key = match &error {
@@ -198,7 +198,7 @@ fn levels(written: &recipe::Task, path: &str, checker: &mut Checker<'_>) -> Opti
 
 /// Whether the task can be asked; notes why not at the path `at`.
 fn is_posed(task: &Task, at: &str, checker: &mut Checker<'_>) -> bool {
-    let ask = |split| task.dataset(0).and_then(|dataset| dataset.task(split, 0));
+    let ask = |split| task.dataset(0).and_then(|dataset| dataset.question(split, 0));
     match [Split::Train, Split::Test].into_iter().try_for_each(|split| ask(split).map(|_| ())) {
         Ok(()) => return true,
         Err(DatasetError::Level { domain, level, low, high }) => {
@@ -294,7 +294,7 @@ impl Lengths {
         let dataset = task.dataset(0).map_err(|error| error.to_string())?;
         for split in [Split::Train, Split::Test] {
             for index in 0..PROBES {
-                problems.push(dataset.task(split, index).map_err(|error| error.to_string())?.problem);
+                problems.push(dataset.question(split, index).map_err(|error| error.to_string())?.problem);
             }
         }
         let prompts =

@@ -552,7 +552,7 @@ fn a_mixture_has_one_alphabet_and_room_for_all_its_levels() {
     assert_eq!(stage.courses.iter().map(|course| course.weight).collect::<Vec<_>>(), [2.0, 1.0, 0.0]);
     for task in &stage.measured {
         for split in [Split::Train, Split::Test] {
-            let problem = task.dataset(1).unwrap().task(split, 0).unwrap().problem;
+            let problem = task.dataset(1).unwrap().question(split, 0).unwrap().problem;
             assert!(plan.tokenizer.encode(&problem.prompt).unwrap().len() <= stage.longest_prompt);
         }
     }

@@ -217,7 +217,7 @@ fn question<'p>(plan: &Plan, stage: &'p Stage, row: &Rollout) -> Option<(Problem
     let split =
         [Split::Train, Split::Test].into_iter().find(|split| Some(split.name()) == address.clone().next())?;
     stage.measured.iter().find_map(|task| {
-        let problem = task.dataset(seed).ok()?.task(split, index).ok()?.problem;
+        let problem = task.dataset(seed).ok()?.question(split, index).ok()?.problem;
         (problem.prompt == row.prompt && problem.answer == row.answer).then_some((problem, task.as_ref()))
     })
 }

@@ -108,7 +108,7 @@ fn audit(
 ) -> Result<StageAudit, DatasetError> {
     let dataset = task.dataset(plan.seed)?;
     let problems: Vec<Problem> = (0..questions)
-        .map(|index| Ok(dataset.task(Split::Train, index)?.problem))
+        .map(|index| Ok(dataset.question(Split::Train, index)?.problem))
         .collect::<Result<_, DatasetError>>()?;
     let tried: Vec<Tried<'_>> =
         problems.par_iter().flat_map(|problem| attempt(task, plan, rule, problem, &problems)).collect();

@@ -130,7 +130,7 @@ fn posed(
     let Ok(domain) = (row.build)(&Value::Null) else { return Vec::new() };
     let level = *domain.levels().start();
     let Ok(dataset) = Dataset::new(row, domain.as_ref(), level, 0) else { return Vec::new() };
-    let problems = (0..count).map_while(|index| Some(dataset.task(Split::Test, index).ok()?.problem));
+    let problems = (0..count).map_while(|index| Some(dataset.question(Split::Test, index).ok()?.problem));
     problems.filter_map(|problem| case(domain.as_ref(), &problem)).collect()
 }
 

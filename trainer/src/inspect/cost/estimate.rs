@@ -176,7 +176,7 @@ fn lengths(plan: &Plan, stage: &Stage, taught: Option<&recipe::Shares>) -> Lengt
     };
     let Ok(dataset) = stage.task.dataset(plan.seed) else { return fallback };
     let tokens = |text: &str| plan.tokenizer.encode(text).map_or(0, |tokens| tokens.len()) as f64;
-    let prompts = (0..TEXTS).filter_map(|index| dataset.task(Split::Train, index).ok());
+    let prompts = (0..TEXTS).filter_map(|index| dataset.question(Split::Train, index).ok());
     let prompt = mean(prompts.map(|task| tokens(&task.problem.prompt)));
     let Some(written) = taught else {
         return Lengths { prompt: prompt.unwrap_or(fallback.prompt), ..fallback };

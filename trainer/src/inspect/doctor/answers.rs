@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use thinkling_datasets::seed::Stream;
-use thinkling_datasets::{Problem, SolutionKind, Split, Task};
+use thinkling_datasets::{Problem, Question, SolutionKind, Split};
 use thinkling_verifiers::answer;
 
 use super::{Chain, DoctorError, Finding, Patient, has_error, percent};
@@ -39,8 +39,8 @@ pub(super) fn check(patient: &Patient<'_>) -> Result<Chain, DoctorError> {
 
 fn check_task(patient: &Patient<'_>, rule: &Rule, asked: &Arc<plan::Task>) -> Result<Chain, DoctorError> {
     let dataset = asked.dataset(patient.plan.seed)?;
-    let tasks: Vec<Task> = (0..PROBES)
-        .map(|index| dataset.task(if index % 2 == 0 { Split::Train } else { Split::Test }, index))
+    let tasks: Vec<Question> = (0..PROBES)
+        .map(|index| dataset.question(if index % 2 == 0 { Split::Train } else { Split::Test }, index))
         .collect::<Result<_, _>>()?;
     let tokenizer = patient.base.map_or(&patient.plan.tokenizer, |base| &base.tokenizer);
     let room = patient.base.map_or(patient.plan.model.max_position_embeddings, |base| {
@@ -67,7 +67,7 @@ fn check_task(patient: &Patient<'_>, rule: &Rule, asked: &Arc<plan::Task>) -> Re
 struct Exam<'a> {
     patient: &'a Patient<'a>,
     asked: &'a Arc<plan::Task>,
-    tasks: Vec<Task>,
+    tasks: Vec<Question>,
     tokenizer: &'a Tokenizer,
     /// Positions of the policy.
     room: usize,
@@ -86,13 +86,13 @@ impl Exam<'_> {
     }
 
     /// Whether a completion fits behind its prompt.
-    fn fits(&self, task: &Task, tokens: usize) -> bool {
+    fn fits(&self, task: &Question, tokens: usize) -> bool {
         let prompt = self.tokenizer.encode(&task.problem.prompt).map_or(0, |prompt| prompt.len());
         tokens <= self.patient.grpo.max_new_tokens && prompt + tokens <= self.room + 1
     }
 
     /// Scores completions of one question as the run would.
-    fn score(&self, task: &Task, completions: &[String]) -> Vec<Judged> {
+    fn score(&self, task: &Question, completions: &[String]) -> Vec<Judged> {
         let completions = completions.iter().map(|text| {
             let tokens = self.tokens(text).unwrap_or_else(|_| vec![self.tokenizer.end()]);
             Completion { is_finished: true, tokens, ..Completion::default() }

@@ -139,7 +139,7 @@ impl Subject<'_> {
         let longest = self.policy.config.max_position_embeddings + 1;
         let mut documents = Vec::new();
         for index in 0..DOCUMENTS {
-            let problem = dataset.task(Split::Train, index)?.problem;
+            let problem = dataset.question(Split::Train, index)?.problem;
             let kinds = SolutionKind::ALL.into_iter().cycle().skip(index as usize % SolutionKind::ALL.len());
             let mut stream = Stream::at("doctor/document", self.seed, &[index]);
             let solution = kinds

@@ -22,7 +22,7 @@ fn prompts(
     count: u64,
 ) -> Result<BTreeSet<String>, DatasetError> {
     let dataset = task.dataset(seed)?;
-    (first..first + count).map(|index| Ok(dataset.task(split, index)?.problem.prompt)).collect()
+    (first..first + count).map(|index| Ok(dataset.question(split, index)?.problem.prompt)).collect()
 }
 
 /// The questions a stage learns from, as many as are looked at: how many, from which number on.

@@ -100,7 +100,7 @@ pub(super) fn learning_rate_of_grpo(plan: &Plan, stage: &Stage, grpo: &Grpo) -> 
 }
 
 /// Documents that think, below which no base model was seen to be ready: 6,400 were in three seeds of four, for the
-/// easiest task (docs/LOG.md).
+/// easiest task (docs/log/2026-11.md).
 const FEW_DOCUMENTS: f64 = 5_000.0;
 /// With so few there is nothing for reinforcement learning to select.
 const TOO_FEW_DOCUMENTS: f64 = 500.0;

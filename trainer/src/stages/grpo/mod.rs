@@ -8,7 +8,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use serde_json::Value;
 use thinkling_datasets::pool::Address;
-use thinkling_datasets::{DatasetError, Domain, Split, Task};
+use thinkling_datasets::{DatasetError, Domain, Question, Split};
 
 use super::{evaluate_and_rise, final_share, is_due};
 use crate::data::curriculum::Syllabus;
@@ -278,7 +278,7 @@ fn pass_rate(group: &ScoredGroup) -> Option<f64> {
 }
 
 /// Questions, and beside each the domain that judges it.
-type Questions = (Vec<Task>, Vec<Arc<dyn Domain>>);
+type Questions = (Vec<Question>, Vec<Arc<dyn Domain>>);
 
 /// The questions of the train split at these addresses, each with its judge.
 fn questions(
@@ -290,7 +290,7 @@ fn questions(
     let number = |index: u64| (1 << 63) + index;
     let ask = |at: &Address| {
         let task = syllabus.task(at);
-        let question = task.dataset(session.plan.seed)?.task(Split::Train, number(at.index))?;
+        let question = task.dataset(session.plan.seed)?.question(Split::Train, number(at.index))?;
         Ok((question, task.domain.clone()))
     };
     Ok(addresses.iter().map(ask).collect::<Result<Vec<_>, DatasetError>>()?.into_iter().unzip())
