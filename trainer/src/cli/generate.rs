@@ -69,7 +69,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let dataset = Dataset::named(name, domain.as_ref(), level, arguments.seed).map_err(Failure::usage)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     for index in 0..arguments.count {
-        let task = dataset.task(arguments.split, index).map_err(Failure::usage)?;
+        let task = dataset.question(arguments.split, index).map_err(Failure::usage)?;
         jsonl::write_line(&mut out, &task)?;
     }
     out.flush()?;
