@@ -64,7 +64,7 @@ pub struct Rise {
 /// What a curriculum has observed, as a checkpoint must save it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct CurriculumState {
+pub struct LevelCurriculumState {
     /// The level that is currently taught.
     pub level: u32,
     /// Passes in a row at this level.
@@ -78,7 +78,7 @@ pub struct CurriculumState {
 /// The settings or the state of a curriculum are invalid.
 #[derive(Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum CurriculumError {
+pub enum LevelCurriculumError {
     /// A setting is out of range.
     #[error("curriculum: `{key}` is {value}; it must be {allowed}")]
     Setting {
@@ -109,7 +109,7 @@ pub enum CurriculumError {
 #[derive(Clone, Debug, PartialEq)]
 pub struct LevelCurriculum {
     settings: CurriculumSettings,
-    state: CurriculumState,
+    state: LevelCurriculumState,
 }
 
 impl LevelCurriculum {
@@ -117,9 +117,9 @@ impl LevelCurriculum {
     ///
     /// # Errors
     /// When a setting is out of range.
-    pub fn new(settings: CurriculumSettings) -> Result<Self, CurriculumError> {
+    pub fn new(settings: CurriculumSettings) -> Result<Self, LevelCurriculumError> {
         let state =
-            CurriculumState { level: settings.first, passes: 0, is_finished: false, rises: Vec::new() };
+            LevelCurriculumState { level: settings.first, passes: 0, is_finished: false, rises: Vec::new() };
         Self::resume(settings, state)
     }
 
@@ -127,7 +127,10 @@ impl LevelCurriculum {
     ///
     /// # Errors
     /// When a setting is out of range, or the state belongs to other settings.
-    pub fn resume(settings: CurriculumSettings, state: CurriculumState) -> Result<Self, CurriculumError> {
+    pub fn resume(
+        settings: CurriculumSettings,
+        state: LevelCurriculumState,
+    ) -> Result<Self, LevelCurriculumError> {
         let CurriculumSettings { first, last, step, bar, passes, review } = settings;
         let checks = [
             ("last", f64::from(last), last >= first, "at least `first`"),
@@ -144,20 +147,20 @@ impl LevelCurriculum {
         ];
         for (key, value, is_right, allowed) in checks {
             if !is_right {
-                return Err(CurriculumError::Setting { key, value, allowed });
+                return Err(LevelCurriculumError::Setting { key, value, allowed });
             }
         }
         let level = state.level;
         let is_reached =
             (first..=last).contains(&level) && ((level - first).is_multiple_of(step) || level == last);
         if !is_reached {
-            return Err(CurriculumError::State { level, first, last, step });
+            return Err(LevelCurriculumError::State { level, first, last, step });
         }
         Ok(Self { settings, state })
     }
 
     /// The state to save.
-    pub fn state(&self) -> &CurriculumState {
+    pub fn state(&self) -> &LevelCurriculumState {
         &self.state
     }
 
@@ -292,7 +295,10 @@ mod tests {
         assert!(refused(CurriculumSettings { step: 0, ..base }).unwrap().contains("`step`"));
         assert!(refused(CurriculumSettings { passes: 0, ..base }).unwrap().contains("`passes`"));
         assert!(refused(CurriculumSettings { review: 1.0, ..base }).unwrap().contains("`review`"));
-        let state = CurriculumState { level: 3, passes: 0, is_finished: false, rises: Vec::new() };
-        assert!(matches!(LevelCurriculum::resume(base, state), Err(CurriculumError::State { level: 3, .. })));
+        let state = LevelCurriculumState { level: 3, passes: 0, is_finished: false, rises: Vec::new() };
+        assert!(matches!(
+            LevelCurriculum::resume(base, state),
+            Err(LevelCurriculumError::State { level: 3, .. })
+        ));
     }
 }

@@ -111,7 +111,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             max_new_tokens: arguments.max_new_tokens.map_or(room, |limit| limit.clamp(1, room)),
             thinking: arguments.think,
         };
-        let answers = ask(&model.policy, &model.tokenizer, &task, &questions)?;
+        let answers = ask(model.policy.as_ref(), &model.tokenizer, &task, &questions)?;
         let mut row = answers.measures(&task, &model.tokenizer).flat();
         row.insert("temperature".to_owned(), json!(arguments.temperature));
         row.insert("max_new_tokens".to_owned(), json!(questions.max_new_tokens));

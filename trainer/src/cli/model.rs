@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 use thinkling::data::tokenizer::Tokenizer;
+use thinkling::kernels::precision::Precision;
 use thinkling::plan::{self, Plan};
-use thinkling::policy::{Config, Parameters, Transformer};
-use thinkling::stages::learner::load_model;
+use thinkling::policy::{CpuPolicy, Policy};
 use thinkling::tracking::checkpoint::Checkpoint;
 use thinkling::tracking::run_folder;
 use thinkling_datasets::{Split, domains};
@@ -16,7 +16,7 @@ use super::Failure;
 /// A model that can be asked.
 pub(super) struct Model {
     /// The policy.
-    pub(super) policy: Transformer,
+    pub(super) policy: Box<dyn Policy>,
     /// Its alphabet.
     pub(super) tokenizer: Tokenizer,
     /// The run it came from, where there is one.
@@ -37,11 +37,8 @@ impl Model {
             })?
         };
         let checkpoint = Checkpoint::read(&folder)?;
-        let config: Config = checkpoint.json("config.json")?;
+        let (config, parameters) = checkpoint.policy()?;
         let tokenizer = Tokenizer::from_json(&checkpoint.json::<Value>("tokenizer.json")?)?;
-        let mut parameters = Parameters::new(&config, 0);
-        load_model(&checkpoint.tensors("model.safetensors")?, &config, &mut parameters)
-            .map_err(|problem| checkpoint.damaged("model.safetensors", &problem))?;
         // <run>/checkpoints/<stage>-<step>
         let recipe: PathBuf = folder.join("../..").join(run_folder::RECIPE);
         let (plan, unread) = match recipe.exists().then(|| plan::load(&recipe, &[])) {
@@ -49,7 +46,12 @@ impl Model {
             Some(Err(errors)) => (None, Some(errors.to_string())),
             None => (None, None),
         };
-        Ok(Self { policy: Transformer::new(config, parameters), tokenizer, plan, unread })
+        Ok(Self {
+            policy: Box::new(CpuPolicy::new(config, parameters, Precision::Float32)),
+            tokenizer,
+            plan,
+            unread,
+        })
     }
 
     /// The tasks that the run learnt or was measured on.
@@ -103,13 +105,13 @@ impl Model {
             );
         }
         // Two more for thinking tags that may be given.
-        let room = (self.policy.config.max_position_embeddings + 1).saturating_sub(longest + 2);
+        let room = (self.policy.config().max_position_embeddings + 1).saturating_sub(longest + 2);
         if room == 0 {
             return Err(Failure::usage(anyhow::anyhow!(
                 "prompts of task `{}` at level {} take all {} positions of the model: use a lower level",
                 task.name,
                 task.level,
-                self.policy.config.max_position_embeddings
+                self.policy.config().max_position_embeddings
             )));
         }
         let limit = self.plan.iter().flat_map(|plan| &plan.stages).map(|stage| stage.max_new_tokens).max();

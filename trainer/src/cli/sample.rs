@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use thinkling::learn::score::judge;
-use thinkling::policy::rollout::{Limits, Request, roll_out};
+use thinkling::policy::rollout::{Limits, Request};
 use thinkling::policy::sampling::Sampling;
 use thinkling_datasets::Split;
 
@@ -38,7 +38,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let model = Model::load(&arguments.model)?;
     let sampling = Sampling { temperature: arguments.temperature, ..Sampling::PLAIN };
-    let positions = model.policy.config.max_position_embeddings;
+    let positions = model.policy.config().max_position_embeddings;
     let complete = |prompt: &str, index: u64| -> Result<_, Failure> {
         let tokens = model.tokenizer.encode(prompt).map_err(|error| {
             let known: Vec<&str> = model.tokenizer.symbols().iter().map(String::as_str).collect();
@@ -54,8 +54,8 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             thinking: None,
         };
         let request = Request { prompt: &tokens, samples: 1, address: [u64::MAX, 1, index] };
-        let rollout = roll_out(&model.policy, &[request], &sampling, &limits, arguments.seed);
-        Ok(rollout.groups.into_iter().flat_map(|group| group.completions).next())
+        let rollout = model.policy.roll_out(&[request], &sampling, &limits, arguments.seed)?;
+        Ok(rollout.completions.into_iter().flatten().next())
     };
     if let Some(name) = &arguments.task {
         let level = match arguments.level.or_else(|| model.trained_level(name)) {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use thinkling::policy::{Sequence, Tape};
+use thinkling::policy::Sequence;
 
 use super::model::Model;
 use super::{DONE, FAILED, Outcome, print_line};
@@ -34,8 +34,7 @@ struct Scored<'a> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let model = Model::load(&arguments.model)?;
-    let mut tape = Tape::default();
+    let mut model = Model::load(&arguments.model)?;
     let mut code = DONE;
     for (number, line) in std::io::stdin().lock().split(b'\n').enumerate() {
         let line = line?;
@@ -43,7 +42,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             continue;
         }
         let (id, outcome) = match serde_json::from_slice::<Line>(&line) {
-            Ok(line) => (Some(line.id.clone()), score(&model, &line, &mut tape)),
+            Ok(line) => (Some(line.id.clone()), score(&mut model, &line)),
             Err(error) => (None, Err(format!("not {{\"id\", \"prompt\", \"completion\"}}: {error}"))),
         };
         let scored = outcome.unwrap_or_else(|error| {
@@ -55,14 +54,14 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     Ok(code)
 }
 
-fn score(model: &Model, line: &Line, tape: &mut Tape) -> Result<Value, String> {
+fn score(model: &mut Model, line: &Line) -> Result<Value, String> {
     let prompt = model.tokenizer.encode(&line.prompt).map_err(|error| format!("prompt: {error}"))?;
     let completion =
         model.tokenizer.encode(&line.completion).map_err(|error| format!("completion: {error}"))?;
     if prompt.is_empty() {
         return Err("prompt: empty; the first token needs one before it".to_owned());
     }
-    let positions = model.policy.config.max_position_embeddings;
+    let positions = model.policy.config().max_position_embeddings;
     let tokens = [prompt.as_slice(), completion.as_slice()].concat();
     if tokens.len() > positions + 1 {
         return Err(format!("{} tokens, and the model has {positions} positions", tokens.len()));
@@ -73,6 +72,7 @@ fn score(model: &Model, line: &Line, tape: &mut Tape) -> Result<Value, String> {
         return Ok(json!({ "tokens": [], "logprobs": [], "entropies": [] }));
     }
     let sequence = Sequence { tokens: &tokens, first_target: prompt.len(), routes: None };
-    model.policy.forward(&[sequence], 1.0, tape);
-    Ok(json!({ "tokens": names, "logprobs": tape.log_probabilities, "entropies": tape.entropies }))
+    let scores = model.policy.scores(&[sequence], 1.0).map_err(|error| error.to_string())?;
+    let (log_probabilities, entropies) = (&scores.log_probabilities[0], &scores.entropies[0]);
+    Ok(json!({ "tokens": names, "logprobs": log_probabilities, "entropies": entropies }))
 }

@@ -8,9 +8,11 @@ use thinkling::learn::reward;
 use thinkling::machine::clock::Moment;
 use thinkling::machine::energy::Meter;
 use thinkling::plan::{self, Device, Plan};
-use thinkling::stages;
-use thinkling::stages::run::{Session, Status};
-use thinkling::tracking::run_folder::{self, Run, RunError};
+use thinkling::policy::Parameters;
+use thinkling::report::{self, ReportError};
+use thinkling::stages::run::{Job, Run};
+use thinkling::stages::stop::Status;
+use thinkling::tracking::run_folder::{self, RunError, RunFolder};
 
 use super::{DONE, FAILED, Failure, INTERRUPTED, Outcome, print_line};
 
@@ -77,31 +79,42 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         signal_hook::flag::register(signal, interrupt.clone())?;
     }
     let path = arguments.out.unwrap_or_else(|| run_folder::fresh_path(&plan.name));
+    let count_questions = || plan.count_questions();
+    let identity = plan.identity(&count_questions);
     let (folder, newest) = if arguments.resume {
-        Run::resume(&path, &plan).map_err(refused)?
+        RunFolder::resume(&path, &identity).map_err(refused)?
     } else {
-        (Run::create(&path, &plan).map_err(refused)?, None)
+        (RunFolder::create(&path, &identity).map_err(refused)?, None)
     };
-    let warnings = plan.warnings.clone();
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
-    let mut session = Session::open(plan, folder, newest.as_ref(), interrupt)?;
-    session.count_from(started);
-    session.progress.note(&format!("run folder: {}", session.path().display()));
-    for (name, rule) in &rules {
-        for notice in rule.terms.iter().filter_map(|term| Some(format!("{}: {}", term.name, term.notice()?)))
-        {
-            session.progress.note(&format!("{name}: {notice}"));
-        }
+    let notices: Vec<String> = rules
+        .iter()
+        .flat_map(|(stage, rule)| rule.terms.iter().map(move |term| (stage, term)))
+        .filter_map(|(stage, term)| Some(format!("{stage}: {}: {}", term.name, term.notice()?)))
+        .collect();
+    let job = Job {
+        policy: plan.policy(Parameters::new(&plan.model, plan.seed)),
+        tokenizer: plan.tokenizer.clone(),
+        tracking: plan.tracking(),
+        stages: plan.stages.clone(),
+        seed: plan.seed,
+        rules,
+    };
+    let mut run = Run::open(job, folder, newest.as_ref(), started, interrupt)?;
+    run.tracker.progress.note(&format!("run folder: {}", path.display()));
+    for note in notices.into_iter().chain(plan.warnings.iter().map(|warning| format!("warning: {warning}"))) {
+        run.tracker.progress.note(&note);
     }
-    session.rules = rules;
-    for warning in warnings {
-        session.progress.note(&format!("warning: {warning}"));
+    let status = run.to_the_end()?;
+    // A picture that cannot be made costs no run: it can be made again from the folder.
+    match report::write(&path) {
+        Ok(report) => run.tracker.progress.note(&format!("report: {}", report.display())),
+        Err(ReportError::Empty { .. }) => {}
+        Err(error) => run.tracker.progress.note(&format!("warning: no report: {error}")),
     }
-    let status = stages::run(&mut session)?;
-    session.progress.note(&format!("{}: {}", status.name(), session.path().display()));
-    let path = session.path().to_owned();
+    run.tracker.progress.note(&format!("{}: {}", status.name(), path.display()));
     // The bar leaves the screen before the result is written to it.
-    drop(session);
+    drop(run);
     print_line(path.display())?;
     Ok(match status {
         Status::Done | Status::Budget => DONE,

@@ -4,33 +4,36 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use thinkling_datasets::curriculum::{CurriculumError, CurriculumState, LevelCurriculum, Rise};
+use thinkling_datasets::curriculum::{LevelCurriculum, LevelCurriculumError, LevelCurriculumState, Rise};
 use thinkling_datasets::mixture::{Mixture, MixtureError};
 use thinkling_datasets::pool::{Address, Pool, PoolError, PoolSettings, PoolState};
 use thinkling_datasets::seed::Stream;
 
-use crate::plan::{Course, Stage, Task};
+use crate::plan::{Course, Task};
 
-/// What a syllabus has seen: all that a checkpoint must keep.
+/// What a curriculum has seen: all that a checkpoint must keep.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct SyllabusState {
-    /// One a task of the stage, where it has a curriculum; empty before the first step.
-    pub curricula: Vec<Option<CurriculumState>>,
+pub struct CurriculumState {
+    /// One entry per task of the stage, where its level rises; empty before the first step.
+    pub curricula: Vec<Option<LevelCurriculumState>>,
     /// The pool, where there is one.
     pub pool: Option<PoolState>,
+    /// Fresh questions asked so far.
+    #[serde(skip)]
+    pub asked: u64,
 }
 
-/// What is asked next cannot be told.
+/// A curriculum cannot be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum SyllabusError {
+pub enum CurriculumError {
     /// The weights make no mixture.
     #[error(transparent)]
     Mixture(#[from] MixtureError),
-    /// A level is not the curriculum's.
+    /// A level is not the task's.
     #[error(transparent)]
-    Curriculum(#[from] CurriculumError),
+    Level(#[from] LevelCurriculumError),
     /// The pool's settings make no sense.
     #[error(transparent)]
     Pool(#[from] PoolError),
@@ -45,33 +48,44 @@ pub struct Risen {
     pub rise: Rise,
 }
 
-/// Which question a stage asks next. Everything but its state follows from the plan and the seed.
-pub struct Syllabus<'a> {
-    courses: &'a [Course],
-    mixture: Mixture,
-    curricula: Vec<Option<LevelCurriculum>>,
-    pool: Option<Pool>,
-    seed: u64,
+/// The accuracy of a policy on held-out questions of a task at one level.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldOutAccuracy {
+    /// The task.
+    pub task: String,
+    /// Its level.
+    pub level: u32,
+    /// The share of right answers.
+    pub accuracy: f64,
 }
 
-impl<'a> Syllabus<'a> {
-    /// The syllabus of `stage`, as it was when `state` was saved; the default state is its beginning.
+/// Which question a stage asks next. Everything but its state follows from the plan and the seed.
+pub struct Curriculum {
+    courses: Vec<Course>,
+    mixture: Mixture,
+    levels: Vec<Option<LevelCurriculum>>,
+    pool: Option<Pool>,
+    seed: u64,
+    asked: u64,
+}
+
+impl Curriculum {
+    /// The curriculum of these courses, as it was when `state` was saved; the default state is its beginning.
     ///
     /// # Errors
-    /// Never for a stage of a plan and a state that it saved.
+    /// Never for the courses of a plan and a state that was saved for them.
     pub fn resume(
-        stage: &'a Stage,
+        courses: &[Course],
         pool: Option<PoolSettings>,
         seed: u64,
-        state: &SyllabusState,
-    ) -> Result<Self, SyllabusError> {
-        let courses = &stage.courses[..];
+        state: &CurriculumState,
+    ) -> Result<Self, CurriculumError> {
         // A task alone is asked whatever its weight.
         let weights = match courses {
             [_] => vec![1.0],
             _ => courses.iter().map(|course| course.weight).collect(),
         };
-        let curricula = courses.iter().enumerate().map(|(number, course)| {
+        let levels = courses.iter().enumerate().map(|(number, course)| {
             let saved = state.curricula.get(number).cloned().flatten();
             course.curriculum.map(|settings| match saved {
                 Some(saved) => LevelCurriculum::resume(settings, saved),
@@ -80,102 +94,101 @@ impl<'a> Syllabus<'a> {
         });
         let saved = state.pool.clone().unwrap_or_default();
         Ok(Self {
-            courses,
+            courses: courses.to_vec(),
             mixture: Mixture::new(weights, seed)?,
-            curricula: curricula.map(Option::transpose).collect::<Result<_, _>>()?,
+            levels: levels.map(Option::transpose).collect::<Result<_, _>>()?,
             pool: pool.map(|settings| Pool::resume(settings, saved)).transpose()?,
             seed,
+            asked: state.asked,
         })
     }
 
     /// What to save.
-    pub fn state(&self) -> SyllabusState {
-        SyllabusState {
-            curricula: self.curricula.iter().map(|one| one.as_ref().map(|one| one.state().clone())).collect(),
+    pub fn state(&self) -> CurriculumState {
+        CurriculumState {
+            curricula: self.levels.iter().map(|one| one.as_ref().map(|one| one.state().clone())).collect(),
             pool: self.pool.as_ref().map(|pool| pool.state().clone()),
+            asked: self.asked,
         }
     }
 
-    /// Where the question of this number comes from, as things stand.
+    /// Where the question with this number comes from, as things stand.
     pub fn address(&self, index: u64) -> Address {
         let entry = self.mixture.entry(index);
-        let level = match (&self.curricula[entry], &self.courses[entry].tasks[..]) {
-            (Some(curriculum), _) => curriculum.draw(self.seed, index),
+        let level = match (&self.levels[entry], &self.courses[entry].tasks[..]) {
+            (Some(rising), _) => rising.draw(self.seed, index),
             (None, [task]) => task.level,
             (None, tasks) => Stream::at("levels", self.seed, &[index]).pick(tasks).level,
         };
         Address { entry, level, index }
     }
 
-    /// The next `count` questions: those of the pool, or fresh ones. `asked` counts the fresh ones.
-    pub fn ask(&mut self, count: usize, asked: &mut u64) -> Vec<Address> {
+    /// The next `count` questions: those of the pool, or fresh ones.
+    pub fn ask(&mut self, count: usize) -> Vec<Address> {
         let Some(mut pool) = self.pool.take() else {
-            let first = *asked;
-            *asked += count as u64;
-            return (first..*asked).map(|index| self.address(index)).collect();
+            let first = self.asked;
+            self.asked += count as u64;
+            return (first..self.asked).map(|index| self.address(index)).collect();
         };
+        let mut asked = self.asked;
         let addresses = pool.ask(count, || {
-            *asked += 1;
-            self.address(*asked - 1)
+            asked += 1;
+            self.address(asked - 1)
         });
+        self.asked = asked;
         self.pool = Some(pool);
         addresses
     }
 
-    /// Takes note of the share of right answers to each question of a batch, in the order that they were asked in.
+    /// Takes note of the share of right answers to each question of a batch, in the order in which they were asked.
     pub fn observe_pass_rates(&mut self, pass_rates: &[Option<f64>]) {
         if let Some(pool) = &mut self.pool {
             pool.observe(pass_rates);
         }
     }
 
-    /// The task that an address is of.
-    pub fn task(&self, at: &Address) -> &'a Arc<Task> {
+    /// The task that an address belongs to.
+    pub fn task(&self, at: &Address) -> &Arc<Task> {
         let tasks = &self.courses[at.entry].tasks;
-        // Levels are the course's own, be they drawn or saved.
+        // Levels are the course's own, whether they were drawn or saved.
         tasks.iter().find(|task| task.level == at.level).unwrap_or(&tasks[0])
     }
 
     /// What the stage is measured on now: every task, at all its levels or at the one that is taught.
     pub fn measured(&self) -> Vec<Arc<Task>> {
-        let tasks = self.courses.iter().zip(&self.curricula).flat_map(|(course, curriculum)| {
-            let taught = curriculum.as_ref().map(LevelCurriculum::level);
+        let tasks = self.courses.iter().zip(&self.levels).flat_map(|(course, rising)| {
+            let taught = rising.as_ref().map(LevelCurriculum::level);
             course.tasks.iter().filter(move |task| taught.is_none_or(|level| level == task.level))
         });
         tasks.cloned().collect()
     }
 
-    /// Takes note of held-out measurements after training step `step`; the levels that they make rise.
-    pub fn observe(&mut self, step: u64, rows: &[Map<String, Value>]) -> Vec<Risen> {
+    /// Takes note of held-out accuracies after training step `step`; gives the levels that they make rise.
+    pub fn observe(&mut self, step: u64, held_out: &[HeldOutAccuracy]) -> Vec<Risen> {
         let mut risen = Vec::new();
-        for (course, curriculum) in self.courses.iter().zip(&mut self.curricula) {
-            let Some(curriculum) = curriculum else { continue };
-            let task = course.tasks[0].name.as_str();
-            let level = curriculum.level();
-            let is_its = |row: &&Map<String, Value>| {
-                row.get("task") == Some(&json!(task)) && row.get("level") == Some(&json!(level))
-            };
-            let accuracy =
-                rows.iter().find(is_its).and_then(|row| row.get("accuracy")).and_then(Value::as_f64);
-            if let Some(rise) = accuracy.and_then(|accuracy| curriculum.observe(step, level, accuracy)) {
-                risen.push(Risen { task: task.to_owned(), rise });
+        for (course, rising) in self.courses.iter().zip(&mut self.levels) {
+            let Some(rising) = rising else { continue };
+            let (task, level) = (&course.tasks[0].name, rising.level());
+            let measured = held_out.iter().find(|one| one.task == *task && one.level == level);
+            if let Some(rise) = measured.and_then(|one| rising.observe(step, level, one.accuracy)) {
+                risen.push(Risen { task: task.clone(), rise });
             }
         }
         risen
     }
 
-    /// Whether every curriculum teaches its last level.
+    /// Whether every rising level is at its top.
     pub fn is_at_the_top(&self) -> bool {
-        let tops = self.courses.iter().zip(&self.curricula);
-        tops.filter_map(|(course, curriculum)| Some((course.tasks.last()?.level, curriculum.as_ref()?)))
-            .all(|(last, curriculum)| curriculum.level() == last)
+        let tops = self.courses.iter().zip(&self.levels);
+        tops.filter_map(|(course, rising)| Some((course.tasks.last()?.level, rising.as_ref()?)))
+            .all(|(last, rising)| rising.level() == last)
     }
 
     /// What a row of `metrics.jsonl` says of it: the levels that are taught, and how the pool stands.
     pub fn fields(&self) -> Map<String, Value> {
         let mut fields = Map::new();
-        let taught = self.courses.iter().zip(&self.curricula).filter_map(|(course, curriculum)| {
-            Some((course.tasks[0].name.clone(), json!(curriculum.as_ref()?.level())))
+        let taught = self.courses.iter().zip(&self.levels).filter_map(|(course, rising)| {
+            Some((course.tasks[0].name.clone(), json!(rising.as_ref()?.level())))
         });
         let taught: Map<String, Value> = taught.collect();
         if !taught.is_empty() {

@@ -9,8 +9,8 @@ use thinkling_datasets::{Question, Split};
 use crate::data::tokenizer::Tokenizer;
 use crate::learn::score::{Judged, judge};
 use crate::plan;
-use crate::policy::Transformer;
-use crate::policy::rollout::{Limits, Request, Rollout, ThinkingBudget, roll_out};
+use crate::policy::Policy;
+use crate::policy::rollout::{Limits, Request, Rollout, ThinkingBudget};
 use crate::policy::sampling::Sampling;
 
 /// Which questions, and how they are asked.
@@ -169,6 +169,16 @@ impl Measures {
         }
         row
     }
+
+    /// The same fields, and beside them what greedy answers show.
+    pub fn with_greedy(&self, greedy: &Self) -> serde_json::Map<String, serde_json::Value> {
+        let mut row = self.flat();
+        let Share { value, low, high } = greedy.accuracy;
+        row.insert("greedy_accuracy".to_owned(), value.into());
+        row.insert("greedy_accuracy_ci95".to_owned(), vec![low, high].into());
+        row.insert("greedy_length_mean".to_owned(), greedy.length.value.into());
+        row
+    }
 }
 
 /// Parts `{value, low, high}`, or an object of such, into the values and the intervals.
@@ -212,6 +222,9 @@ pub enum EvaluateError {
     /// A prompt holds a character that the policy has no token for.
     #[error("the policy cannot read this task's prompts: {0}; it was trained on another alphabet")]
     Tokenizer(#[from] crate::data::tokenizer::TokenizerError),
+    /// Candle failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
     /// A prompt leaves no room for a completion.
     #[error(
         "a prompt of {prompt} tokens and {new} new ones exceed the policy's {longest} positions: lower the level or the \
@@ -232,7 +245,7 @@ pub enum EvaluateError {
 /// # Errors
 /// When a question cannot be asked of this policy.
 pub fn ask(
-    policy: &Transformer,
+    policy: &dyn Policy,
     tokenizer: &Tokenizer,
     task: &plan::Task,
     questions: &Questions,
@@ -248,7 +261,7 @@ pub fn ask(
     for task in &tasks {
         let mut prompt = tokenizer.encode(&task.problem.prompt)?;
         prompt.extend_from_slice(given);
-        let longest = policy.config.max_position_embeddings;
+        let longest = policy.config().max_position_embeddings;
         if prompt.len() + questions.max_new_tokens > longest + 1 {
             return Err(EvaluateError::TooLong {
                 prompt: prompt.len(),
@@ -277,19 +290,19 @@ pub fn ask(
             Thinking::Free | Thinking::None => None,
         },
     };
-    let mut rollout = roll_out(policy, &requests, &questions.sampling, &limits, questions.seed);
+    let mut rollout = policy.roll_out(&requests, &questions.sampling, &limits, questions.seed)?;
     if !given.is_empty() {
         // What was given belongs to the completion that is judged.
-        for completion in rollout.groups.iter_mut().flat_map(|group| &mut group.completions) {
+        for completion in rollout.completions.iter_mut().flatten() {
             completion.tokens.splice(0..0, given.iter().copied());
         }
     }
     let judged = tasks
         .par_iter()
-        .zip(&rollout.groups)
-        .map(|(question, group)| {
+        .zip(&rollout.completions)
+        .map(|(question, completions)| {
             let read = |completion| judge(task.domain.as_ref(), tokenizer, question, completion);
-            group.completions.iter().map(read).collect()
+            completions.iter().map(read).collect()
         })
         .collect();
     Ok(Answers { tasks, rollout, judged })
@@ -314,7 +327,7 @@ impl Answers {
         };
         let tokens = |count: &dyn Fn(&[u32]) -> usize| {
             Mean::of(&per_question(&|question, sample| {
-                count(&self.rollout.groups[question].completions[sample].tokens) as f64
+                count(&self.rollout.completions[question][sample].tokens) as f64
             }))
         };
         let all = || self.judged.iter().flatten();
@@ -350,7 +363,7 @@ impl Answers {
             answer_length: tokens(&|tokens| tokenizer.answer_length(tokens)),
             truncated_share: {
                 let cut = per_question(&|question, sample| {
-                    f64::from(!self.rollout.groups[question].completions[sample].is_finished)
+                    f64::from(!self.rollout.completions[question][sample].is_finished)
                 });
                 Share::of_means(&cut, draws)
             },
@@ -427,7 +440,7 @@ fn majority(judged: &[Judged]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::rollout::{Completion, Group};
+    use crate::policy::rollout::Completion;
 
     #[test]
     fn pass_at_k_has_the_published_values() {
@@ -472,8 +485,7 @@ mod tests {
         let completion =
             Completion { tokens, log_probabilities, entropies, routes: Vec::new(), is_finished: true };
         let judged = vec![vec![judge(task.domain.as_ref(), &tokenizer, &question, &completion)]];
-        let group = Group { prompt: Vec::new(), completions: vec![completion] };
-        let rollout = Rollout { groups: vec![group], ..Rollout::default() };
+        let rollout = Rollout { completions: vec![vec![completion]], ..Rollout::default() };
         Answers { tasks: vec![question], rollout, judged }.measures(&task, &tokenizer)
     }
 
@@ -497,16 +509,8 @@ mod tests {
 
     #[test]
     fn a_majority_ignores_those_without_an_answer_and_shares_ties() {
-        let judged = |verdict: thinkling_verifiers::Verdict| Judged {
-            text: String::new(),
-            verdict,
-            is_well_formed: true,
-            is_thinking: false,
-            behaviours: Default::default(),
-            earned: Vec::new(),
-            reward: None,
-        };
         use thinkling_verifiers::Verdict;
+        let judged = |verdict| Judged::bare(verdict, None);
         let right = || judged(Verdict::correct("7", ""));
         let wrong = |text: &str| judged(Verdict::wrong(text, ""));
         let none = || judged(Verdict::malformed(""));

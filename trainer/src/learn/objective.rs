@@ -3,7 +3,12 @@
 //! Variants are numbers: which weight a token has in the sum, where the ratio is clipped, how strongly the policy is
 //! held to a reference. The tensors here have one number a token, so candle's own differentiation costs nothing.
 
-use candle_core::{Result, Tensor, Var};
+use std::ops::Range;
+
+use candle_core::{Device, Result, Tensor, Var};
+
+use super::batch::Sample;
+use crate::policy::loss::{Loss, Measured, Seen};
 
 /// The settings of the objective.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,43 +70,6 @@ pub struct Tokens<'a> {
     pub reference: Option<&'a Tensor>,
 }
 
-/// What a micro-batch shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Measured {
-    /// The micro-batch's part of the loss.
-    pub loss: f64,
-    /// Greatest ratio.
-    pub ratio_max: f64,
-    /// Least ratio.
-    pub ratio_min: f64,
-    /// Tokens whose gradient the lower bound cuts.
-    pub clipped_low: u64,
-    /// Tokens whose gradient the upper bound cuts.
-    pub clipped_high: u64,
-    /// Sum of the divergence from the reference over tokens; 0 without a reference.
-    pub kl: f64,
-    /// Tokens.
-    pub tokens: u64,
-}
-
-impl Measured {
-    /// Both together.
-    pub fn join(self, other: Self) -> Self {
-        if self.tokens == 0 {
-            return other;
-        }
-        Self {
-            loss: self.loss + other.loss,
-            ratio_max: self.ratio_max.max(other.ratio_max),
-            ratio_min: self.ratio_min.min(other.ratio_min),
-            clipped_low: self.clipped_low + other.clipped_low,
-            clipped_high: self.clipped_high + other.clipped_high,
-            kl: self.kl + other.kl,
-            tokens: self.tokens + other.tokens,
-        }
-    }
-}
-
 impl Objective {
     /// The loss of a micro-batch: `Σ weight · (β · k3 - min(ratio · A, clip(ratio) · A))`, a scalar.
     ///
@@ -158,6 +126,73 @@ impl Objective {
     }
 }
 
+/// An objective on the samples of one update.
+///
+/// With `importance_cap` each token's weight is multiplied by how much likelier the training forward found it than the
+/// decoder that drew it, at most the cap: truncated importance sampling (Yao et al. 2025, "Your efficient RL framework
+/// secretly brings you off-policy RL training").
+pub struct MinibatchLoss<'a> {
+    objective: &'a Objective,
+    samples: &'a [&'a Sample],
+    size: BatchSize,
+    importance_cap: Option<f64>,
+    is_fresh: bool,
+}
+
+impl<'a> MinibatchLoss<'a> {
+    /// The loss on `samples`, each of which has an advantage. `is_fresh`: the policy is the one that sampled.
+    pub fn new(
+        objective: &'a Objective,
+        samples: &'a [&'a Sample],
+        importance_cap: Option<f64>,
+        is_fresh: bool,
+    ) -> Self {
+        let tokens = samples.iter().map(|sample| sample.length()).sum();
+        let size = BatchSize { sequences: samples.len(), tokens };
+        Self { objective, samples, size, importance_cap: importance_cap.filter(|cap| *cap > 0.0), is_fresh }
+    }
+}
+
+impl Loss for MinibatchLoss<'_> {
+    fn of(&self, part: Range<usize>, seen: Seen<'_>) -> Result<(Vec<f32>, Measured)> {
+        let samples = &self.samples[part];
+        let tensor = |values: Vec<f32>| {
+            let length = values.len();
+            Tensor::from_vec(values, length, &Device::Cpu)
+        };
+        let sampled = || samples.iter().flat_map(|sample| &sample.scored.completion.log_probabilities);
+        let lengths: Vec<usize> = samples.iter().map(|sample| sample.length()).collect();
+        let mut weights = self.objective.aggregation.weights(&lengths, self.size);
+        let advantages = samples.iter().flat_map(|sample| {
+            std::iter::repeat_n(sample.advantage.unwrap_or_default() as f32, sample.length())
+        });
+        let old: Option<Vec<&[f32]>> = samples.iter().map(|sample| sample.old.as_deref()).collect();
+        let old = old.map_or_else(|| seen.log_probabilities.to_vec(), |old| old.concat());
+        if let Some(cap) = self.importance_cap {
+            for ((weight, old), sampled) in weights.iter_mut().zip(&old).zip(sampled()) {
+                *weight *= f64::from(old - sampled).exp().min(cap);
+            }
+        }
+        let reference: Option<Vec<&[f32]>> =
+            samples.iter().map(|sample| sample.reference.as_deref()).collect();
+        let reference = reference.map(|reference| tensor(reference.concat())).transpose()?;
+        let tokens = Tokens {
+            advantages: &tensor(advantages.collect())?,
+            weights: &tensor(weights.into_iter().map(|weight| weight as f32).collect())?,
+            old: &tensor(old)?,
+            reference: reference.as_ref(),
+        };
+        let (gradient, mut measured) = self.objective.gradient(seen.log_probabilities, &tokens)?;
+        measured.entropy = seen.entropies.iter().map(|entropy| f64::from(*entropy)).sum();
+        if self.is_fresh {
+            let gaps = seen.log_probabilities.iter().zip(sampled());
+            let gaps = gaps.map(|(ours, seen)| f64::from((ours - seen).abs()));
+            measured.rollout_gap = gaps.fold(0.0, f64::max);
+        }
+        Ok((gradient, measured))
+    }
+}
+
 /// The estimator `x - ln x - 1` of the divergence, `x = reference / policy`; never negative.
 ///
 /// Source: DeepSeekMath eq. 4.
@@ -169,7 +204,6 @@ fn k3(policy: &Tensor, reference: &Tensor) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
 
     fn tensor(values: &[f64]) -> Tensor {
         Tensor::new(values, &Device::Cpu).unwrap()

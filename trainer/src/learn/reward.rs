@@ -1,17 +1,17 @@
 //! How what was written becomes a reward: the weighted sum of the terms.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use rayon::prelude::*;
 use thinkling_datasets::seed::Stream;
-use thinkling_datasets::{Domain, Problem, Question};
+use thinkling_datasets::{Domain, Problem};
 use thinkling_verifiers::{Item, Outcome, SettingsError, Verdict, Verifier, answer, terms};
 
-use super::score::{Judged, ScoredGroup, judge};
+use super::batch::{Batch, Scored};
+use super::score::{Judged, judge};
 use crate::data::tokenizer::Tokenizer;
 use crate::plan::Plan;
-use crate::policy::rollout::{Completion, Group};
+use crate::policy::rollout::Completion;
 use crate::recipe::{self, Control, Earns, Grpo, Measure, Over, Overlong};
 
 /// How completions are rewarded: verifiers that run, and weights.
@@ -239,9 +239,10 @@ impl Rule {
         Ok(Self { terms, overlong: settings.overlong, control: settings.control })
     }
 
-    /// Whether processes other than this one do part of the work.
-    pub fn is_outside(&self) -> bool {
+    /// Whether processes other than this one judge any of these groups.
+    pub fn is_outside<T>(&self, batch: &Batch<T>) -> bool {
         self.terms.iter().any(Term::is_outside)
+            || batch.groups.iter().any(|group| group.task.domain.is_outside())
     }
 
     /// What each term says of each completion of one question: a row a completion.
@@ -286,36 +287,32 @@ impl Rule {
         self.sum(&judged.earned)
     }
 
-    /// Reads and rewards every completion, in order, each with the judge of its task; `address` is that of the batch.
+    /// Reads and rewards every completion, each with the judge of its task; `address` is that of the batch.
     pub fn score(
         &self,
-        domains: &[Arc<dyn Domain>],
+        batch: Batch<Completion>,
         tokenizer: &Tokenizer,
-        asked: Vec<Question>,
-        groups: Vec<Group>,
         seed: u64,
         address: [u64; 2],
-    ) -> Vec<ScoredGroup> {
-        asked
-            .into_par_iter()
-            .zip(groups)
-            .zip(domains)
-            .enumerate()
-            .map(|(number, ((task, group), domain))| {
-                let domain = domain.as_ref();
-                let read = |completion: &Completion| judge(domain, tokenizer, &task, completion);
-                let mut judged: Vec<Judged> = group.completions.par_iter().map(read).collect();
-                let readings: Vec<Reading<'_>> = judged.iter().zip(&group.completions).map(reading).collect();
-                let rows = self.earned(domain, &task.problem, &readings);
-                for (sample, (one, earned)) in judged.iter_mut().zip(rows).enumerate() {
-                    one.earned = earned;
-                    let place = [address[0], address[1], number as u64, sample as u64];
-                    let mut stream = Stream::at("random reward", seed, &place);
-                    one.reward = self.reward(one, group.completions[sample].is_finished, &mut stream);
-                }
-                ScoredGroup { task, group, judged }
-            })
-            .collect()
+    ) -> Batch<Scored> {
+        let groups = batch.groups.into_par_iter().enumerate().map(|(number, mut group)| {
+            let completions = std::mem::take(&mut group.members);
+            let domain = group.task.domain.as_ref();
+            let read = |completion: &Completion| judge(domain, tokenizer, &group.question, completion);
+            let mut judged: Vec<Judged> = completions.par_iter().map(read).collect();
+            let readings: Vec<Reading<'_>> = judged.iter().zip(&completions).map(reading).collect();
+            let rows = self.earned(domain, &group.question.problem, &readings);
+            for (sample, (one, earned)) in judged.iter_mut().zip(rows).enumerate() {
+                one.earned = earned;
+                let place = [address[0], address[1], number as u64, sample as u64];
+                let mut stream = Stream::at("random reward", seed, &place);
+                one.reward = self.reward(one, completions[sample].is_finished, &mut stream);
+            }
+            let scored = completions.into_iter().zip(judged);
+            let scored = scored.map(|(completion, judged)| Scored { completion, judged }).collect();
+            group.with(scored)
+        });
+        Batch { groups: groups.collect() }
     }
 }
 

@@ -4,7 +4,7 @@ use thinkling_datasets::{Behaviours, Domain, Question};
 use thinkling_verifiers::{Item, Outcome, Verdict, answer, format};
 
 use crate::data::tokenizer::Tokenizer;
-use crate::policy::rollout::{Completion, Group};
+use crate::policy::rollout::Completion;
 
 use super::reward::Earned;
 
@@ -28,6 +28,19 @@ pub struct Judged {
 }
 
 impl Judged {
+    /// A completion of which only the verdict and the reward are known.
+    pub fn bare(verdict: Verdict, reward: Option<f64>) -> Self {
+        Self {
+            text: String::new(),
+            verdict,
+            is_well_formed: true,
+            is_thinking: false,
+            behaviours: Behaviours::default(),
+            earned: Vec::new(),
+            reward,
+        }
+    }
+
     /// Whether the item could not be judged, by the task's judge or by a term of the reward.
     pub fn is_error(&self) -> bool {
         self.error().is_some()
@@ -47,22 +60,17 @@ impl Judged {
     }
 }
 
-/// A task with its completions, read and rewarded.
-#[derive(Clone, Debug)]
-pub struct ScoredGroup {
-    /// The question.
-    pub task: Question,
-    /// Prompt and completions.
-    pub group: Group,
-    /// One a completion.
-    pub judged: Vec<Judged>,
-}
-
 /// Reads one completion. One that was cut off is never right, whatever it says.
-pub fn judge(domain: &dyn Domain, tokenizer: &Tokenizer, task: &Question, completion: &Completion) -> Judged {
+pub fn judge(
+    domain: &dyn Domain,
+    tokenizer: &Tokenizer,
+    question: &Question,
+    completion: &Completion,
+) -> Judged {
     let end = usize::from(completion.is_finished);
     let text = tokenizer.decode(&completion.tokens[..completion.tokens.len() - end]);
-    let item = Item { completion: &text, answer: Some(&task.problem.answer), spec: Some(&task.problem.spec) };
+    let problem = &question.problem;
+    let item = Item { completion: &text, answer: Some(&problem.answer), spec: Some(&problem.spec) };
     let verdict = if completion.is_finished {
         domain.judge(&item)
     } else {
@@ -72,7 +80,7 @@ pub fn judge(domain: &dyn Domain, tokenizer: &Tokenizer, task: &Question, comple
     Judged {
         is_well_formed: completion.is_finished && format::is_well_formed(&text),
         is_thinking: !thinking.is_empty(),
-        behaviours: domain.behaviours(&task.problem, thinking),
+        behaviours: domain.behaviours(problem, thinking),
         verdict,
         earned: Vec::new(),
         reward: None,

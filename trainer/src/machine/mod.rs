@@ -5,3 +5,4 @@ pub mod clock;
 pub mod energy;
 pub mod meter;
 pub mod units;
+pub mod work;

@@ -4,9 +4,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::data::tokenizer::Tokenizer;
+use serde_json::Value;
+use thinkling_datasets::pool::PoolSettings;
+
+use crate::kernels::peak::measured_peak;
 use crate::kernels::precision::Precision;
 use crate::policy::{Attention, Config};
+use crate::policy::{CpuPolicy, Parameters, Policy};
 use crate::recipe::{self, Budget, Log, Prices, Recipe, RecipeErrors, Sources};
+use crate::tracking::run_folder::Identity;
+use crate::tracking::tracker;
 
 mod census;
 mod check;
@@ -84,6 +91,14 @@ pub struct Stage {
 }
 
 impl Stage {
+    /// Asks questions again, where the stage does.
+    pub fn pool(&self) -> Option<PoolSettings> {
+        match &self.settings {
+            recipe::Stage::Grpo(settings) => settings.pool,
+            _ => None,
+        }
+    }
+
     /// Positions that its rows and its samples need.
     fn positions(&self) -> usize {
         self.longest_row.max(self.longest_prompt + self.max_new_tokens)
@@ -159,6 +174,44 @@ pub fn from_text(name: &str, text: &str, overrides: &[String]) -> Result<Plan, R
 }
 
 impl Plan {
+    /// The policy of the recipe, with these weights.
+    pub fn policy(&self, parameters: Parameters) -> Box<dyn Policy> {
+        Box::new(CpuPolicy::new(self.model.clone(), parameters, self.precision))
+    }
+
+    /// What the run's folder says of it. `count_questions` is [`Plan::count_questions`] of this plan.
+    pub fn identity<'a>(&'a self, count_questions: &'a dyn Fn() -> Result<Value, String>) -> Identity<'a> {
+        Identity {
+            recipe: self.resolved_toml(),
+            recipe_hash: self.hash(),
+            name: &self.name,
+            seed: self.seed,
+            threads: self.threads,
+            device: "cpu",
+            precision: self.precision,
+            count_questions,
+        }
+    }
+
+    /// How many questions of each task the run can tell apart, as `manifest.json` has it.
+    ///
+    /// # Errors
+    /// When a question cannot be posed.
+    pub fn count_questions(&self) -> Result<Value, String> {
+        let counted = census(self).map_err(|error| error.to_string())?;
+        serde_json::to_value(counted).map_err(|error| error.to_string())
+    }
+
+    /// What the run's records need to know; measures this machine for some milliseconds.
+    pub fn tracking(&self) -> tracker::Settings {
+        tracker::Settings {
+            budget: self.budget.clone(),
+            prices: self.prices.clone(),
+            log: self.log.clone(),
+            peak_flops: measured_peak(self.precision) * rayon::current_num_threads() as f64,
+        }
+    }
+
     /// The recipe with every default filled in and every override applied.
     pub fn resolved(&self) -> &Recipe {
         &self.resolved

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use thinkling_datasets::curriculum::{CurriculumError, CurriculumSettings, LevelCurriculum};
+use thinkling_datasets::curriculum::{CurriculumSettings, LevelCurriculum, LevelCurriculumError};
 use thinkling_datasets::domains::{self, DOMAINS};
 use thinkling_datasets::file::Report;
 use thinkling_datasets::seed::Stream;
@@ -163,7 +163,7 @@ fn levels(written: &recipe::Task, path: &str, checker: &mut Checker<'_>) -> Opti
             Ok(_) => Some(settings.levels().into_iter().map(|number| (number, curriculum.clone())).collect()),
             Err(error) => {
                 let key = match &error {
-                    CurriculumError::Setting { key, .. } => format!("{curriculum}.{key}"),
+                    LevelCurriculumError::Setting { key, .. } => format!("{curriculum}.{key}"),
                     _ => curriculum,
                 };
                 checker.mistake(&[&key], error.to_string(), []);

@@ -10,6 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::kernels::profile::{self, Part};
 use crate::kernels::{elementwise, flops_executed, surplus_executed};
+use crate::machine::work::{Amount, Costed, Costs, Work};
+use crate::policy::balance::add_loads;
+use crate::policy::loss::Measured;
 use crate::policy::{Sequence, Tape, Transformer};
 
 /// Parts of a batch, each with a gradient of its own.
@@ -33,17 +36,17 @@ pub struct Workspace {
 /// What the shards have given so far, summed as far as they follow one another.
 struct Merged<'a, S> {
     gradient: &'a mut Vec<f32>,
-    whole: Pass<S>,
+    whole: Parts<S>,
     /// Shards that are summed.
     count: usize,
     /// Shards that wait for one before them.
-    early: BTreeMap<usize, (Vec<f32>, Pass<S>)>,
+    early: BTreeMap<usize, (Vec<f32>, Parts<S>)>,
     failure: Option<candle_core::Error>,
 }
 
 impl<S> Merged<'_, S> {
     /// Takes shard `number`; gives back the buffers that are free now.
-    fn take(&mut self, number: usize, gradient: Vec<f32>, pass: Pass<S>) -> Vec<Vec<f32>> {
+    fn take(&mut self, number: usize, gradient: Vec<f32>, pass: Parts<S>) -> Vec<Vec<f32>> {
         let _scope = profile::enter(Part::Optimizer);
         self.early.insert(number, (gradient, pass));
         let mut free = Vec::new();
@@ -56,10 +59,8 @@ impl<S> Merged<'_, S> {
             }
             self.whole.parts.extend(pass.parts);
             add_loads(&mut self.whole.expert_loads, &pass.expert_loads);
-            self.whole.forward_flops += pass.forward_flops;
-            self.whole.backward_flops += pass.backward_flops;
-            self.whole.forward_surplus += pass.forward_surplus;
-            self.whole.backward_surplus += pass.backward_surplus;
+            self.whole.forward += pass.forward;
+            self.whole.backward += pass.backward;
             self.count += 1;
         }
         free
@@ -70,25 +71,40 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a pass over a batch gives beside the gradient.
-#[derive(Debug)]
-pub struct Pass<S> {
-    /// What the caller's function returned for each micro-batch, in order.
-    pub parts: Vec<S>,
-    /// How many choices fell on each expert, a list a sparse layer.
+/// What a pass over a batch gives; the gradient stays with the policy until it is applied.
+#[derive(Clone, Debug, Default)]
+pub struct Pass {
+    /// What the loss has measured.
+    pub measured: Measured,
+    /// How many choices fell on each expert: one list per sparse layer.
     pub expert_loads: Vec<Vec<u64>>,
-    /// Operations of the forward that the model asks for.
-    pub forward_flops: u64,
-    /// Operations of the backward that the model asks for.
-    pub backward_flops: u64,
-    /// Operations of the forward beyond those: masked ones.
-    pub forward_surplus: u64,
-    /// Operations of the backward beyond those: masked ones, padding, and those done again.
-    pub backward_surplus: u64,
+    /// The gradient's norm.
+    pub norm: f64,
+    /// What the forward took.
+    pub forward: Amount,
+    /// What the backward took.
+    pub backward: Amount,
+}
+
+impl Costed for Pass {
+    fn costs(&self) -> Costs {
+        let work = vec![(Work::Forward, self.forward), (Work::Backward, self.backward)];
+        Costs { work, ..Costs::default() }
+    }
+}
+
+/// What the shards of a batch have given beside the gradient.
+#[derive(Debug)]
+pub(super) struct Parts<S> {
+    /// What the caller's function returned for each micro-batch, in order.
+    pub(super) parts: Vec<S>,
+    pub(super) expert_loads: Vec<Vec<u64>>,
+    pub(super) forward: Amount,
+    pub(super) backward: Amount,
 }
 
 /// What the loss wants of a micro-batch: the gradient of each log-probability (none: no backward), and a record.
-pub type Wanted<S> = candle_core::Result<(Option<Vec<f32>>, S)>;
+pub(super) type Wanted<S> = candle_core::Result<(Option<Vec<f32>>, S)>;
 
 /// Cuts `sequences` into shards of about equally many rows.
 fn shards(sequences: &[Sequence<'_>]) -> Vec<Range<usize>> {
@@ -136,20 +152,20 @@ impl Workspace {
     ///
     /// # Errors
     /// When `loss` fails.
-    pub fn run<S: Send>(
+    pub(super) fn run<S: Send>(
         &mut self,
         policy: &Transformer,
         sequences: &[Sequence<'_>],
         temperature: f32,
         balance_weight: f32,
         loss: impl Fn(Range<usize>, &Tape) -> Wanted<S> + Sync,
-    ) -> candle_core::Result<Pass<S>> {
+    ) -> candle_core::Result<Parts<S>> {
         let cuts = shards(sequences);
         let Self { gradient, free, tapes } = self;
         let next = AtomicUsize::new(0);
         let merged = Mutex::new(Merged {
             gradient,
-            whole: Pass::empty(),
+            whole: Parts::empty(),
             count: 0,
             early: BTreeMap::new(),
             failure: None,
@@ -165,7 +181,7 @@ impl Workspace {
                 gradient.clear();
                 gradient.resize(policy.parameters.layout.len, 0.0);
                 let pass = micro_batches(sequences, shard.clone(), most_rows).into_iter().try_fold(
-                    Pass::empty(),
+                    Parts::empty(),
                     |mut pass, micro_batch| {
                         let started = counted();
                         policy.forward(&sequences[micro_batch.clone()], temperature, &mut tape);
@@ -177,10 +193,8 @@ impl Workspace {
                         }
                         pass.parts.push(part);
                         let done = counted();
-                        pass.forward_flops += forwarded.0 - started.0;
-                        pass.backward_flops += done.0 - forwarded.0;
-                        pass.forward_surplus += forwarded.1 - started.1;
-                        pass.backward_surplus += done.1 - forwarded.1;
+                        pass.forward += between(started, forwarded);
+                        pass.backward += between(forwarded, done);
                         Ok(pass)
                     },
                 );
@@ -202,15 +216,13 @@ impl Workspace {
     }
 }
 
-impl<S> Pass<S> {
+impl<S> Parts<S> {
     fn empty() -> Self {
         Self {
             parts: Vec::new(),
             expert_loads: Vec::new(),
-            forward_flops: 0,
-            backward_flops: 0,
-            forward_surplus: 0,
-            backward_surplus: 0,
+            forward: Amount::default(),
+            backward: Amount::default(),
         }
     }
 }
@@ -220,59 +232,13 @@ fn counted() -> (u64, u64) {
     (flops_executed() - surplus_executed(), surplus_executed())
 }
 
-/// Adds `loads` to `sum`, which may be empty.
-pub fn add_loads(sum: &mut Vec<Vec<u64>>, loads: &[Vec<u64>]) {
-    if sum.is_empty() {
-        *sum = loads.to_vec();
-        return;
-    }
-    for (sum, loads) in sum.iter_mut().flatten().zip(loads.iter().flatten()) {
-        *sum += loads;
-    }
-}
-
-/// Moves each expert's bias by `speed` against its load: down where it got more than the mean, up where less.
-///
-/// Source: DeepSeek-V3 §2.1.2, auxiliary-loss-free balancing; a load at the mean leaves its bias.
-pub fn balance_biases(biases: &mut [Vec<f32>], loads: &[Vec<u64>], speed: f32) {
-    for (biases, loads) in biases.iter_mut().zip(loads) {
-        let total: u64 = loads.iter().sum();
-        for (bias, load) in biases.iter_mut().zip(loads) {
-            *bias += match (load * loads.len() as u64).cmp(&total) {
-                std::cmp::Ordering::Less => speed,
-                std::cmp::Ordering::Equal => 0.0,
-                std::cmp::Ordering::Greater => -speed,
-            };
-        }
-    }
-}
-
-/// The greatest load of an expert over the mean of its layer, the worst layer; `None` without experts.
-pub fn load_max_over_mean(loads: &[Vec<u64>]) -> Option<f64> {
-    loads
-        .iter()
-        .filter_map(|loads| {
-            let total: u64 = loads.iter().sum();
-            let top = loads.iter().max()?;
-            (total > 0).then(|| *top as f64 * loads.len() as f64 / total as f64)
-        })
-        .reduce(f64::max)
-}
-
-/// Each expert's share of its layer's choices, to four digits; a list a sparse layer. A layer that chose nothing has
-/// shares of 0.
-pub fn load_shares(loads: &[Vec<u64>]) -> Vec<Vec<f64>> {
-    let shares = |loads: &Vec<u64>| {
-        let total = loads.iter().sum::<u64>().max(1) as f64;
-        loads.iter().map(|load| (*load as f64 / total * 1e4).round() / 1e4).collect()
-    };
-    loads.iter().map(shares).collect()
+fn between(start: (u64, u64), end: (u64, u64)) -> Amount {
+    Amount { flops: end.0 - start.0, surplus_flops: end.1 - start.1, tokens: 0 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::experts::Rule;
     use crate::policy::tests::{policy, random_tokens, small};
 
     #[test]
@@ -321,45 +287,5 @@ mod tests {
         assert!(gradients[0].iter().any(|value| *value != 0.0));
         assert_eq!(gradients[0], gradients[1]);
         assert_eq!(gradients[0], gradients[2]);
-    }
-
-    #[test]
-    fn biases_move_by_the_sign_of_the_load() {
-        let mut biases = vec![vec![0.5, 0.5, 0.5, 0.5]];
-        balance_biases(&mut biases, &[vec![4, 2, 2, 0]], 0.125);
-        assert_eq!(biases, [[0.375, 0.5, 0.5, 0.625]]);
-        balance_biases(&mut biases, &[vec![3, 3, 3, 3]], 0.125);
-        assert_eq!(biases, [[0.375, 0.5, 0.5, 0.625]]);
-        assert_eq!(load_max_over_mean(&[vec![4, 2, 2, 0], vec![1, 1, 1, 1]]), Some(2.0));
-        assert_eq!(load_max_over_mean(&[]), None);
-        assert_eq!(
-            load_shares(&[vec![4, 2, 2, 0], vec![0, 0]]),
-            [vec![0.5, 0.25, 0.25, 0.0], vec![0.0, 0.0]]
-        );
-    }
-
-    #[test]
-    fn a_skewed_router_comes_to_balance_by_bias_alone() {
-        let rule = Rule { experts: 16, chosen: 2, normalise: true, scale: 1.0 };
-        let mut biases = vec![vec![0.0; 16]];
-        let mut stream = thinkling_datasets::seed::Stream::at("skewed router", 0, &[]);
-        let mut last = Vec::new();
-        for step in 0..3000 {
-            // Expert 0 is liked best, expert 15 least, by more than chance.
-            let affinities: Vec<f32> = (0..256 * 16)
-                .map(|at| (0.5 + 0.02 * (8.0 - (at % 16) as f64) + 0.05 * stream.normal()) as f32)
-                .collect();
-            let mut choices = vec![0; 256 * 2];
-            rule.choose(&affinities, &biases[0], &mut choices);
-            let mut loads = vec![vec![0; 16]];
-            choices.iter().for_each(|choice| loads[0][usize::from(*choice)] += 1);
-            if step >= 2900 {
-                last.push(loads[0].clone());
-            }
-            balance_biases(&mut biases, &loads, 0.001);
-        }
-        let sums: Vec<u64> = (0..16).map(|expert| last.iter().map(|loads| loads[expert]).sum()).collect();
-        let violation = load_max_over_mean(&[sums]).unwrap() - 1.0;
-        assert!(violation < 0.1, "{violation}");
     }
 }

@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
+use super::balance::balance_biases;
+use super::parameters::{Layout, Parameters};
 use crate::kernels::adamw;
-use crate::policy::parameters::Layout;
 
 /// Numbers that one thread handles at a time; sums over a vector are taken chunk by chunk, in order.
 const CHUNK: usize = 1 << 14;
@@ -21,6 +22,30 @@ pub struct Settings {
     pub weight_decay: f64,
     /// Gradients with a greater norm are scaled down to it.
     pub max_grad_norm: f64,
+}
+
+/// One update of a policy's weights.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamStep<'a> {
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// The settings of AdamW.
+    pub settings: Settings,
+    /// The norm of the gradient, finite.
+    pub gradient_norm: f64,
+    /// How many choices fell on each expert: one list per sparse layer.
+    pub expert_loads: &'a [Vec<u64>],
+    /// Step of the experts' load bias; 0 for none.
+    pub bias_update_speed: f64,
+}
+
+impl AdamStep<'_> {
+    /// Updates the weights, and the biases that balance the experts.
+    pub(super) fn apply(&self, optimizer: &mut AdamW, parameters: &mut Parameters, gradient: &[f32]) {
+        let Parameters { layout, values, expert_biases } = parameters;
+        optimizer.update(layout, values, gradient, self.gradient_norm, self.learning_rate, &self.settings);
+        balance_biases(expert_biases, self.expert_loads, self.bias_update_speed as f32);
+    }
 }
 
 /// AdamW's state.

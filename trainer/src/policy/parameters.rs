@@ -3,6 +3,7 @@
 //! Weights, gradients and the optimizer's moments are vectors of one layout, so a sum over shards, a clip or a step is
 //! one loop, and its order is the same on every machine. Names and shapes are Hugging Face's for DeepSeek-V3.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -242,6 +243,9 @@ impl Builder {
     }
 }
 
+/// Named float32 tensors: shape and numbers.
+pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
 /// A policy's weights, and the load biases of its experts, which no gradient moves.
 #[derive(Clone, Debug)]
 pub struct Parameters {
@@ -284,5 +288,72 @@ impl Parameters {
     /// The name of the experts' biases of the layer `layer`.
     pub fn expert_bias_name(layer: usize) -> String {
         format!("model.layers.{layer}.mlp.gate.e_score_correction_bias")
+    }
+
+    /// The weights under Hugging Face's names.
+    pub fn tensors(&self, config: &Config) -> Tensors {
+        let slots = self.layout.slots.iter();
+        let mut tensors: Tensors = slots
+            .map(|slot| (slot.name.clone(), (slot.shape.clone(), self.at(&slot.range).to_vec())))
+            .collect();
+        for (layer, biases) in config.sparse_layers().zip(&self.expert_biases) {
+            tensors.insert(Self::expert_bias_name(layer), (vec![biases.len()], biases.clone()));
+        }
+        tensors
+    }
+
+    /// The weights that [`Parameters::tensors`] gave.
+    ///
+    /// # Errors
+    /// Which tensor is missing or has another shape.
+    pub fn from_tensors(config: &Config, tensors: &Tensors) -> Result<Self, String> {
+        let find = |name: &str, shape: &[usize]| match tensors.get(name) {
+            Some((found, values)) if found == shape => Ok(values),
+            Some((found, _)) => Err(format!("has {name} of shape {found:?} instead of {shape:?}")),
+            None => Err(format!("lacks {name}")),
+        };
+        let layout = Layout::new(config);
+        let mut values = vec![0.0; layout.len];
+        for slot in &layout.slots {
+            values[slot.range.clone()].copy_from_slice(find(&slot.name, &slot.shape)?);
+        }
+        let biases = config
+            .sparse_layers()
+            .map(|layer| Ok(find(&Self::expert_bias_name(layer), &[config.n_routed_experts])?.clone()));
+        Ok(Self { expert_biases: biases.collect::<Result<_, String>>()?, layout, values })
+    }
+}
+
+/// A copy of weights and load biases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    values: Vec<f32>,
+    expert_biases: Vec<Vec<f32>>,
+}
+
+impl Snapshot {
+    /// A copy of these weights.
+    pub fn of(parameters: &Parameters) -> Self {
+        let Parameters { values, expert_biases, .. } = parameters;
+        Self { values: values.clone(), expert_biases: expert_biases.clone() }
+    }
+
+    /// Puts the weights into `parameters`.
+    pub fn restore(&self, parameters: &mut Parameters) {
+        parameters.values.clone_from(&self.values);
+        parameters.expert_biases.clone_from(&self.expert_biases);
+    }
+
+    /// The weights and the biases, one after the other.
+    pub fn parts(&self) -> (&[f32], Vec<f32>) {
+        (&self.values, self.expert_biases.concat())
+    }
+
+    /// The snapshot with these parts, of a policy with weights like `like`; `None` where their number is another.
+    pub fn from_parts(like: &Parameters, values: &[f32], biases: &[f32]) -> Option<Self> {
+        let mut biases = biases.iter().copied();
+        let expert_biases: Vec<Vec<f32>> =
+            like.expert_biases.iter().map(|layer| biases.by_ref().take(layer.len()).collect()).collect();
+        (values.len() == like.values.len()).then(|| Self { values: values.to_vec(), expert_biases })
     }
 }

@@ -7,6 +7,7 @@ use thinkling_datasets::seed::Stream;
 
 use crate::kernels::flops_executed;
 use crate::kernels::profile::{self, Part};
+use crate::machine::work::{Amount, Costed, Costs, Work};
 use crate::policy::Transformer;
 use crate::policy::decoder::{Decoder, Row};
 
@@ -66,33 +67,36 @@ pub struct Completion {
     pub is_finished: bool,
 }
 
-/// A prompt with its completions.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Group {
-    /// The prompt.
-    pub prompt: Vec<u32>,
-    /// In the order of their numbers.
-    pub completions: Vec<Completion>,
-}
-
-/// The groups of one batch, and what they took.
+/// The completions of one batch, and what they took.
 #[derive(Clone, Debug, Default)]
 pub struct Rollout {
-    /// One a request, in their order.
-    pub groups: Vec<Group>,
-    /// Operations spent on prompts.
-    pub prefill_flops: u64,
-    /// Operations spent on completions.
-    pub decode_flops: u64,
-    /// Tokens of prompts that were run through the policy.
-    pub prefill_tokens: u64,
-    /// Tokens that were drawn.
-    pub decode_tokens: u64,
+    /// For each request in order, its completions in the order of their numbers.
+    pub completions: Vec<Vec<Completion>>,
+    /// Running the prompts through the policy.
+    pub prefill: Amount,
+    /// Drawing the completions.
+    pub decode: Amount,
+}
+
+impl Rollout {
+    /// The operations and tokens of both.
+    pub fn amount(&self) -> Amount {
+        let mut sum = self.prefill;
+        sum += self.decode;
+        sum
+    }
+}
+
+impl Costed for Rollout {
+    fn costs(&self) -> Costs {
+        let work = vec![(Work::RolloutPrefill, self.prefill), (Work::RolloutDecode, self.decode)];
+        Costs { work, tokens_generated: self.decode.tokens, ..Costs::default() }
+    }
 }
 
 /// Answers every request. The result depends on (`seed`, each request's address, the sample's number) and the policy,
 /// not on the threads of the pool it is called in.
-pub fn roll_out(
+pub(super) fn roll_out(
     policy: &Transformer,
     requests: &[Request<'_>],
     sampling: &Sampling,
@@ -122,31 +126,35 @@ pub fn roll_out(
     let mut groups = Vec::with_capacity(requests.len());
     for (some, part) in parts {
         groups.extend(some);
-        whole.prefill_flops += part.prefill_flops;
-        whole.decode_flops += part.decode_flops;
-        whole.prefill_tokens += part.prefill_tokens;
-        whole.decode_tokens += part.decode_tokens;
+        whole.prefill += part.prefill;
+        whole.decode += part.decode;
     }
     groups.sort_by_key(|(request, _)| *request);
-    whole.groups = groups.into_iter().map(|(_, group)| group).collect();
+    whole.completions = groups.into_iter().map(|(_, group)| group).collect();
     whole
 }
 
-/// A sample that is being written.
-struct Live {
-    request: usize,
-    number: usize,
-    group: usize,
-    sample: usize,
+/// A completion while it is written, with its own random stream: every policy draws through this.
+pub(super) struct Writing {
+    pub(super) completion: Completion,
     stream: Stream,
-    completion: Completion,
     /// Tokens since the thinking was opened, while it is open.
     thought: Option<usize>,
 }
 
-impl Live {
+impl Writing {
+    /// The completion with this number of a request; `routes` are those of the prompt.
+    pub(super) fn new(seed: u64, request: &Request<'_>, number: usize, routes: Vec<u16>) -> Self {
+        let [a, b, c] = request.address;
+        Self {
+            completion: Completion { routes, ..Completion::default() },
+            stream: Stream::at("rollout", seed, &[a, b, c, number as u64]),
+            thought: None,
+        }
+    }
+
     /// Draws the next token; the completion may be over after it.
-    fn extend(&mut self, logits: &mut [f32], sampling: &Sampling, limits: &Limits) {
+    pub(super) fn extend(&mut self, logits: &mut [f32], sampling: &Sampling, limits: &Limits) {
         let _scope = profile::enter(Part::Sampling);
         let mut draw = sampling::draw(logits, sampling, &mut self.stream);
         if let Some(budget) = limits.thinking {
@@ -167,9 +175,18 @@ impl Live {
         self.completion.is_finished = draw.token == limits.end;
     }
 
-    fn is_over(&self, limits: &Limits) -> bool {
+    pub(super) fn is_over(&self, limits: &Limits) -> bool {
         self.completion.is_finished || self.completion.tokens.len() >= limits.max_new_tokens
     }
+}
+
+/// A sample that is being written.
+struct Live {
+    request: usize,
+    number: usize,
+    group: usize,
+    sample: usize,
+    writing: Writing,
 }
 
 /// A group whose samples are being written.
@@ -188,10 +205,10 @@ struct Worker<'a> {
     seed: u64,
     live: Vec<Live>,
     open: BTreeMap<usize, Open>,
-    /// What was spent; its groups stay empty.
+    /// What was spent; its completions stay empty.
     rollout: Rollout,
     /// The groups that are over, with their requests' numbers.
-    groups: Vec<(usize, Group)>,
+    groups: Vec<(usize, Vec<Completion>)>,
 }
 
 impl Worker<'_> {
@@ -232,11 +249,11 @@ impl Worker<'_> {
             wanted.push(rows.len() - 1);
         }
         let logits = self.decoder.step(&rows, &wanted).to_vec();
-        self.rollout.prefill_flops += flops_executed() - started;
-        self.rollout.prefill_tokens += rows.len() as u64;
+        self.rollout.prefill.flops += flops_executed() - started;
+        self.rollout.prefill.tokens += rows.len() as u64;
         let mut first_row = 0;
         for (&request, logits) in taken.iter().zip(logits.chunks_exact(logits.len() / taken.len())) {
-            let Request { prompt, samples, address: [a, b, c] } = self.requests[request];
+            let Request { prompt, samples, .. } = self.requests[request];
             let prompt_rows = first_row..first_row + prompt.len();
             first_row = prompt_rows.end;
             let routes: Vec<u16> = prompt_rows.flat_map(|row| self.decoder.routes(row).to_vec()).collect();
@@ -246,11 +263,9 @@ impl Worker<'_> {
                     number,
                     group: self.open[&request].group,
                     sample: self.decoder.add_sample(),
-                    stream: Stream::at("rollout", self.seed, &[a, b, c, number as u64]),
-                    completion: Completion { routes: routes.clone(), ..Completion::default() },
-                    thought: None,
+                    writing: Writing::new(self.seed, &self.requests[request], number, routes.clone()),
                 };
-                sample.extend(&mut logits.to_vec(), self.sampling, self.limits);
+                sample.writing.extend(&mut logits.to_vec(), self.sampling, self.limits);
                 self.live.push(sample);
             }
         }
@@ -269,8 +284,9 @@ impl Worker<'_> {
             .live
             .iter()
             .map(|sample| Row {
-                token: *sample.completion.tokens.last().expect("a live sample has drawn a token"),
-                position: self.requests[sample.request].prompt.len() + sample.completion.tokens.len() - 1,
+                token: *sample.writing.completion.tokens.last().expect("a live sample has drawn a token"),
+                position: self.requests[sample.request].prompt.len() + sample.writing.completion.tokens.len()
+                    - 1,
                 group: sample.group,
                 sample: Some(sample.sample),
             })
@@ -279,24 +295,24 @@ impl Worker<'_> {
         let logits = self.decoder.step(&rows, &wanted);
         let vocabulary = logits.len() / rows.len();
         for (sample, logits) in self.live.iter_mut().zip(logits.chunks_exact_mut(vocabulary)) {
-            sample.extend(logits, self.sampling, self.limits);
+            sample.writing.extend(logits, self.sampling, self.limits);
         }
         for (row, sample) in self.live.iter_mut().enumerate() {
-            sample.completion.routes.extend_from_slice(self.decoder.routes(row));
+            sample.writing.completion.routes.extend_from_slice(self.decoder.routes(row));
         }
-        self.rollout.decode_flops += flops_executed() - started;
+        self.rollout.decode.flops += flops_executed() - started;
         self.retire();
     }
 
     /// Takes out the samples that are over, and the groups without any left.
     fn retire(&mut self) {
-        let over: Vec<Live> = self.live.extract_if(.., |one| one.is_over(self.limits)).collect();
+        let over: Vec<Live> = self.live.extract_if(.., |one| one.writing.is_over(self.limits)).collect();
         for sample in over {
             self.decoder.remove_sample(sample.sample);
-            self.rollout.decode_tokens += sample.completion.tokens.len() as u64;
+            self.rollout.decode.tokens += sample.writing.completion.tokens.len() as u64;
             let open =
                 self.open.get_mut(&sample.request).expect("a group is open while a sample of it lives");
-            open.completions[sample.number] = sample.completion;
+            open.completions[sample.number] = sample.writing.completion;
             open.left -= 1;
             if open.left == 0 {
                 self.close(sample.request);
@@ -307,8 +323,7 @@ impl Worker<'_> {
     fn close(&mut self, request: usize) {
         if let Some(Open { group, completions, .. }) = self.open.remove(&request) {
             self.decoder.remove_group(group);
-            self.groups
-                .push((request, Group { prompt: self.requests[request].prompt.to_vec(), completions }));
+            self.groups.push((request, completions));
         }
     }
 }

@@ -6,7 +6,7 @@ use thinkling_datasets::seed::Stream;
 
 use super::decoder::{Decoder, Row};
 use super::reference::Reference;
-use super::{Attention, Config, Parameters, Sequence, Tape, Transformer};
+use super::{Attention, Config, CpuPolicy, Parameters, Sequence, Tape, Transformer};
 
 /// A small policy with latent attention and experts.
 pub(crate) fn small() -> Config {
@@ -60,6 +60,11 @@ pub(crate) fn settings() -> Vec<(&'static str, Config)> {
     ]
 }
 
+pub(crate) fn cpu_policy(config: &Config, seed: u64) -> CpuPolicy {
+    CpuPolicy::new(config.clone(), policy(config, seed).parameters, Precision::Float32)
+}
+
+/// The same as the kernels see it.
 pub(crate) fn policy(config: &Config, seed: u64) -> Transformer {
     let mut parameters = Parameters::new(config, seed);
     let mut stream = Stream::at("test policy", seed, &[]);

@@ -1,23 +1,18 @@
 //! Measures, changes nothing.
 
+use super::run::Run;
+use super::stop::{Status, TrainError};
 use crate::plan::Stage;
 use crate::recipe::{Eval, Evaluation};
-use crate::stages::run::{Session, Status, TrainError};
 
 /// Measures the policy on the stage's tasks.
 ///
 /// # Errors
 /// When the policy cannot be asked.
-pub fn run(session: &mut Session, stage: &Stage, settings: &Eval) -> Result<Status, TrainError> {
+pub fn run(stage: &Stage, settings: &Eval, run: &mut Run) -> Result<Status, TrainError> {
     let evaluation = Evaluation { count: settings.count, seed: settings.seed };
-    session.evaluate(
-        stage,
-        &stage.measured,
-        1,
-        &evaluation,
-        settings.samples,
-        settings.temperature as f32,
-    )?;
-    session.finish_stage(stage, 1)?;
+    run.learner.step = 1;
+    run.evaluate(stage, &stage.measured, &evaluation, settings.samples, settings.temperature as f32)?;
+    run.finish_stage()?;
     Ok(Status::Done)
 }

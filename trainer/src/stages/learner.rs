@@ -1,187 +1,280 @@
-//! What a stage learns with, and how it and the weights lie in a checkpoint.
+//! What a run learns with: the policy, and everything else that its next step depends on.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::run::TrainError;
-use crate::data::curriculum::SyllabusState;
-use crate::policy::optimizer::AdamW;
-use crate::policy::{Config, Parameters, Transformer};
-use crate::tracking::checkpoint::{Checkpoint, Tensors};
+use super::stop::TrainError;
+use crate::data::curriculum::{Curriculum, CurriculumState};
+use crate::data::tokenizer::Tokenizer;
+use crate::learn::batch::mean;
+use crate::machine::work::{Costed, Costs, Work};
+use crate::plan::Stage;
+use crate::policy::optimizer::{AdamStep, AdamW, Settings};
+use crate::policy::parameters::Tensors;
+use crate::policy::{Pass, Policy, Snapshot};
+use crate::tracking::checkpoint::{Checkpoint, CheckpointError, encode_json, encode_tensors};
 use crate::tracking::ledger::Ledger;
+use crate::tracking::tracker::Standing;
 
 /// Weights that were the best so far.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Best {
     /// The mean reward they had.
     pub reward: f64,
-    /// The step that they were measured in.
+    /// The step in which they were measured.
     pub step: u64,
     /// Weights and load biases.
     pub weights: Snapshot,
 }
 
-/// A copy of weights and load biases.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Snapshot {
-    values: Vec<f32>,
-    expert_biases: Vec<Vec<f32>>,
-}
-
-impl Snapshot {
-    /// A copy of the policy's weights.
-    pub fn of(policy: &Transformer) -> Self {
-        let Parameters { values, expert_biases, .. } = &policy.parameters;
-        Self { values: values.clone(), expert_biases: expert_biases.clone() }
-    }
-
-    /// Puts the weights into `policy`.
-    pub fn restore(&self, policy: &mut Transformer) {
-        policy.parameters.values.clone_from(&self.values);
-        policy.parameters.expert_biases.clone_from(&self.expert_biases);
-        policy.repack();
-    }
-
-    fn save(&self, prefix: &str, tensors: &mut Tensors) {
-        tensors.insert(format!("{prefix}.values"), (vec![self.values.len()], self.values.clone()));
-        let biases: Vec<f32> = self.expert_biases.concat();
-        tensors.insert(format!("{prefix}.expert_biases"), (vec![biases.len()], biases));
-    }
-
-    fn load(prefix: &str, like: &Parameters, tensors: &Tensors) -> Option<Self> {
-        let values = &tensors.get(&format!("{prefix}.values"))?.1;
-        let mut biases = tensors.get(&format!("{prefix}.expert_biases"))?.1.iter().copied();
-        let expert_biases: Vec<Vec<f32>> =
-            like.expert_biases.iter().map(|layer| biases.by_ref().take(layer.len()).collect()).collect();
-        (values.len() == like.values.len()).then(|| Self { values: values.clone(), expert_biases })
-    }
-}
-
-/// What a stage learns with: everything that its next step depends on beside the weights.
-#[derive(Clone, Debug)]
+/// The policy, and everything else that the next step of a stage depends on.
 pub struct Learner {
+    /// What learns.
+    pub policy: Box<dyn Policy>,
+    /// Its alphabet.
+    pub tokenizer: Tokenizer,
+    /// What is asked next.
+    pub curriculum: Curriculum,
     /// Moments of the weights.
     pub optimizer: AdamW,
-    /// Steps done.
+    /// Steps of the stage that are done.
     pub step: u64,
     /// Updates in a row that were not applied.
     pub bad_steps: u64,
-    /// Questions asked so far.
-    pub asked: u64,
     /// Mean rewards of the last steps.
     pub recent: VecDeque<f64>,
     /// The best weights so far.
     pub best: Option<Best>,
-    /// The reference policy's weights.
+    /// The weights of the KL reference.
     pub reference: Option<Snapshot>,
-    /// What its questions depend on.
-    pub syllabus: SyllabusState,
+}
+
+/// One update that a stage asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct UpdateSettings {
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// The settings of AdamW.
+    pub adamw: Settings,
+    /// Step of the experts' load bias.
+    pub bias_update_speed: f64,
+}
+
+/// A pass whose gradient was applied, or not where it was not finite.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The pass.
+    pub pass: Pass,
+    /// Whether the weights have changed.
+    pub is_applied: bool,
+    /// Target tokens of the pass.
+    pub tokens: u64,
+}
+
+impl Applied {
+    /// What is said of an update that was left out.
+    pub fn note(&self) -> Option<String> {
+        let Pass { measured, norm, .. } = &self.pass;
+        let loss = measured.loss;
+        (!self.is_applied)
+            .then(|| format!("an update with loss {loss} and gradient norm {norm} was not applied"))
+    }
+}
+
+impl Costed for Applied {
+    fn costs(&self) -> Costs {
+        Costs { tokens_trained: self.tokens, ..Costs::of(Work::Optimizer) }
+    }
+}
+
+impl Learner {
+    /// Begins `stage` afresh, with the weights as they are.
+    ///
+    /// # Errors
+    /// When its curriculum cannot be built.
+    pub fn begin_stage(&mut self, stage: &Stage, seed: u64) -> Result<(), TrainError> {
+        self.curriculum =
+            Curriculum::resume(&stage.courses, stage.pool(), seed, &CurriculumState::default())?;
+        self.optimizer = AdamW::new(self.policy.parameters().layout.len);
+        (self.step, self.bad_steps) = (0, 0);
+        self.recent.clear();
+        (self.best, self.reference) = (None, None);
+        Ok(())
+    }
+
+    /// Takes up the stage where a checkpoint left it.
+    pub(super) fn resume(&mut self, state: &State, tensors: &Tensors) {
+        let parameters = self.policy.parameters();
+        let part = |name: &str| tensors.get(name).map(|(_, values)| values.as_slice());
+        let snapshot = |name: &str| {
+            let biases = part(&format!("{name}.expert_biases"))?;
+            Snapshot::from_parts(parameters, part(&format!("{name}.values"))?, biases)
+        };
+        let moment = |name| part(name).map_or_else(|| vec![0.0; parameters.layout.len], <[f32]>::to_vec);
+        let optimizer =
+            AdamW { first: moment("first"), second: moment("second"), updates: state.optimizer_updates };
+        let best =
+            state.best.and_then(|(reward, step)| Some(Best { reward, step, weights: snapshot("best")? }));
+        let reference = snapshot("reference");
+        (self.optimizer, self.best, self.reference) = (optimizer, best, reference);
+        (self.step, self.bad_steps) = (state.step, state.bad_steps);
+        self.recent.clone_from(&state.recent);
+    }
+
+    /// Applies the gradient of `pass` over `tokens` target tokens, unless it or the loss is not finite.
+    ///
+    /// # Errors
+    /// When the device refuses the new weights.
+    pub fn apply(
+        &mut self,
+        pass: Pass,
+        tokens: u64,
+        update: &UpdateSettings,
+    ) -> candle_core::Result<Applied> {
+        if !(pass.measured.loss.is_finite() && pass.norm.is_finite()) {
+            self.bad_steps += 1;
+            return Ok(Applied { pass, is_applied: false, tokens });
+        }
+        self.bad_steps = 0;
+        let step = AdamStep {
+            learning_rate: update.learning_rate,
+            settings: update.adamw,
+            gradient_norm: pass.norm,
+            expert_loads: &pass.expert_loads,
+            bias_update_speed: update.bias_update_speed,
+        };
+        self.policy.apply(&mut self.optimizer, &step)?;
+        Ok(Applied { pass, is_applied: true, tokens })
+    }
+
+    /// Keeps the mean rewards of the last `window` steps, and, where `keep_best`, the weights with the best mean so far:
+    /// those that this step has sampled from.
+    pub fn remember(&mut self, mean_reward: f64, window: usize, keep_best: bool) {
+        self.recent.push_back(mean_reward);
+        while self.recent.len() > window {
+            self.recent.pop_front();
+        }
+        let reward = self.window_mean();
+        let is_best = self.best.as_ref().is_none_or(|best| reward >= best.reward);
+        if keep_best && self.recent.len() == window && is_best {
+            let weights = Snapshot::of(self.policy.parameters());
+            self.best = Some(Best { reward, step: self.step + 1, weights });
+        }
+    }
+
+    /// The mean reward of the last steps.
+    pub fn window_mean(&self) -> f64 {
+        mean(self.recent.iter().copied())
+    }
+
+    /// Puts the best weights back where the last ones earned less; gives them.
+    ///
+    /// # Errors
+    /// When the device refuses the weights.
+    pub fn restore_best(&mut self) -> candle_core::Result<Option<&Best>> {
+        let reward = self.window_mean();
+        let Some(best) = self.best.as_ref().filter(|best| reward < best.reward) else { return Ok(None) };
+        self.policy.change(&mut |parameters| best.weights.restore(parameters))?;
+        Ok(Some(best))
+    }
+
+    /// Whether every weight is a number.
+    pub fn is_finite(&self) -> bool {
+        self.policy.parameters().values.iter().all(|weight| weight.is_finite())
+    }
 }
 
 /// `state.json`: where a run stands. Tensors lie beside it.
 #[derive(Serialize, Deserialize)]
 pub(super) struct State {
     /// Steps of all stages before this checkpoint: the newest has the most.
-    pub(super) written: u64,
+    written: u64,
     /// The stage that is next, from 0.
     pub(super) stage: usize,
     /// Its steps that are done.
-    pub(super) step: u64,
-    pub(super) optimizer_updates: u64,
-    pub(super) bad_steps: u64,
-    pub(super) asked: u64,
-    pub(super) recent: VecDeque<f64>,
-    pub(super) best: Option<(f64, u64)>,
-    #[serde(default)]
-    pub(super) syllabus: SyllabusState,
-    pub(super) metrics_bytes: u64,
-    pub(super) rollouts_bytes: u64,
-    pub(super) wall_s: f64,
-    pub(super) ledger: Ledger,
-    pub(super) last: Map<String, Value>,
+    step: u64,
+    optimizer_updates: u64,
+    bad_steps: u64,
+    asked: u64,
+    recent: VecDeque<f64>,
+    best: Option<(f64, u64)>,
+    #[serde(default, alias = "syllabus")]
+    curriculum: CurriculumState,
+    metrics_bytes: u64,
+    rollouts_bytes: u64,
+    wall_s: f64,
+    ledger: Ledger,
+    last: Map<String, Value>,
 }
 
-/// The weights of a policy under Hugging Face's names.
-pub fn model_tensors(policy: &Transformer) -> Tensors {
-    let Parameters { layout, expert_biases, .. } = &policy.parameters;
-    let mut tensors: Tensors = layout
-        .slots
-        .iter()
-        .map(|slot| (slot.name.clone(), (slot.shape.clone(), policy.parameters.at(&slot.range).to_vec())))
-        .collect();
-    for (layer, biases) in policy.config.sparse_layers().zip(expert_biases) {
-        tensors.insert(Parameters::expert_bias_name(layer), (vec![biases.len()], biases.clone()));
+impl State {
+    /// Reads the state of a checkpoint.
+    pub(super) fn read(checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
+        checkpoint.json("state.json")
     }
-    tensors
+
+    /// Where the stage's questions stand.
+    pub(super) fn curriculum(&self) -> CurriculumState {
+        CurriculumState { asked: self.asked, ..self.curriculum.clone() }
+    }
+
+    /// Where the records stand.
+    pub(super) fn standing(self) -> Standing {
+        let Self { written, metrics_bytes, rollouts_bytes, wall_s, ledger, last, .. } = self;
+        Standing { written, metrics_bytes, rollouts_bytes, wall_s, ledger, last }
+    }
 }
 
-/// Fills `parameters` from the tensors that [`model_tensors`] gave.
-///
-/// # Errors
-/// Which tensor is missing or has another shape.
-pub fn load_model(tensors: &Tensors, config: &Config, parameters: &mut Parameters) -> Result<(), String> {
-    let find = |name: &str, shape: &[usize]| match tensors.get(name) {
-        Some((found, values)) if found == shape => Ok(values),
-        Some((found, _)) => Err(format!("has {name} of shape {found:?} instead of {shape:?}")),
-        None => Err(format!("lacks {name}")),
-    };
-    for slot in &parameters.layout.slots {
-        parameters.values[slot.range.clone()].copy_from_slice(find(&slot.name, &slot.shape)?);
-    }
-    for (layer, biases) in config.sparse_layers().zip(&mut parameters.expert_biases) {
-        biases.copy_from_slice(find(&Parameters::expert_bias_name(layer), &[config.n_routed_experts])?);
-    }
-    Ok(())
-}
-
-/// What `optimizer.safetensors` holds: moments, the best weights, the reference's.
-pub(super) fn learner_tensors(learner: Option<&Learner>) -> Tensors {
-    let mut tensors = Tensors::new();
-    if let Some(learner) = learner {
-        let AdamW { first, second, .. } = &learner.optimizer;
-        tensors.insert("first".to_owned(), (vec![first.len()], first.clone()));
-        tensors.insert("second".to_owned(), (vec![second.len()], second.clone()));
-        if let Some(best) = &learner.best {
-            best.weights.save("best", &mut tensors);
+impl Learner {
+    /// The files of a checkpoint: of the stage `stage` in its midst, or, where it `is_over`, before the next one.
+    pub(super) fn files(
+        &self,
+        standing: Standing,
+        stage: usize,
+        is_over: bool,
+    ) -> Vec<(&'static str, Vec<u8>)> {
+        let mut tensors = Tensors::new();
+        let mut put = |name: String, values: Vec<f32>| tensors.insert(name, (vec![values.len()], values));
+        let mut curriculum = CurriculumState::default();
+        if !is_over {
+            curriculum = self.curriculum.state();
+            put("first".to_owned(), self.optimizer.first.clone());
+            put("second".to_owned(), self.optimizer.second.clone());
+            let best = self.best.as_ref().map(|best| ("best", &best.weights));
+            for (name, weights) in best.into_iter().chain(self.reference.iter().map(|one| ("reference", one)))
+            {
+                let (values, biases) = weights.parts();
+                put(format!("{name}.values"), values.to_vec());
+                put(format!("{name}.expert_biases"), biases);
+            }
         }
-        if let Some(reference) = &learner.reference {
-            reference.save("reference", &mut tensors);
-        }
+        let of_stage = |number: u64| if is_over { 0 } else { number };
+        let Standing { written, metrics_bytes, rollouts_bytes, wall_s, ledger, last } = standing;
+        let state = State {
+            written,
+            stage: stage + usize::from(is_over),
+            step: of_stage(self.step),
+            optimizer_updates: of_stage(self.optimizer.updates),
+            bad_steps: of_stage(self.bad_steps),
+            asked: curriculum.asked,
+            recent: if is_over { VecDeque::new() } else { self.recent.clone() },
+            best: self.best.as_ref().filter(|_| !is_over).map(|best| (best.reward, best.step)),
+            curriculum,
+            metrics_bytes,
+            rollouts_bytes,
+            wall_s,
+            ledger,
+            last,
+        };
+        let (config, parameters) = (self.policy.config(), self.policy.parameters());
+        vec![
+            ("config.json", encode_json(config)),
+            ("tokenizer.json", encode_json(&self.tokenizer.to_json())),
+            ("model.safetensors", encode_tensors(&parameters.tensors(config))),
+            ("optimizer.safetensors", encode_tensors(&tensors)),
+            ("state.json", encode_json(&state)),
+        ]
     }
-    tensors
-}
-
-/// Reads a checkpoint into `parameters`, and what its stage learnt with.
-pub(super) fn load(
-    checkpoint: &Checkpoint,
-    parameters: &mut Parameters,
-) -> Result<(State, Learner), TrainError> {
-    let config: Config = checkpoint.json("config.json")?;
-    let state: State = checkpoint.json("state.json")?;
-    load_model(&checkpoint.tensors("model.safetensors")?, &config, parameters)
-        .map_err(|problem| checkpoint.damaged("model.safetensors", &problem))?;
-    let mut tensors = checkpoint.tensors("optimizer.safetensors")?;
-    let length = parameters.layout.len;
-    let best = state.best.and_then(|(reward, step)| {
-        Some(Best { reward, step, weights: Snapshot::load("best", parameters, &tensors)? })
-    });
-    let reference = Snapshot::load("reference", parameters, &tensors);
-    let mut moment = |name| tensors.remove(name).map_or_else(|| vec![0.0; length], |(_, values)| values);
-    let learner = Learner {
-        optimizer: AdamW {
-            first: moment("first"),
-            second: moment("second"),
-            updates: state.optimizer_updates,
-        },
-        step: state.step,
-        bad_steps: state.bad_steps,
-        asked: state.asked,
-        recent: state.recent.clone(),
-        best,
-        reference,
-        syllabus: state.syllabus.clone(),
-    };
-    Ok((state, learner))
 }

@@ -10,6 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use crate::policy::parameters::Tensors;
+use crate::policy::{Config, Parameters};
+
 /// The list of hashes, in the form of `sha256sum -c`.
 const SUMS: &str = "SHA256SUMS";
 /// Begins the name of a folder that is still being written.
@@ -47,9 +50,6 @@ fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Checkpoint
     let path = path.to_owned();
     move |source| CheckpointError::Io { action, path, source }
 }
-
-/// Named float32 tensors.
-pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 /// `tensors` as a safetensors file; the same tensors give the same bytes.
 pub fn encode_tensors(tensors: &Tensors) -> Vec<u8> {
@@ -232,6 +232,17 @@ impl Checkpoint {
     /// When it is missing or holds none.
     pub fn tensors(&self, name: &str) -> Result<Tensors, CheckpointError> {
         decode_tensors(self.file(name)?).map_err(|error| self.damaged(name, &error))
+    }
+
+    /// The network and its weights.
+    ///
+    /// # Errors
+    /// When a file is missing, or holds other tensors than its configuration says.
+    pub fn policy(&self) -> Result<(Config, Parameters), CheckpointError> {
+        let config: Config = self.json("config.json")?;
+        let name = "model.safetensors";
+        let parameters = Parameters::from_tensors(&config, &self.tensors(name)?);
+        Ok((config, parameters.map_err(|problem| self.damaged(name, &problem))?))
     }
 
     /// The error that says that `file` cannot be used.

@@ -9,45 +9,7 @@ use crate::recipe::{Budget, Prices};
 
 use crate::machine::clock::Elapsed;
 use crate::machine::energy::Energy;
-
-/// What time and operations were spent on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Work {
-    /// Reading the recipe and the checkpoint, making the network, measuring the machine.
-    Startup,
-    /// Posing questions, writing documents.
-    Data,
-    /// Running prompts through the policy.
-    RolloutPrefill,
-    /// Drawing completions.
-    RolloutDecode,
-    /// Log-probabilities of the reference and of the policy that sampled.
-    Reference,
-    /// The forward of an update.
-    Forward,
-    /// The backward of an update.
-    Backward,
-    /// Advantages, and applying gradients.
-    Optimizer,
-    /// Judging answers, the programs that verifiers run included.
-    Verifier,
-    /// Measuring on held-out questions.
-    Eval,
-    /// Writing checkpoints.
-    Checkpoint,
-    /// Metrics, completions, progress and these books.
-    Records,
-    /// Everything a run did after its last checkpoint before it was killed, and had to do again.
-    Redone,
-}
-
-impl Work {
-    /// Whether a resume does it again. What is not done again stays what it was when a run is killed.
-    fn is_done_again(self) -> bool {
-        !matches!(self, Self::Startup | Self::Checkpoint | Self::Records)
-    }
-}
+use crate::machine::work::{Amount, Costs, Work};
 
 /// An amount of work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -66,14 +28,15 @@ pub struct Spent {
 }
 
 impl Spent {
-    /// The work of `elapsed`.
-    pub fn new(elapsed: Elapsed, flops: u64, tokens: u64) -> Self {
-        Self { flops: flops as f64, surplus_flops: 0.0, wall_s: elapsed.wall_s, cpu_s: elapsed.cpu_s, tokens }
-    }
-
-    /// The same with so many operations that the model did not ask for.
-    pub fn with_surplus(self, flops: u64) -> Self {
-        Self { surplus_flops: flops as f64, ..self }
+    /// An amount of work that took `elapsed`.
+    pub fn new(elapsed: Elapsed, amount: Amount) -> Self {
+        Self {
+            flops: amount.flops as f64,
+            surplus_flops: amount.surplus_flops as f64,
+            wall_s: elapsed.wall_s,
+            cpu_s: elapsed.cpu_s,
+            tokens: amount.tokens,
+        }
     }
 
     fn add(&mut self, other: Self) {
@@ -82,18 +45,6 @@ impl Spent {
         self.wall_s += other.wall_s;
         self.cpu_s += other.cpu_s;
         self.tokens += other.tokens;
-    }
-
-    /// The share of this work's time that `flops` of its operations took, with `tokens` tokens.
-    pub fn part(&self, flops: u64, tokens: u64) -> Self {
-        let share = if self.flops > 0.0 { flops as f64 / self.flops } else { 0.0 };
-        Self {
-            flops: flops as f64,
-            surplus_flops: 0.0,
-            wall_s: self.wall_s * share,
-            cpu_s: self.cpu_s * share,
-            tokens,
-        }
     }
 
     /// What this has beyond `earlier`, an amount that it grew from.
@@ -164,6 +115,12 @@ impl Account {
         total
     }
 
+    /// The time of one kind of work.
+    pub fn elapsed(&self, work: Work) -> Elapsed {
+        let spent = self.work.get(&work).copied().unwrap_or_default();
+        Elapsed { wall_s: spent.wall_s, cpu_s: spent.cpu_s }
+    }
+
     /// The share of the wall time that went into posing and judging, and what that took; `None` where nothing was
     /// judged.
     pub fn verifying(&self) -> Option<(f64, Spent)> {
@@ -197,7 +154,7 @@ impl Account {
 
     fn to_json(&self, prices: &Prices, newly_solved: u64) -> Value {
         let by_kind = |number: &dyn Fn(&Spent) -> Value| -> Map<String, Value> {
-            self.work.iter().map(|(work, spent)| (work.name(), number(spent))).collect()
+            self.work.iter().map(|(work, spent)| (name(*work), number(spent))).collect()
         };
         let total = self.total();
         let cost = self.cost_usd(prices);
@@ -235,12 +192,10 @@ impl Account {
     }
 }
 
-impl Work {
-    fn name(self) -> String {
-        match serde_json::to_value(self) {
-            Ok(Value::String(name)) => name,
-            _ => unreachable!("a unit variant is written as a string"),
-        }
+fn name(work: Work) -> String {
+    match serde_json::to_value(work) {
+        Ok(Value::String(name)) => name,
+        _ => unreachable!("a unit variant is written as a string"),
     }
 }
 
@@ -266,6 +221,24 @@ impl Ledger {
     /// Books work on `stage`.
     pub fn charge(&mut self, stage: &str, work: Work, spent: Spent) {
         self.account(stage).work.entry(work).or_default().add(spent);
+    }
+
+    /// Books what something that took `elapsed` reports of itself; its kinds of work share the time by their operations.
+    pub fn add(&mut self, stage: &str, costs: &Costs, elapsed: Elapsed) {
+        let account = self.account(stage);
+        let total: u64 = costs.work.iter().map(|(_, amount)| amount.flops).sum();
+        for (number, (work, amount)) in costs.work.iter().enumerate() {
+            let share = match total {
+                0 => f64::from(u8::from(number == 0)),
+                total => amount.flops as f64 / total as f64,
+            };
+            let part = Elapsed { wall_s: elapsed.wall_s * share, cpu_s: elapsed.cpu_s * share };
+            account.work.entry(*work).or_default().add(Spent::new(part, *amount));
+        }
+        account.tokens_trained += costs.tokens_trained;
+        account.tokens_generated += costs.tokens_generated;
+        account.verifier_calls += costs.verifier_calls;
+        account.correct += costs.correct;
     }
 
     /// Books what `later`, the books at the moment a run was killed, has beyond these: as redone, where a resume does it

@@ -8,3 +8,4 @@ pub mod live;
 pub mod progress;
 pub mod rows;
 pub mod run_folder;
+pub mod tracker;

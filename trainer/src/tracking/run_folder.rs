@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::kernels::InstructionSet;
+use crate::kernels::precision::Precision;
 use crate::machine::clock;
-use crate::plan::{self, Census, Plan};
 use crate::tracking::checkpoint::{self, Checkpoint, CheckpointError};
 
 /// The recipe as resolved.
@@ -60,7 +60,7 @@ fn io(path: &Path) -> impl FnOnce(io::Error) -> RunError {
 
 /// A run folder that this process alone writes to.
 #[derive(Debug)]
-pub struct Run {
+pub struct RunFolder {
     /// The folder.
     pub path: PathBuf,
     _lock: File,
@@ -81,7 +81,7 @@ struct Manifest {
     started: String,
     recipe_hash: String,
     #[serde(default)]
-    questions: Vec<Census>,
+    questions: Value,
     resumes: Vec<Resume>,
 }
 
@@ -117,12 +117,32 @@ fn is_barely_begun(path: &Path) -> bool {
         && entries.flatten().all(|entry| entry.file_name().to_str().is_some_and(is_ours))
 }
 
-impl Run {
+/// What a run folder says of the run that made it.
+pub struct Identity<'a> {
+    /// The recipe as resolved.
+    pub recipe: String,
+    /// The hash of what determines its results.
+    pub recipe_hash: String,
+    /// Name of the run.
+    pub name: &'a str,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Threads to compute with.
+    pub threads: usize,
+    /// Where the policy is computed.
+    pub device: &'static str,
+    /// The precision of products with weights.
+    pub precision: Precision,
+    /// Counts the questions of each task; asked once, when a run begins.
+    pub count_questions: &'a dyn Fn() -> Result<Value, String>,
+}
+
+impl RunFolder {
     /// Makes the folder of a new run.
     ///
     /// # Errors
     /// When the folder holds anything but what a start leaves that was killed at once, or another process writes to it.
-    pub fn create(path: &Path, plan: &Plan) -> Result<Self, RunError> {
+    pub fn create(path: &Path, run: &Identity<'_>) -> Result<Self, RunError> {
         if holds_anything(path) && !is_barely_begun(path) {
             let advice = if path.join(MANIFEST).exists() {
                 "it holds another run: give --resume to go on with it, or another --out"
@@ -131,29 +151,29 @@ impl Run {
             };
             return Err(RunError::Refused(format!("{} cannot be used: {advice}", path.display())));
         }
-        let questions = plan::census(plan).map_err(|error| RunError::Refused(error.to_string()))?;
+        let questions = (run.count_questions)().map_err(RunError::Refused)?;
         let folder = path.join(CHECKPOINTS);
         fs::create_dir_all(&folder).map_err(io(&folder))?;
-        let run = Self { path: path.to_owned(), _lock: lock(path)? };
-        run.write(RECIPE, plan.resolved_toml().as_bytes())?;
+        let folder = Self { path: path.to_owned(), _lock: lock(path)? };
+        folder.write(RECIPE, run.recipe.as_bytes())?;
         let manifest = Manifest {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             git_commit: git_commit(),
-            name: plan.name.clone(),
-            seed: plan.seed,
-            threads: plan.threads,
-            device: "cpu".to_owned(),
+            name: run.name.to_owned(),
+            seed: run.seed,
+            threads: run.threads,
+            device: run.device.to_owned(),
             cpu: cpu_name(),
             instruction_set: InstructionSet::detected().name().to_owned(),
-            precision: plan.precision.name().to_owned(),
-            precision_instructions: plan.precision.instructions().unwrap_or_default().to_owned(),
+            precision: run.precision.name().to_owned(),
+            precision_instructions: run.precision.instructions().unwrap_or_default().to_owned(),
             started: clock::timestamp(),
-            recipe_hash: plan.hash(),
+            recipe_hash: run.recipe_hash.clone(),
             questions,
             resumes: Vec::new(),
         };
-        run.write(MANIFEST, &checkpoint::encode_json(&manifest))?;
-        Ok(run)
+        folder.write(MANIFEST, &checkpoint::encode_json(&manifest))?;
+        Ok(folder)
     }
 
     /// Opens the folder of a run that has stopped, and its newest checkpoint if it has one. Where there is no folder, or
@@ -162,21 +182,21 @@ impl Run {
     /// # Errors
     /// When the folder holds something else than a run, the recipe is another one, the newest checkpoint is damaged, or another process writes to
     /// the folder.
-    pub fn resume(path: &Path, plan: &Plan) -> Result<(Self, Option<Checkpoint>), RunError> {
+    pub fn resume(path: &Path, run: &Identity<'_>) -> Result<(Self, Option<Checkpoint>), RunError> {
         let manifest_path = path.join(MANIFEST);
         if !manifest_path.exists() {
-            return Ok((Self::create(path, plan)?, None));
+            return Ok((Self::create(path, run)?, None));
         }
         let text = fs::read(&manifest_path).map_err(io(&manifest_path))?;
         let mut manifest: Manifest = serde_json::from_slice(&text)
             .map_err(|error| RunError::Refused(format!("{}: {error}", manifest_path.display())))?;
-        let run = Self { path: path.to_owned(), _lock: lock(path)? };
-        if manifest.recipe_hash != plan.hash() {
+        let folder = Self { path: path.to_owned(), _lock: lock(path)? };
+        if manifest.recipe_hash != run.recipe_hash {
             let before = fs::read_to_string(path.join(RECIPE)).unwrap_or_default();
             return Err(RunError::Refused(format!(
                 "{} was made with another recipe: {}. Resume with the same recipe and --set, or give another --out",
                 path.display(),
-                differences(&before, &plan.resolved_toml())
+                differences(&before, &run.recipe)
             )));
         }
         checkpoint::remove_unfinished(path).map_err(RunError::Checkpoint)?;
@@ -188,19 +208,19 @@ impl Run {
                 .as_ref()
                 .and_then(|newest| newest.folder.file_name())
                 .map(|name| name.to_string_lossy().into()),
-            threads: plan.threads,
+            threads: run.threads,
             cpu: cpu_name(),
             instruction_set: InstructionSet::detected().name().to_owned(),
-            precision_instructions: plan.precision.instructions().unwrap_or_default().to_owned(),
+            precision_instructions: run.precision.instructions().unwrap_or_default().to_owned(),
         });
-        run.write(RECIPE, plan.resolved_toml().as_bytes())?;
-        run.write(MANIFEST, &checkpoint::encode_json(&manifest))?;
+        folder.write(RECIPE, run.recipe.as_bytes())?;
+        folder.write(MANIFEST, &checkpoint::encode_json(&manifest))?;
         // It says how the run stopped, and it has not.
         let summary = path.join(SUMMARY);
         if summary.exists() {
             fs::remove_file(&summary).map_err(io(&summary))?;
         }
-        Ok((run, newest))
+        Ok((folder, newest))
     }
 
     /// When the run began, in seconds since 1970; 0 where the manifest does not say.
@@ -428,17 +448,22 @@ pub fn summary(status: &str, metrics: &Value, ledger: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan;
 
-    fn plan(steps: u32) -> Plan {
-        let text = format!(
-            "name = \"t\"\n[task]\nname = \"parity\"\nlevel = 6\n[[stage]]\nkind = \"pretrain\"\nsteps = {steps}\n\
-             shares = {{ long = 1.0 }}\n"
-        );
-        plan::from_text("test.toml", &text, &[]).unwrap()
+    /// A run of so many steps.
+    fn identity(steps: u32) -> Identity<'static> {
+        Identity {
+            recipe: format!("steps = {steps}\n"),
+            recipe_hash: steps.to_string(),
+            name: "t",
+            seed: 1,
+            threads: 1,
+            device: "cpu",
+            precision: Precision::Float32,
+            count_questions: &|| Ok(json!([])),
+        }
     }
 
-    fn checkpoint(run: &Run, stage: &str, step: u64, written: u64) {
+    fn checkpoint(run: &RunFolder, stage: &str, step: u64, written: u64) {
         let state = checkpoint::encode_json(&json!({ "written": written }));
         run.save(stage, step, &[("state.json", state)], 2).unwrap();
     }
@@ -447,32 +472,36 @@ mod tests {
     fn nothing_overwrites_a_run_and_only_one_process_writes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run");
-        let run = Run::create(&path, &plan(5)).unwrap();
-        assert!(Run::create(&path, &plan(5)).unwrap_err().to_string().contains("--resume"));
-        assert!(Run::resume(&path, &plan(5)).unwrap_err().to_string().contains("another process"));
+        let run = RunFolder::create(&path, &identity(5)).unwrap();
+        assert!(RunFolder::create(&path, &identity(5)).unwrap_err().to_string().contains("--resume"));
+        assert!(RunFolder::resume(&path, &identity(5)).unwrap_err().to_string().contains("another process"));
         drop(run);
-        let error = Run::resume(&path, &plan(6)).unwrap_err().to_string();
+        let error = RunFolder::resume(&path, &identity(6)).unwrap_err().to_string();
         assert!(error.contains("stage.1.steps was 5 and is 6"), "{error}");
-        assert!(Run::resume(&path, &plan(5)).unwrap().1.is_none());
-        assert!(Run::resume(&folder.path().join("fresh"), &plan(5)).unwrap().1.is_none());
+        assert!(RunFolder::resume(&path, &identity(5)).unwrap().1.is_none());
+        assert!(RunFolder::resume(&folder.path().join("fresh"), &identity(5)).unwrap().1.is_none());
         // Killed before the manifest was there: nothing is lost by beginning again.
         fs::remove_file(path.join(MANIFEST)).unwrap();
-        assert!(Run::create(&path, &plan(5)).is_ok());
+        assert!(RunFolder::create(&path, &identity(5)).is_ok());
         fs::remove_file(path.join(MANIFEST)).unwrap();
-        assert!(Run::resume(&path, &plan(5)).unwrap().1.is_none());
+        assert!(RunFolder::resume(&path, &identity(5)).unwrap().1.is_none());
         fs::remove_file(path.join(MANIFEST)).unwrap();
         fs::write(path.join("note"), "mine").unwrap();
-        assert!(Run::resume(&path, &plan(5)).unwrap_err().to_string().contains("not empty"));
+        assert!(RunFolder::resume(&path, &identity(5)).unwrap_err().to_string().contains("not empty"));
         fs::write(folder.path().join("note"), "mine").unwrap();
-        assert!(Run::resume(folder.path(), &plan(5)).unwrap_err().to_string().contains("not empty"));
-        assert!(Run::create(folder.path(), &plan(5)).unwrap_err().to_string().contains("not empty"));
+        assert!(
+            RunFolder::resume(folder.path(), &identity(5)).unwrap_err().to_string().contains("not empty")
+        );
+        assert!(
+            RunFolder::create(folder.path(), &identity(5)).unwrap_err().to_string().contains("not empty")
+        );
     }
 
     #[test]
     fn the_newest_checkpoint_is_the_one_written_last_and_old_ones_go() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run");
-        let run = Run::create(&path, &plan(5)).unwrap();
+        let run = RunFolder::create(&path, &identity(5)).unwrap();
         for (stage, step, written) in
             [("pretrain", 10, 1), ("pretrain", 20, 2), ("pretrain", 30, 3), ("a-b", 5, 4)]
         {
@@ -484,16 +513,16 @@ mod tests {
             [("a-b", 5), ("pretrain", 20), ("pretrain", 30)].map(|(name, step)| (name.to_owned(), step));
         assert_eq!(names, expected);
         drop(run);
-        let (_, newest) = Run::resume(&path, &plan(5)).unwrap();
+        let (_, newest) = RunFolder::resume(&path, &identity(5)).unwrap();
         assert!(newest.unwrap().folder.ends_with("a-b-5"));
         fs::write(path.join("checkpoints/pretrain-20/state.json"), "{").unwrap();
-        assert!(Run::resume(&path, &plan(5)).unwrap_err().to_string().contains("damaged"));
+        assert!(RunFolder::resume(&path, &identity(5)).unwrap_err().to_string().contains("damaged"));
     }
 
     #[test]
     fn a_journal_goes_on_where_the_checkpoint_left_it() {
         let folder = tempfile::tempdir().unwrap();
-        let run = Run::create(&folder.path().join("run"), &plan(5)).unwrap();
+        let run = RunFolder::create(&folder.path().join("run"), &identity(5)).unwrap();
         let mut journal = run.journal(METRICS, 0).unwrap();
         journal.append(&json!({ "step": 1 })).unwrap();
         let kept = journal.bytes();

@@ -1,19 +1,20 @@
 //! The standard shapes, timed: the work on which every claim of speed is made.
 
-use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use thinkling_verifiers::Verdict;
 
 use crate::kernels::peak::product_rate;
 use crate::kernels::precision::Precision;
 use crate::kernels::profile::{self, Part as Kernel, Taken};
 use crate::learn::advantage::{Spread, group_advantages};
-use crate::learn::objective::{Aggregation, BatchSize, Objective, Tokens};
+use crate::learn::batch::{Minibatch, Sample, Scored};
+use crate::learn::objective::{Aggregation, Objective};
+use crate::learn::score::Judged;
 use crate::machine::clock::{Elapsed, Moment, page_faults, usage};
-use crate::policy::gradient::Workspace;
-use crate::policy::optimizer::{self, AdamW};
-use crate::policy::rollout::{Completion, Group, Limits, Request, Rollout, roll_out};
+use crate::policy::optimizer::{self, AdamStep, AdamW};
+use crate::policy::rollout::{Completion, Limits, Request, Rollout};
 use crate::policy::sampling::Sampling;
-use crate::policy::{Attention, Config, Parameters, Sequence, Tape, Transformer};
+use crate::policy::{Attention, Config, CpuPolicy, Parameters, Policy};
 use crate::report::{Content, Figure, Line};
 
 pub mod verify;
@@ -193,11 +194,10 @@ pub struct Share {
 
 /// One trainer on a standard shape, with random weights.
 struct Bench {
-    policy: Transformer,
+    policy: CpuPolicy,
     prompts: Vec<Vec<u32>>,
     amount: Amount,
     optimizer: AdamW,
-    workspace: Workspace,
     flops: u64,
 }
 
@@ -208,59 +208,35 @@ impl Bench {
         let optimizer = AdamW::new(parameters.layout.len);
         let token = |prompt: usize, at: usize| ((prompt * 31 + at * 7) % config.vocab_size) as u32;
         let prompts = (0..PROMPTS).map(|prompt| (0..PROMPT).map(|at| token(prompt, at)).collect()).collect();
-        let policy = Transformer::with_precision(config, parameters, precision);
-        Self { policy, prompts, amount, optimizer, workspace: Workspace::default(), flops: 0 }
+        let policy = CpuPolicy::new(config, parameters, precision);
+        Self { policy, prompts, amount, optimizer, flops: 0 }
     }
 
-    fn rollout(&mut self) -> Rollout {
+    fn rollout(&mut self) -> candle_core::Result<Rollout> {
         let requests: Vec<Request<'_>> = (0u64..)
             .zip(&self.prompts)
             .map(|(number, prompt)| Request { prompt, samples: self.amount.group, address: [0, 0, number] })
             .collect();
         // No token has this number: every completion is as long as it may be.
         let limits = Limits { max_new_tokens: self.amount.new_tokens, end: u32::MAX, thinking: None };
-        let rollout = roll_out(&self.policy, &requests, &Sampling::PLAIN, &limits, 0);
-        self.flops += rollout.prefill_flops + rollout.decode_flops;
-        rollout
+        let rollout = self.policy.roll_out(&requests, &Sampling::PLAIN, &limits, 0)?;
+        self.flops += rollout.amount().flops;
+        Ok(rollout)
     }
 
     fn update(&mut self, rollout: &Rollout) -> candle_core::Result<()> {
-        let tokens: Vec<(Vec<u32>, &[u16])> = rollout
-            .groups
-            .iter()
-            .flat_map(|group| group.completions.iter().map(move |one| (group, one)))
-            .map(|(group, one)| ([&group.prompt[..], &one.tokens[..]].concat(), &one.routes[..]))
-            .collect();
-        let sequences: Vec<Sequence<'_>> = tokens
-            .iter()
-            .map(|(tokens, routes)| Sequence { tokens, first_target: PROMPT, routes: Some(routes) })
-            .collect();
+        let groups = self.prompts.iter().zip(&rollout.completions);
+        let samples: Vec<Sample> = groups.flat_map(|(prompt, group)| samples(prompt, group)).collect();
+        let minibatch = Minibatch { samples: samples.iter().collect() };
         let objective = Objective {
             clip_low: 0.2,
             clip_high: 0.28,
             kl_coefficient: 0.0,
             aggregation: Aggregation::TokenMean,
         };
-        let advantages: Vec<f32> = rollout.groups.iter().flat_map(advantages).collect();
-        let new_tokens = self.amount.new_tokens;
-        let size = BatchSize { sequences: sequences.len(), tokens: sequences.len() * new_tokens };
-        let loss = |range: std::ops::Range<usize>, tape: &Tape| {
-            let lengths = vec![new_tokens; range.len()];
-            let count = tape.log_probabilities.len();
-            let tensor = |values: Vec<f32>| Tensor::from_vec(values, count, &Device::Cpu);
-            let advantage = |at: usize| advantages[range.start + at / new_tokens];
-            let weights = objective.aggregation.weights(&lengths, size);
-            let tokens = Tokens {
-                advantages: &tensor((0..count).map(advantage).collect())?,
-                weights: &tensor(weights.into_iter().map(|weight| weight as f32).collect())?,
-                old: &tensor(tape.log_probabilities.clone())?,
-                reference: None,
-            };
-            let (gradient, measured) = objective.gradient(&tape.log_probabilities, &tokens)?;
-            Ok((Some(gradient), measured))
-        };
-        let pass = self.workspace.run(&self.policy, &sequences, 1.0, 0.0, loss)?;
-        self.flops += pass.forward_flops + pass.backward_flops;
+        let loss = minibatch.loss(&objective, None, false);
+        let pass = self.policy.gradient(&minibatch.sequences(true), 1.0, 0.0, &loss)?;
+        self.flops += pass.forward.flops + pass.backward.flops;
         let settings = optimizer::Settings {
             beta1: 0.9,
             beta2: 0.95,
@@ -269,22 +245,30 @@ impl Bench {
             max_grad_norm: 1.0,
         };
         let _scope = profile::enter(Kernel::Optimizer);
-        let gradient = self.workspace.gradient();
-        let norm = optimizer::norm(gradient);
-        let Parameters { layout, values, .. } = &mut self.policy.parameters;
-        self.optimizer.update(layout, values, gradient, norm, 1e-4, &settings);
-        self.policy.repack();
-        Ok(())
+        let step = AdamStep {
+            learning_rate: 1e-4,
+            settings,
+            gradient_norm: pass.norm,
+            expert_loads: &pass.expert_loads,
+            bias_update_speed: 0.0,
+        };
+        self.policy.apply(&mut self.optimizer, &step)
     }
 }
 
-/// The advantages of a group that is paid for even tokens.
-fn advantages(group: &Group) -> Vec<f32> {
+/// The samples of a group that is paid for even tokens.
+fn samples(prompt: &[u32], group: &[Completion]) -> Vec<Sample> {
     let reward = |one: &Completion| {
         one.tokens.iter().filter(|token| token.is_multiple_of(2)).count() as f64 / one.tokens.len() as f64
     };
-    let rewards: Vec<f64> = group.completions.iter().map(reward).collect();
-    group_advantages(&rewards, Spread::Sample, 1e-4).into_iter().map(|advantage| advantage as f32).collect()
+    let rewards: Vec<f64> = group.iter().map(reward).collect();
+    let advantages = group_advantages(&rewards, Spread::Sample, 1e-4);
+    let judged = |reward| Judged::bare(Verdict::wrong("", ""), Some(reward));
+    let scored = group
+        .iter()
+        .zip(rewards)
+        .map(|(completion, reward)| Scored { completion: completion.clone(), judged: judged(reward) });
+    scored.zip(advantages).map(|(scored, advantage)| Sample::new(prompt, scored, Some(advantage))).collect()
 }
 
 /// What of [`time`] a caller chooses.
@@ -310,7 +294,7 @@ pub fn time(part: Part, shape: Shape, options: Options) -> candle_core::Result<T
     let amount = options.amount;
     let mut bench = Bench::new(shape, amount, options.precision);
     // An update alone needs something to learn from.
-    let rollout = if part == Part::Update { Some(bench.rollout()) } else { None };
+    let rollout = if part == Part::Update { Some(bench.rollout()?) } else { None };
     let (start_s, mut first_s) = (options.start.elapsed().wall_s, 0.0);
     let mut elapsed: Vec<Elapsed> = Vec::new();
     let mut faults = Vec::new();
@@ -321,10 +305,10 @@ pub fn time(part: Part, shape: Shape, options: Options) -> candle_core::Result<T
         bench.flops = 0;
         let (started, faulted) = (Moment::now(), page_faults());
         match (part, &rollout) {
-            (Part::Rollout, _) => drop(bench.rollout()),
+            (Part::Rollout, _) => drop(bench.rollout()?),
             (_, Some(rollout)) => bench.update(rollout)?,
             (_, None) => {
-                let rollout = bench.rollout();
+                let rollout = bench.rollout()?;
                 bench.update(&rollout)?;
             }
         }

@@ -10,11 +10,11 @@ use crate::kernels::peak::measured_peak;
 use crate::kernels::precision::Precision;
 use crate::machine::clock::Moment;
 use crate::plan::{Footprint, Plan, Stage, cache_elements};
-use crate::policy::gradient::Workspace;
-use crate::policy::optimizer::{self, AdamW};
-use crate::policy::rollout::{Limits, Request, roll_out};
+use crate::policy::loss::NextToken;
+use crate::policy::optimizer::{self, AdamStep, AdamW};
+use crate::policy::rollout::{Limits, Request};
 use crate::policy::sampling::Sampling;
-use crate::policy::{Parameters, Sequence, Tape, Transformer};
+use crate::policy::{Parameters, Sequence};
 use crate::recipe;
 
 /// Texts that lengths are taken from.
@@ -56,11 +56,7 @@ pub fn measure(plan: &Plan) -> Speed {
     if plan.footprint.parameters_total > MOST_PARAMETERS {
         return assumed;
     }
-    let mut policy = Transformer::with_precision(
-        plan.model.clone(),
-        Parameters::new(&plan.model, plan.seed),
-        plan.precision,
-    );
+    let mut policy = plan.policy(Parameters::new(&plan.model, plan.seed));
     let prompt_length = (plan.model.max_position_embeddings / 4).clamp(1, MEASURED_TOKENS / 2);
     let new = (plan.model.max_position_embeddings - prompt_length).clamp(1, MEASURED_TOKENS);
     let prompt: Vec<u32> = (0..prompt_length).map(|at| (at % plan.model.vocab_size) as u32).collect();
@@ -71,39 +67,40 @@ pub fn measure(plan: &Plan) -> Speed {
     let limits = Limits { max_new_tokens: new, end: u32::MAX, thinking: None };
     let mut rollout = None;
     let decode = rate(|| {
-        let drawn = roll_out(&policy, &requests, &Sampling::PLAIN, &limits, 0);
-        let flops = drawn.prefill_flops + drawn.decode_flops;
+        let Ok(drawn) = policy.roll_out(&requests, &Sampling::PLAIN, &limits, 0) else { return 0 };
+        let flops = drawn.amount().flops;
         rollout = Some(drawn);
         flops
     });
-    let rows: Vec<Vec<u32>> = rollout
-        .iter()
-        .flat_map(|rollout| &rollout.groups)
-        .flat_map(|group| group.completions.iter().map(|one| [&group.prompt[..], &one.tokens[..]].concat()))
-        .collect();
+    let drawn = rollout.iter().flat_map(|rollout| &rollout.completions).flatten();
+    let rows: Vec<Vec<u32>> = drawn.map(|one| [&prompt[..], &one.tokens[..]].concat()).collect();
     let sequences: Vec<Sequence<'_>> =
         rows.iter().map(|tokens| Sequence { tokens, first_target: 1, routes: None }).collect();
-    let mut workspace = Workspace::default();
-    let loss = |_, tape: &Tape| Ok((Some(vec![-1e-4; tape.log_probabilities.len()]), ()));
+    let loss = NextToken::over(sequences.iter().map(Sequence::rows).sum());
+    let mut norm = 0.0;
     let update = rate(|| {
-        let pass = workspace.run(&policy, &sequences, 1.0, 0.0, loss);
-        pass.map_or(0, |pass| pass.forward_flops + pass.backward_flops)
+        let Ok(pass) = policy.gradient(&sequences, 1.0, 0.0, &loss) else { return 0 };
+        norm = pass.norm;
+        pass.forward.flops + pass.backward.flops
     });
     let settings =
         optimizer::Settings { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.0, max_grad_norm: 1.0 };
-    let mut optimizer = AdamW::new(policy.parameters.layout.len);
-    let gradient = workspace.gradient();
+    let mut optimizer = AdamW::new(policy.parameters().layout.len);
+    let step = AdamStep {
+        learning_rate: 1e-4,
+        settings,
+        gradient_norm: norm,
+        expert_loads: &[],
+        bias_update_speed: 0.0,
+    };
     let started = Moment::now();
-    let norm = optimizer::norm(gradient);
-    let Parameters { layout, values, .. } = &mut policy.parameters;
-    optimizer.update(layout, values, gradient, norm, 1e-4, &settings);
-    policy.repack();
+    let applied = policy.apply(&mut optimizer, &step);
     let apply_cpu_s = started.elapsed().cpu_s;
     Speed {
         decode_flops_per_cpu_s: decode.unwrap_or(assumed.decode_flops_per_cpu_s),
         update_flops_per_cpu_s: update.unwrap_or(assumed.update_flops_per_cpu_s),
         apply_cpu_s,
-        is_measured: decode.is_some() && update.is_some(),
+        is_measured: decode.is_some() && update.is_some() && applied.is_ok(),
         peak_flops,
     }
 }

@@ -5,11 +5,11 @@ use super::planner::{Job, plan};
 use super::presets::{PRESETS, deepseek_v3, preset};
 use super::shape::from_huggingface;
 use crate::plan::{cache_elements, footprint};
-use crate::policy::gradient::Workspace;
-use crate::policy::rollout::{Limits, Request, roll_out};
+use crate::policy::loss::NextToken;
+use crate::policy::rollout::{Limits, Request};
 use crate::policy::sampling::Sampling;
-use crate::policy::tests::{policy, random_tokens, settings};
-use crate::policy::{Sequence, Tape};
+use crate::policy::tests::{cpu_policy, random_tokens, settings};
+use crate::policy::{Policy, Sequence};
 
 fn published(name: &str) -> Value {
     preset(name).unwrap().costs(&accelerator("h800").unwrap(), None)
@@ -140,7 +140,7 @@ fn a_hugging_face_shape_is_counted() {
 fn counts_agree_with_the_closed_forms() {
     let (prompt, drawn) = (13, 41);
     for (name, config) in settings() {
-        let (policy, size) = (policy(&config, 3), footprint(&config));
+        let (mut policy, size) = (cpu_policy(&config, 3), footprint(&config));
         let near = |counted: u64, closed: f64, what: &str| {
             assert!(
                 (counted as f64 / closed - 1.0).abs() < 0.01,
@@ -151,16 +151,15 @@ fn counts_agree_with_the_closed_forms() {
         let prompt_tokens = &tokens[0][..prompt];
         let requests = [Request { prompt: prompt_tokens, samples: 3, address: [0; 3] }];
         let limits = Limits { max_new_tokens: drawn, end: u32::MAX, thinking: None };
-        let rollout = roll_out(&policy, &requests, &Sampling::PLAIN, &limits, 0);
-        near(rollout.prefill_flops, size.prefill(prompt as f64).get(), "prompt, once for its group");
-        near(rollout.decode_flops, 3.0 * size.decode_run(prompt as f64, drawn as f64).get(), "completions");
+        let rollout = policy.roll_out(&requests, &Sampling::PLAIN, &limits, 0).unwrap();
+        near(rollout.prefill.flops, size.prefill(prompt as f64).get(), "prompt, once for its group");
+        near(rollout.decode.flops, 3.0 * size.decode_run(prompt as f64, drawn as f64).get(), "completions");
 
         let sequences = [Sequence { tokens: &tokens[0], first_target: prompt, routes: None }];
-        let loss = |_, tape: &Tape| Ok((Some(vec![-0.01; tape.log_probabilities.len()]), ()));
-        let pass = Workspace::default().run(&policy, &sequences, 1.0, 0.0, loss).unwrap();
+        let pass = policy.gradient(&sequences, 1.0, 0.0, &NextToken::over(drawn)).unwrap();
         let forward = size.forward_targets((prompt + drawn - 1) as f64, drawn as f64).get();
-        near(pass.forward_flops, forward, "forward");
-        near(pass.backward_flops, 2.0 * forward, "backward");
-        assert!(pass.backward_surplus > 0, "{name}: scores and logits are computed again");
+        near(pass.forward.flops, forward, "forward");
+        near(pass.backward.flops, 2.0 * forward, "backward");
+        assert!(pass.backward.surplus_flops > 0, "{name}: scores and logits are computed again");
     }
 }

@@ -8,10 +8,11 @@ use thinkling_verifiers::answer;
 
 use super::{Chain, DoctorError, Finding, Patient, has_error, percent};
 use crate::data::tokenizer::{Tokenizer, TokenizerError};
+use crate::learn::batch::{Batch, Group};
 use crate::learn::reward::Rule;
 use crate::learn::score::Judged;
 use crate::plan;
-use crate::policy::rollout::{Completion, Group};
+use crate::policy::rollout::Completion;
 use crate::recipe::{AdvantageScale, Control, Grpo};
 
 /// Questions that are looked at.
@@ -44,7 +45,7 @@ fn check_task(patient: &Patient<'_>, rule: &Rule, asked: &Arc<plan::Task>) -> Re
         .collect::<Result<_, _>>()?;
     let tokenizer = patient.base.map_or(&patient.plan.tokenizer, |base| &base.tokenizer);
     let room = patient.base.map_or(patient.plan.model.max_position_embeddings, |base| {
-        base.policy.config.max_position_embeddings
+        base.policy.config().max_position_embeddings
     });
     let exam = Exam { patient, asked, tasks, tokenizer, room, rule };
     // In this order: what is written, what is judged, what is cut off, what is earned.
@@ -92,17 +93,21 @@ impl Exam<'_> {
     }
 
     /// Scores completions of one question as the run would.
-    fn score(&self, task: &Question, completions: &[String]) -> Vec<Judged> {
+    fn score(&self, question: &Question, completions: &[String]) -> Vec<Judged> {
         let completions = completions.iter().map(|text| {
             let tokens = self.tokens(text).unwrap_or_else(|_| vec![self.tokenizer.end()]);
             Completion { is_finished: true, tokens, ..Completion::default() }
         });
-        let prompt = self.tokenizer.encode(&task.problem.prompt).unwrap_or_default();
-        let group = Group { prompt, completions: completions.collect() };
-        let domains = std::slice::from_ref(&self.asked.domain);
-        let seed = self.patient.plan.seed;
-        let scored = self.rule.score(domains, self.tokenizer, vec![task.clone()], vec![group], seed, [0, 0]);
-        scored.into_iter().flat_map(|group| group.judged).collect()
+        let group = Group {
+            question: question.clone(),
+            task: self.asked.clone(),
+            index: 0,
+            prompt: self.tokenizer.encode(&question.problem.prompt).unwrap_or_default(),
+            members: completions.collect(),
+        };
+        let batch = Batch { groups: vec![group] };
+        let scored = self.rule.score(batch, self.tokenizer, self.patient.plan.seed, [0, 0]);
+        scored.groups.into_iter().flat_map(|group| group.members).map(|one| one.judged).collect()
     }
 
     /// A worked solution of a kind: its completion, and whether its answer is a guess.

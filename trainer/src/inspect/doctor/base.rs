@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use super::{DoctorError, Finding, Patient, Severity, percent};
 use crate::data::tokenizer::{END, Tokenizer};
+use crate::kernels::precision::Precision;
 use crate::learn::advantage::is_flat;
 use crate::learn::evaluate::{EvaluateError, Questions, Thinking, ask};
 use crate::policy::sampling::Sampling;
-use crate::policy::{Config, Parameters, Transformer};
+use crate::policy::{Config, CpuPolicy, Policy};
 use crate::recipe::ReadinessAction;
-use crate::stages::learner::load_model;
-use crate::tracking::checkpoint::{Checkpoint, CheckpointError};
+use crate::tracking::checkpoint::Checkpoint;
 use crate::tracking::run_folder;
 
 /// Questions that the base model is asked.
@@ -30,7 +30,7 @@ const MAX_FLAT: f64 = 0.9;
 pub struct Base {
     /// Where it was found.
     pub folder: PathBuf,
-    pub(super) policy: Transformer,
+    pub(super) policy: Box<dyn Policy>,
     pub(super) tokenizer: Tokenizer,
     /// In what its files disagree with the trainer.
     pub(super) problems: Vec<Finding>,
@@ -111,20 +111,15 @@ impl Base {
             );
             problems.push(problem("base", seen, "the files of one checkpoint, not of two"));
         }
-        let mut parameters = Parameters::new(&config, 0);
-        load_model(&checkpoint.tensors("model.safetensors")?, &config, &mut parameters)
-            .map_err(|what| DoctorError::from(damaged(&checkpoint, &what)))?;
-        Ok(Self { folder, policy: Transformer::new(config, parameters), tokenizer, problems })
+        let (config, parameters) = checkpoint.policy()?;
+        let policy = Box::new(CpuPolicy::new(config, parameters, Precision::Float32));
+        Ok(Self { folder, policy, tokenizer, problems })
     }
-}
-
-fn damaged(checkpoint: &Checkpoint, what: &str) -> CheckpointError {
-    checkpoint.damaged("model.safetensors", what)
 }
 
 /// In which keys the recipe's network differs from the base model's, if it does: then the run does not start from it.
 pub(super) fn another_network(patient: &Patient<'_>, base: &Base) -> Option<Finding> {
-    let [recipe, base] = [&patient.plan.model, &base.policy.config]
+    let [recipe, base] = [&patient.plan.model, base.policy.config()]
         .map(|config| serde_json::to_value(config).unwrap_or_default());
     let differences: Vec<String> = recipe
         .as_object()?
@@ -157,7 +152,7 @@ pub(super) fn check(patient: &Patient<'_>, base: &Base) -> Result<Vec<Finding>, 
         max_new_tokens: stage.max_new_tokens,
         thinking: Thinking::Free,
     };
-    let answers = match ask(&base.policy, &base.tokenizer, &stage.task, &questions) {
+    let answers = match ask(base.policy.as_ref(), &base.tokenizer, &stage.task, &questions) {
         Ok(answers) => answers,
         Err(error @ EvaluateError::TooLong { .. }) => {
             let change = format!("stage.{}.max_new_tokens lower, or another base model", stage.name);

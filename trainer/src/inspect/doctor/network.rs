@@ -8,10 +8,12 @@ use thinkling_verifiers::answer;
 
 use super::{Base, DoctorError, Finding, Patient};
 use crate::data::tokenizer::{END, Tokenizer};
+use crate::kernels::precision::Precision;
 use crate::plan::{Plan, Stage};
-use crate::policy::gradient::{Workspace, add_loads, balance_biases};
+use crate::policy::balance::{add_loads, balance_biases};
+use crate::policy::loss::NextToken;
 use crate::policy::optimizer::{self, AdamW};
-use crate::policy::{Parameters, Sequence, Tape, Transformer};
+use crate::policy::{CpuPolicy, Parameters, Policy, Sequence, Snapshot};
 use crate::recipe;
 
 /// Worked solutions in the batch.
@@ -30,7 +32,7 @@ const SHOWN: usize = 3;
 struct Subject<'a> {
     stage: &'a Stage,
     tokenizer: &'a Tokenizer,
-    policy: Transformer,
+    policy: Box<dyn Policy>,
     updates: u64,
     bias_update_speed: f64,
     learning_rate: f64,
@@ -43,13 +45,14 @@ pub(super) fn untrained(plan: &Plan) -> Result<Vec<Finding>, DoctorError> {
     let Some(stage) = plan.stages.iter().find(|stage| stage.updates_per_step > 0) else {
         return Ok(Vec::new());
     };
-    let policy = Transformer::new(plan.model.clone(), Parameters::new(&plan.model, plan.seed));
+    let parameters = Parameters::new(&plan.model, plan.seed);
+    let policy = Box::new(CpuPolicy::new(plan.model.clone(), parameters, Precision::Float32));
     examine(plan, stage, &plan.tokenizer, policy)
 }
 
 /// The base model as the stage finds it.
 pub(super) fn of_base(patient: &Patient<'_>, base: &Base) -> Result<Vec<Finding>, DoctorError> {
-    let policy = Transformer::new(base.policy.config.clone(), base.policy.parameters.clone());
+    let policy = base.policy.with_weights(&Snapshot::of(base.policy.parameters()))?;
     let mut findings = examine(patient.plan, patient.stage, &base.tokenizer, policy)?;
     // Its own completions have told that.
     findings.retain(|finding| finding.name != "end_token");
@@ -60,7 +63,7 @@ fn examine(
     plan: &Plan,
     stage: &Stage,
     tokenizer: &Tokenizer,
-    policy: Transformer,
+    policy: Box<dyn Policy>,
 ) -> Result<Vec<Finding>, DoctorError> {
     let (steps, bias_update_speed, learning_rate, adamw) = match &stage.settings {
         recipe::Stage::Pretrain(settings) => {
@@ -91,30 +94,19 @@ impl Subject<'_> {
             let change = "model.max_position_embeddings left out".to_owned();
             return Ok(vec![Finding::error("gradient", self.stage, seen, change)]);
         }
-        let balance = self.policy.config.aux_loss_alpha / sequences.len() as f32;
-        let mut workspace = Workspace::default();
-        let next_token_loss = |range: Range<usize>, tape: &Tape| {
-            let sum: f64 = tape.log_probabilities.iter().map(|value| f64::from(*value)).sum();
-            let mut at = 0;
-            let mut ends = 0.0;
-            for sequence in &sequences[range] {
-                at += sequence.targets().len();
-                ends += f64::from(tape.log_probabilities[at - 1]).exp();
-            }
-            Ok((Some(vec![-1.0 / targets as f32; tape.log_probabilities.len()]), (sum, ends)))
-        };
-        let pass = workspace.run(&self.policy, &sequences, 1.0, balance, next_token_loss)?;
-        let loss = -pass.parts.iter().map(|(sum, _)| sum).sum::<f64>() / targets as f64;
-        let end = pass.parts.iter().map(|(_, ends)| ends).sum::<f64>() / sequences.len() as f64;
-        let gradient = workspace.gradient().to_vec();
-        let loads = pass.expert_loads;
-        let mut findings = vec![self.gradient(&gradient, &loads, loss)];
+        let balance = self.policy.config().aux_loss_alpha / sequences.len() as f32;
+        let scores = self.policy.scores(&sequences, 1.0)?;
+        let ends = scores.log_probabilities.iter().filter_map(|values| values.last());
+        let end = ends.map(|value| f64::from(*value).exp()).sum::<f64>() / sequences.len() as f64;
+        let pass = self.policy.gradient(&sequences, 1.0, balance, &NextToken::over(targets))?;
+        let gradient = self.policy.last_gradient().to_vec();
+        let mut findings = vec![self.gradient(&gradient, &pass.expert_loads, pass.measured.loss)];
         // Where the weights are not numbers, no probability is.
         if !findings[0].is_error() {
             findings.push(self.end_token(end));
         }
-        if self.policy.config.has_experts() {
-            findings.push(self.experts(&mut workspace, &sequences, loads)?);
+        if self.policy.config().has_experts() {
+            findings.push(self.experts(&sequences, pass.expert_loads)?);
         }
         Ok(findings)
     }
@@ -136,7 +128,7 @@ impl Subject<'_> {
     fn documents(&self) -> Result<Vec<Vec<u32>>, DoctorError> {
         let task = &self.stage.task;
         let dataset = task.dataset(self.seed)?;
-        let longest = self.policy.config.max_position_embeddings + 1;
+        let longest = self.policy.config().max_position_embeddings + 1;
         let mut documents = Vec::new();
         for index in 0..DOCUMENTS {
             let problem = dataset.question(Split::Train, index)?.problem;
@@ -162,7 +154,7 @@ impl Subject<'_> {
     /// Whether every tensor gets a finite gradient that is not 0, and one step leaves finite weights. Experts that no
     /// token chose are told of elsewhere.
     fn gradient(&mut self, gradient: &[f32], loads: &[Vec<u64>], loss: f64) -> Finding {
-        let layers: Vec<usize> = self.policy.config.sparse_layers().collect();
+        let layers: Vec<usize> = self.policy.config().sparse_layers().collect();
         let is_unchosen = |name: &str| {
             layers.iter().zip(loads).any(|(layer, loads)| {
                 loads.iter().enumerate().any(|(expert, load)| {
@@ -170,7 +162,7 @@ impl Subject<'_> {
                 })
             })
         };
-        let slots = &self.policy.parameters.layout.slots;
+        let slots = &self.policy.parameters().layout.slots;
         let of = |range: &Range<usize>| &gradient[range.clone()];
         let names = |is_bad: &dyn Fn(&[f32]) -> bool| -> Vec<&str> {
             let bad = slots.iter().filter(|slot| is_bad(of(&slot.range)) && !is_unchosen(&slot.name));
@@ -194,7 +186,7 @@ impl Subject<'_> {
         let scale = optimizer::norm(gradient) / (gradient.len() as f64).sqrt();
         let cut = names(&|values| optimizer::norm(values) <= ROUNDING * scale * (values.len() as f64).sqrt());
         if !cut.is_empty() {
-            let config = &self.policy.config;
+            let config = self.policy.config();
             let is_router = cut.iter().all(|name| name.ends_with("mlp.gate.weight"));
             let change = if is_router && config.num_experts_per_tok == 1 && config.norm_topk_prob {
                 "model.num_experts_per_tok = 2, or model.norm_topk_prob = false: one expert whose gate is scaled to 1 \
@@ -208,9 +200,9 @@ impl Subject<'_> {
         }
         let count = slots.len();
         let norm = optimizer::norm(gradient);
-        let mut weights = self.policy.parameters.values.clone();
+        let mut weights = self.policy.parameters().values.clone();
         let mut optimizer = AdamW::new(weights.len());
-        let layout = &self.policy.parameters.layout;
+        let layout = &self.policy.parameters().layout;
         optimizer.update(layout, &mut weights, gradient, norm, self.learning_rate, &self.adamw);
         if weights.iter().any(|weight| !weight.is_finite()) {
             let seen =
@@ -228,7 +220,6 @@ impl Subject<'_> {
     /// Whether every expert is chosen by some token: now, or once the recipe's balancing has worked on it.
     fn experts(
         &mut self,
-        workspace: &mut Workspace,
         sequences: &[Sequence<'_>],
         mut loads: Vec<Vec<u64>>,
     ) -> Result<Finding, DoctorError> {
@@ -238,12 +229,12 @@ impl Subject<'_> {
         let at_first = unchosen(&loads);
         let mut passes = self.updates.min(BALANCING_PASSES);
         let speed = self.bias_update_speed * self.updates as f64 / passes.max(1) as f64;
-        let mut biases = self.policy.parameters.expert_biases.clone();
+        let mut biases = self.policy.parameters().expert_biases.clone();
         let mut latest = loads.clone();
         while unchosen(&loads) > 0 && passes > 0 && speed > 0.0 {
             balance_biases(&mut biases, &latest, speed as f32);
-            self.policy.parameters.expert_biases.clone_from(&biases);
-            latest = workspace.run(&self.policy, sequences, 1.0, 0.0, |_, _| Ok((None, ())))?.expert_loads;
+            self.policy.change(&mut |parameters| parameters.expert_biases.clone_from(&biases))?;
+            latest = self.policy.scores(sequences, 1.0)?.expert_loads;
             add_loads(&mut loads, &latest);
             passes -= 1;
         }

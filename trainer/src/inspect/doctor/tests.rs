@@ -13,8 +13,9 @@ use thinkling_verifiers::{Item, Verdict};
 
 use super::*;
 use crate::data::tokenizer::Tokenizer;
+use crate::kernels::precision::Precision;
 use crate::plan::{self, Task};
-use crate::policy::{Config, Parameters, Transformer};
+use crate::policy::{Config, CpuPolicy, Parameters};
 
 const QUICKSTART: &str = include_str!("../../../../recipes/quickstart.toml");
 const ADDITION: &str = include_str!("../../../../recipes/addition.toml");
@@ -114,8 +115,13 @@ impl Domain for Spoilt {
 
 /// A base model with random weights.
 fn fresh(config: &Config, tokenizer: &Tokenizer) -> Base {
-    let policy = Transformer::new(config.clone(), Parameters::new(config, 1));
-    Base { folder: PathBuf::new(), policy, tokenizer: tokenizer.clone(), problems: Vec::new() }
+    let policy = CpuPolicy::new(config.clone(), Parameters::new(config, 1), Precision::Float32);
+    Base {
+        folder: PathBuf::new(),
+        policy: Box::new(policy),
+        tokenizer: tokenizer.clone(),
+        problems: Vec::new(),
+    }
 }
 
 #[test]
@@ -223,14 +229,15 @@ fn a_base_model_that_never_ends_is_found() {
     let plan = plan(QUICKSTART, &[]);
     let mut base = fresh(&plan.model, &plan.tokenizer);
     // Two other tokens take turns: whatever the state, one of them is far likelier than the end.
-    let parameters = &mut base.policy.parameters;
-    let head = parameters.layout.head.clone();
     let width = plan.model.hidden_size;
-    let head = &mut parameters.values[head];
-    head.fill(0.0);
-    head[6 * width..7 * width].fill(100.0);
-    head[7 * width..8 * width].fill(-100.0);
-    base.policy.repack();
+    let change = &mut |parameters: &mut Parameters| {
+        let head = parameters.layout.head.clone();
+        let head = &mut parameters.values[head];
+        head.fill(0.0);
+        head[6 * width..7 * width].fill(100.0);
+        head[7 * width..8 * width].fill(-100.0);
+    };
+    base.policy.change(change).unwrap();
     assert_eq!(errors(&plan, Some(&base)).first().cloned(), Some(("end_token", "grpo".to_owned())));
 }
 
@@ -272,7 +279,7 @@ fn dead_experts_are_found() {
     // A base model whose router has written one off.
     let sound = plan(QUICKSTART, &[]);
     let mut base = fresh(&sound.model, &sound.tokenizer);
-    base.policy.parameters.expert_biases[0][3] = -10.0;
+    base.policy.change(&mut |parameters| parameters.expert_biases[0][3] = -10.0).unwrap();
     let subject = Patient { plan: &sound, index: 1, stage: &sound.stages[1], grpo: grpo(&sound), base: None };
     let found = network::of_base(&subject, &base).unwrap();
     let dead: Vec<&Finding> = found.iter().filter(|finding| finding.is_error()).collect();

@@ -1,33 +1,33 @@
 //! Group-relative policy optimisation: learns from verdicts on its own completions.
 //!
-//! Source: DeepSeekMath (arXiv 2402.03300) and DeepSeek-R1 (arXiv 2501.12948). Ratios are per token; the reference's
-//! divergence is in the loss; experts chosen at rollout are taken again in the update.
+//! Source: DeepSeekMath (arXiv 2402.03300) and DeepSeek-R1 (arXiv 2501.12948). Importance ratios are per token; the
+//! divergence from the KL reference is in the loss; experts chosen at rollout are taken again in the update.
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
-use serde_json::Value;
-use thinkling_datasets::pool::Address;
-use thinkling_datasets::{DatasetError, Domain, Question, Split};
+use serde_json::{Map, Value};
+use thinkling_datasets::Split;
 
-use super::{evaluate_and_rise, final_share, is_due};
-use crate::data::curriculum::Syllabus;
+use super::learner::{Applied, Learner, UpdateSettings};
+use super::run::Run;
+use super::stop::{Status, TrainError};
+use super::{Schedules, StageRun, StepId, final_share, is_due, train};
 use crate::kernels::precision::Precision;
 use crate::learn::advantage::{Spread, group_advantages, is_flat};
-use crate::learn::objective::{Aggregation, BatchSize, Measured, Objective, Tokens};
+use crate::learn::batch::{Batch, Group, Sample, Samples, Scored};
+use crate::learn::objective::{Aggregation, Objective};
 use crate::learn::reward::Rule;
-use crate::learn::score::{Judged, ScoredGroup};
-use crate::machine::clock::{Elapsed, Moment};
-use crate::plan::{self, Stage};
-use crate::policy::gradient::{Pass, add_loads};
+use crate::learn::score::Judged;
+use crate::machine::work::Work;
+use crate::plan::Stage;
+use crate::policy::balance::add_loads;
+use crate::policy::loss::Measured;
 use crate::policy::optimizer::{self, learning_rate};
-use crate::policy::rollout::{Limits, Request, roll_out};
+use crate::policy::rollout::Limits;
 use crate::policy::sampling::Sampling;
-use crate::policy::{Sequence, Tape, Transformer};
+use crate::policy::{Pass, Snapshot};
 use crate::recipe::{AdvantageScale, Control, FlatGroups, Grpo, LossAggregation, ReadinessAction, StdKind};
-use crate::stages::learner::{Best, Learner, Snapshot};
-use crate::stages::run::{Session, Status, TrainError};
-use crate::tracking::ledger::{Spent, Work};
+use crate::tracking::tracker::{Record, Tracker};
 
 mod row;
 
@@ -37,589 +37,339 @@ const WINDOW: usize = 5;
 /// The decoder and the training forward sum in another order; a greater distance is a fault of one of them.
 const MAX_ROLLOUT_GAP: f64 = 1e-2;
 
-/// A completion as an update sees it.
-struct Sample<'a> {
-    tokens: Vec<u32>,
-    prompt_length: usize,
-    routes: Option<&'a [u16]>,
-    /// Log-probabilities of the completion's tokens as the decoder saw them.
-    sampled: &'a [f32],
-    advantage: f64,
-    /// Log-probabilities of the completion's tokens under the policy that sampled; `None`: those of this very pass.
-    old: Option<Vec<f32>>,
-    reference: Option<Vec<f32>>,
-}
-
-impl Sample<'_> {
-    fn sequence(&self) -> Sequence<'_> {
-        Sequence { tokens: &self.tokens, first_target: self.prompt_length, routes: self.routes }
-    }
-
-    fn length(&self) -> usize {
-        self.tokens.len() - self.prompt_length
-    }
-}
-
-/// What the updates of one batch of rollouts show.
-#[derive(Default)]
-struct Updated {
-    measured: Measured,
-    entropy: f64,
-    grad_norm: f64,
-    tokens: u64,
-    updates: u64,
-    loads: Vec<Vec<u64>>,
-    /// Greatest distance of a log-probability of the first update from what the decoder saw.
-    rollout_gap: f64,
-    is_applied: bool,
-}
-
-/// Runs the stage: ask, roll out, score, advantages, update, ledger; then, when due, evaluate and save.
+/// Asks, rolls out, scores, weighs and updates, step by step.
 ///
 /// # Errors
 /// When questions, the update or the run folder fail.
-pub fn run(session: &mut Session, stage: &Stage, settings: &Grpo) -> Result<Status, TrainError> {
-    let plan = session.plan.clone();
-    let rule = match session.rules.remove(&stage.name) {
+pub fn run(stage: &Stage, settings: &Grpo, run: &mut Run) -> Result<Status, TrainError> {
+    let rule = match run.rules.remove(&stage.name) {
         Some(rule) => rule,
         None => Rule::new(settings)?,
     };
-    let mut learner = session.learner();
-    let mut syllabus = Syllabus::resume(stage, settings.pool, plan.seed, &learner.syllabus)?;
-    if learner.step == 0 {
-        if !is_ready(session, stage, &syllabus.measured(), settings)? {
-            return Ok(Status::NotReady);
+    let aggregation = match settings.loss {
+        LossAggregation::TokenMean => Aggregation::TokenMean,
+        LossAggregation::SequenceMean => Aggregation::SequenceMean,
+        LossAggregation::ConstantLength => {
+            Aggregation::ConstantLength { max_new_tokens: settings.max_new_tokens }
         }
-        if settings.kl_coefficient > 0.0 {
-            learner.reference = Some(Snapshot::of(&session.policy));
-        }
-    }
-    // Asked before each step, so that a resume sees what the run saw when it stopped.
-    while learner.step < settings.steps && !is_over(settings, &learner, &syllabus) {
-        step(session, stage, settings, &rule, &mut learner, &mut syllabus)?;
-        if is_due(learner.step, settings.evaluate_every)
-            && learner.step < settings.steps
-            && evaluate_and_rise(session, stage, &mut syllabus, learner.step, &settings.evaluation)?
-        {
-            // Rewards of easier questions say nothing about what is to come.
-            learner.recent.clear();
-            learner.best = None;
-        }
-        learner.syllabus = syllabus.state();
-        let save_every = settings.save_every;
-        if let Some(status) = session.finish_step(stage, &learner, save_every, settings.max_bad_steps)? {
-            return Ok(status);
-        }
-    }
-    keep_best(session, settings, &learner);
-    if let Some((share, spent)) = session.ledger.account(&stage.name).verifying() {
-        session.progress.note(&format!(
-            "{}: verifying took {:.1} % of the stage's time ({:.1} s on the wall, {:.1} CPU-s)",
-            stage.name,
-            100.0 * share,
-            spent.wall_s,
-            spent.cpu_s
-        ));
-    }
-    session.evaluate(stage, &syllabus.measured(), learner.step, &settings.evaluation, 1, 1.0)?;
-    session.finish_stage(stage, learner.step)?;
-    Ok(Status::Done)
-}
-
-/// Whether the stage may end early: not before every curriculum teaches its last level.
-fn is_over(settings: &Grpo, learner: &Learner, syllabus: &Syllabus<'_>) -> bool {
-    let stop = settings.early_stop.filter(|_| syllabus.is_at_the_top());
-    stop.is_some_and(|stop| learner.recent.len() >= stop.window && window_mean(learner) >= stop.reward)
-}
-
-/// One batch of rollouts and its updates.
-fn step(
-    session: &mut Session,
-    stage: &Stage,
-    settings: &Grpo,
-    rule: &Rule,
-    learner: &mut Learner,
-    syllabus: &mut Syllabus<'_>,
-) -> Result<(), TrainError> {
-    let started = Moment::now();
-    let flops_before = session.ledger.flops();
-    // What was taught while this batch was asked.
-    let taught = syllabus.fields();
-    let (scored, verifying) = roll_out_and_score(session, stage, settings, rule, learner, syllabus)?;
-    let advantages: Vec<Vec<Option<f64>>> = scored.iter().map(|group| advantages(settings, group)).collect();
-    let used: Vec<usize> = (0..scored.len())
-        .filter(|at| settings.flat_groups == FlatGroups::Keep || !is_flat(&rewards(&scored[*at])))
-        .collect();
-    let mean_reward = mean(scored.iter().flat_map(rewards));
-    remember(session, settings, learner, mean_reward);
-    let samples: Vec<Vec<Sample<'_>>> =
-        used.iter().map(|at| samples(settings, &scored[*at], &advantages[*at])).collect();
-    let updated = update(session, stage, settings, learner, samples)?;
-    session.settle(&stage.name, Work::Optimizer);
-    learner.step += 1;
-    if is_due(learner.step, settings.kl_reference_every) && learner.reference.is_some() {
-        learner.reference = Some(Snapshot::of(&session.policy));
-    }
-    row::log(
-        session,
-        stage,
-        settings,
-        rule,
-        learner,
-        &scored,
-        &advantages,
-        used.len(),
-        &updated,
-        taught,
-        (started, flops_before, verifying),
-    )
-}
-
-/// Asks a batch of questions, samples a group for each and scores it; flat groups are replaced if the recipe says so.
-/// Gives also what the scoring took, other processes included.
-fn roll_out_and_score(
-    session: &mut Session,
-    stage: &Stage,
-    settings: &Grpo,
-    rule: &Rule,
-    learner: &mut Learner,
-    syllabus: &mut Syllabus<'_>,
-) -> Result<(Vec<ScoredGroup>, Elapsed), TrainError> {
-    let sampling = Sampling {
-        temperature: settings.temperature as f32,
-        top_k: settings.top_k,
-        top_p: settings.top_p as f32,
-        min_p: settings.min_p as f32,
     };
-    let limits =
-        Limits { max_new_tokens: settings.max_new_tokens, end: session.tokenizer.end(), thinking: None };
-    let place = [session.next_stage() as u64, learner.step];
-    let mut kept: Vec<ScoredGroup> = Vec::new();
-    let mut pass_rates = Vec::new();
-    let mut verifying = Elapsed::default();
-    let rounds = if settings.flat_groups == FlatGroups::Refill { 1 + settings.refill_rounds } else { 1 };
-    for round in 0..rounds {
-        let missing = settings.prompts - kept.len();
-        if missing == 0 {
-            break;
-        }
-        let posing = Moment::now();
-        let addresses = syllabus.ask(missing, &mut learner.asked);
-        let (tasks, domains) = questions(session, syllabus, &addresses)?;
-        let prompts: Vec<Vec<u32>> = tasks
-            .iter()
-            .map(|task| {
-                let encoded = session.tokenizer.encode(&task.problem.prompt);
-                encoded.map_err(|source| TrainError::Alphabet { task: task.task.clone(), source })
-            })
-            .collect::<Result<_, _>>()?;
-        session.ledger.charge(&stage.name, Work::Data, Spent::new(posing.elapsed(), 0, 0));
-        let requests: Vec<Request<'_>> = prompts
-            .iter()
-            .zip(&addresses)
-            .map(|(prompt, at)| Request {
-                prompt,
-                samples: settings.group_size,
-                address: [place[0], place[1], at.index],
-            })
-            .collect();
-        let rolling = Moment::now();
-        let rollout = roll_out(&session.policy, &requests, &sampling, &limits, session.plan.seed);
-        let (prefill, decode) = (rollout.prefill_flops, rollout.decode_flops);
-        let spent = Spent::new(rolling.elapsed(), prefill + decode, 0);
-        session.ledger.charge(&stage.name, Work::RolloutPrefill, spent.part(prefill, rollout.prefill_tokens));
-        session.ledger.charge(&stage.name, Work::RolloutDecode, spent.part(decode, rollout.decode_tokens));
+    let Grpo { clip_low, clip_high, kl_coefficient, .. } = *settings;
+    let objective = Objective { clip_low, clip_high, kl_coefficient, aggregation };
+    let rollouts_per_step = run.tracker.rollouts_per_step();
+    train(stage, &Reinforcement { stage, settings, rule, objective, rollouts_per_step }, run)
+}
 
-        let judging = Moment::now();
-        let address = [place[0], (place[1] << 16) + round as u64];
-        let scored =
-            rule.score(&domains, &session.tokenizer, tasks, rollout.groups, session.plan.seed, address);
-        let judging = judging.elapsed();
-        verifying.wall_s += judging.wall_s;
-        verifying.cpu_s += judging.cpu_s;
-        session.ledger.charge(&stage.name, Work::Verifier, Spent::new(judging, 0, 0));
-        if rule.is_outside() || domains.iter().any(|domain| domain.is_outside()) {
-            verifying.cpu_s += session.charge_children(&stage.name, true);
-        }
-        let account = session.ledger.account(&stage.name);
-        account.tokens_generated += rollout.decode_tokens;
-        account.verifier_calls += (missing * settings.group_size) as u64;
-        account.correct +=
-            scored.iter().flat_map(|group| &group.judged).filter(|one| one.is_correct()).count() as u64;
+/// A stage of GRPO while it runs.
+struct Reinforcement<'a> {
+    stage: &'a Stage,
+    settings: &'a Grpo,
+    rule: Rule,
+    objective: Objective,
+    /// Completions of a step that are written down.
+    rollouts_per_step: usize,
+}
 
-        let errors = scored.iter().flat_map(|group| &group.judged).filter(|one| one.is_error());
-        let share = errors.count() as f64 / (missing * settings.group_size) as f64;
-        if share > settings.max_error_share {
-            let reason = scored.iter().flat_map(|group| &group.judged).find_map(Judged::error);
-            return Err(TrainError::Verifier {
-                stage: stage.name.clone(),
-                step: learner.step + 1,
-                share,
-                limit: settings.max_error_share,
-                reason: reason.unwrap_or_default().to_owned(),
-            });
-        }
-        pass_rates.extend(scored.iter().map(pass_rate));
-        if round + 1 < rounds {
-            kept.extend(scored.into_iter().filter(|group| !is_flat(&rewards(group))));
-        } else {
-            // The last round's flat groups stay, so that a batch is never empty of what was sampled.
-            kept.extend(scored);
-        }
+/// What a step leaves behind.
+struct Step {
+    samples: Samples,
+    update: Update,
+}
+
+/// What the updates of one batch of rollouts show together.
+#[derive(Default)]
+struct Update {
+    /// Over all updates; the loss is their sum.
+    measured: Measured,
+    /// Greatest norm of a gradient.
+    grad_norm: f64,
+    updates: u64,
+    expert_loads: Vec<Vec<u64>>,
+    /// What is said of updates that were left out.
+    notes: Vec<String>,
+}
+
+impl Update {
+    fn add(&mut self, applied: Applied) {
+        self.notes.extend(applied.note());
+        let Applied { pass, .. } = applied;
+        self.measured = self.measured.join(pass.measured);
+        self.grad_norm = self.grad_norm.max(pass.norm);
+        self.updates += 1;
+        add_loads(&mut self.expert_loads, &pass.expert_loads);
     }
-    syllabus.observe_pass_rates(&pass_rates);
-    Ok((kept, verifying))
 }
 
-/// The share of right answers among those of a group that could be judged.
-fn pass_rate(group: &ScoredGroup) -> Option<f64> {
-    let judged: Vec<&Judged> = group.judged.iter().filter(|one| !one.is_error()).collect();
-    (!judged.is_empty()).then(|| mean(judged.iter().map(|one| f64::from(one.is_correct()))))
+impl StageRun for Reinforcement<'_> {
+    type Step = Step;
+
+    const KIND: &'static str = "grpo";
+
+    fn schedules(&self) -> Schedules {
+        let Grpo { steps, evaluate_every, ref evaluation, save_every, max_bad_steps, .. } = *self.settings;
+        Schedules { steps, evaluate_every, evaluation: evaluation.clone(), save_every, max_bad_steps }
+    }
+
+    fn begin(&self, run: &mut Run) -> Result<bool, TrainError> {
+        let is_ready = self.is_ready(run)?;
+        if self.settings.kl_coefficient > 0.0 {
+            run.learner.reference = Some(Snapshot::of(run.learner.policy.parameters()));
+        }
+        Ok(is_ready)
+    }
+
+    /// Not before every rising level is at its top.
+    fn is_over(&self, learner: &Learner) -> bool {
+        let stop = self.settings.early_stop.filter(|_| learner.curriculum.is_at_the_top());
+        stop.is_some_and(|stop| learner.recent.len() >= stop.window && learner.window_mean() >= stop.reward)
+    }
+
+    fn step(&self, at: StepId<'_>, learner: &mut Learner, tracker: &mut Tracker) -> Result<Step, TrainError> {
+        let settings = self.settings;
+        let failed = |source| at.failed(source);
+        let (mut kept, mut pass_rates) = (Batch::default(), Vec::new());
+        for round in 0..self.rounds() {
+            let missing = settings.prompts - kept.groups.len();
+            if missing == 0 {
+                break;
+            }
+            let asked = tracker.time(|| ask(learner, missing, at.seed))?;
+            let requests = asked.requests(settings.group_size, at.address());
+            let (sampling, limits) = (self.sampling(), self.limits(learner));
+            let rollout = tracker.time(|| learner.policy.roll_out(&requests, &sampling, &limits, at.seed));
+            let completed = asked.completed(rollout.map_err(failed)?);
+            let is_outside = self.rule.is_outside(&completed);
+            let scored = tracker.time(|| self.score(completed, learner, at, round))?;
+            if is_outside {
+                tracker.look_at_children(true);
+            }
+            pass_rates.extend(scored.pass_rates());
+            kept.groups.extend(self.keep(scored, round));
+        }
+        learner.curriculum.observe_pass_rates(&pass_rates);
+        learner.remember(kept.mean_reward(), self.window(), settings.keep_best);
+        let mut samples = self.weigh(kept);
+        let mut update = Update::default();
+        let temperature = settings.temperature as f32;
+        if let Some(reference) = learner.reference.as_ref().filter(|_| self.learns(&samples)) {
+            let mut reference = learner.policy.with_weights(reference).map_err(failed)?;
+            tracker.settle(Work::Reference);
+            tracker.time(|| samples.fill_reference(reference.as_mut(), temperature)).map_err(failed)?;
+        }
+        // With one update per batch the policy that is updated is the one that sampled: its own pass gives the values.
+        if self.learns(&samples) && samples.minibatch_count() * settings.epochs > 1 {
+            let policy = learner.policy.as_mut();
+            let replay = settings.replay_routes;
+            tracker.time(|| samples.fill_old(policy, temperature, replay)).map_err(failed)?;
+        }
+        for number in self.updates(&samples) {
+            let minibatch = samples.minibatch(number % samples.minibatch_count());
+            let is_fresh = number == 0;
+            let loss = minibatch.loss(&self.objective, settings.importance_cap, is_fresh);
+            let sequences = minibatch.sequences(settings.replay_routes);
+            let balance = learner.policy.config().aux_loss_alpha / sequences.len() as f32;
+            let pass = tracker.time(|| learner.policy.gradient(&sequences, temperature, balance, &loss));
+            let pass = pass.map_err(failed)?;
+            if is_fresh {
+                self.is_fresh(&pass, learner.policy.precision(), at)?;
+            }
+            let (tokens, settings) = (minibatch.tokens() as u64, self.update_settings(at.done + 1));
+            update.add(tracker.time(|| learner.apply(pass, tokens, &settings)).map_err(failed)?);
+        }
+        tracker.settle(Work::Optimizer);
+        if is_due(at.done + 1, settings.kl_reference_every) && learner.reference.is_some() {
+            learner.reference = Some(Snapshot::of(learner.policy.parameters()));
+        }
+        Ok(Step { samples, update })
+    }
+
+    fn record(&self, step: &Step, taught: Map<String, Value>, learner: &Learner) -> Record {
+        self.row(step, taught, learner)
+    }
+
+    /// Rewards of easier questions say nothing about what is to come.
+    fn rise(&self, learner: &mut Learner) {
+        learner.recent.clear();
+        learner.best = None;
+    }
+
+    /// Ends with the best weights where the last ones earned less.
+    fn end(&self, run: &mut Run) -> Result<(), TrainError> {
+        let best = if self.settings.keep_best { run.learner.restore_best() } else { Ok(None) };
+        let (stage, step) = (self.stage.name.clone(), self.settings.steps);
+        if let Some(best) = best.map_err(|source| TrainError::Tensor { stage, step, source })? {
+            run.tracker.progress.note(&format!(
+                "the best weights are those of step {} (mean reward {:.3}): they are kept",
+                best.step, best.reward
+            ));
+        }
+        run.tracker.note_verifying();
+        Ok(())
+    }
 }
 
-/// Questions, and beside each the domain that judges it.
-type Questions = (Vec<Question>, Vec<Arc<dyn Domain>>);
-
-/// The questions of the train split at these addresses, each with its judge.
-fn questions(
-    session: &Session,
-    syllabus: &Syllabus<'_>,
-    addresses: &[Address],
-) -> Result<Questions, TrainError> {
+/// The next `count` questions of the train split, as the curriculum chooses them, each with its task.
+fn ask(learner: &mut Learner, count: usize, seed: u64) -> Result<Batch<()>, TrainError> {
     // The corpus of a pretraining counts from 0; half of the numbers lie between the two.
     let number = |index: u64| (1 << 63) + index;
-    let ask = |at: &Address| {
-        let task = syllabus.task(at);
-        let question = task.dataset(session.plan.seed)?.question(Split::Train, number(at.index))?;
-        Ok((question, task.domain.clone()))
-    };
-    Ok(addresses.iter().map(ask).collect::<Result<Vec<_>, DatasetError>>()?.into_iter().unzip())
+    let addresses = learner.curriculum.ask(count);
+    let groups = addresses.iter().map(|at| {
+        let task = learner.curriculum.task(at).clone();
+        let question = task.dataset(seed)?.question(Split::Train, number(at.index))?;
+        let prompt = learner.tokenizer.encode(&question.problem.prompt);
+        let prompt = prompt.map_err(|source| TrainError::Alphabet { task: question.task.clone(), source })?;
+        Ok(Group { question, task, index: at.index, prompt, members: Vec::new() })
+    });
+    Ok(Batch { groups: groups.collect::<Result<_, TrainError>>()? })
 }
 
-/// The rewards of those members of a group that count.
-fn rewards(group: &ScoredGroup) -> Vec<f64> {
-    group.judged.iter().filter_map(|judged| judged.reward).collect()
-}
-
-/// The advantage of each member of a group; `None` for those that are left out.
-fn advantages(settings: &Grpo, group: &ScoredGroup) -> Vec<Option<f64>> {
-    let spread = match (settings.advantage, settings.std_kind) {
-        (AdvantageScale::GroupMean, _) => Spread::One,
-        (AdvantageScale::GroupStd, StdKind::Sample) => Spread::Sample,
-        (AdvantageScale::GroupStd, StdKind::Population) => Spread::Population,
-    };
-    let mut counted = group_advantages(&rewards(group), spread, settings.advantage_epsilon).into_iter();
-    group.judged.iter().map(|judged| judged.reward.and_then(|_| counted.next())).collect()
-}
-
-fn samples<'a>(settings: &Grpo, group: &'a ScoredGroup, advantages: &[Option<f64>]) -> Vec<Sample<'a>> {
-    let prompt = &group.group.prompt;
-    let members = group.group.completions.iter().zip(advantages);
-    members
-        .filter_map(|(completion, advantage)| {
-            Some(Sample {
-                tokens: prompt.iter().chain(&completion.tokens).copied().collect(),
-                prompt_length: prompt.len(),
-                routes: settings.replay_routes.then_some(&completion.routes[..]),
-                sampled: &completion.log_probabilities,
-                advantage: (*advantage)?,
-                old: None,
-                reference: None,
-            })
-        })
-        .collect()
-}
-
-/// Every update that a batch of rollouts is used for.
-fn update(
-    session: &mut Session,
-    stage: &Stage,
-    settings: &Grpo,
-    learner: &mut Learner,
-    groups: Vec<Vec<Sample<'_>>>,
-) -> Result<Updated, TrainError> {
-    let per_batch = groups.len().div_ceil(settings.minibatches).max(1);
-    let mut groups = groups.into_iter();
-    let mut minibatches: Vec<Vec<Sample<'_>>> = Vec::new();
-    while groups.len() > 0 {
-        minibatches.push(groups.by_ref().take(per_batch).flatten().collect());
+impl Reinforcement<'_> {
+    fn rounds(&self) -> usize {
+        if self.settings.flat_groups == FlatGroups::Refill { 1 + self.settings.refill_rounds } else { 1 }
     }
-    minibatches.retain(|minibatch| !minibatch.is_empty());
-    let mut updated = Updated { is_applied: true, ..Updated::default() };
-    if settings.control == Control::NoRl || minibatches.is_empty() {
-        return Ok(updated);
+
+    fn sampling(&self) -> Sampling {
+        let Grpo { temperature, top_k, top_p, min_p, .. } = *self.settings;
+        Sampling { temperature: temperature as f32, top_k, top_p: top_p as f32, min_p: min_p as f32 }
     }
-    if let Some(reference) = &learner.reference {
-        let (config, parameters) = (session.policy.config.clone(), session.policy.parameters.clone());
-        let mut policy = Transformer::with_precision(config, parameters, session.plan.precision);
-        reference.restore(&mut policy);
-        session.settle(&stage.name, Work::Reference);
-        for minibatch in &mut minibatches {
-            let values = evaluate(session, stage, settings, learner, Some(&policy), minibatch)?;
-            minibatch.iter_mut().zip(values).for_each(|(sample, values)| sample.reference = Some(values));
+
+    fn limits(&self, learner: &Learner) -> Limits {
+        Limits { max_new_tokens: self.settings.max_new_tokens, end: learner.tokenizer.end(), thinking: None }
+    }
+
+    /// Reads and rewards the completions; an error where verifiers failed on too many of them.
+    fn score(
+        &self,
+        batch: Batch<crate::policy::rollout::Completion>,
+        learner: &Learner,
+        at: StepId<'_>,
+        round: usize,
+    ) -> Result<Batch<Scored>, TrainError> {
+        let [stage, step] = at.address();
+        let address = [stage, (step << 16) + round as u64];
+        let scored = self.rule.score(batch, &learner.tokenizer, at.seed, address);
+        let errors: Vec<&Judged> =
+            scored.members().map(|one| &one.judged).filter(|one| one.is_error()).collect();
+        let share = errors.len() as f64 / scored.members().count() as f64;
+        let limit = self.settings.max_error_share;
+        if share > limit {
+            let reason = errors.iter().find_map(|one| one.error()).unwrap_or_default().to_owned();
+            let (stage, step) = (at.name.to_owned(), at.done + 1);
+            return Err(TrainError::Verifier { stage, step, share, limit, reason });
         }
+        Ok(scored)
     }
-    // With one update a batch the policy that is updated is the one that sampled, and its own pass gives the values.
-    if minibatches.len() * settings.epochs > 1 {
-        for minibatch in &mut minibatches {
-            let values = evaluate(session, stage, settings, learner, None, minibatch)?;
-            minibatch.iter_mut().zip(values).for_each(|(sample, values)| sample.old = Some(values));
-        }
-    }
-    for epoch in 0..settings.epochs {
-        for (number, minibatch) in minibatches.iter().enumerate() {
-            let is_fresh = epoch == 0 && number == 0;
-            one_update(session, stage, settings, learner, minibatch, is_fresh, &mut updated)?;
-        }
-    }
-    Ok(updated)
-}
 
-/// One update on one minibatch.
-fn one_update(
-    session: &mut Session,
-    stage: &Stage,
-    settings: &Grpo,
-    learner: &mut Learner,
-    minibatch: &[Sample<'_>],
-    is_fresh: bool,
-    updated: &mut Updated,
-) -> Result<(), TrainError> {
-    let started = Moment::now();
-    let place = (stage.name.clone(), learner.step + 1);
-    let objective = Objective {
-        clip_low: settings.clip_low,
-        clip_high: settings.clip_high,
-        kl_coefficient: settings.kl_coefficient,
-        aggregation: match settings.loss {
-            LossAggregation::TokenMean => Aggregation::TokenMean,
-            LossAggregation::SequenceMean => Aggregation::SequenceMean,
-            LossAggregation::ConstantLength => {
-                Aggregation::ConstantLength { max_new_tokens: settings.max_new_tokens }
-            }
-        },
-    };
-    let size = BatchSize { sequences: minibatch.len(), tokens: minibatch.iter().map(Sample::length).sum() };
-    let sequences: Vec<Sequence<'_>> = minibatch.iter().map(Sample::sequence).collect();
-    let rows: u64 = sequences.iter().map(|sequence| sequence.rows() as u64).sum();
-    let balance = session.policy.config.aux_loss_alpha / sequences.len() as f32;
-    let cap = settings.importance_cap.filter(|cap| *cap > 0.0);
-    let loss = |range: std::ops::Range<usize>, tape: &Tape| {
-        let samples = &minibatch[range.clone()];
-        let (gradient, measured) = objective_gradient(&objective, size, cap, samples, tape)?;
-        let gap = if is_fresh { rollout_gap(&minibatch[range], tape) } else { 0.0 };
-        Ok((Some(gradient), (measured, sum(&tape.entropies), gap)))
-    };
-    let temperature = settings.temperature as f32;
-    let pass = session
-        .workspace
-        .run(&session.policy, &sequences, temperature, balance, loss)
-        .map_err(|source| TrainError::Tensor { stage: place.0.clone(), step: place.1, source })?;
-    let Pass { parts, expert_loads, forward_flops, backward_flops, forward_surplus, backward_surplus } = pass;
-    let spent = Spent::new(started.elapsed(), forward_flops + backward_flops, rows);
-    let forward = spent.part(forward_flops, rows).with_surplus(forward_surplus);
-    let backward = spent.part(backward_flops, 0).with_surplus(backward_surplus);
-    session.ledger.charge(&stage.name, Work::Forward, forward);
-    session.ledger.charge(&stage.name, Work::Backward, backward);
-
-    let measured = parts.iter().fold(Measured::default(), |sum, (part, ..)| sum.join(*part));
-    let is_one = measured.ratio_min == 1.0 && measured.ratio_max == 1.0;
-    if is_fresh && !is_one && measured.loss.is_finite() {
-        let (low, high) = (measured.ratio_min, measured.ratio_max);
-        return Err(TrainError::RatioNotOne { stage: place.0, step: place.1, low, high });
+    /// The groups of a round that stay. The last round's flat groups do, so that a batch is never empty of what was sampled.
+    fn keep(&self, scored: Batch<Scored>, round: usize) -> Vec<Group<Scored>> {
+        let is_last = round + 1 == self.rounds();
+        scored.groups.into_iter().filter(|group| is_last || !is_flat(&group.rewards())).collect()
     }
-    let gap = parts.iter().map(|(.., gap)| *gap).fold(0.0, f64::max);
-    // Rounded to bfloat16 the two differ by more than a fault would; there the difference is measured and corrected.
-    let is_exact = session.plan.precision != Precision::Bf16;
-    if is_exact && settings.replay_routes && gap > MAX_ROLLOUT_GAP {
-        return Err(TrainError::RolloutGap { stage: place.0, step: place.1, gap });
+
+    /// Steps that a mean reward is taken over.
+    fn window(&self) -> usize {
+        self.settings.early_stop.map_or(WINDOW, |stop| stop.window)
     }
-    updated.rollout_gap = updated.rollout_gap.max(gap);
-    let updating = Moment::now();
-    let rate = rate(settings, place.1);
-    let Grpo { beta1, beta2, epsilon, weight_decay, max_grad_norm, .. } = *settings;
-    let adamw = optimizer::Settings { beta1, beta2, epsilon, weight_decay, max_grad_norm };
-    let (norm, is_applied) =
-        session.apply(learner, measured.loss, rate, &adamw, &expert_loads, settings.bias_update_speed);
-    session.ledger.charge(&stage.name, Work::Optimizer, Spent::new(updating.elapsed(), 0, 0));
-    session.ledger.account(&stage.name).tokens_trained += size.tokens as u64;
-    updated.measured = updated.measured.join(measured);
-    updated.entropy += parts.iter().map(|(_, entropy, _)| entropy).sum::<f64>();
-    updated.grad_norm = updated.grad_norm.max(norm);
-    updated.tokens += size.tokens as u64;
-    updated.updates += 1;
-    add_loads(&mut updated.loads, &expert_loads);
-    updated.is_applied &= is_applied;
-    Ok(())
-}
 
-/// The learning rate of a step.
-fn rate(settings: &Grpo, step: u64) -> f64 {
-    learning_rate(
-        settings.learning_rate,
-        settings.warmup_steps,
-        final_share(settings.schedule, settings.final_learning_rate_share),
-        step,
-        settings.steps,
-    )
-}
-
-/// The objective on one micro-batch.
-///
-/// With `importance_cap` each token's weight is multiplied by how much likelier the training forward found it than the
-/// decoder that drew it, at most the cap: truncated importance sampling (Yao et al. 2025, "Your efficient RL framework
-/// secretly brings you off-policy RL training").
-fn objective_gradient(
-    objective: &Objective,
-    size: BatchSize,
-    importance_cap: Option<f64>,
-    samples: &[Sample<'_>],
-    tape: &Tape,
-) -> candle_core::Result<(Vec<f32>, Measured)> {
-    let tensor = |values: Vec<f32>| {
-        let length = values.len();
-        Tensor::from_vec(values, length, &Device::Cpu)
-    };
-    let lengths: Vec<usize> = samples.iter().map(Sample::length).collect();
-    let mut weights = objective.aggregation.weights(&lengths, size);
-    let advantages =
-        samples.iter().flat_map(|sample| std::iter::repeat_n(sample.advantage as f32, sample.length()));
-    let old: Option<Vec<&[f32]>> = samples.iter().map(|sample| sample.old.as_deref()).collect();
-    let old = old.map_or_else(|| tape.log_probabilities.clone(), |old| old.concat());
-    if let Some(cap) = importance_cap {
-        let sampled = samples.iter().flat_map(|sample| sample.sampled);
-        for ((weight, old), sampled) in weights.iter_mut().zip(&old).zip(sampled) {
-            *weight *= f64::from(old - sampled).exp().min(cap);
-        }
-    }
-    let reference: Option<Vec<&[f32]>> = samples.iter().map(|sample| sample.reference.as_deref()).collect();
-    let reference = reference.map(|reference| tensor(reference.concat())).transpose()?;
-    let tokens = Tokens {
-        advantages: &tensor(advantages.collect())?,
-        weights: &tensor(weights.into_iter().map(|weight| weight as f32).collect())?,
-        old: &tensor(old)?,
-        reference: reference.as_ref(),
-    };
-    objective.gradient(&tape.log_probabilities, &tokens)
-}
-
-/// The greatest distance of the tape's log-probabilities from those that the decoder saw.
-fn rollout_gap(samples: &[Sample<'_>], tape: &Tape) -> f64 {
-    let sampled = samples.iter().flat_map(|sample| sample.sampled);
-    let gaps = tape.log_probabilities.iter().zip(sampled).map(|(ours, seen)| f64::from((ours - seen).abs()));
-    gaps.fold(0.0, f64::max)
-}
-
-/// The log-probabilities of each sample of `minibatch` under `policy`, by default the one that learns.
-fn evaluate(
-    session: &mut Session,
-    stage: &Stage,
-    settings: &Grpo,
-    learner: &Learner,
-    policy: Option<&Transformer>,
-    minibatch: &[Sample<'_>],
-) -> Result<Vec<Vec<f32>>, TrainError> {
-    let started = Moment::now();
-    let sequences: Vec<Sequence<'_>> = minibatch
-        .iter()
-        // Another policy chooses its own experts.
-        .map(|sample| Sequence { routes: sample.routes.filter(|_| policy.is_none()), ..sample.sequence() })
-        .collect();
-    let rows: u64 = sequences.iter().map(|sequence| sequence.rows() as u64).sum();
-    let policy = policy.unwrap_or(&session.policy);
-    let values = |_, tape: &Tape| Ok((None, tape.log_probabilities.clone()));
-    let pass = session
-        .workspace
-        .run(policy, &sequences, settings.temperature as f32, 0.0, values)
-        .map_err(|source| TrainError::Tensor { stage: stage.name.clone(), step: learner.step + 1, source })?;
-    let spent = Spent::new(started.elapsed(), pass.forward_flops, rows).with_surplus(pass.forward_surplus);
-    session.ledger.charge(&stage.name, Work::Reference, spent);
-    let mut all = pass.parts.into_iter().flatten();
-    Ok(minibatch.iter().map(|sample| all.by_ref().take(sample.length()).collect()).collect())
-}
-
-/// Keeps the last mean rewards, and the weights that had the best mean over the window.
-fn remember(session: &Session, settings: &Grpo, learner: &mut Learner, mean_reward: f64) {
-    let window = settings.early_stop.map_or(WINDOW, |stop| stop.window);
-    learner.recent.push_back(mean_reward);
-    while learner.recent.len() > window {
-        learner.recent.pop_front();
-    }
-    let mean = window_mean(learner);
-    let is_best = learner.best.as_ref().is_none_or(|best| mean >= best.reward);
-    if settings.keep_best && learner.recent.len() == window && is_best {
-        let weights = Snapshot::of(&session.policy);
-        learner.best = Some(Best { reward: mean, step: learner.step + 1, weights });
-    }
-}
-
-fn window_mean(learner: &Learner) -> f64 {
-    mean(learner.recent.iter().copied())
-}
-
-/// Ends with the best weights where the last ones earned less.
-fn keep_best(session: &mut Session, settings: &Grpo, learner: &Learner) {
-    let Some(best) = learner.best.as_ref().filter(|_| settings.keep_best) else { return };
-    if window_mean(learner) < best.reward {
-        session.progress.note(&format!(
-            "the best weights are those of step {} (mean reward {:.3}): they are kept",
-            best.step, best.reward
-        ));
-        best.weights.restore(&mut session.policy);
-    }
-}
-
-/// Measures the base model; says whether the stage may begin.
-fn is_ready(
-    session: &mut Session,
-    stage: &Stage,
-    tasks: &[Arc<plan::Task>],
-    settings: &Grpo,
-) -> Result<bool, TrainError> {
-    let readiness = settings.readiness;
-    let mut evaluation = settings.evaluation.clone();
-    if readiness.action != ReadinessAction::Off {
-        evaluation.count = evaluation.count.max(readiness.samples);
-    }
-    let rows = session.evaluate(stage, tasks, 0, &evaluation, 1, 1.0)?;
-    if readiness.action == ReadinessAction::Off {
-        return Ok(true);
-    }
-    let mut is_ready = true;
-    for row in rows {
-        let number = |key: &str| row.get(key).and_then(Value::as_f64);
-        let direct = number("accuracy_direct").unwrap_or(0.0);
-        let problem = match number("accuracy_thinking") {
-            None => Some("it never thinks: raise the share of long solutions in its corpus".to_owned()),
-            Some(long) if long < readiness.long_accuracy => Some(format!(
-                "it is right in {:.0} % of the completions that think, below {:.0} %: pretrain longer, or lower the level",
-                100.0 * long,
-                100.0 * readiness.long_accuracy
-            )),
-            Some(long) if long < direct + readiness.direct_margin => Some(format!(
-                "thinking ({:.0} % right) does not beat direct answers ({:.0} %): the policy will learn not to think",
-                100.0 * long,
-                100.0 * direct
-            )),
-            Some(_) => None,
+    /// The advantage of each completion, and the minibatches of those that count.
+    fn weigh(&self, kept: Batch<Scored>) -> Samples {
+        let settings = self.settings;
+        let spread = match (settings.advantage, settings.std_kind) {
+            (AdvantageScale::GroupMean, _) => Spread::One,
+            (AdvantageScale::GroupStd, StdKind::Sample) => Spread::Sample,
+            (AdvantageScale::GroupStd, StdKind::Population) => Spread::Population,
         };
-        if let Some(problem) = problem {
-            is_ready = false;
-            session.progress.note(&format!("the base model is not ready: {problem}"));
+        let is_used =
+            |group: &Group<Scored>| settings.flat_groups == FlatGroups::Keep || !is_flat(&group.rewards());
+        let used: Vec<usize> = (0..kept.groups.len()).filter(|group| is_used(&kept.groups[*group])).collect();
+        let groups = kept.groups.into_iter().map(|mut group| {
+            let advantages = group_advantages(&group.rewards(), spread, settings.advantage_epsilon);
+            let mut advantages = advantages.into_iter();
+            let scored = std::mem::take(&mut group.members);
+            let sample = |one: Scored| {
+                let advantage = one.judged.reward.and_then(|_| advantages.next());
+                Sample::new(&group.prompt, one, advantage)
+            };
+            let samples = scored.into_iter().map(sample).collect();
+            group.with(samples)
+        });
+        Samples::new(Batch { groups: groups.collect() }, &used, settings.minibatches)
+    }
+
+    /// Whether the step changes the weights.
+    fn learns(&self, samples: &Samples) -> bool {
+        self.settings.control != Control::NoRl && samples.minibatch_count() > 0
+    }
+
+    /// The updates of a step: every minibatch, epoch after epoch.
+    fn updates(&self, samples: &Samples) -> std::ops::Range<usize> {
+        0..if self.learns(samples) { samples.minibatch_count() * self.settings.epochs } else { 0 }
+    }
+
+    fn update_settings(&self, step: u64) -> UpdateSettings {
+        let settings = self.settings;
+        let Grpo { beta1, beta2, epsilon, weight_decay, max_grad_norm, .. } = *settings;
+        UpdateSettings {
+            learning_rate: learning_rate(
+                settings.learning_rate,
+                settings.warmup_steps,
+                final_share(settings.schedule, settings.final_learning_rate_share),
+                step,
+                settings.steps,
+            ),
+            adamw: optimizer::Settings { beta1, beta2, epsilon, weight_decay, max_grad_norm },
+            bias_update_speed: settings.bias_update_speed,
         }
     }
-    Ok(is_ready || readiness.action != ReadinessAction::Stop)
-}
 
-fn mean(values: impl Iterator<Item = f64>) -> f64 {
-    let (mut sum, mut count) = (0.0, 0);
-    for value in values {
-        sum += value;
-        count += 1;
+    /// On fresh rollouts the importance ratio is exactly 1, and the decoder agrees with the training forward.
+    fn is_fresh(&self, pass: &Pass, precision: Precision, at: StepId<'_>) -> Result<(), TrainError> {
+        let Measured { ratio_min: low, ratio_max: high, loss, rollout_gap: gap, .. } = pass.measured;
+        let (stage, step) = (at.name.to_owned(), at.done + 1);
+        if (low != 1.0 || high != 1.0) && loss.is_finite() {
+            return Err(TrainError::RatioNotOne { stage, step, low, high });
+        }
+        // Rounded to bfloat16 the two differ by more than a fault would; there the difference is measured and corrected.
+        if precision != Precision::Bf16 && self.settings.replay_routes && gap > MAX_ROLLOUT_GAP {
+            return Err(TrainError::RolloutGap { stage, step, gap });
+        }
+        Ok(())
     }
-    if count == 0 { 0.0 } else { sum / f64::from(count) }
-}
 
-fn sum(values: &[f32]) -> f64 {
-    values.iter().map(|value| f64::from(*value)).sum()
+    /// Measures the base model; says whether the stage may begin.
+    fn is_ready(&self, run: &mut Run) -> Result<bool, TrainError> {
+        let readiness = self.settings.readiness;
+        let mut evaluation = self.settings.evaluation.clone();
+        if readiness.action != ReadinessAction::Off {
+            evaluation.count = evaluation.count.max(readiness.samples);
+        }
+        let tasks: Vec<Arc<_>> = run.learner.curriculum.measured();
+        let measured = run.evaluate(self.stage, &tasks, &evaluation, 1, 1.0)?;
+        if readiness.action == ReadinessAction::Off {
+            return Ok(true);
+        }
+        let mut is_ready = true;
+        for measures in measured {
+            let direct = measures.accuracy_direct.map_or(0.0, |share| share.value);
+            let problem = match measures.accuracy_thinking.map(|share| share.value) {
+                None => Some("it never thinks: raise the share of long solutions in its corpus".to_owned()),
+                Some(long) if long < readiness.long_accuracy => Some(format!(
+                    "it is right in {:.0} % of the completions that think, below {:.0} %: pretrain longer, or lower the \
+                     level",
+                    100.0 * long,
+                    100.0 * readiness.long_accuracy
+                )),
+                Some(long) if long < direct + readiness.direct_margin => Some(format!(
+                    "thinking ({:.0} % right) does not beat direct answers ({:.0} %): the policy will learn not to think",
+                    100.0 * long,
+                    100.0 * direct
+                )),
+                Some(_) => None,
+            };
+            if let Some(problem) = problem {
+                is_ready = false;
+                run.tracker.progress.note(&format!("the base model is not ready: {problem}"));
+            }
+        }
+        Ok(is_ready || readiness.action != ReadinessAction::Stop)
+    }
 }

@@ -1,0 +1,123 @@
+//! How a run stops, and why it cannot go on.
+
+use crate::data::curriculum::CurriculumError;
+use crate::learn::evaluate::EvaluateError;
+use crate::tracking::checkpoint::CheckpointError;
+use crate::tracking::run_folder::RunError;
+
+/// How a run stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Every stage is done.
+    Done,
+    /// A budget is spent.
+    Budget,
+    /// A signal came; a resumable checkpoint was written.
+    Interrupted,
+    /// Too many updates in a row were not finite.
+    Diverged,
+    /// The base model is not ready, and the recipe says to stop then.
+    NotReady,
+}
+
+impl Status {
+    /// The word in `summary.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Budget => "budget",
+            Self::Interrupted => "interrupted",
+            Self::Diverged => "diverged",
+            Self::NotReady => "not_ready",
+        }
+    }
+}
+
+/// A run cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The run folder cannot be used.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A checkpoint cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The policy cannot be measured.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// The corpus cannot be written.
+    #[error(transparent)]
+    Corpus(#[from] thinkling_datasets::corpus::CorpusError),
+    /// What is asked next cannot be told.
+    #[error(transparent)]
+    Curriculum(#[from] CurriculumError),
+    /// A question cannot be posed.
+    #[error(transparent)]
+    Dataset(#[from] thinkling_datasets::DatasetError),
+    /// A text of the task is not in its alphabet.
+    #[error("task `{task}` writes what is not in its alphabet: {source}")]
+    Alphabet {
+        /// The task.
+        task: String,
+        /// Where.
+        source: crate::data::tokenizer::TokenizerError,
+    },
+    /// A verifier of the reward cannot be built on this machine.
+    #[error(transparent)]
+    Reward(#[from] thinkling_verifiers::SettingsError),
+    /// Candle failed.
+    #[error("stage {stage}, step {step}: {source}")]
+    Tensor {
+        /// The stage.
+        stage: String,
+        /// Its step.
+        step: u64,
+        /// Candle's error.
+        source: candle_core::Error,
+    },
+    /// Most of a batch could not be judged.
+    #[error(
+        "stage {stage}, step {step}: {:.1} % of the completions could not be judged, max_error_share allows {:.1} %. The \
+         first says: {reason}. Mend the verifier and go on with --resume, or raise max_error_share: what is not judged is \
+         left out of the update",
+        100.0 * share,
+        100.0 * limit
+    )]
+    Verifier {
+        /// The stage.
+        stage: String,
+        /// Its step.
+        step: u64,
+        /// The share of completions.
+        share: f64,
+        /// The share that the recipe allows.
+        limit: f64,
+        /// What the verifier says of the first.
+        reason: String,
+    },
+    /// Decoder and training forward disagree: a fault of the program.
+    #[error("stage {stage}, step {step}: decoder and update differ by {gap} in a log-probability")]
+    RolloutGap {
+        /// The stage.
+        stage: String,
+        /// Its step.
+        step: u64,
+        /// The greatest distance.
+        gap: f64,
+    },
+    /// The first promise of the trainer was broken: a fault of the program.
+    #[error(
+        "stage {stage}, step {step}: the importance ratio on fresh rollouts lies in [{low}, {high}], not at 1"
+    )]
+    RatioNotOne {
+        /// The stage.
+        stage: String,
+        /// Its step.
+        step: u64,
+        /// The least ratio.
+        low: f64,
+        /// The greatest ratio.
+        high: f64,
+    },
+}
