@@ -15,6 +15,7 @@ mod data;
 mod divergence;
 mod doctor;
 mod emergence;
+mod golden;
 mod mistakes;
 mod mixtures;
 mod objectives;
