@@ -16,6 +16,7 @@ mod divergence;
 mod doctor;
 mod emergence;
 mod frozen;
+mod golden;
 mod mistakes;
 mod mixtures;
 mod objectives;

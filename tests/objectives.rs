@@ -1,10 +1,12 @@
 //! The objective against losses and gradients that TRL computed in float64.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::{Device, Tensor, Var};
 use serde_json::Value;
 use thinkling::learn::objective::{Aggregation, BatchSize, Objective, Tokens};
+
+use crate::golden;
 
 /// The objective that a case asks for; `None` where it is none of ours.
 fn objective(config: &Value) -> Option<Objective> {
@@ -102,19 +104,8 @@ fn losses_and_gradients_are_those_of_trl() {
 }
 
 #[test]
-fn losses_and_gradients_are_those_of_the_shared_cases() {
-    let folder = std::env::var_os("THINKLING_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
-    let path = folder.join("golden/objectives.json");
-    if !path.exists() {
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{} is missing", path.display());
-        #[allow(clippy::print_stderr, reason = "a test that does not run says so")]
-        {
-            eprintln!("skipped: {} is missing", path.display());
-        }
-        return;
-    }
-    let (supported, unsupported) = compare(&path);
+fn losses_and_gradients_are_those_of_the_golden_cases() {
+    let (supported, unsupported) = compare(&golden::path("objectives.json"));
     assert!(
         supported >= 16,
         "{supported} cases compared, {unsupported} are of objectives that this program has not"

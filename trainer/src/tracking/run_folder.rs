@@ -452,7 +452,7 @@ mod tests {
     /// A run of so many steps.
     fn identity(steps: u32) -> Identity<'static> {
         Identity {
-            recipe: format!("steps = {steps}\n"),
+            recipe: format!("[[stage]]\nsteps = {steps}\n"),
             recipe_hash: steps.to_string(),
             name: "t",
             seed: 1,
