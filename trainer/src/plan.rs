@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::kernels::precision::Precision;
+pub use crate::policy::footprint::{Footprint, cache_elements, footprint};
 use crate::policy::{Attention, Config};
 use crate::recipe::{self, Budget, Log, Prices, Recipe, RecipeErrors, Sources};
 use crate::tokenizer::Tokenizer;
@@ -11,7 +12,6 @@ use crate::tokenizer::Tokenizer;
 mod census;
 mod check;
 mod file;
-mod flops;
 mod program;
 mod rewards;
 mod stages;
@@ -21,7 +21,6 @@ mod tests;
 
 pub use census::{Census, census};
 use check::Checker;
-pub use flops::{Footprint, cache_elements, footprint};
 use stages::Drafts;
 pub use task::{Course, File, Program, Task};
 
