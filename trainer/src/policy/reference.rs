@@ -6,9 +6,9 @@
 use candle_core::{D, DType, Device, Result, Tensor, Var, backprop::GradStore};
 use candle_nn::ops::{log_softmax, sigmoid, silu, softmax};
 
+use super::Sequence;
 use super::config::{Attention, Config};
 use super::parameters::Parameters;
-use super::tape::Sequence;
 
 /// A policy whose forward candle records and differentiates.
 pub struct Reference {
