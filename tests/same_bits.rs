@@ -28,3 +28,20 @@ fn another_seed_gives_other_bits() {
     let weights = "checkpoints/pretrain-2/model.safetensors";
     assert!(one.bytes(weights) != other.bytes(weights));
 }
+
+#[test]
+fn the_plain_policy_trains_a_whole_run_with_the_same_bits_on_any_number_of_threads() {
+    let bench = Bench::new(TINY);
+    let device = ["--device", "candle"];
+    let one = bench.trained("one", &[&device[..], &["--threads", "1"]].concat());
+    assert_eq!(one.json("manifest.json")["device"], "candle");
+    let updated = one.metrics("grpo", "grpo");
+    let updated = updated.iter().filter(|row| number(row, "groups_in_update") > 0.0).count();
+    assert!(updated >= 3, "only {updated} updates: the recipe proves little");
+    let two = bench.trained("two", &[&device[..], &["--threads", "2"]].concat());
+    two.assert_same_as(&one, "eval-1");
+    // The kernels round otherwise, and learn the same: the first loss of pretraining agrees.
+    let kernels = bench.trained("kernels", &["--set", "stage.pretrain.steps=1"]);
+    let loss = |folder: &crate::program::Folder| number(&folder.metrics("pretrain", "pretrain")[0], "loss");
+    assert!((loss(&kernels) - loss(&one)).abs() < 1e-4);
+}

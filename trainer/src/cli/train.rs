@@ -33,7 +33,7 @@ pub(super) struct Arguments {
     /// Threads to compute with; never changes a result [default: the recipe's, else all cores].
     #[arg(long)]
     threads: Option<usize>,
-    /// Where to compute: auto, cpu or cuda:N.
+    /// Where to compute: auto, cpu, candle (slow) or cuda:N.
     #[arg(long)]
     device: Option<String>,
 }
@@ -45,7 +45,7 @@ pub(super) fn load(recipe: &std::path::Path, overrides: &[String]) -> Result<Pla
         Device::Cuda(_) => {
             Err(Failure::usage(anyhow::anyhow!("this build has no CUDA: use device = \"cpu\"")))
         }
-        Device::Auto | Device::Cpu => Ok(plan),
+        Device::Auto | Device::Cpu | Device::Candle => Ok(plan),
     }
 }
 
@@ -93,7 +93,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         .filter_map(|(stage, term)| Some(format!("{stage}: {}: {}", term.name, term.notice()?)))
         .collect();
     let job = Job {
-        policy: plan.policy(Parameters::new(&plan.model, plan.seed)),
+        policy: plan.policy(Parameters::new(&plan.model, plan.seed))?,
         tokenizer: plan.tokenizer.clone(),
         tracking: plan.tracking(),
         stages: plan.stages.clone(),

@@ -3,6 +3,7 @@
 use thinkling_datasets::pool::{Pool, PoolState};
 
 use super::program::Programs;
+use crate::kernels::precision::Precision;
 use crate::recipe::{
     Attention, FlatGroups, Found, Grpo, Model, Node, Pretrain, Recipe, Schedule, Stage, nearest,
 };
@@ -66,13 +67,21 @@ pub(super) fn check(recipe: &Recipe, names: &[String], checker: &mut Checker<'_>
         checker.mistake(&["precision"], unavailable.to_string(), [help]);
     }
     if super::Device::parse(&recipe.device).is_none() {
-        let meant = nearest(&recipe.device, ["auto", "cpu", "cuda", "cuda:0"]);
+        let meant = nearest(&recipe.device, ["auto", "cpu", "candle", "cuda", "cuda:0"]);
         let help = meant.map(|meant| format!("did you mean `{meant}`?"));
-        let valid = "valid values: auto, cpu, cuda, cuda:N".to_owned();
+        let valid = "valid values: auto, cpu, candle, cuda, cuda:N".to_owned();
         checker.mistake(
             &["device"],
             format!("`device` cannot be `{}`", recipe.device),
             help.into_iter().chain([valid]),
+        );
+    }
+    if recipe.device == "candle" && super::precision(recipe.precision) != Precision::Float32 {
+        let help = "write precision = \"float32\", or device = \"cpu\"".to_owned();
+        checker.mistake(
+            &["precision", "device"],
+            "device `candle` computes in float32 only".to_owned(),
+            [help],
         );
     }
     model(&recipe.model, checker);

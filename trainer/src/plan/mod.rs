@@ -9,8 +9,9 @@ use thinkling_datasets::pool::PoolSettings;
 
 use crate::kernels::peak::measured_peak;
 use crate::kernels::precision::Precision;
+pub use crate::policy::footprint::{Footprint, cache_elements, footprint};
 use crate::policy::{Attention, Config};
-use crate::policy::{CpuPolicy, Parameters, Policy};
+use crate::policy::{CandlePolicy, CpuPolicy, Parameters, Policy};
 use crate::recipe::{self, Budget, Log, Prices, Recipe, RecipeErrors, Sources};
 use crate::tracking::run_folder::Identity;
 use crate::tracking::tracker;
@@ -18,7 +19,6 @@ use crate::tracking::tracker;
 mod census;
 mod check;
 mod file;
-mod flops;
 mod program;
 mod rewards;
 mod stages;
@@ -28,7 +28,6 @@ mod tests;
 
 pub use census::{Census, census};
 use check::Checker;
-pub use flops::{Footprint, cache_elements, footprint};
 use stages::Drafts;
 pub use task::{Course, File, Program, Task};
 
@@ -112,6 +111,8 @@ pub enum Device {
     Auto,
     /// The processor.
     Cpu,
+    /// The processor, by plain candle operations instead of the own kernels: slow, and the way to other devices.
+    Candle,
     /// The accelerator with this number.
     Cuda(usize),
 }
@@ -122,6 +123,7 @@ impl Device {
         match text {
             "auto" => Some(Self::Auto),
             "cpu" => Some(Self::Cpu),
+            "candle" => Some(Self::Candle),
             "cuda" => Some(Self::Cuda(0)),
             _ => text.strip_prefix("cuda:")?.parse().ok().map(Self::Cuda),
         }
@@ -174,9 +176,15 @@ pub fn from_text(name: &str, text: &str, overrides: &[String]) -> Result<Plan, R
 }
 
 impl Plan {
-    /// The policy of the recipe, with these weights.
-    pub fn policy(&self, parameters: Parameters) -> Box<dyn Policy> {
-        Box::new(CpuPolicy::new(self.model.clone(), parameters, self.precision))
+    /// The policy of the recipe on its device, with these weights.
+    ///
+    /// # Errors
+    /// When the device refuses them.
+    pub fn policy(&self, parameters: Parameters) -> candle_core::Result<Box<dyn Policy>> {
+        Ok(match self.device {
+            Device::Candle => Box::new(CandlePolicy::new(&self.model, parameters, candle_core::Device::Cpu)?),
+            _ => Box::new(CpuPolicy::new(self.model.clone(), parameters, self.precision)),
+        })
     }
 
     /// What the run's folder says of it. `count_questions` is [`Plan::count_questions`] of this plan.
@@ -187,7 +195,7 @@ impl Plan {
             name: &self.name,
             seed: self.seed,
             threads: self.threads,
-            device: "cpu",
+            device: if self.device == Device::Candle { "candle" } else { "cpu" },
             precision: self.precision,
             count_questions,
         }

@@ -10,13 +10,12 @@ use rayon::prelude::*;
 use super::balance::add_loads;
 use super::config::{Attention, Config};
 use super::footprint::{Footprint, footprint};
-use super::gradient::Pass;
-use super::loss::{Loss, Measured, Seen};
+use super::loss::{Loss, Seen};
 use super::optimizer::{AdamStep, AdamW, norm};
 use super::parameters::{Parameters, Snapshot};
 use super::rollout::{Completion, Limits, Request, Rollout, Writing};
 use super::sampling::Sampling;
-use super::{Policy, Scores, Sequence};
+use super::{Pass, Policy, Scores, Sequence};
 use crate::kernels::precision::Precision;
 use crate::machine::work::Amount;
 
@@ -500,7 +499,8 @@ impl Policy for CandlePolicy {
             add_loads(&mut pass.expert_loads, &loads(&choices, self.config().n_routed_experts));
             let forward = self.forward(sequence);
             pass.forward += forward;
-            pass.backward += Amount { flops: 2 * forward.flops, surplus_flops: 0, tokens: 0 };
+            pass.backward +=
+                Amount { tokens: 0, flops: 2 * forward.flops, surplus_flops: 2 * forward.surplus_flops };
         }
         pass.norm = norm(&self.gradient);
         Ok(pass)
@@ -526,8 +526,14 @@ impl CandlePolicy {
     /// What the forward of a sequence takes; every expert sees every row here, which the model does not ask for.
     fn forward(&self, sequence: &Sequence<'_>) -> Amount {
         let (rows, targets) = (sequence.rows() as f64, sequence.targets().len() as f64);
-        let flops = self.footprint.forward_targets(rows, targets).get() as u64;
-        Amount { flops, surplus_flops: 0, tokens: sequence.rows() as u64 }
+        let config = self.config();
+        let unchosen = 1.0 - config.num_experts_per_tok as f64 / config.n_routed_experts.max(1) as f64;
+        let surplus = 2.0 * rows * unchosen * self.footprint.routed_parameters(config) as f64;
+        Amount {
+            flops: self.footprint.forward_targets(rows, targets).get() as u64,
+            surplus_flops: surplus as u64,
+            tokens: sequence.rows() as u64,
+        }
     }
 }
 

@@ -136,20 +136,4 @@ impl Config {
             Attention::Gqa => self.head_dim,
         }
     }
-
-    /// Width of the part of a head that turns with the position.
-    pub fn rotary_dim(&self) -> usize {
-        match self.attention {
-            Attention::Mla => self.qk_rope_head_dim,
-            Attention::Gqa => self.head_dim,
-        }
-    }
-
-    /// Heads of keys and values that a training forward builds.
-    pub fn key_heads(&self) -> usize {
-        match self.attention {
-            Attention::Mla => self.num_attention_heads,
-            Attention::Gqa => self.num_key_value_heads,
-        }
-    }
 }

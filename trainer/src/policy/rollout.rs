@@ -1,21 +1,11 @@
 //! Prompts to groups of completions, with log-probabilities and routes.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use thinkling_datasets::seed::Stream;
 
-use crate::kernels::flops_executed;
 use crate::kernels::profile::{self, Part};
 use crate::machine::work::{Amount, Costed, Costs, Work};
-use crate::policy::Transformer;
-use crate::policy::decoder::{Decoder, Row};
 
 use super::sampling::{self, Sampling};
-
-/// Sequences that a thread decodes together at most: enough rows for an expert's product, few enough that a thread whose
-/// completions are short soon takes another group.
-const ROWS: usize = 128;
 
 /// What a completion may look like.
 #[derive(Clone, Copy, Debug)]
@@ -94,46 +84,6 @@ impl Costed for Rollout {
     }
 }
 
-/// Answers every request. The result depends on (`seed`, each request's address, the sample's number) and the policy,
-/// not on the threads of the pool it is called in.
-pub(super) fn roll_out(
-    policy: &Transformer,
-    requests: &[Request<'_>],
-    sampling: &Sampling,
-    limits: &Limits,
-    seed: u64,
-) -> Rollout {
-    let samples: usize = requests.iter().map(|request| request.samples).sum();
-    let rows = samples.div_ceil(rayon::current_num_threads()).min(ROWS);
-    let next = AtomicUsize::new(0);
-    let parts = rayon::broadcast(|_| {
-        let decoder = Decoder::new(policy, limits.max_new_tokens);
-        let mut worker = Worker {
-            decoder,
-            requests,
-            sampling,
-            limits,
-            seed,
-            live: Vec::new(),
-            open: BTreeMap::new(),
-            rollout: Rollout::default(),
-            groups: Vec::new(),
-        };
-        worker.run(&next, rows);
-        (worker.groups, worker.rollout)
-    });
-    let mut whole = Rollout::default();
-    let mut groups = Vec::with_capacity(requests.len());
-    for (some, part) in parts {
-        groups.extend(some);
-        whole.prefill += part.prefill;
-        whole.decode += part.decode;
-    }
-    groups.sort_by_key(|(request, _)| *request);
-    whole.completions = groups.into_iter().map(|(_, group)| group).collect();
-    whole
-}
-
 /// A completion while it is written, with its own random stream: every policy draws through this.
 pub(super) struct Writing {
     pub(super) completion: Completion,
@@ -177,153 +127,5 @@ impl Writing {
 
     pub(super) fn is_over(&self, limits: &Limits) -> bool {
         self.completion.is_finished || self.completion.tokens.len() >= limits.max_new_tokens
-    }
-}
-
-/// A sample that is being written.
-struct Live {
-    request: usize,
-    number: usize,
-    group: usize,
-    sample: usize,
-    writing: Writing,
-}
-
-/// A group whose samples are being written.
-struct Open {
-    group: usize,
-    completions: Vec<Completion>,
-    left: usize,
-}
-
-/// One thread's share of a rollout: whole groups, taken when there is room for them.
-struct Worker<'a> {
-    decoder: Decoder<'a>,
-    requests: &'a [Request<'a>],
-    sampling: &'a Sampling,
-    limits: &'a Limits,
-    seed: u64,
-    live: Vec<Live>,
-    open: BTreeMap<usize, Open>,
-    /// What was spent; its completions stay empty.
-    rollout: Rollout,
-    /// The groups that are over, with their requests' numbers.
-    groups: Vec<(usize, Vec<Completion>)>,
-}
-
-impl Worker<'_> {
-    fn run(&mut self, next: &AtomicUsize, most_rows: usize) {
-        let _scope = profile::enter(Part::Other);
-        loop {
-            let mut taken = Vec::new();
-            let mut rows = self.live.len();
-            // A group that is larger than the room is taken when there is nothing else to do.
-            while rows < most_rows {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                let Some(request) = self.requests.get(number) else { break };
-                rows += request.samples;
-                taken.push(number);
-            }
-            if !taken.is_empty() {
-                self.prefill(&taken);
-            }
-            if self.live.is_empty() {
-                break;
-            }
-            self.decode();
-        }
-    }
-
-    /// Runs the prompts of these requests and draws the first token of each of their samples.
-    fn prefill(&mut self, taken: &[usize]) {
-        let started = flops_executed();
-        let mut rows = Vec::new();
-        let mut wanted = Vec::new();
-        for &request in taken {
-            let Request { prompt, samples, .. } = self.requests[request];
-            let group = self.decoder.add_group(prompt.len());
-            let completions = vec![Completion::default(); samples];
-            self.open.insert(request, Open { group, completions, left: samples });
-            let prompt = prompt.iter().enumerate();
-            rows.extend(prompt.map(|(position, token)| Row { token: *token, position, group, sample: None }));
-            wanted.push(rows.len() - 1);
-        }
-        let logits = self.decoder.step(&rows, &wanted).to_vec();
-        self.rollout.prefill.flops += flops_executed() - started;
-        self.rollout.prefill.tokens += rows.len() as u64;
-        let mut first_row = 0;
-        for (&request, logits) in taken.iter().zip(logits.chunks_exact(logits.len() / taken.len())) {
-            let Request { prompt, samples, .. } = self.requests[request];
-            let prompt_rows = first_row..first_row + prompt.len();
-            first_row = prompt_rows.end;
-            let routes: Vec<u16> = prompt_rows.flat_map(|row| self.decoder.routes(row).to_vec()).collect();
-            for number in 0..samples {
-                let mut sample = Live {
-                    request,
-                    number,
-                    group: self.open[&request].group,
-                    sample: self.decoder.add_sample(),
-                    writing: Writing::new(self.seed, &self.requests[request], number, routes.clone()),
-                };
-                sample.writing.extend(&mut logits.to_vec(), self.sampling, self.limits);
-                self.live.push(sample);
-            }
-        }
-        self.retire();
-        for request in taken {
-            if self.open.get(request).is_some_and(|open| open.left == 0) {
-                self.close(*request);
-            }
-        }
-    }
-
-    /// Draws the next token of every live sample.
-    fn decode(&mut self) {
-        let started = flops_executed();
-        let rows: Vec<Row> = self
-            .live
-            .iter()
-            .map(|sample| Row {
-                token: *sample.writing.completion.tokens.last().expect("a live sample has drawn a token"),
-                position: self.requests[sample.request].prompt.len() + sample.writing.completion.tokens.len()
-                    - 1,
-                group: sample.group,
-                sample: Some(sample.sample),
-            })
-            .collect();
-        let wanted: Vec<usize> = (0..rows.len()).collect();
-        let logits = self.decoder.step(&rows, &wanted);
-        let vocabulary = logits.len() / rows.len();
-        for (sample, logits) in self.live.iter_mut().zip(logits.chunks_exact_mut(vocabulary)) {
-            sample.writing.extend(logits, self.sampling, self.limits);
-        }
-        for (row, sample) in self.live.iter_mut().enumerate() {
-            sample.writing.completion.routes.extend_from_slice(self.decoder.routes(row));
-        }
-        self.rollout.decode.flops += flops_executed() - started;
-        self.retire();
-    }
-
-    /// Takes out the samples that are over, and the groups without any left.
-    fn retire(&mut self) {
-        let over: Vec<Live> = self.live.extract_if(.., |one| one.writing.is_over(self.limits)).collect();
-        for sample in over {
-            self.decoder.remove_sample(sample.sample);
-            self.rollout.decode.tokens += sample.writing.completion.tokens.len() as u64;
-            let open =
-                self.open.get_mut(&sample.request).expect("a group is open while a sample of it lives");
-            open.completions[sample.number] = sample.writing.completion;
-            open.left -= 1;
-            if open.left == 0 {
-                self.close(sample.request);
-            }
-        }
-    }
-
-    fn close(&mut self, request: usize) {
-        if let Some(Open { group, completions, .. }) = self.open.remove(&request) {
-            self.decoder.remove_group(group);
-            self.groups.push((request, completions));
-        }
     }
 }

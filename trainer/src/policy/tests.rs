@@ -4,9 +4,16 @@ use crate::kernels::precision::Precision;
 use candle_core::{DType, Device, Tensor};
 use thinkling_datasets::seed::Stream;
 
-use super::decoder::{Decoder, Row};
-use super::reference::Reference;
-use super::{Attention, Config, CpuPolicy, Parameters, Sequence, Tape, Transformer};
+use super::candle::Network;
+use super::cpu::decoder::{Decoder, Row};
+use super::cpu::{Tape, Transformer};
+use super::loss::NextToken;
+use super::optimizer::{AdamStep, AdamW};
+use super::rollout::{Limits, Request, Rollout};
+use super::sampling::Sampling;
+use super::{
+    Attention, CandlePolicy, Config, CpuPolicy, Parameters, Pass, Policy, Scores, Sequence, Snapshot,
+};
 
 /// A small policy with latent attention and experts.
 pub(crate) fn small() -> Config {
@@ -184,7 +191,7 @@ fn close(ours: &[f32], theirs: &[f32], tolerance: f32, what: &str) {
 fn values_and_gradients_agree_with_candle_for_every_setting() {
     for (name, config) in settings() {
         let policy = policy(&config, 1);
-        let reference = Reference::new(&config, &policy.parameters, DType::F64, &Device::Cpu).unwrap();
+        let network = Network::new(&config, &policy.parameters, DType::F64, &Device::Cpu).unwrap();
         let tokens = random_tokens(&[7, 70, 2, 33], config.vocab_size);
         let batch: Vec<Sequence<'_>> = tokens
             .iter()
@@ -193,7 +200,7 @@ fn values_and_gradients_agree_with_candle_for_every_setting() {
             .collect();
         let mut tape = Tape::default();
         policy.forward(&batch, 0.8, &mut tape);
-        let expected = reference.log_probabilities(&batch, 0.8).unwrap();
+        let expected = network.log_probabilities(&batch, 0.8).unwrap();
         let values = expected.to_dtype(DType::F32).unwrap().to_vec1::<f32>().unwrap();
         close(&tape.log_probabilities, &values, 2e-5, &format!("{name}: log-probabilities"));
 
@@ -203,7 +210,7 @@ fn values_and_gradients_agree_with_candle_for_every_setting() {
         policy.backward(&weights, 0.0, &mut tape, &mut gradient);
         let weights = Tensor::new(weights, &Device::Cpu).unwrap().to_dtype(DType::F64).unwrap();
         let loss = (expected * weights).unwrap().sum_all().unwrap();
-        let theirs = reference.gradient(&loss.backward().unwrap()).unwrap();
+        let theirs = network.gradient(&loss.backward().unwrap(), false).unwrap();
         for slot in &policy.parameters.layout.slots {
             let (ours, theirs) = (&gradient[slot.range.clone()], &theirs[slot.range.clone()]);
             let size = theirs.iter().fold(0.0f32, |top, value| top.max(value.abs()));
@@ -248,8 +255,8 @@ fn recorded_routes_are_taken_again_and_still_teach_the_router() {
             assert_eq!(choices, &routes[at..at + chosen]);
         }
     }
-    let reference = Reference::new(&config, &policy.parameters, DType::F64, &Device::Cpu).unwrap();
-    let expected = reference.log_probabilities(&batch, 1.0).unwrap().to_dtype(DType::F32).unwrap();
+    let network = Network::new(&config, &policy.parameters, DType::F64, &Device::Cpu).unwrap();
+    let expected = network.log_probabilities(&batch, 1.0).unwrap().to_dtype(DType::F32).unwrap();
     close(&tape.log_probabilities, &expected.to_vec1::<f32>().unwrap(), 2e-5, "log-probabilities");
     let mut gradient = vec![0.0; policy.parameters.layout.len];
     policy.backward(&[1.0; 10], 0.0, &mut tape, &mut gradient);
@@ -327,3 +334,93 @@ fn the_decoder_agrees_with_the_training_forward_for_every_setting() {
         }
     }
 }
+
+/// What both policies must agree in, for every setting: the contract of [`Policy`].
+#[test]
+fn every_policy_keeps_the_contract() {
+    for (name, config) in settings() {
+        let parameters = policy(&config, 6).parameters;
+        let mut policies: Vec<Box<dyn Policy>> = vec![
+            Box::new(CpuPolicy::new(config.clone(), parameters.clone(), Precision::Float32)),
+            Box::new(CandlePolicy::new(&config, parameters, Device::Cpu).unwrap()),
+        ];
+        let prompts = random_tokens(&[5, 9, 2], config.vocab_size);
+        let requests: Vec<Request<'_>> = (0..)
+            .zip(&prompts)
+            .map(|(number, prompt)| Request { prompt, samples: 4, address: [1, 2, number] })
+            .collect();
+        let limits = Limits { max_new_tokens: 12, end: 0, thinking: None };
+        let sampling = Sampling { temperature: 0.9, ..Sampling::PLAIN };
+        let rollouts: Vec<Rollout> = policies
+            .iter()
+            .map(|policy| policy.roll_out(&requests, &sampling, &limits, 5).unwrap())
+            .collect();
+        let drawn = |rollout: &Rollout| -> Vec<Vec<u32>> {
+            rollout.completions.iter().flatten().map(|one| one.tokens.clone()).collect()
+        };
+        assert_eq!(drawn(&rollouts[0]), drawn(&rollouts[1]), "{name}: the same draws at the same addresses");
+        for (ours, theirs) in
+            rollouts[0].completions.iter().flatten().zip(rollouts[1].completions.iter().flatten())
+        {
+            close(&ours.log_probabilities, &theirs.log_probabilities, 1e-4, name);
+            close(&ours.entropies, &theirs.entropies, 1e-4, name);
+            assert_eq!((&ours.routes, ours.is_finished), (&theirs.routes, theirs.is_finished), "{name}");
+        }
+        let rows: Vec<(Vec<u32>, usize, Vec<u16>)> = requests
+            .iter()
+            .zip(&rollouts[0].completions)
+            .flat_map(|(request, group)| group.iter().map(move |one| (request.prompt, one)))
+            .map(|(prompt, one)| ([prompt, &one.tokens[..]].concat(), prompt.len(), one.routes.clone()))
+            .collect();
+        let sequences: Vec<Sequence<'_>> = rows
+            .iter()
+            .map(|(tokens, prompt, routes)| Sequence { tokens, first_target: *prompt, routes: Some(routes) })
+            .collect();
+        let scores: Vec<Scores> =
+            policies.iter_mut().map(|policy| policy.scores(&sequences, 0.9).unwrap()).collect();
+        for ((ours, theirs), drawn) in scores[0]
+            .log_probabilities
+            .iter()
+            .zip(&scores[1].log_probabilities)
+            .zip(rollouts[0].completions.iter().flatten())
+        {
+            close(ours, theirs, 1e-4, name);
+            close(ours, &drawn.log_probabilities, 1e-4, name);
+        }
+        assert_eq!(scores[0].expert_loads, scores[1].expert_loads, "{name}");
+        let tokens = sequences.iter().map(|sequence| sequence.targets().len()).sum();
+        let passes: Vec<Pass> = policies
+            .iter_mut()
+            .map(|policy| policy.gradient(&sequences, 0.9, 0.05, &NextToken::over(tokens)).unwrap())
+            .collect();
+        assert!((passes[0].measured.loss - passes[1].measured.loss).abs() < 1e-4, "{name}");
+        assert_eq!(passes[0].expert_loads, passes[1].expert_loads, "{name}");
+        close(policies[0].last_gradient(), policies[1].last_gradient(), 1e-3, name);
+        assert!(policies[0].last_gradient().iter().any(|value| value.abs() > 1e-3), "{name}");
+        let kept = Snapshot::of(policies[0].parameters());
+        for (policy, pass) in policies.iter_mut().zip(&passes) {
+            let step = AdamStep {
+                learning_rate: 1e-2,
+                settings: ADAMW,
+                gradient_norm: pass.norm,
+                expert_loads: &pass.expert_loads,
+                bias_update_speed: 0.01,
+            };
+            policy.apply(&mut AdamW::new(policy.parameters().layout.len), &step).unwrap();
+            let after = policy.scores(&sequences, 0.9).unwrap();
+            assert_ne!(after.log_probabilities, scores[0].log_probabilities, "{name}: weights have moved");
+            let mut before = policy.with_weights(&kept).unwrap();
+            let before = before.scores(&sequences, 0.9).unwrap();
+            close(&before.log_probabilities.concat(), &scores[0].log_probabilities.concat(), 1e-4, name);
+        }
+        assert_eq!(policies[0].parameters().expert_biases, policies[1].parameters().expert_biases, "{name}");
+    }
+}
+
+const ADAMW: super::optimizer::Settings = super::optimizer::Settings {
+    beta1: 0.9,
+    beta2: 0.95,
+    epsilon: 1e-8,
+    weight_decay: 0.1,
+    max_grad_norm: 1.0,
+};

@@ -42,7 +42,7 @@ pub struct Recipe {
     /// as exact; `bf16`, rounded to bfloat16; `auto`, `bf16x3` where the processor has AMX tiles and `float32` elsewhere.
     #[serde(default)]
     pub precision: Precision,
-    /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`.
+    /// Where to compute: `auto`, `cpu`, `candle` (plain candle operations, slow), `cuda` or `cuda:N`.
     #[serde(default = "auto")]
     pub device: String,
     /// The task of every stage that names none of its own.

@@ -56,7 +56,7 @@ pub fn measure(plan: &Plan) -> Speed {
     if plan.footprint.parameters_total > MOST_PARAMETERS {
         return assumed;
     }
-    let mut policy = plan.policy(Parameters::new(&plan.model, plan.seed));
+    let Ok(mut policy) = plan.policy(Parameters::new(&plan.model, plan.seed)) else { return assumed };
     let prompt_length = (plan.model.max_position_embeddings / 4).clamp(1, MEASURED_TOKENS / 2);
     let new = (plan.model.max_position_embeddings - prompt_length).clamp(1, MEASURED_TOKENS);
     let prompt: Vec<u32> = (0..prompt_length).map(|at| (at % plan.model.vocab_size) as u32).collect();

@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
+use super::blocks::{Attention, dense, experts};
+use super::config::{Attention as Kind, Config};
+use super::layout::Builder;
 use crate::machine::units::Flops;
-use crate::policy::{Attention, Config};
 
 /// Parameters of a network and the floating-point operations they take.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -29,25 +31,24 @@ pub struct Footprint {
 pub fn footprint(model: &Config) -> Footprint {
     let (hidden, heads, layers) =
         (model.hidden_size as u64, model.num_attention_heads as u64, model.num_hidden_layers as u64);
-    let attention = attention(model);
-    let dense = gated(hidden, model.intermediate_size as u64);
+    let (attention, attention_matrices, attention_norms) = attention(model);
+    let cached = attention.cached();
+    let dense = dense::count(model.hidden_size, model.intermediate_size);
     let expert_layers = model.sparse_layers().count() as u64;
-    let router = hidden * model.n_routed_experts as u64;
-    let expert = gated(hidden, model.moe_intermediate_size as u64);
-    let every_expert = router + expert * (model.n_shared_experts + model.n_routed_experts) as u64;
-    let used_experts = router + expert * (model.n_shared_experts + model.num_experts_per_tok) as u64;
+    let every_expert = experts::count(model, model.n_routed_experts);
+    let used_experts = experts::count(model, model.num_experts_per_tok);
     let head = hidden * model.vocab_size as u64;
     let embeddings = if model.tie_word_embeddings { 0 } else { head };
     let positions = if model.learned_positions { hidden * model.max_position_embeddings as u64 } else { 0 };
-    let norms = layers * (2 * hidden + attention.norms) + hidden;
-    let always = layers * attention.matrices + (layers - expert_layers) * dense + head;
+    let norms = layers * (2 * hidden + attention_norms) + hidden;
+    let always = layers * attention_matrices + (layers - expert_layers) * dense + head;
     let matrix_parameters = always + expert_layers * used_experts;
     Footprint {
         parameters_total: always + expert_layers * every_expert + norms + embeddings + positions,
         parameters_active: matrix_parameters + norms,
         matrix_parameters,
-        flops_per_context: layers * 2 * heads * attention.score_and_value_width,
-        flops_per_cached: layers * 2 * heads * attention.cached_width,
+        flops_per_context: layers * 2 * heads * (model.query_dim() + model.value_dim()) as u64,
+        flops_per_cached: layers * 2 * heads * (cached.key + cached.value) as u64,
         head_parameters: head,
     }
 }
@@ -102,7 +103,7 @@ impl Footprint {
 
     /// Parameters of all routed experts of `model`, whose footprint this is.
     pub fn routed_parameters(&self, model: &Config) -> u64 {
-        let expert = gated(model.hidden_size as u64, model.moe_intermediate_size as u64);
+        let expert = dense::count(model.hidden_size, model.moe_intermediate_size);
         model.sparse_layers().count() as u64 * model.n_routed_experts as u64 * expert
     }
 
@@ -119,57 +120,18 @@ impl Footprint {
 
 /// Numbers that a decoder keeps for a token: latent and rotary key of each layer, or keys and values.
 pub fn cache_elements(model: &Config) -> u64 {
-    let a_layer = match model.attention {
-        Attention::Mla => model.kv_lora_rank + model.qk_rope_head_dim,
-        Attention::Gqa => 2 * model.num_key_value_heads * model.head_dim,
+    let of_layer = match model.attention {
+        Kind::Mla => model.kv_lora_rank + model.qk_rope_head_dim,
+        Kind::Gqa => 2 * model.num_key_value_heads * model.head_dim,
     };
-    (model.num_hidden_layers * a_layer) as u64
+    (model.num_hidden_layers * of_layer) as u64
 }
 
-/// The attention of one layer.
-struct AttentionCount {
-    matrices: u64,
-    norms: u64,
-    /// Width of a head's key and of its value, together.
-    score_and_value_width: u64,
-    /// Width of what a decoder keeps for both, as one head reads it.
-    cached_width: u64,
-}
-
-fn attention(model: &Config) -> AttentionCount {
-    let (hidden, heads) = (model.hidden_size as u64, model.num_attention_heads as u64);
-    match model.attention {
-        Attention::Mla => {
-            let (rank, nope) = (model.kv_lora_rank as u64, model.qk_nope_head_dim as u64);
-            let (rope, value) = (model.qk_rope_head_dim as u64, model.v_head_dim as u64);
-            let queries = heads * (nope + rope);
-            let (asking, query_norm) = match model.q_lora_rank {
-                Some(rank) => (rank as u64 * (hidden + queries), rank as u64),
-                None => (hidden * queries, 0),
-            };
-            let answering = hidden * (rank + rope) + rank * heads * (nope + value);
-            AttentionCount {
-                matrices: asking + answering + heads * value * hidden,
-                norms: query_norm + rank,
-                score_and_value_width: nope + rope + value,
-                cached_width: 2 * rank + rope,
-            }
-        }
-        Attention::Gqa => {
-            let (answering, width) = (model.num_key_value_heads as u64, model.head_dim as u64);
-            AttentionCount {
-                matrices: hidden * width * (2 * heads + 2 * answering),
-                norms: 0,
-                score_and_value_width: 2 * width,
-                cached_width: 2 * width,
-            }
-        }
-    }
-}
-
-/// Parameters of a gated feed-forward part: gate, up and down.
-fn gated(hidden: u64, inside: u64) -> u64 {
-    3 * hidden * inside
+/// One layer's attention, with the numbers in its matrices and in its norms.
+fn attention(model: &Config) -> (Attention, u64, u64) {
+    let mut builder = Builder::default();
+    let attention = Attention::new(model, "self_attn", &mut builder);
+    (attention, builder.count(true), builder.count(false))
 }
 
 #[cfg(test)]
@@ -187,7 +149,7 @@ mod tests {
         near(count.parameters_total as f64, 671.03e9);
         near(count.parameters_active as f64, 36.63e9);
         near(count.train_token(4096).get(), 250.46e9);
-        near(attention(&deepseek_v3()).matrices as f64, 187.1e6);
+        near(attention(&deepseek_v3()).1 as f64, 187.1e6);
     }
 
     #[test]
@@ -207,7 +169,7 @@ mod tests {
             hidden_size: 8,
             num_hidden_layers: 1,
             num_attention_heads: 2,
-            attention: Attention::Gqa,
+            attention: Kind::Gqa,
             num_key_value_heads: 1,
             head_dim: 4,
             intermediate_size: 5,

@@ -8,12 +8,12 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::{Tape, Transformer};
 use crate::kernels::profile::{self, Part};
 use crate::kernels::{elementwise, flops_executed, surplus_executed};
-use crate::machine::work::{Amount, Costed, Costs, Work};
+use crate::machine::work::Amount;
+use crate::policy::Sequence;
 use crate::policy::balance::add_loads;
-use crate::policy::loss::Measured;
-use crate::policy::{Sequence, Tape, Transformer};
 
 /// Parts of a batch, each with a gradient of its own.
 const SHARDS: usize = 8;
@@ -26,7 +26,7 @@ const EXPERTS_ROWS: usize = 640;
 
 /// Buffers of the update, kept from step to step.
 #[derive(Default)]
-pub struct Workspace {
+pub(super) struct Workspace {
     gradient: Vec<f32>,
     /// Gradients of shards, for use again.
     free: Mutex<Vec<Vec<f32>>>,
@@ -69,28 +69,6 @@ impl<S> Merged<'_, S> {
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What a pass over a batch gives; the gradient stays with the policy until it is applied.
-#[derive(Clone, Debug, Default)]
-pub struct Pass {
-    /// What the loss has measured.
-    pub measured: Measured,
-    /// How many choices fell on each expert: one list per sparse layer.
-    pub expert_loads: Vec<Vec<u64>>,
-    /// The gradient's norm.
-    pub norm: f64,
-    /// What the forward took.
-    pub forward: Amount,
-    /// What the backward took.
-    pub backward: Amount,
-}
-
-impl Costed for Pass {
-    fn costs(&self) -> Costs {
-        let work = vec![(Work::Forward, self.forward), (Work::Backward, self.backward)];
-        Costs { work, ..Costs::default() }
-    }
 }
 
 /// What the shards of a batch have given beside the gradient.
@@ -141,7 +119,7 @@ fn micro_batches(sequences: &[Sequence<'_>], shard: Range<usize>, most_rows: usi
 
 impl Workspace {
     /// The gradient of the last [`Workspace::run`], in the parameters' layout.
-    pub fn gradient(&self) -> &[f32] {
+    pub(super) fn gradient(&self) -> &[f32] {
         &self.gradient
     }
 

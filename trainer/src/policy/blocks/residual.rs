@@ -1,0 +1,43 @@
+//! The residual stream around a block: what the block reads from it, and how its output goes back.
+
+use super::{Builder, Gradients, Norm, NormTape};
+use crate::policy::{Config, Parameters};
+
+/// The plain residual: the block reads the stream through a norm, and its output is added to the stream.
+pub(super) struct Residual {
+    norm: Norm,
+}
+
+impl Residual {
+    pub(super) fn new(config: &Config, name: String, builder: &mut Builder) -> Self {
+        Self { norm: Norm::at(builder.norm(&name, config.hidden_size), config) }
+    }
+
+    pub(super) fn pack(&mut self, parameters: &Parameters) {
+        self.norm.pack(parameters);
+    }
+
+    /// The block adds to its second argument, given its first.
+    pub(super) fn forward(
+        &self,
+        stream: &mut [f32],
+        tape: &mut NormTape,
+        block: impl FnOnce(&[f32], &mut [f32]),
+    ) {
+        self.norm.forward(stream, tape);
+        block(&tape.output, stream);
+    }
+
+    /// Adds to the stream's gradient, `dx` being room for that of what the block reads.
+    pub(super) fn backward(
+        &self,
+        dstream: &mut [f32],
+        dx: &mut [f32],
+        tape: &NormTape,
+        weights: &mut [f32],
+        block: impl FnOnce(Gradients<'_>),
+    ) {
+        block(Gradients { x: &tape.output, dout: dstream, dx, weights });
+        self.norm.backward(dx, tape, dstream, weights);
+    }
+}

@@ -1,0 +1,62 @@
+//! The backward: layer by layer from the last, from what the forward left on the tape.
+
+use super::forward::Tape;
+use super::packed::Transformer;
+use crate::kernels::profile::{self, Part};
+use crate::policy::blocks::{Training, sized, zeroed};
+
+impl Transformer {
+    /// Adds to `gradient` (of the parameters' layout), given the gradient of the log-probabilities of the last forward.
+    ///
+    /// `balance_weight` is the weight of each sequence's balance loss; 0 leaves it out.
+    pub fn backward(
+        &self,
+        dlog_probabilities: &[f32],
+        balance_weight: f32,
+        tape: &mut Tape,
+        gradient: &mut [f32],
+    ) {
+        let hidden = self.config.hidden_size;
+        let layout = &self.parameters.layout;
+        let targets = tape.targets.len();
+        assert_eq!(dlog_probabilities.len(), targets);
+        let head = profile::enter(Part::Head);
+        let dnormed = sized(&mut tape.dnormed, targets * hidden);
+        self.head_kernel(tape.temperature).backward(
+            &tape.last_norm.output,
+            &tape.targets,
+            dlog_probabilities,
+            dnormed,
+            &mut gradient[layout.head.clone()],
+            &mut tape.logits,
+        );
+        let dgathered = zeroed(&mut tape.gathered, targets * hidden);
+        self.norm.backward(dnormed, &tape.last_norm, dgathered, gradient);
+        let dstream = zeroed(&mut tape.dstream, tape.tokens.len() * hidden);
+        for (row, dgathered) in tape.target_rows.iter().zip(dgathered.chunks_exact(hidden)) {
+            let at = *row as usize * hidden;
+            dstream[at..at + hidden].copy_from_slice(dgathered);
+        }
+        drop(head);
+        let (spans, positions, scratch) = (&tape.spans, &tape.positions, &mut tape.scratch);
+        let mut rows = Training { spans, positions, rotary: &self.rotary, scratch };
+        let dx = sized(&mut tape.dnormed, dstream.len());
+        for (layer, layer_tape) in self.layers.iter().zip(&mut tape.layers).rev() {
+            layer.backward(dstream, dx, balance_weight, &mut rows, layer_tape, gradient);
+        }
+        add_rows(dstream, &tape.tokens, &mut gradient[layout.embedding.clone()], hidden);
+        if let Some(place) = &layout.positions {
+            add_rows(dstream, &tape.positions, &mut gradient[place.clone()], hidden);
+        }
+    }
+}
+
+/// Adds each row of `rows` to the row of `table` that its index names.
+fn add_rows(rows: &[f32], indices: &[u32], table: &mut [f32], width: usize) {
+    for (row, index) in rows.chunks_exact(width).zip(indices) {
+        let at = *index as usize * width;
+        for (sum, value) in table[at..at + width].iter_mut().zip(row) {
+            *sum += value;
+        }
+    }
+}
