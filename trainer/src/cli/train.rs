@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use thinkling::learn::reward;
 use thinkling::machine::clock::Moment;
 use thinkling::machine::energy::Meter;
 use thinkling::plan::{self, Device, Plan};
@@ -69,7 +68,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     }
     let threads = plan.threads;
     // A verifier that does not start is told before anything is trained.
-    let rules = reward::rules(&plan).map_err(Failure::usage)?;
+    let rules = stages::rules(&plan.stages).map_err(Failure::usage)?;
     let interrupt = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // The first one asks for a checkpoint, a second one does not wait for it.

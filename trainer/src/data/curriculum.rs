@@ -9,7 +9,7 @@ use thinkling_datasets::mixture::{Mixture, MixtureError};
 use thinkling_datasets::pool::{Address, Pool, PoolError, PoolSettings, PoolState};
 use thinkling_datasets::seed::Stream;
 
-use crate::plan::{Course, Stage, Task};
+use super::task::{Course, Task};
 
 /// What a syllabus has seen: all that a checkpoint must keep.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -55,17 +55,16 @@ pub struct Syllabus<'a> {
 }
 
 impl<'a> Syllabus<'a> {
-    /// The syllabus of `stage`, as it was when `state` was saved; the default state is its beginning.
+    /// The syllabus of a stage with these `courses`, as it was when `state` was saved; the default state is its beginning.
     ///
     /// # Errors
     /// Never for a stage of a plan and a state that it saved.
     pub fn resume(
-        stage: &'a Stage,
+        courses: &'a [Course],
         pool: Option<PoolSettings>,
         seed: u64,
         state: &SyllabusState,
     ) -> Result<Self, SyllabusError> {
-        let courses = &stage.courses[..];
         // A task alone is asked whatever its weight.
         let weights = match courses {
             [_] => vec![1.0],

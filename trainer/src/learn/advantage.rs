@@ -1,5 +1,58 @@
 //! Rewards to advantages, group by group.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a reward's distance from its group's mean is divided by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AdvantageScale {
+    /// The group's standard deviation (GRPO).
+    GroupStd,
+    /// Nothing (Dr. GRPO).
+    GroupMean,
+}
+
+/// Which standard deviation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StdKind {
+    /// Divides by one less than the group's size.
+    Sample,
+    /// Divides by the group's size.
+    Population,
+}
+
+/// How a stage of a recipe makes advantages of rewards.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AdvantageSettings {
+    /// What a reward's distance from its group's mean is divided by.
+    pub advantage: AdvantageScale,
+    /// Added to that standard deviation.
+    #[schemars(range(min = 0.0))]
+    pub advantage_epsilon: f64,
+    /// Which standard deviation.
+    pub std_kind: StdKind,
+}
+
+impl AdvantageSettings {
+    /// The advantage of each member of a group.
+    pub fn advantages(&self, rewards: &[f64]) -> Vec<f64> {
+        let spread = match (self.advantage, self.std_kind) {
+            (AdvantageScale::GroupMean, _) => Spread::One,
+            (AdvantageScale::GroupStd, StdKind::Sample) => Spread::Sample,
+            (AdvantageScale::GroupStd, StdKind::Population) => Spread::Population,
+        };
+        group_advantages(rewards, spread, self.advantage_epsilon)
+    }
+}
+
+impl Default for AdvantageSettings {
+    fn default() -> Self {
+        Self { advantage: AdvantageScale::GroupStd, advantage_epsilon: 1e-4, std_kind: StdKind::Sample }
+    }
+}
+
 /// Which standard deviation a group is divided by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spread {

@@ -484,9 +484,9 @@ fn overrides_change_what_they_name() {
         LEAST,
         &["stage.1.learning_rate=1e-3", "stage.grpo.steps=5", "model.hidden_size=96", "name=other"],
     );
-    let recipe::Stage::Grpo(grpo) = &plan.stages[1].settings else { panic!("stage 1 is grpo") };
+    let crate::stages::Stage::Grpo(grpo) = &plan.stages[1].settings else { panic!("stage 1 is grpo") };
     assert_eq!(
-        (grpo.learning_rate, grpo.steps, plan.model.hidden_size, plan.name.as_str()),
+        (grpo.optimizer.learning_rate, grpo.steps, plan.model.hidden_size, plan.name.as_str()),
         (1e-3, 5, 96, "other")
     );
     let twice = right(LEAST, &["seed=2", "seed=3"]);

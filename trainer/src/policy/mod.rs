@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod decoder;
+pub mod footprint;
 pub mod gradient;
 pub mod optimizer;
 pub mod parameters;

@@ -1,7 +1,14 @@
 //! Measures, changes nothing.
 
-use crate::plan::Stage;
-use crate::recipe::{Eval, Evaluation};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::kind::{Asked, Common, MeanLengths, Rows, StageKind, StageWork};
+use crate::data::task::longest;
+use crate::learn::evaluate::Evaluation;
+use crate::policy::footprint::Footprint;
+use crate::recipe::Checker;
+use crate::stages::StagePlan as Stage;
 use crate::stages::run::{Session, Status, TrainError};
 
 /// Measures the policy on the stage's tasks.
@@ -9,7 +16,7 @@ use crate::stages::run::{Session, Status, TrainError};
 /// # Errors
 /// When the policy cannot be asked.
 pub fn run(session: &mut Session, stage: &Stage, settings: &Eval) -> Result<Status, TrainError> {
-    let evaluation = Evaluation { count: settings.count, seed: settings.seed };
+    let evaluation = settings.evaluation();
     session.evaluate(
         stage,
         &stage.measured,
@@ -20,4 +27,67 @@ pub fn run(session: &mut Session, stage: &Stage, settings: &Eval) -> Result<Stat
     )?;
     session.finish_stage(stage, 1)?;
     Ok(Status::Done)
+}
+
+/// Measures on held-out questions, sampled and greedy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Eval {
+    /// Name and tasks.
+    #[serde(flatten)]
+    pub common: Common,
+    /// Questions of the test split, a task.
+    #[schemars(range(min = 1))]
+    pub count: u64,
+    /// Seed of the questions; not the run's, so that runs with other seeds answer the same ones.
+    pub seed: u64,
+    /// Completions a question.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub samples: usize,
+    /// Temperature of sampling.
+    #[schemars(range(min = 0.001))]
+    pub temperature: f64,
+}
+
+impl Default for Eval {
+    fn default() -> Self {
+        Self { common: Common::default(), count: 256, seed: 0, samples: 1, temperature: 1.0 }
+    }
+}
+
+impl StageKind for Eval {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn common_mut(&mut self) -> &mut Common {
+        &mut self.common
+    }
+
+    fn rows(&self, asked: &Asked<'_>, _checker: &mut Checker<'_>) -> Rows {
+        let rows = asked.tasks.iter().map(|(_, _, lengths)| {
+            let seen = asked.completions(lengths).map(longest).max().unwrap_or(0);
+            Rows::of(lengths, seen, asked.room(lengths))
+        });
+        rows.fold(Rows::default(), Rows::max)
+    }
+
+    fn evaluation(&self) -> Evaluation {
+        Evaluation { count: self.count, seed: self.seed }
+    }
+
+    fn sampled_at_once(&self) -> (usize, usize) {
+        (self.count as usize, self.samples)
+    }
+
+    fn work(&self, stage: &Stage, lengths: MeanLengths, size: &Footprint) -> StageWork {
+        let mut work = StageWork::default();
+        for _ in &stage.measured {
+            work.evaluate(size, self.count, self.samples, lengths.prompt, lengths.longest);
+        }
+        work
+    }
+
+    fn run(&self, session: &mut Session, stage: &Stage) -> Result<Status, TrainError> {
+        run(session, stage, self)
+    }
 }

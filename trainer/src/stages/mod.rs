@@ -1,15 +1,166 @@
-//! The stages of a run: one file each, each a loop that fits one screen.
+//! The stages of a run. A kind of stage is one file or folder here, and one row of the table below.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemars::{JsonSchema, Schema};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use thinkling_verifiers::SettingsError;
 
 use crate::data::curriculum::{Risen, Syllabus};
-use crate::plan;
-use crate::recipe::{Evaluation, Schedule, Stage};
+use crate::data::task::{Course, Task};
+use crate::learn::evaluate::Evaluation;
+use crate::learn::reward::Rule;
+use crate::stages::kind::StageKind;
 use crate::stages::run::{Session, Status, TrainError};
 
 pub mod eval;
+pub mod finding;
 pub mod grpo;
+pub mod kind;
 pub mod learner;
 pub mod pretrain;
+mod rewards;
 pub mod run;
+
+/// Makes the enum of all kinds of stage. A row is the kind's name in recipes, its variant and its settings.
+macro_rules! kinds {
+    ($($(#[$about:meta])* $name:literal => $variant:ident($settings:ty),)+) => {
+        /// One stage of a run; `kind` says which settings it takes.
+        #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+        #[serde(tag = "kind")]
+        #[schemars(transform = complete)]
+        pub enum Stage {
+            $($(#[$about])* #[serde(rename = $name)] $variant($settings),)+
+        }
+
+        impl Stage {
+            /// The names of all kinds.
+            pub const KINDS: &'static [&'static str] = &[$($name),+];
+
+            /// A stage of the kind `name` with its defaults.
+            fn of_kind(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$variant(Default::default())),)+
+                    _ => None,
+                }
+            }
+
+            /// The kind's name, as recipes and metrics write it.
+            pub fn kind_name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $name,)+
+                }
+            }
+
+            /// What the kind says about itself.
+            pub fn kind(&self) -> &dyn StageKind {
+                match self {
+                    $(Self::$variant(settings) => settings,)+
+                }
+            }
+
+            /// The same, to be filled in.
+            pub fn kind_mut(&mut self) -> &mut dyn StageKind {
+                match self {
+                    $(Self::$variant(settings) => settings,)+
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for Stage {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let written = Map::deserialize(deserializer)?;
+                match written.get("kind").and_then(Value::as_str).unwrap_or_default() {
+                    $($name => read(written).map(Self::$variant).map_err(D::Error::custom),)+
+                    other => Err(D::Error::unknown_variant(other, Self::KINDS)),
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// Learns to continue worked solutions: makes a base model.
+    "pretrain" => Pretrain(pretrain::Pretrain),
+    /// Learns from verdicts on its own completions (group-relative policy optimisation).
+    "grpo" => Grpo(grpo::settings::Grpo),
+    /// Measures, changes nothing.
+    "eval" => Eval(eval::Eval),
+}
+
+/// The settings that are written, and the kind's defaults for the rest. Serde alone gives flattened settings the
+/// defaults of their own type.
+fn read<S: Default + Serialize + DeserializeOwned>(written: Map<String, Value>) -> serde_json::Result<S> {
+    let mut settings = serde_json::to_value(S::default())?;
+    written.into_iter().for_each(|(key, value)| settings[key] = value);
+    serde_json::from_value(settings)
+}
+
+/// Puts into the schema of each kind its defaults, and which keys have none.
+fn complete(schema: &mut Schema) {
+    for variant in schema.get_mut("oneOf").and_then(Value::as_array_mut).into_iter().flatten() {
+        let name = variant["properties"]["kind"]["const"].as_str().unwrap_or_default();
+        let Some(stage) = Stage::of_kind(name) else { continue };
+        let needs = stage.kind().needs();
+        let defaults = serde_json::to_value(&stage).unwrap_or_default();
+        for (key, property) in variant["properties"].as_object_mut().into_iter().flatten() {
+            if key != "kind" && !needs.contains(&key.as_str()) {
+                property["default"] = defaults[key].clone();
+            }
+        }
+        variant["additionalProperties"] = false.into();
+        variant["required"] = [&["kind"], needs].concat().into();
+    }
+}
+
+/// One stage as meant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StagePlan {
+    /// Name, unlike that of any other stage.
+    pub name: String,
+    /// The first task that it learns, at its first level.
+    pub task: Arc<Task>,
+    /// Its tasks, mixed by weight.
+    pub courses: Vec<Course>,
+    /// All its tasks at all their levels: what it may be measured on.
+    pub measured: Vec<Arc<Task>>,
+    /// Its settings.
+    pub settings: Stage,
+    /// Tokens of its longest prompt, those it is measured on included.
+    pub longest_prompt: usize,
+    /// Tokens of its longest row. Few documents are longer, if any: a row is never longer than
+    /// `max_position_embeddings`.
+    pub longest_row: usize,
+    /// Tokens a completion may have where this stage samples, be it to learn or to measure.
+    pub max_new_tokens: usize,
+    /// Rows of a step: documents, or completions before flat groups are refilled; 0 where nothing is learnt.
+    pub rows_per_step: u64,
+    /// Updates of a step.
+    pub updates_per_step: u64,
+}
+
+impl StagePlan {
+    /// Positions that its rows and its samples need.
+    pub(crate) fn positions(&self) -> usize {
+        self.longest_row.max(self.longest_prompt + self.max_new_tokens)
+    }
+}
+
+/// The rules of the stages that reward, by their names; builds every verifier and starts those that are programs.
+///
+/// # Errors
+/// The first verifier that cannot be built on this machine.
+pub fn rules(stages: &[StagePlan]) -> Result<BTreeMap<String, Rule>, SettingsError> {
+    let rewarding = stages.iter().filter_map(|stage| Some((stage, stage.settings.kind().rewards()?)));
+    rewarding
+        .map(|(stage, rewards)| {
+            Ok((stage.name.clone(), Rule::new(rewards.settings, rewards.max_new_tokens)?))
+        })
+        .collect()
+}
 
 /// Runs every stage that is left, and writes the summary.
 ///
@@ -24,11 +175,7 @@ pub fn run(session: &mut Session) -> Result<Status, TrainError> {
             status = Status::Interrupted;
             break;
         }
-        status = match &stage.settings {
-            Stage::Pretrain(settings) => pretrain::run(session, stage, settings)?,
-            Stage::Grpo(settings) => grpo::run(session, stage, settings)?,
-            Stage::Eval(settings) => eval::run(session, stage, settings)?,
-        };
+        status = stage.settings.kind().run(session, stage)?;
         if status != Status::Done {
             break;
         }
@@ -47,7 +194,7 @@ pub fn run(session: &mut Session) -> Result<Status, TrainError> {
 /// Measures the policy where the syllabus stands, and lets levels rise; says whether one did.
 fn evaluate_and_rise(
     session: &mut Session,
-    stage: &plan::Stage,
+    stage: &StagePlan,
     syllabus: &mut Syllabus<'_>,
     step: u64,
     evaluation: &Evaluation,
@@ -64,14 +211,6 @@ fn evaluate_and_rise(
         ));
     }
     Ok(!risen.is_empty())
-}
-
-/// Where a schedule ends, as a share of its peak; `None` where it stays.
-fn final_share(schedule: Schedule, share: f64) -> Option<f64> {
-    match schedule {
-        Schedule::Cosine => Some(share),
-        Schedule::Constant => None,
-    }
 }
 
 /// Whether something that happens every `every` steps (0: never) happens at `step`.

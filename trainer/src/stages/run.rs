@@ -7,18 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Map, Value, json};
 
 use crate::data::curriculum::{SyllabusError, SyllabusState};
+use crate::data::task::Task;
 use crate::data::tokenizer::Tokenizer;
 use crate::kernels::peak::measured_peak;
-use crate::learn::evaluate::{EvaluateError, Questions, Thinking, ask};
+use crate::learn::evaluate::{EvaluateError, Evaluation, Questions, Thinking, ask};
 use crate::learn::reward::Rule;
 use crate::machine::clock::{Elapsed, Moment};
 use crate::machine::meter::Meter;
-use crate::plan::{self, Plan};
+use crate::plan::Plan;
 use crate::policy::gradient::{Workspace, balance_biases};
 use crate::policy::optimizer::{self, AdamW};
 use crate::policy::sampling::Sampling;
 use crate::policy::{Parameters, Transformer};
-use crate::recipe::Evaluation;
 use crate::report;
 use crate::tracking::alarms::Watch;
 use crate::tracking::checkpoint::{self, Checkpoint, CheckpointError};
@@ -27,6 +27,7 @@ use crate::tracking::ledger::{Ledger, Spent, Work};
 use crate::tracking::progress::Progress;
 use crate::tracking::run_folder::{self, Journal, Run, RunError};
 
+use super::StagePlan;
 use super::learner::{Learner, State, learner_tensors, load, model_tensors};
 
 /// Newest checkpoints of a stage that are kept.
@@ -432,7 +433,7 @@ impl Session {
     /// When the folder cannot be written.
     pub fn finish_step(
         &mut self,
-        stage: &plan::Stage,
+        stage: &StagePlan,
         learner: &Learner,
         save_every: u64,
         max_bad_steps: u64,
@@ -466,7 +467,7 @@ impl Session {
     ///
     /// # Errors
     /// When the folder cannot be written.
-    pub fn finish_stage(&mut self, stage: &plan::Stage, steps: u64) -> Result<(), TrainError> {
+    pub fn finish_stage(&mut self, stage: &StagePlan, steps: u64) -> Result<(), TrainError> {
         self.settle(&stage.name, Work::Records);
         self.stage += 1;
         self.written += 1;
@@ -530,8 +531,8 @@ impl Session {
     /// When the policy cannot be asked, or the row cannot be written.
     pub fn evaluate(
         &mut self,
-        stage: &plan::Stage,
-        tasks: &[Arc<plan::Task>],
+        stage: &StagePlan,
+        tasks: &[Arc<Task>],
         step: u64,
         evaluation: &Evaluation,
         samples: usize,

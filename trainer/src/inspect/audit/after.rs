@@ -9,8 +9,8 @@ use thinkling_datasets::{Problem, Split};
 use thinkling_verifiers::{Item, answer, format};
 
 use super::{Example, Finding};
+use crate::learn::terms::Reward;
 use crate::plan::{self, Plan, Stage};
-use crate::recipe;
 use crate::tracking::run_folder;
 
 /// Examples of a finding.
@@ -105,10 +105,10 @@ pub fn run(folder: &Path, plan: &Plan) -> Result<RunAudit, AuditError> {
     let mut findings = Vec::new();
     let mut judged_again = 0;
     for stage in &plan.stages {
-        let recipe::Stage::Grpo(settings) = &stage.settings else { continue };
+        let Some(rewards) = stage.settings.kind().rewards() else { continue };
         let rows: Vec<&Rollout> = rollouts.iter().filter(|row| row.stage == stage.name).collect();
-        let judging: Vec<&str> =
-            settings.rewards.iter().filter(|reward| reward.term.judges()).map(recipe::Reward::name).collect();
+        let terms = rewards.settings.rewards.iter().filter(|reward| reward.term.judges());
+        let judging: Vec<&str> = terms.map(Reward::name).collect();
         let again = Again::new(plan, stage, &judging, &rows);
         judged_again += again.judged;
         findings.extend(again.findings);

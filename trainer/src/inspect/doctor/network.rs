@@ -12,7 +12,7 @@ use crate::plan::{Plan, Stage};
 use crate::policy::gradient::{Workspace, add_loads, balance_biases};
 use crate::policy::optimizer::{self, AdamW};
 use crate::policy::{Parameters, Sequence, Tape, Transformer};
-use crate::recipe;
+use crate::stages::kind::Learning;
 
 /// Worked solutions in the batch.
 const DOCUMENTS: u64 = 64;
@@ -62,19 +62,9 @@ fn examine(
     tokenizer: &Tokenizer,
     policy: Transformer,
 ) -> Result<Vec<Finding>, DoctorError> {
-    let (steps, bias_update_speed, learning_rate, adamw) = match &stage.settings {
-        recipe::Stage::Pretrain(settings) => {
-            let recipe::Pretrain { beta1, beta2, epsilon, weight_decay, max_grad_norm, .. } = *settings;
-            let adamw = optimizer::Settings { beta1, beta2, epsilon, weight_decay, max_grad_norm };
-            (settings.steps, settings.bias_update_speed, settings.learning_rate, adamw)
-        }
-        recipe::Stage::Grpo(settings) => {
-            let recipe::Grpo { beta1, beta2, epsilon, weight_decay, max_grad_norm, .. } = *settings;
-            let adamw = optimizer::Settings { beta1, beta2, epsilon, weight_decay, max_grad_norm };
-            (settings.steps, settings.bias_update_speed, settings.learning_rate, adamw)
-        }
-        _ => return Ok(Vec::new()),
-    };
+    let Some(learning) = stage.settings.kind().learning() else { return Ok(Vec::new()) };
+    let Learning { steps, optimizer, bias_update_speed, .. } = learning;
+    let (learning_rate, adamw) = (optimizer.learning_rate, optimizer.adamw());
     let updates = steps.saturating_mul(stage.updates_per_step);
     let seed = plan.seed;
     Subject { stage, tokenizer, policy, updates, bias_update_speed, learning_rate, adamw, seed }.findings()

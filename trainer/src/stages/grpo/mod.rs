@@ -10,26 +10,26 @@ use serde_json::Value;
 use thinkling_datasets::pool::Address;
 use thinkling_datasets::{DatasetError, Domain, Question, Split};
 
-use super::{evaluate_and_rise, final_share, is_due};
+use super::{StagePlan as Stage, evaluate_and_rise, is_due};
 use crate::data::curriculum::Syllabus;
+use crate::data::task::Task;
 use crate::kernels::precision::Precision;
-use crate::learn::advantage::{Spread, group_advantages, is_flat};
-use crate::learn::objective::{Aggregation, BatchSize, Measured, Objective, Tokens};
-use crate::learn::reward::Rule;
+use crate::learn::advantage::is_flat;
+use crate::learn::objective::{BatchSize, Measured, Objective, Tokens};
+use crate::learn::reward::{Control, Rule};
 use crate::learn::score::{Judged, ScoredGroup};
 use crate::machine::clock::{Elapsed, Moment};
-use crate::plan::{self, Stage};
 use crate::policy::gradient::{Pass, add_loads};
-use crate::policy::optimizer::{self, learning_rate};
 use crate::policy::rollout::{Limits, Request, roll_out};
-use crate::policy::sampling::Sampling;
 use crate::policy::{Sequence, Tape, Transformer};
-use crate::recipe::{AdvantageScale, Control, FlatGroups, Grpo, LossAggregation, ReadinessAction, StdKind};
 use crate::stages::learner::{Best, Learner, Snapshot};
 use crate::stages::run::{Session, Status, TrainError};
 use crate::tracking::ledger::{Spent, Work};
+use settings::{FlatGroups, Grpo, ReadinessAction};
 
+mod kind;
 mod row;
+pub mod settings;
 
 /// Steps that the best mean reward is taken over where the recipe has no early stop.
 const WINDOW: usize = 5;
@@ -82,15 +82,15 @@ pub fn run(session: &mut Session, stage: &Stage, settings: &Grpo) -> Result<Stat
     let plan = session.plan.clone();
     let rule = match session.rules.remove(&stage.name) {
         Some(rule) => rule,
-        None => Rule::new(settings)?,
+        None => Rule::new(&settings.rewards, settings.max_new_tokens)?,
     };
     let mut learner = session.learner();
-    let mut syllabus = Syllabus::resume(stage, settings.pool, plan.seed, &learner.syllabus)?;
+    let mut syllabus = Syllabus::resume(&stage.courses, settings.pool, plan.seed, &learner.syllabus)?;
     if learner.step == 0 {
         if !is_ready(session, stage, &syllabus.measured(), settings)? {
             return Ok(Status::NotReady);
         }
-        if settings.kl_coefficient > 0.0 {
+        if settings.kl.kl_coefficient > 0.0 {
             learner.reference = Some(Snapshot::of(&session.policy));
         }
     }
@@ -157,7 +157,7 @@ fn step(
     let updated = update(session, stage, settings, learner, samples)?;
     session.settle(&stage.name, Work::Optimizer);
     learner.step += 1;
-    if is_due(learner.step, settings.kl_reference_every) && learner.reference.is_some() {
+    if is_due(learner.step, settings.kl.kl_reference_every) && learner.reference.is_some() {
         learner.reference = Some(Snapshot::of(&session.policy));
     }
     row::log(
@@ -185,12 +185,7 @@ fn roll_out_and_score(
     learner: &mut Learner,
     syllabus: &mut Syllabus<'_>,
 ) -> Result<(Vec<ScoredGroup>, Elapsed), TrainError> {
-    let sampling = Sampling {
-        temperature: settings.temperature as f32,
-        top_k: settings.top_k,
-        top_p: settings.top_p as f32,
-        min_p: settings.min_p as f32,
-    };
+    let sampling = settings.sampling.sampling();
     let limits =
         Limits { max_new_tokens: settings.max_new_tokens, end: session.tokenizer.end(), thinking: None };
     let place = [session.next_stage() as u64, learner.step];
@@ -249,13 +244,13 @@ fn roll_out_and_score(
 
         let errors = scored.iter().flat_map(|group| &group.judged).filter(|one| one.is_error());
         let share = errors.count() as f64 / (missing * settings.group_size) as f64;
-        if share > settings.max_error_share {
+        if share > settings.rewards.max_error_share {
             let reason = scored.iter().flat_map(|group| &group.judged).find_map(Judged::error);
             return Err(TrainError::Verifier {
                 stage: stage.name.clone(),
                 step: learner.step + 1,
                 share,
-                limit: settings.max_error_share,
+                limit: settings.rewards.max_error_share,
                 reason: reason.unwrap_or_default().to_owned(),
             });
         }
@@ -303,12 +298,7 @@ fn rewards(group: &ScoredGroup) -> Vec<f64> {
 
 /// The advantage of each member of a group; `None` for those that are left out.
 fn advantages(settings: &Grpo, group: &ScoredGroup) -> Vec<Option<f64>> {
-    let spread = match (settings.advantage, settings.std_kind) {
-        (AdvantageScale::GroupMean, _) => Spread::One,
-        (AdvantageScale::GroupStd, StdKind::Sample) => Spread::Sample,
-        (AdvantageScale::GroupStd, StdKind::Population) => Spread::Population,
-    };
-    let mut counted = group_advantages(&rewards(group), spread, settings.advantage_epsilon).into_iter();
+    let mut counted = settings.advantage.advantages(&rewards(group)).into_iter();
     group.judged.iter().map(|judged| judged.reward.and_then(|_| counted.next())).collect()
 }
 
@@ -346,7 +336,7 @@ fn update(
     }
     minibatches.retain(|minibatch| !minibatch.is_empty());
     let mut updated = Updated { is_applied: true, ..Updated::default() };
-    if settings.control == Control::NoRl || minibatches.is_empty() {
+    if settings.rewards.control == Control::NoRl || minibatches.is_empty() {
         return Ok(updated);
     }
     if let Some(reference) = &learner.reference {
@@ -387,18 +377,7 @@ fn one_update(
 ) -> Result<(), TrainError> {
     let started = Moment::now();
     let place = (stage.name.clone(), learner.step + 1);
-    let objective = Objective {
-        clip_low: settings.clip_low,
-        clip_high: settings.clip_high,
-        kl_coefficient: settings.kl_coefficient,
-        aggregation: match settings.loss {
-            LossAggregation::TokenMean => Aggregation::TokenMean,
-            LossAggregation::SequenceMean => Aggregation::SequenceMean,
-            LossAggregation::ConstantLength => {
-                Aggregation::ConstantLength { max_new_tokens: settings.max_new_tokens }
-            }
-        },
-    };
+    let objective = settings.objective.objective(&settings.kl, settings.max_new_tokens);
     let size = BatchSize { sequences: minibatch.len(), tokens: minibatch.iter().map(Sample::length).sum() };
     let sequences: Vec<Sequence<'_>> = minibatch.iter().map(Sample::sequence).collect();
     let rows: u64 = sequences.iter().map(|sequence| sequence.rows() as u64).sum();
@@ -410,7 +389,7 @@ fn one_update(
         let gap = if is_fresh { rollout_gap(&minibatch[range], tape) } else { 0.0 };
         Ok((Some(gradient), (measured, sum(&tape.entropies), gap)))
     };
-    let temperature = settings.temperature as f32;
+    let temperature = settings.sampling.temperature as f32;
     let pass = session
         .workspace
         .run(&session.policy, &sequences, temperature, balance, loss)
@@ -436,9 +415,8 @@ fn one_update(
     }
     updated.rollout_gap = updated.rollout_gap.max(gap);
     let updating = Moment::now();
-    let rate = rate(settings, place.1);
-    let Grpo { beta1, beta2, epsilon, weight_decay, max_grad_norm, .. } = *settings;
-    let adamw = optimizer::Settings { beta1, beta2, epsilon, weight_decay, max_grad_norm };
+    let rate = settings.optimizer.rate(place.1, settings.steps);
+    let adamw = settings.optimizer.adamw();
     let (norm, is_applied) =
         session.apply(learner, measured.loss, rate, &adamw, &expert_loads, settings.bias_update_speed);
     session.ledger.charge(&stage.name, Work::Optimizer, Spent::new(updating.elapsed(), 0, 0));
@@ -451,17 +429,6 @@ fn one_update(
     add_loads(&mut updated.loads, &expert_loads);
     updated.is_applied &= is_applied;
     Ok(())
-}
-
-/// The learning rate of a step.
-fn rate(settings: &Grpo, step: u64) -> f64 {
-    learning_rate(
-        settings.learning_rate,
-        settings.warmup_steps,
-        final_share(settings.schedule, settings.final_learning_rate_share),
-        step,
-        settings.steps,
-    )
 }
 
 /// The objective on one micro-batch.
@@ -530,8 +497,12 @@ fn evaluate(
     let values = |_, tape: &Tape| Ok((None, tape.log_probabilities.clone()));
     let pass = session
         .workspace
-        .run(policy, &sequences, settings.temperature as f32, 0.0, values)
-        .map_err(|source| TrainError::Tensor { stage: stage.name.clone(), step: learner.step + 1, source })?;
+        .run(policy, &sequences, settings.sampling.temperature as f32, 0.0, values)
+        .map_err(|source| TrainError::Tensor {
+        stage: stage.name.clone(),
+        step: learner.step + 1,
+        source,
+    })?;
     let spent = Spent::new(started.elapsed(), pass.forward_flops, rows).with_surplus(pass.forward_surplus);
     session.ledger.charge(&stage.name, Work::Reference, spent);
     let mut all = pass.parts.into_iter().flatten();
@@ -573,7 +544,7 @@ fn keep_best(session: &mut Session, settings: &Grpo, learner: &Learner) {
 fn is_ready(
     session: &mut Session,
     stage: &Stage,
-    tasks: &[Arc<plan::Task>],
+    tasks: &[Arc<Task>],
     settings: &Grpo,
 ) -> Result<bool, TrainError> {
     let readiness = settings.readiness;

@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Updated, mean, rate, rewards};
+use super::settings::Grpo;
+use super::{Updated, mean, rewards};
 use crate::learn::advantage::is_flat;
-use crate::learn::reward::Rule;
+use crate::learn::reward::{Control, Rule};
 use crate::learn::score::{Judged, ScoredGroup};
 use crate::machine::clock::{Elapsed, Moment};
-use crate::plan::Stage;
 use crate::policy::gradient::{load_max_over_mean, load_shares};
-use crate::recipe::{Control, Grpo};
+use crate::stages::StagePlan as Stage;
 use crate::stages::learner::Learner;
 use crate::stages::run::{Session, TrainError};
 
@@ -119,8 +119,8 @@ pub(super) fn log(
         }
     }
     // A batch without an update still stands somewhere in the schedule; a stage that never updates has none.
-    if settings.control != Control::NoRl {
-        set("lr", json!(rate(settings, learner.step)));
+    if settings.rewards.control != Control::NoRl {
+        set("lr", json!(settings.optimizer.rate(learner.step, settings.steps)));
     }
     if updated.tokens == 0 {
         // Without an update, the distributions that were sampled from tell it.

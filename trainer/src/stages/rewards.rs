@@ -4,26 +4,28 @@ use thinkling_datasets::Split;
 use thinkling_datasets::domains::DOMAINS;
 use thinkling_verifiers::{Item, Verifier, answer};
 
-use super::check::Checker;
-use super::task::{Task, settled};
-use crate::recipe::{Earns, Grpo, Reward, RewardTerm};
+use super::kind::Rewarding;
+use crate::data::task::Task;
+use crate::learn::terms::{Earns, Reward, RewardTerm};
+use crate::recipe::{Checker, StagePath};
 
 /// Questions whose right answers a verifier is tried on.
 const PROBES: u64 = 16;
 
 /// Checks what can be told without the task.
-pub(super) fn check(stage: &Grpo, path: &str, checker: &mut Checker<'_>) {
-    for (index, reward) in stage.rewards.iter().enumerate() {
-        let path = format!("{path}.rewards.{index}");
-        if stage.rewards[..index].iter().any(|earlier| earlier.name() == reward.name()) {
+pub(super) fn check(rewarding: Rewarding<'_>, at: StagePath<'_>, checker: &mut Checker<'_>) {
+    let (terms, longest) = (&rewarding.settings.rewards, rewarding.max_new_tokens as u64);
+    for (index, reward) in terms.iter().enumerate() {
+        let path = at.key(&format!("rewards.{index}"));
+        if terms[..index].iter().any(|earlier| earlier.name() == reward.name()) {
             let (name, term) = (format!("{path}.name"), format!("{path}.term"));
             let help = format!(
                 "write each term once, with its whole weight, or give this one a `name`: metrics.jsonl shows its mean as \
                  rewards.{}",
                 reward.name()
             );
-            let at = if reward.name.is_some() { &name } else { &term };
-            checker.mistake(&[at], format!("the reward term `{}` is there already", reward.name()), [help]);
+            let key = if reward.name.is_some() { &name } else { &term };
+            checker.mistake(&[key], format!("the reward term `{}` is there already", reward.name()), [help]);
         }
         if !reward.name().chars().all(|letter| letter.is_ascii_alphanumeric() || "_-".contains(letter))
             || reward.name().is_empty()
@@ -33,28 +35,28 @@ pub(super) fn check(stage: &Grpo, path: &str, checker: &mut Checker<'_>) {
             checker.mistake(&[&name], format!("`{name}` cannot be `{}`", reward.name()), [help]);
         }
         let label = format!("config of reward term `{}`", reward.term.name());
-        let read = |config: &_| reward.read(config, stage.max_new_tokens as u64);
-        settled(&read, &reward.config, &format!("{path}.config"), &label, checker);
+        let read = |config: &_| reward.read(config, longest);
+        checker.settled(&read, &reward.config, &format!("{path}.config"), &label);
     }
-    if !stage.rewards.is_empty() && stage.rewards.iter().all(|reward| reward.weight == 0.0) {
+    if !terms.is_empty() && terms.iter().all(|reward| reward.weight == 0.0) {
         let weights: Vec<String> =
-            (0..stage.rewards.len()).map(|index| format!("{path}.rewards.{index}.weight")).collect();
+            (0..terms.len()).map(|index| at.key(&format!("rewards.{index}.weight"))).collect();
         let weights: Vec<&str> = weights.iter().map(String::as_str).collect();
         let help = "give at least one term a weight above 0; a weight of 0 only measures a term".to_owned();
         checker.mistake(&weights, "every reward term has weight 0: nothing is rewarded".to_owned(), [help]);
     }
-    let is_judged = stage.rewards.iter().any(|reward| reward.term.judges() && reward.weight > 0.0);
+    let is_judged = terms.iter().any(|reward| reward.term.judges() && reward.weight > 0.0);
     if !is_judged {
-        let path = format!("{path}.rewards");
+        let path = at.key("rewards");
         checker.warn(&[&path], format!("`{path}`: no term rewards a right answer"));
     }
 }
 
 /// Checks that every term that judges can judge this task's answers.
-pub(super) fn suit(stage: &Grpo, path: &str, task: &Task, checker: &mut Checker<'_>) {
-    for (index, reward) in stage.rewards.iter().enumerate() {
-        let path = format!("{path}.rewards.{index}");
-        let Ok(earns) = reward.read(&reward.config, stage.max_new_tokens as u64) else { continue };
+pub(super) fn suit(rewarding: Rewarding<'_>, at: StagePath<'_>, task: &Task, checker: &mut Checker<'_>) {
+    for (index, reward) in rewarding.settings.rewards.iter().enumerate() {
+        let path = at.key(&format!("rewards.{index}"));
+        let Ok(earns) = reward.read(&reward.config, rewarding.max_new_tokens as u64) else { continue };
         if let Some((key, message, help)) = misfit(reward, &earns, task) {
             let key = format!("{path}.{key}");
             checker.mistake(&[&key, &format!("{path}.term")], message, [help]);
