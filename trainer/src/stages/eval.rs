@@ -31,6 +31,7 @@ pub fn run(session: &mut Session, stage: &Stage, settings: &Eval) -> Result<Stat
 
 /// Measures on held-out questions, sampled and greedy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub struct Eval {
     /// Name and tasks.
     #[serde(flatten)]

@@ -167,6 +167,7 @@ fn step(
 
 /// Learns to continue worked solutions: makes a base model. Needs `steps` and `shares`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub struct Pretrain {
     /// Name and tasks.
     #[serde(flatten)]

@@ -78,6 +78,7 @@ impl Default for Readiness {
 
 /// Learns from verdicts on its own completions. Needs `steps` and `max_new_tokens`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub struct Grpo {
     /// Name and tasks.
     #[serde(flatten)]
