@@ -249,8 +249,7 @@ mod tests {
             assert_eq!(read, pieces);
             let dataset = thinkling_datasets::Dataset::new(row, domain.as_ref(), level, 0).unwrap();
             for index in 0..50 {
-                let prompt =
-                    dataset.question(thinkling_datasets::Split::Train, index).unwrap().problem.prompt;
+                let prompt = dataset.question(thinkling_datasets::Split::Train, index).unwrap().problem.prompt;
                 assert_eq!(tokenizer.decode(&tokenizer.encode(&prompt).unwrap()), prompt);
             }
         }

@@ -27,7 +27,10 @@ pub(super) fn check(recipe: &Recipe, names: &[String], checker: &mut Checker<'_>
     recipe.model.check(checker);
     stage_names(names, checker);
     for (index, stage) in recipe.stage.iter().enumerate() {
-        stage.kind().check(StagePath { index, name: &names[index] }, checker);
+        let (kind, at) = (stage.kind(), StagePath { index, name: &names[index] });
+        kind.rewards().inspect(|rewards| rewards.check(at, checker));
+        kind.check(at, checker);
+        kind.learning().inspect(|learning| learning.check(at, checker));
     }
     let Some(first) = recipe.stage.first().map(|stage| stage.kind()) else { return };
     if first.rewards().is_some() {

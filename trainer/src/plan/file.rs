@@ -20,7 +20,7 @@ pub(super) fn tasks(written: &mut Recipe) -> impl Iterator<Item = (String, &mut 
     let Recipe { task, tasks, stage, .. } = written;
     let common = [(String::new(), task, tasks)];
     let own = (0..).zip(stage).map(|(index, stage): (usize, _)| {
-        let Common { task, tasks, .. } = stage.kind_mut().common_mut();
+        let Common { task, tasks, .. } = stage.common_mut();
         (format!("stage.{index}."), task, tasks)
     });
     common.into_iter().chain(own).flat_map(|(path, task, tasks)| {

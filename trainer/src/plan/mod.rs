@@ -113,7 +113,7 @@ pub fn from_text(name: &str, text: &str, overrides: &[String]) -> Result<Plan, R
     })?;
     let mut checker = Checker::new(&root, &conformed.faulty);
     let names = unique_names(
-        written.stage.iter().map(|stage| (stage.kind().common().name.clone(), stage.kind_name().to_owned())),
+        written.stage.iter().map(|stage| (stage.common().name.clone(), stage.kind_name().to_owned())),
     );
     check::check(&written, &names, &mut checker);
     file::locate(&mut written, &mut checker);

@@ -77,7 +77,7 @@ fn ask(written: &Recipe, names: &[String], programs: &Programs, checker: &mut Ch
     let mut asks = Vec::with_capacity(written.stage.len());
     let mut without = Vec::new();
     for (index, stage) in written.stage.iter().enumerate() {
-        let Common { task, tasks, .. } = stage.kind().common();
+        let Common { task, tasks, .. } = stage.common();
         let path = format!("stage.{index}.");
         let own = courses(task, tasks, &path, programs, checker);
         let asked = if own.is_empty() { common.clone() } else { own };
@@ -153,8 +153,8 @@ fn can_rise(stage: &Stage, path: &str, name: &str, asked: &Courses, checker: &mu
 /// The kinds of solution that the recipe shows its network; all of them where it shows none.
 fn taught(written: &Recipe) -> Vec<SolutionKind> {
     let shown = |kind: &SolutionKind| {
-        written.stage.iter().map(Stage::kind).any(|stage| {
-            let Some(taught) = stage.teaches() else { return false };
+        written.stage.iter().any(|stage| {
+            let Some(taught) = stage.kind().teaches() else { return false };
             let Common { task, tasks, .. } = stage.common();
             let own = task.iter().chain(tasks.iter().flatten());
             let common = written.task.iter().chain(written.tasks.iter().flatten());
@@ -205,10 +205,7 @@ impl Drafter<'_> {
         let limit = self.written.model.max_position_embeddings.unwrap_or(usize::MAX);
         let prompts = asked.tasks.iter().map(|(.., lengths)| ample(&lengths.prompts));
         let longest_prompt = prompts.max().unwrap_or(0).min(limit);
-        let learning = settings.kind().learning();
-        let (rows_per_step, updates_per_step) =
-            learning.map_or((0, 0), |learning| (learning.rows_per_step, learning.updates_per_step));
-        settings.kind_mut().common_mut().name = Some(name.to_owned());
+        settings.common_mut().name = Some(name.to_owned());
         settings.kind_mut().fill(self.written.precision.here());
         let stage = StagePlan {
             name: name.to_owned(),
@@ -219,8 +216,6 @@ impl Drafter<'_> {
             longest_prompt,
             longest_row: rows.ample.min(limit),
             max_new_tokens: room.min(limit - longest_prompt),
-            rows_per_step,
-            updates_per_step,
         };
         Some((stage, rows.seen))
     }

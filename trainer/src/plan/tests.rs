@@ -523,8 +523,12 @@ fn rows_are_as_long_as_the_texts() {
         plan.stages.iter().map(|stage| (stage.longest_row, stage.max_new_tokens)).collect();
     assert_eq!(rows, [(31, 30), (39, 30), (39, 30)]);
     assert_eq!(plan.model.max_position_embeddings, 39);
-    let work: Vec<(u64, u64)> =
-        plan.stages.iter().map(|stage| (stage.rows_per_step, stage.updates_per_step)).collect();
+    let work: Vec<(u64, u64)> = plan
+        .stages
+        .iter()
+        .filter_map(|stage| stage.settings.kind().learning())
+        .map(|learning| (learning.rows_per_step, learning.updates_per_step))
+        .collect();
     assert_eq!(work, [(64, 1), (256, 1), (0, 0)]);
     let short =
         right(LEAST, &["model.max_position_embeddings=39", "stage.2.task={ name = \"parity\", level = 10 }"]);

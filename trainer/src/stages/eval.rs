@@ -3,11 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::kind::{Asked, Common, MeanLengths, Rows, StageKind, StageWork};
-use crate::data::task::longest;
+use super::kind::{Common, MeanLengths, StageKind, StageWork};
 use crate::learn::evaluate::Evaluation;
 use crate::policy::footprint::Footprint;
-use crate::recipe::Checker;
 use crate::stages::StagePlan as Stage;
 use crate::stages::run::{Session, Status, TrainError};
 
@@ -56,22 +54,6 @@ impl Default for Eval {
 }
 
 impl StageKind for Eval {
-    fn common(&self) -> &Common {
-        &self.common
-    }
-
-    fn common_mut(&mut self) -> &mut Common {
-        &mut self.common
-    }
-
-    fn rows(&self, asked: &Asked<'_>, _checker: &mut Checker<'_>) -> Rows {
-        let rows = asked.tasks.iter().map(|(_, _, lengths)| {
-            let seen = asked.completions(lengths).map(longest).max().unwrap_or(0);
-            Rows::of(lengths, seen, asked.room(lengths))
-        });
-        rows.fold(Rows::default(), Rows::max)
-    }
-
     fn evaluation(&self) -> Evaluation {
         Evaluation { count: self.count, seed: self.seed }
     }

@@ -36,27 +36,36 @@ pub struct Common {
 
 /// A kind of stage, with its settings.
 ///
-/// The settings are a struct with a default for every key. `stages/mod.rs` lists the kinds.
+/// The settings are a struct with a default for every key, and [`Common`] in its field `common`. The table in
+/// `stages/mod.rs` lists the kinds.
 pub trait StageKind {
-    /// Name and tasks.
-    fn common(&self) -> &Common;
-
-    /// Name and tasks, to be filled in.
-    fn common_mut(&mut self) -> &mut Common;
-
     /// Keys that a recipe must give.
     fn needs(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// Notes what makes no sense, as far as that can be told without the tasks.
+    /// Notes what makes no sense, as far as that can be told without the tasks. What it says of rewards and of the
+    /// optimizer is checked elsewhere.
     fn check(&self, _at: StagePath<'_>, _checker: &mut Checker<'_>) {}
 
     /// Fills in what is derived, for a run in `precision`.
     fn fill(&mut self, _precision: Precision) {}
 
     /// How long its rows are. Notes what does not fit the tasks.
-    fn rows(&self, asked: &Asked<'_>, checker: &mut Checker<'_>) -> Rows;
+    fn rows(&self, asked: &Asked<'_>, checker: &mut Checker<'_>) -> Rows {
+        let rewards = self.rewards();
+        if let Some(rewards) = &rewards {
+            rewards.suit(asked, checker);
+        }
+        let rows = asked.tasks.iter().map(|(_, _, lengths)| match &rewards {
+            Some(rewards) => Rows::of(lengths, rewards.max_new_tokens, rewards.max_new_tokens),
+            None => {
+                let seen = asked.completions(lengths).map(longest).max().unwrap_or(0);
+                Rows::of(lengths, seen, asked.room(lengths))
+            }
+        });
+        rows.fold(Rows::default(), Rows::max)
+    }
 
     /// How it learns; `None` for a stage that changes nothing.
     fn learning(&self) -> Option<Learning<'_>> {

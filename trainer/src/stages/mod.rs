@@ -13,7 +13,7 @@ use crate::data::curriculum::{Risen, Syllabus};
 use crate::data::task::{Course, Task};
 use crate::learn::evaluate::Evaluation;
 use crate::learn::reward::Rule;
-use crate::stages::kind::StageKind;
+use crate::stages::kind::{Common, StageKind};
 use crate::stages::run::{Session, Status, TrainError};
 
 pub mod eval;
@@ -55,6 +55,20 @@ macro_rules! kinds {
                 }
             }
 
+            /// Name and tasks.
+            pub fn common(&self) -> &Common {
+                match self {
+                    $(Self::$variant(settings) => &settings.common,)+
+                }
+            }
+
+            /// Name and tasks, to be filled in.
+            pub fn common_mut(&mut self) -> &mut Common {
+                match self {
+                    $(Self::$variant(settings) => &mut settings.common,)+
+                }
+            }
+
             /// What the kind says about itself.
             pub fn kind(&self) -> &dyn StageKind {
                 match self {
@@ -62,7 +76,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// The same, to be filled in.
+            /// Its settings, to be filled in.
             pub fn kind_mut(&mut self) -> &mut dyn StageKind {
                 match self {
                     $(Self::$variant(settings) => settings,)+
@@ -136,10 +150,6 @@ pub struct StagePlan {
     pub longest_row: usize,
     /// Tokens a completion may have where this stage samples, be it to learn or to measure.
     pub max_new_tokens: usize,
-    /// Rows of a step: documents, or completions before flat groups are refilled; 0 where nothing is learnt.
-    pub rows_per_step: u64,
-    /// Updates of a step.
-    pub updates_per_step: u64,
 }
 
 impl StagePlan {

@@ -239,14 +239,6 @@ impl Pretrain {
 const RATES: Rates = Rates { works: 3e-3, odd: 4.0, wrong: 10.0 };
 
 impl StageKind for Pretrain {
-    fn common(&self) -> &Common {
-        &self.common
-    }
-
-    fn common_mut(&mut self) -> &mut Common {
-        &mut self.common
-    }
-
     fn needs(&self) -> &'static [&'static str] {
         &["steps", "shares"]
     }
@@ -263,7 +255,6 @@ impl StageKind for Pretrain {
                 format!("stage `{}` sees only {seen} of its {} documents", at.name, self.documents());
             checker.warn(&[&at.key("documents"), &at.key("steps"), &at.key("batch_size")], message);
         }
-        self.learns().check(at, checker);
     }
 
     fn fill(&mut self, _precision: Precision) {
@@ -280,7 +271,15 @@ impl StageKind for Pretrain {
     }
 
     fn learning(&self) -> Option<Learning<'_>> {
-        Some(self.learns())
+        Some(Learning {
+            steps: self.steps,
+            rows_per_step: self.batch_size as u64,
+            updates_per_step: 1,
+            questions: 0..self.documents(),
+            optimizer: &self.optimizer,
+            bias_update_speed: self.bias_update_speed,
+            evaluate_every: self.evaluate_every,
+        })
     }
 
     fn teaches(&self) -> Option<&Shares> {
@@ -291,10 +290,10 @@ impl StageKind for Pretrain {
         self.evaluation.clone()
     }
 
-    fn work(&self, stage: &Stage, lengths: MeanLengths, size: &Footprint) -> StageWork {
+    fn work(&self, _stage: &Stage, lengths: MeanLengths, size: &Footprint) -> StageWork {
         let MeanLengths { prompt, taught, document, .. } = lengths;
         let mut work = StageWork::default();
-        let documents = self.steps as f64 * stage.rows_per_step as f64;
+        let documents = self.steps as f64 * self.batch_size as f64;
         work.update_flops += documents * size.train_targets(document - 1.0, document - 1.0).get();
         work.updates += self.steps as f64;
         work.trained += documents * (document - 1.0);
@@ -319,20 +318,6 @@ impl StageKind for Pretrain {
 
     fn run(&self, session: &mut Session, stage: &Stage) -> Result<Status, TrainError> {
         run(session, stage, self)
-    }
-}
-
-impl Pretrain {
-    fn learns(&self) -> Learning<'_> {
-        Learning {
-            steps: self.steps,
-            rows_per_step: self.batch_size as u64,
-            updates_per_step: 1,
-            questions: 0..self.documents(),
-            optimizer: &self.optimizer,
-            bias_update_speed: self.bias_update_speed,
-            evaluate_every: self.evaluate_every,
-        }
     }
 }
 

@@ -4,62 +4,100 @@ use thinkling_datasets::Split;
 use thinkling_datasets::domains::DOMAINS;
 use thinkling_verifiers::{Item, Verifier, answer};
 
-use super::kind::Rewarding;
-use crate::data::task::Task;
+use super::kind::{Asked, Rewarding};
+use crate::data::task::{Lengths, Task, longest};
 use crate::learn::terms::{Earns, Reward, RewardTerm};
 use crate::recipe::{Checker, StagePath};
 
 /// Questions whose right answers a verifier is tried on.
 const PROBES: u64 = 16;
 
-/// Checks what can be told without the task.
-pub(super) fn check(rewarding: Rewarding<'_>, at: StagePath<'_>, checker: &mut Checker<'_>) {
-    let (terms, longest) = (&rewarding.settings.rewards, rewarding.max_new_tokens as u64);
-    for (index, reward) in terms.iter().enumerate() {
-        let path = at.key(&format!("rewards.{index}"));
-        if terms[..index].iter().any(|earlier| earlier.name() == reward.name()) {
-            let (name, term) = (format!("{path}.name"), format!("{path}.term"));
-            let help = format!(
-                "write each term once, with its whole weight, or give this one a `name`: metrics.jsonl shows its mean as \
-                 rewards.{}",
-                reward.name()
+impl Rewarding<'_> {
+    /// Checks what can be told without the task.
+    pub(crate) fn check(&self, at: StagePath<'_>, checker: &mut Checker<'_>) {
+        let (terms, longest) = (&self.settings.rewards, self.max_new_tokens as u64);
+        for (index, reward) in terms.iter().enumerate() {
+            let path = at.key(&format!("rewards.{index}"));
+            if terms[..index].iter().any(|earlier| earlier.name() == reward.name()) {
+                let (name, term) = (format!("{path}.name"), format!("{path}.term"));
+                let help = format!(
+                    "write each term once, with its whole weight, or give this one a `name`: metrics.jsonl shows its mean as \
+                     rewards.{}",
+                    reward.name()
+                );
+                let key = if reward.name.is_some() { &name } else { &term };
+                checker.mistake(
+                    &[key],
+                    format!("the reward term `{}` is there already", reward.name()),
+                    [help],
+                );
+            }
+            if !reward.name().chars().all(|letter| letter.is_ascii_alphanumeric() || "_-".contains(letter))
+                || reward.name().is_empty()
+            {
+                let name = format!("{path}.name");
+                let help = "a term's name is letters, digits, `_` and `-`".to_owned();
+                checker.mistake(&[&name], format!("`{name}` cannot be `{}`", reward.name()), [help]);
+            }
+            let label = format!("config of reward term `{}`", reward.term.name());
+            let read = |config: &_| reward.read(config, longest);
+            checker.settled(&read, &reward.config, &format!("{path}.config"), &label);
+        }
+        if !terms.is_empty() && terms.iter().all(|reward| reward.weight == 0.0) {
+            let weights: Vec<String> =
+                (0..terms.len()).map(|index| at.key(&format!("rewards.{index}.weight"))).collect();
+            let weights: Vec<&str> = weights.iter().map(String::as_str).collect();
+            let help =
+                "give at least one term a weight above 0; a weight of 0 only measures a term".to_owned();
+            checker.mistake(
+                &weights,
+                "every reward term has weight 0: nothing is rewarded".to_owned(),
+                [help],
             );
-            let key = if reward.name.is_some() { &name } else { &term };
-            checker.mistake(&[key], format!("the reward term `{}` is there already", reward.name()), [help]);
         }
-        if !reward.name().chars().all(|letter| letter.is_ascii_alphanumeric() || "_-".contains(letter))
-            || reward.name().is_empty()
-        {
-            let name = format!("{path}.name");
-            let help = "a term's name is letters, digits, `_` and `-`".to_owned();
-            checker.mistake(&[&name], format!("`{name}` cannot be `{}`", reward.name()), [help]);
+        let is_judged = terms.iter().any(|reward| reward.term.judges() && reward.weight > 0.0);
+        if !is_judged {
+            let path = at.key("rewards");
+            checker.warn(&[&path], format!("`{path}`: no term rewards a right answer"));
         }
-        let label = format!("config of reward term `{}`", reward.term.name());
-        let read = |config: &_| reward.read(config, longest);
-        checker.settled(&read, &reward.config, &format!("{path}.config"), &label);
     }
-    if !terms.is_empty() && terms.iter().all(|reward| reward.weight == 0.0) {
-        let weights: Vec<String> =
-            (0..terms.len()).map(|index| at.key(&format!("rewards.{index}.weight"))).collect();
-        let weights: Vec<&str> = weights.iter().map(String::as_str).collect();
-        let help = "give at least one term a weight above 0; a weight of 0 only measures a term".to_owned();
-        checker.mistake(&weights, "every reward term has weight 0: nothing is rewarded".to_owned(), [help]);
-    }
-    let is_judged = terms.iter().any(|reward| reward.term.judges() && reward.weight > 0.0);
-    if !is_judged {
-        let path = at.key("rewards");
-        checker.warn(&[&path], format!("`{path}`: no term rewards a right answer"));
-    }
-}
 
-/// Checks that every term that judges can judge this task's answers.
-pub(super) fn suit(rewarding: Rewarding<'_>, at: StagePath<'_>, task: &Task, checker: &mut Checker<'_>) {
-    for (index, reward) in rewarding.settings.rewards.iter().enumerate() {
-        let path = at.key(&format!("rewards.{index}"));
-        let Ok(earns) = reward.read(&reward.config, rewarding.max_new_tokens as u64) else { continue };
-        if let Some((key, message, help)) = misfit(reward, &earns, task) {
-            let key = format!("{path}.{key}");
-            checker.mistake(&[&key, &format!("{path}.term")], message, [help]);
+    /// Checks that completions have room, and that every term that judges can judge the answers of every task.
+    pub(crate) fn suit(&self, asked: &Asked<'_>, checker: &mut Checker<'_>) {
+        for (_, task, lengths) in &asked.tasks {
+            let which = if asked.tasks.len() > 1 {
+                format!("task `{}`, level {}: ", task.name, task.level)
+            } else {
+                String::new()
+            };
+            self.warn_of_cuts(asked, &format!("stage `{}`: {which}", asked.at.name), lengths, checker);
+            for (index, reward) in self.settings.rewards.iter().enumerate() {
+                let Ok(earns) = reward.read(&reward.config, self.max_new_tokens as u64) else { continue };
+                if let Some((key, message, help)) = misfit(reward, &earns, task) {
+                    let [key, term] =
+                        [key, "term"].map(|key| asked.at.key(&format!("rewards.{index}.{key}")));
+                    checker.mistake(&[&key, &term], message, [help]);
+                }
+            }
+        }
+    }
+
+    /// Warns of worked solutions that `max_new_tokens` cuts off.
+    fn warn_of_cuts(&self, asked: &Asked<'_>, whose: &str, lengths: &Lengths, checker: &mut Checker<'_>) {
+        let key = asked.at.key("max_new_tokens");
+        for kind in asked.taught {
+            let Some(completions) = lengths.completions(*kind) else { continue };
+            let cut = completions.iter().filter(|length| **length > self.max_new_tokens).count();
+            if cut > 0 {
+                let message = format!(
+                    "{whose}max_new_tokens = {} cuts off {:.0} % of the {} solutions; the longest seen has {} tokens",
+                    self.max_new_tokens,
+                    (100.0 * cut as f64 / completions.len() as f64).ceil(),
+                    kind.name(),
+                    longest(completions),
+                );
+                checker.warn(&[&key], message);
+            }
         }
     }
 }

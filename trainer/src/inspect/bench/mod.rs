@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::kernels::peak::product_rate;
 use crate::kernels::precision::Precision;
 use crate::kernels::profile::{self, Part as Kernel, Taken};
-use crate::learn::advantage::{Spread, group_advantages};
+use crate::learn::advantage::AdvantageSettings;
 use crate::learn::objective::{Aggregation, BatchSize, Objective, Tokens};
 use crate::machine::clock::{Elapsed, Moment, page_faults, usage};
 use crate::policy::gradient::Workspace;
@@ -284,7 +284,7 @@ fn advantages(group: &Group) -> Vec<f32> {
         one.tokens.iter().filter(|token| token.is_multiple_of(2)).count() as f64 / one.tokens.len() as f64
     };
     let rewards: Vec<f64> = group.completions.iter().map(reward).collect();
-    group_advantages(&rewards, Spread::Sample, 1e-4).into_iter().map(|advantage| advantage as f32).collect()
+    AdvantageSettings::default().advantages(&rewards).into_iter().map(|advantage| advantage as f32).collect()
 }
 
 /// What of [`time`] a caller chooses.

@@ -40,7 +40,7 @@ struct Subject<'a> {
 
 /// The policy as the first stage finds it: with random weights.
 pub(super) fn untrained(plan: &Plan) -> Result<Vec<Finding>, DoctorError> {
-    let Some(stage) = plan.stages.iter().find(|stage| stage.updates_per_step > 0) else {
+    let Some(stage) = plan.stages.iter().find(|stage| stage.settings.kind().learning().is_some()) else {
         return Ok(Vec::new());
     };
     let policy = Transformer::new(plan.model.clone(), Parameters::new(&plan.model, plan.seed));
@@ -63,9 +63,9 @@ fn examine(
     policy: Transformer,
 ) -> Result<Vec<Finding>, DoctorError> {
     let Some(learning) = stage.settings.kind().learning() else { return Ok(Vec::new()) };
-    let Learning { steps, optimizer, bias_update_speed, .. } = learning;
+    let Learning { steps, updates_per_step, optimizer, bias_update_speed, .. } = learning;
     let (learning_rate, adamw) = (optimizer.learning_rate, optimizer.adamw());
-    let updates = steps.saturating_mul(stage.updates_per_step);
+    let updates = steps.saturating_mul(updates_per_step);
     let seed = plan.seed;
     Subject { stage, tokenizer, policy, updates, bias_update_speed, learning_rate, adamw, seed }.findings()
 }

@@ -22,8 +22,9 @@ pub(super) fn readiness(patient: &Patient<'_>) -> Finding {
     for (pretrained, shares) in pretraining {
         let thinks = shares.long + shares.search + shares.flawed;
         let all = thinks + shares.direct + shares.drill;
-        let steps = pretrained.settings.kind().learning().map_or(0, |learning| learning.steps);
-        thinking += (steps * pretrained.rows_per_step) as f64 * thinks / all.max(f64::MIN_POSITIVE);
+        let learning = pretrained.settings.kind().learning();
+        let documents = learning.map_or(0, |learning| learning.steps * learning.rows_per_step);
+        thinking += documents as f64 * thinks / all.max(f64::MIN_POSITIVE);
         name.clone_from(&pretrained.name);
     }
     let seen = format!("the base model will have read {thinking:.0} documents that think");

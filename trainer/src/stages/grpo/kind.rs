@@ -3,18 +3,15 @@
 use thinkling_datasets::pool::{Pool, PoolState};
 
 use super::settings::{FlatGroups, Grpo, ReadinessAction};
-use crate::data::task::{Lengths, longest};
 use crate::kernels::precision::Precision;
 use crate::learn::evaluate::Evaluation;
 use crate::learn::reward::Control;
 use crate::policy::footprint::Footprint;
 use crate::recipe::{Checker, StagePath};
+use crate::stages::StagePlan;
 use crate::stages::finding::{Finding, percent};
-use crate::stages::kind::{
-    Asked, Common, Learning, MeanLengths, Rates, Rewarding, Rows, StageKind, StageWork, measurements,
-};
+use crate::stages::kind::{Learning, MeanLengths, Rates, Rewarding, StageKind, StageWork, measurements};
 use crate::stages::run::{Session, Status, TrainError};
-use crate::stages::{StagePlan, rewards};
 
 /// Where the numbers of the questions start. Those of a corpus start at 0.
 const FIRST_QUESTION: u64 = 1 << 63;
@@ -24,14 +21,6 @@ const RATES: Rates = Rates { works: 3e-4, odd: 2.0, wrong: 3.0 };
 const SMALL_GROUP: usize = 4;
 
 impl StageKind for Grpo {
-    fn common(&self) -> &Common {
-        &self.common
-    }
-
-    fn common_mut(&mut self) -> &mut Common {
-        &mut self.common
-    }
-
     fn needs(&self) -> &'static [&'static str] {
         &["steps", "max_new_tokens"]
     }
@@ -45,7 +34,6 @@ impl StageKind for Grpo {
             checker.mistake(&[&keys.0, &keys.1], message, [help]);
         }
         self.check_pool(at, checker);
-        rewards::check(self.rewarding(), at, checker);
         let longest = self.max_new_tokens as u64;
         let highest: f64 =
             self.rewards.rewards.iter().map(|reward| reward.weight * reward.most(longest)).sum();
@@ -66,7 +54,6 @@ impl StageKind for Grpo {
             let message = format!("`{rounds}` has no effect without flat_groups = \"refill\"");
             checker.warn(&[&rounds, &at.key("flat_groups")], message);
         }
-        self.learns().check(at, checker);
     }
 
     fn fill(&mut self, precision: Precision) {
@@ -76,27 +63,30 @@ impl StageKind for Grpo {
         self.importance_cap.get_or_insert(if precision == Precision::Bf16 { 2.0 } else { 0.0 });
     }
 
-    fn rows(&self, asked: &Asked<'_>, checker: &mut Checker<'_>) -> Rows {
-        let mut rows = Rows::default();
-        for (_, task, lengths) in &asked.tasks {
-            let which = if asked.tasks.len() > 1 {
-                format!("task `{}`, level {}: ", task.name, task.level)
-            } else {
-                String::new()
-            };
-            self.warn_of_cuts(asked, &format!("stage `{}`: {which}", asked.at.name), lengths, checker);
-            rewards::suit(self.rewarding(), asked.at, task, checker);
-            rows = rows.max(Rows::of(lengths, self.max_new_tokens, self.max_new_tokens));
-        }
-        rows
-    }
-
     fn learning(&self) -> Option<Learning<'_>> {
-        Some(self.learns())
+        let questions = self.steps.saturating_mul(self.prompts as u64);
+        Some(Learning {
+            steps: self.steps,
+            rows_per_step: (self.prompts as u64).saturating_mul(self.group_size as u64),
+            updates_per_step: (self.minibatches as u64).saturating_mul(self.epochs as u64),
+            questions: FIRST_QUESTION..FIRST_QUESTION.saturating_add(questions),
+            optimizer: &self.optimizer,
+            bias_update_speed: self.bias_update_speed,
+            evaluate_every: self.evaluate_every,
+        })
     }
 
     fn rewards(&self) -> Option<Rewarding<'_>> {
-        Some(self.rewarding())
+        Some(Rewarding {
+            settings: &self.rewards,
+            advantage: &self.advantage,
+            sampling: self.sampling.sampling(),
+            max_new_tokens: self.max_new_tokens,
+            prompts: self.prompts,
+            group_size: self.group_size,
+            readiness: self.readiness,
+            may_end_early: self.early_stop.is_some(),
+        })
     }
 
     fn evaluation(&self) -> Evaluation {
@@ -107,12 +97,13 @@ impl StageKind for Grpo {
         (self.prompts, self.group_size)
     }
 
-    fn work(&self, stage: &StagePlan, lengths: MeanLengths, size: &Footprint) -> StageWork {
+    fn work(&self, _stage: &StagePlan, lengths: MeanLengths, size: &Footprint) -> StageWork {
         let MeanLengths { prompt, taught, longest, .. } = lengths;
         let mut work = StageWork::default();
         // From the lengths of the base model to those of the longest solutions.
         let between = f64::midpoint(taught, longest);
-        let (steps, rows) = (self.steps as f64, stage.rows_per_step as f64);
+        let steps = self.steps as f64;
+        let rows = (self.prompts * self.group_size) as f64;
         work.draw(size, steps * self.prompts as f64, self.group_size as f64, prompt, between);
         let row = prompt + between - 1.0;
         let forward = size.forward_targets(row, between).get();
@@ -121,7 +112,7 @@ impl StageKind for Grpo {
         if self.rewards.control != Control::NoRl {
             let trained = self.epochs as f64 * size.train_targets(row, between).get();
             work.update_flops += steps * rows * (passes * forward + trained);
-            work.updates += steps * stage.updates_per_step as f64;
+            work.updates += steps * (self.minibatches * self.epochs) as f64;
             work.trained += steps * rows * self.epochs as f64 * between;
         }
         let first = self.evaluation.count.max(match self.readiness.action {
@@ -152,32 +143,6 @@ impl StageKind for Grpo {
 }
 
 impl Grpo {
-    fn learns(&self) -> Learning<'_> {
-        let questions = self.steps.saturating_mul(self.prompts as u64);
-        Learning {
-            steps: self.steps,
-            rows_per_step: (self.prompts as u64).saturating_mul(self.group_size as u64),
-            updates_per_step: (self.minibatches as u64).saturating_mul(self.epochs as u64),
-            questions: FIRST_QUESTION..FIRST_QUESTION.saturating_add(questions),
-            optimizer: &self.optimizer,
-            bias_update_speed: self.bias_update_speed,
-            evaluate_every: self.evaluate_every,
-        }
-    }
-
-    fn rewarding(&self) -> Rewarding<'_> {
-        Rewarding {
-            settings: &self.rewards,
-            advantage: &self.advantage,
-            sampling: self.sampling.sampling(),
-            max_new_tokens: self.max_new_tokens,
-            prompts: self.prompts,
-            group_size: self.group_size,
-            readiness: self.readiness,
-            may_end_early: self.early_stop.is_some(),
-        }
-    }
-
     fn check_pool(&self, at: StagePath<'_>, checker: &mut Checker<'_>) {
         let Some(settings) = self.pool else { return };
         let path = at.key("pool");
@@ -191,24 +156,6 @@ impl Grpo {
                 format!("`{size}` is {}, fewer than `prompts`", settings.size),
                 [help],
             );
-        }
-    }
-
-    fn warn_of_cuts(&self, asked: &Asked<'_>, whose: &str, lengths: &Lengths, checker: &mut Checker<'_>) {
-        let key = asked.at.key("max_new_tokens");
-        for kind in asked.taught {
-            let Some(completions) = lengths.completions(*kind) else { continue };
-            let cut = completions.iter().filter(|length| **length > self.max_new_tokens).count();
-            if cut > 0 {
-                let message = format!(
-                    "{whose}max_new_tokens = {} cuts off {:.0} % of the {} solutions; the longest seen has {} tokens",
-                    self.max_new_tokens,
-                    (100.0 * cut as f64 / completions.len() as f64).ceil(),
-                    kind.name(),
-                    longest(completions),
-                );
-                checker.warn(&[&key], message);
-            }
         }
     }
 
