@@ -1,4 +1,4 @@
-//! What a kind of stage says about itself: all that plans, estimates, the doctor and audits ask.
+//! What a kind of stage says about itself. Plans, cost estimates, the doctor and audits ask it.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -44,14 +44,15 @@ pub trait StageKind {
         &[]
     }
 
-    /// Notes what makes no sense, as far as that can be told without the tasks. What it says of rewards and of the
-    /// optimizer is checked elsewhere.
+    /// Notes what makes no sense in the settings, as far as that can be told without the tasks.
+    ///
+    /// Rewards and learning rates are checked for all kinds alike.
     fn check(&self, _at: StagePath<'_>, _checker: &mut Checker<'_>) {}
 
     /// Fills in what is derived, for a run in `precision`.
     fn fill(&mut self, _precision: Precision) {}
 
-    /// How long its rows are. Notes what does not fit the tasks.
+    /// Measures its rows, and notes what does not fit the tasks.
     fn rows(&self, asked: &Asked<'_>, checker: &mut Checker<'_>) -> Rows {
         let rewards = self.rewards();
         if let Some(rewards) = &rewards {
@@ -72,7 +73,7 @@ pub trait StageKind {
         None
     }
 
-    /// The corpus that it learns from, if it has one.
+    /// The kinds of document that it teaches, if it learns from a corpus.
     fn teaches(&self) -> Option<&Shares> {
         None
     }
@@ -85,15 +86,15 @@ pub trait StageKind {
     /// The held-out questions that it is measured on.
     fn evaluation(&self) -> Evaluation;
 
-    /// Prompts, and completions of each, that it samples at a time.
+    /// How many prompts it samples at a time, and how many completions of each.
     fn sampled_at_once(&self) -> (usize, usize) {
         (self.evaluation().count as usize, 1)
     }
 
-    /// What it takes, with texts of these lengths.
+    /// The work that it takes, if its texts have these lengths.
     fn work(&self, stage: &StagePlan, lengths: MeanLengths, size: &Footprint) -> StageWork;
 
-    /// What the doctor reads off the settings, for a network of width `hidden_size`.
+    /// What the doctor finds in the settings, for a network of width `hidden_size`.
     fn findings(&self, _stage: &StagePlan, _hidden_size: usize) -> Vec<Finding> {
         Vec::new()
     }
@@ -125,7 +126,7 @@ pub struct Learning<'a> {
 }
 
 impl Learning<'_> {
-    /// Notes settings of the learning rate that have no effect, or too late.
+    /// Warns of settings of the learning rate that have no effect.
     pub(crate) fn check(&self, at: StagePath<'_>, checker: &mut Checker<'_>) {
         let OptimizerSettings { warmup_steps, schedule, final_learning_rate_share, .. } = *self.optimizer;
         let (name, steps) = (at.name, self.steps);
@@ -194,9 +195,9 @@ impl Asked<'_> {
 /// Tokens of a stage's longest row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
-    /// Of those that were seen.
+    /// The longest row that was seen.
     pub seen: usize,
-    /// With room to spare.
+    /// The same with room to spare.
     pub ample: usize,
 }
 
@@ -287,7 +288,7 @@ pub(crate) struct Rates {
 }
 
 impl Rates {
-    /// What is to be said of a learning rate, at a width of `hidden_size`.
+    /// What the doctor says about a learning rate, at a width of `hidden_size`.
     pub(crate) fn finding(&self, stage: &StagePlan, rate: f64, hidden_size: usize) -> Finding {
         let works = self.works * (64.0 / hidden_size as f64).sqrt();
         let times = rate / works;

@@ -32,6 +32,7 @@ macro_rules! kinds {
         #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
         #[serde(tag = "kind")]
         #[schemars(transform = complete)]
+        #[allow(clippy::large_enum_variant, reason = "a recipe has a few stages")]
         pub enum Stage {
             $($(#[$about])* #[serde(rename = $name)] $variant($settings),)+
         }
