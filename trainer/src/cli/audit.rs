@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use thinkling::inspect::audit::{self, Finding, RecipeAudit, RunAudit};
-use thinkling::learn::reward;
+use thinkling::stages;
 use thinkling::tracking::run_folder;
 
 use super::{DONE, FAILED, Failure, Outcome, print, print_line};
@@ -32,7 +32,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
 
 fn of_recipe(arguments: &Arguments) -> Outcome {
     let plan = super::train::load(&arguments.subject, &arguments.overrides)?;
-    let rules = reward::rules(&plan).map_err(Failure::usage)?;
+    let rules = stages::rules(&plan.stages).map_err(Failure::usage)?;
     if rules.is_empty() {
         return Err(Failure::usage(anyhow::anyhow!(
             "{} has no stage of kind grpo: there is no reward to audit",

@@ -10,7 +10,7 @@ use thinkling::inspect::cost::presets::{Preset, preset};
 use thinkling::inspect::cost::{estimate, shape};
 use thinkling::plan::Plan;
 use thinkling::policy::Config;
-use thinkling::recipe::Prices;
+use thinkling::tracking::ledger::Prices;
 use thinkling::tracking::run_folder;
 
 use super::{DONE, Failure, Outcome, print_line};

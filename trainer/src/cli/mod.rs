@@ -146,7 +146,7 @@ pub(crate) fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Arguments::command(), "thinkling", &mut script);
             print(&String::from_utf8_lossy(&script)).map(|()| DONE).map_err(Failure::from)
         }
-        Command::Schema => serde_json::to_string_pretty(&thinkling::recipe::Recipe::schema())
+        Command::Schema => serde_json::to_string_pretty(&thinkling::plan::Recipe::schema())
             .map_err(Failure::from)
             .and_then(|schema| Ok(print_line(schema)?))
             .map(|()| DONE),

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use thinkling::learn::reward;
 use thinkling::machine::clock::Moment;
 use thinkling::machine::energy::Meter;
 use thinkling::plan::{self, Device, Plan};
 use thinkling::policy::Parameters;
 use thinkling::report::{self, ReportError};
+use thinkling::stages;
 use thinkling::stages::run::{Job, Run};
 use thinkling::stages::stop::Status;
 use thinkling::tracking::run_folder::{self, RunError, RunFolder};
@@ -71,7 +71,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     }
     let threads = plan.threads;
     // A verifier that does not start is told before anything is trained.
-    let rules = reward::rules(&plan).map_err(Failure::usage)?;
+    let rules = stages::rules(&plan.stages).map_err(Failure::usage)?;
     let interrupt = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // The first one asks for a checkpoint, a second one does not wait for it.

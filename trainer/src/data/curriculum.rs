@@ -9,7 +9,7 @@ use thinkling_datasets::mixture::{Mixture, MixtureError};
 use thinkling_datasets::pool::{Address, Pool, PoolError, PoolSettings, PoolState};
 use thinkling_datasets::seed::Stream;
 
-use crate::plan::{Course, Task};
+use super::task::{Course, Task};
 
 /// What a curriculum has seen: all that a checkpoint must keep.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! The precision of matrix products.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::matmul::bfloat16_unit;
@@ -16,6 +17,44 @@ pub enum Precision {
     Bf16x3,
     /// Operands rounded to bfloat16, and the decoder's cache of keys and values with what is multiplied with it.
     Bf16,
+}
+
+/// The precision of matrix products, as a recipe asks for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "Precision")]
+pub enum AskedPrecision {
+    /// As they are.
+    #[default]
+    Float32,
+    /// Two bfloat16 parts, three products.
+    Bf16x3,
+    /// Rounded to bfloat16.
+    Bf16,
+    /// The fastest of the first two on this machine.
+    Auto,
+}
+
+impl AskedPrecision {
+    /// What it stands for on this machine, available or not.
+    pub fn here(self) -> Precision {
+        match self {
+            Self::Float32 => Precision::Float32,
+            Self::Bf16x3 => Precision::Bf16x3,
+            Self::Bf16 => Precision::Bf16,
+            Self::Auto => Precision::automatic(),
+        }
+    }
+}
+
+impl From<Precision> for AskedPrecision {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::Float32 => Self::Float32,
+            Precision::Bf16x3 => Self::Bf16x3,
+            Precision::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 /// A precision that this machine's processor has no instructions for.

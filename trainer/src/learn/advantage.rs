@@ -1,33 +1,65 @@
 //! Rewards to advantages, group by group.
 
-/// Which standard deviation a group is divided by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spread {
-    /// With `n - 1` in the denominator, as TRL and verl.
-    Sample,
-    /// With `n`.
-    Population,
-    /// None: advantages are differences of rewards (Dr. GRPO).
-    One,
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a reward's distance from its group's mean is divided by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AdvantageScale {
+    /// The group's standard deviation (GRPO).
+    GroupStd,
+    /// Nothing (Dr. GRPO).
+    GroupMean,
 }
 
-/// The advantage of each member of a group: `(R - mean) / (deviation + epsilon)`.
-///
-/// A group whose rewards are all equal has advantages of exactly 0. Source: DeepSeekMath (arXiv 2402.03300) §4.1.2;
-/// Dr. GRPO (arXiv 2503.20783) leaves the division out.
-pub fn group_advantages(rewards: &[f64], spread: Spread, epsilon: f64) -> Vec<f64> {
-    if is_flat(rewards) {
-        return vec![0.0; rewards.len()];
+/// Which standard deviation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StdKind {
+    /// Divides by one less than the group's size.
+    Sample,
+    /// Divides by the group's size.
+    Population,
+}
+
+/// How a stage of a recipe makes advantages of rewards.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AdvantageSettings {
+    /// What a reward's distance from its group's mean is divided by.
+    pub advantage: AdvantageScale,
+    /// Added to that standard deviation.
+    #[schemars(range(min = 0.0))]
+    pub advantage_epsilon: f64,
+    /// Which standard deviation.
+    pub std_kind: StdKind,
+}
+
+impl AdvantageSettings {
+    /// The advantage of each member of a group: `(R - mean) / (deviation + epsilon)`.
+    ///
+    /// A group whose rewards are all equal has advantages of exactly 0. Source: DeepSeekMath (arXiv 2402.03300) §4.1.2;
+    /// Dr. GRPO (arXiv 2503.20783) leaves the division out. TRL and verl divide by the sample's deviation.
+    pub fn advantages(&self, rewards: &[f64]) -> Vec<f64> {
+        if is_flat(rewards) {
+            return vec![0.0; rewards.len()];
+        }
+        let count = rewards.len() as f64;
+        let mean = rewards.iter().sum::<f64>() / count;
+        let squares = rewards.iter().map(|reward| (reward - mean).powi(2)).sum::<f64>();
+        let scale = match (self.advantage, self.std_kind) {
+            (AdvantageScale::GroupMean, _) => 1.0,
+            (_, StdKind::Sample) => (squares / (count - 1.0)).sqrt() + self.advantage_epsilon,
+            (_, StdKind::Population) => (squares / count).sqrt() + self.advantage_epsilon,
+        };
+        rewards.iter().map(|reward| (reward - mean) / scale).collect()
     }
-    let count = rewards.len() as f64;
-    let mean = rewards.iter().sum::<f64>() / count;
-    let squares = rewards.iter().map(|reward| (reward - mean).powi(2)).sum::<f64>();
-    let scale = match spread {
-        Spread::Sample => (squares / (count - 1.0)).sqrt() + epsilon,
-        Spread::Population => (squares / count).sqrt() + epsilon,
-        Spread::One => 1.0,
-    };
-    rewards.iter().map(|reward| (reward - mean) / scale).collect()
+}
+
+impl Default for AdvantageSettings {
+    fn default() -> Self {
+        Self { advantage: AdvantageScale::GroupStd, advantage_epsilon: 1e-4, std_kind: StdKind::Sample }
+    }
 }
 
 /// Whether all rewards of a group are equal, so that it teaches nothing.
@@ -40,23 +72,27 @@ mod tests {
     use super::*;
 
     /// The advantages of a right and of a wrong answer where `right` of `size` are right.
-    fn binary(size: usize, right: usize, spread: Spread) -> (f64, f64) {
+    fn binary(size: usize, right: usize, (advantage, std_kind): (AdvantageScale, StdKind)) -> (f64, f64) {
         let rewards: Vec<f64> = (0..size).map(|at| f64::from(at < right)).collect();
-        let advantages = group_advantages(&rewards, spread, 0.0);
+        let advantages =
+            AdvantageSettings { advantage, std_kind, advantage_epsilon: 0.0 }.advantages(&rewards);
         assert!(advantages.iter().sum::<f64>().abs() < 1e-12);
         (advantages[0], advantages[size - 1])
     }
 
     #[test]
     fn binary_groups_have_the_published_values() {
+        let sample = (AdvantageScale::GroupStd, StdKind::Sample);
+        let population = (AdvantageScale::GroupStd, StdKind::Population);
+        let one = (AdvantageScale::GroupMean, StdKind::Sample);
         for (size, right, spread, best, worst) in [
-            (16, 1, Spread::Population, 3.872983, -0.258199),
-            (16, 1, Spread::Sample, 3.75, -0.25),
-            (8, 1, Spread::Population, 2.645751, -0.377964),
-            (8, 1, Spread::Sample, 2.474874, -0.353553),
-            (16, 8, Spread::Sample, 0.968246, -0.968246),
-            (4, 2, Spread::Sample, 0.866025, -0.866025),
-            (16, 1, Spread::One, 0.9375, -0.0625),
+            (16, 1, population, 3.872983, -0.258199),
+            (16, 1, sample, 3.75, -0.25),
+            (8, 1, population, 2.645751, -0.377964),
+            (8, 1, sample, 2.474874, -0.353553),
+            (16, 8, sample, 0.968246, -0.968246),
+            (4, 2, sample, 0.866025, -0.866025),
+            (16, 1, one, 0.9375, -0.0625),
         ] {
             let (a, b) = binary(size, right, spread);
             assert!((a - best).abs() < 1e-6 && (b - worst).abs() < 1e-6, "{size} {right}: {a} {b}");
@@ -65,8 +101,8 @@ mod tests {
 
     #[test]
     fn a_flat_group_teaches_nothing() {
-        assert_eq!(group_advantages(&[0.3; 5], Spread::Sample, 0.0), [0.0; 5]);
-        assert_eq!(group_advantages(&[1.0], Spread::Sample, 0.0), [0.0]);
+        assert_eq!(AdvantageSettings::default().advantages(&[0.3; 5]), [0.0; 5]);
+        assert_eq!(AdvantageSettings::default().advantages(&[1.0]), [0.0]);
         assert!(is_flat(&[]) && !is_flat(&[0.0, 0.5]));
     }
 }

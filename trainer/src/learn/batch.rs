@@ -6,8 +6,8 @@ use thinkling_datasets::Question;
 
 use super::objective::MinibatchLoss;
 use super::score::Judged;
+use crate::data::task::Task;
 use crate::machine::work::{Costed, Costs, Work};
-use crate::plan::Task;
 use crate::policy::rollout::{Completion, Request, Rollout};
 use crate::policy::{Policy, Scores, Sequence};
 

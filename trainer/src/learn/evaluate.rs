@@ -3,15 +3,33 @@
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use thinkling_datasets::{Question, Split};
 
+use crate::data::task::Task;
 use crate::data::tokenizer::Tokenizer;
 use crate::learn::score::{Judged, judge};
-use crate::plan;
 use crate::policy::Policy;
 use crate::policy::rollout::{Limits, Request, Rollout, ThinkingBudget};
 use crate::policy::sampling::Sampling;
+
+/// The held-out questions that a stage is measured on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Evaluation {
+    /// Questions of the test split.
+    #[schemars(range(min = 1))]
+    pub count: u64,
+    /// Seed of the questions; not the run's, so that runs with other seeds answer the same ones.
+    pub seed: u64,
+}
+
+impl Default for Evaluation {
+    fn default() -> Self {
+        Self { count: 256, seed: 0 }
+    }
+}
 
 /// Which questions, and how they are asked.
 #[derive(Clone, Copy, Debug)]
@@ -247,7 +265,7 @@ pub enum EvaluateError {
 pub fn ask(
     policy: &dyn Policy,
     tokenizer: &Tokenizer,
-    task: &plan::Task,
+    task: &Task,
     questions: &Questions,
 ) -> Result<Answers, EvaluateError> {
     let dataset = task.dataset(questions.seed)?;
@@ -310,7 +328,7 @@ pub fn ask(
 
 impl Answers {
     /// What the answers show.
-    pub fn measures(&self, task: &plan::Task, tokenizer: &Tokenizer) -> Measures {
+    pub fn measures(&self, task: &Task, tokenizer: &Tokenizer) -> Measures {
         let samples = self.judged.first().map_or(0, Vec::len);
         let draws = samples * self.judged.len();
         let questions = self.questions();
@@ -466,7 +484,7 @@ mod tests {
     fn measured(thinking: &str) -> Measures {
         let row = thinkling_datasets::domains::find("countdown").unwrap();
         let domain = (row.build)(&serde_json::Value::Null).unwrap().into();
-        let task = plan::Task {
+        let task = Task {
             name: row.name.to_owned(),
             level: 3,
             settings: serde_json::Map::new(),

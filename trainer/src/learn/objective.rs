@@ -6,9 +6,68 @@
 use std::ops::Range;
 
 use candle_core::{Device, Result, Tensor, Var};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::batch::Sample;
 use crate::policy::loss::{Loss, Measured, Seen};
+
+/// How the losses of tokens become one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LossAggregation {
+    /// Mean over all tokens of the batch (DAPO).
+    TokenMean,
+    /// Mean over the tokens of a completion, then over completions (GRPO).
+    SequenceMean,
+    /// Sum over tokens, divided by completions times `max_new_tokens` (Dr. GRPO).
+    ConstantLength,
+}
+
+/// Where a stage of a recipe clips, and what its tokens weigh.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ObjectiveSettings {
+    /// How far below 1 the probability ratio counts.
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
+    pub clip_low: f64,
+    /// How far above 1 the probability ratio counts.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub clip_high: f64,
+    /// How the losses of tokens become one number.
+    pub loss: LossAggregation,
+}
+
+impl ObjectiveSettings {
+    /// The objective, for completions of at most `max_new_tokens` tokens.
+    pub fn objective(&self, kl: &KlSettings, max_new_tokens: usize) -> Objective {
+        Objective {
+            clip_low: self.clip_low,
+            clip_high: self.clip_high,
+            kl_coefficient: kl.kl_coefficient,
+            aggregation: match self.loss {
+                LossAggregation::TokenMean => Aggregation::TokenMean,
+                LossAggregation::SequenceMean => Aggregation::SequenceMean,
+                LossAggregation::ConstantLength => Aggregation::ConstantLength { max_new_tokens },
+            },
+        }
+    }
+}
+
+impl Default for ObjectiveSettings {
+    fn default() -> Self {
+        Self { clip_low: 0.2, clip_high: 0.2, loss: LossAggregation::TokenMean }
+    }
+}
+
+/// How strongly a stage of a recipe holds the policy to a reference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct KlSettings {
+    /// Weight of the divergence from the reference policy; 0: none is computed.
+    #[schemars(range(min = 0.0))]
+    pub kl_coefficient: f64,
+    /// Steps after which the policy becomes the reference; 0: the reference is the stage's start.
+    pub kl_reference_every: u64,
+}
 
 /// The settings of the objective.
 #[derive(Clone, Copy, Debug, PartialEq)]

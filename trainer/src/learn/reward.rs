@@ -1,18 +1,68 @@
 //! How what was written becomes a reward: the weighted sum of the terms.
 
-use std::collections::BTreeMap;
-
 use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use thinkling_datasets::seed::Stream;
 use thinkling_datasets::{Domain, Problem};
 use thinkling_verifiers::{Item, Outcome, SettingsError, Verdict, Verifier, answer, terms};
 
 use super::batch::{Batch, Scored};
 use super::score::{Judged, judge};
+use super::terms::{Earns, Measure, Over, Reward, RewardTerm};
 use crate::data::tokenizer::Tokenizer;
-use crate::plan::Plan;
 use crate::policy::rollout::Completion;
-use crate::recipe::{self, Control, Earns, Grpo, Measure, Over, Overlong};
+
+/// What becomes of completions cut off at `max_new_tokens`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlong {
+    /// They score 0.
+    Zero,
+    /// They are left out of the update.
+    Mask,
+}
+
+/// A control experiment: what should not work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Control {
+    /// None: rewards are what they are.
+    None,
+    /// Rewards are drawn at random.
+    RandomReward,
+    /// Right answers earn nothing, wrong ones what right ones would.
+    InvertedReward,
+    /// Completions are sampled and scored, and the weights stay.
+    NoRl,
+}
+
+/// How a stage of a recipe rewards completions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RewardSettings {
+    /// What becomes of completions cut off at `max_new_tokens`.
+    pub overlong: Overlong,
+    /// The terms of the reward.
+    #[schemars(length(min = 1))]
+    pub rewards: Vec<Reward>,
+    /// Share of a batch's completions that verifiers may fail to judge; above it the run stops. Those completions are
+    /// left out of the update.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub max_error_share: f64,
+    /// A control experiment.
+    pub control: Control,
+}
+
+impl Default for RewardSettings {
+    fn default() -> Self {
+        Self {
+            overlong: Overlong::Zero,
+            rewards: vec![Reward::new(RewardTerm::Correct, 1.0)],
+            max_error_share: 0.5,
+            control: Control::None,
+        }
+    }
+}
 
 /// How completions are rewarded: verifiers that run, and weights.
 pub struct Rule {
@@ -29,7 +79,7 @@ pub struct Term {
     /// Name in the metrics.
     pub name: String,
     /// What the recipe calls it.
-    pub kind: recipe::RewardTerm,
+    pub kind: RewardTerm,
     /// How much it earns.
     pub weight: f64,
     /// Whether there are scores between those of a right answer and of any other.
@@ -68,18 +118,6 @@ pub struct Reading<'a> {
     pub verdict: &'a Verdict,
 }
 
-/// The rules of a plan's stages, by their names; builds every verifier and starts those that are programs.
-///
-/// # Errors
-/// The first verifier that cannot be built on this machine.
-pub fn rules(plan: &Plan) -> Result<BTreeMap<String, Rule>, SettingsError> {
-    let stages = plan.stages.iter().filter_map(|stage| match &stage.settings {
-        recipe::Stage::Grpo(settings) => Some((stage.name.clone(), settings)),
-        _ => None,
-    });
-    stages.map(|(name, settings)| Ok((name, Rule::new(settings)?))).collect()
-}
-
 /// Takes an answer that is not worked out for a wrong one.
 struct WorkedOut(Box<dyn Verifier>);
 
@@ -98,7 +136,7 @@ impl Verifier for WorkedOut {
 }
 
 impl Term {
-    fn new(reward: &recipe::Reward, longest: u64) -> Result<Self, SettingsError> {
+    fn new(reward: &Reward, longest: u64) -> Result<Self, SettingsError> {
         let name = reward.term.name();
         let refuse = |message| SettingsError { verifier: name, message };
         let build = |config| match thinkling_verifiers::find(name) {
@@ -143,7 +181,7 @@ impl Term {
 
     /// Whether other processes do its work.
     fn is_outside(&self) -> bool {
-        matches!(self.kind, recipe::RewardTerm::Code | recipe::RewardTerm::External)
+        matches!(self.kind, RewardTerm::Code | RewardTerm::External)
     }
 
     /// What it says of completions of one question.
@@ -228,12 +266,12 @@ fn judged(readings: &[Reading<'_>], verify: impl Fn(&str) -> Verdict + Sync) -> 
 }
 
 impl Rule {
-    /// The rule of a stage; builds its verifiers and starts those that are programs.
+    /// The rule of a stage, for completions of at most `max_new_tokens` tokens; builds its verifiers and starts those that are programs.
     ///
     /// # Errors
     /// The first verifier that cannot be built on this machine.
-    pub fn new(settings: &Grpo) -> Result<Self, SettingsError> {
-        let longest = settings.max_new_tokens as u64;
+    pub fn new(settings: &RewardSettings, max_new_tokens: usize) -> Result<Self, SettingsError> {
+        let longest = max_new_tokens as u64;
         let terms =
             settings.rewards.iter().map(|reward| Term::new(reward, longest)).collect::<Result<_, _>>()?;
         Ok(Self { terms, overlong: settings.overlong, control: settings.control })

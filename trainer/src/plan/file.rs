@@ -7,19 +7,20 @@ use thinkling_datasets::file::FileTasks;
 use thinkling_datasets::reader::Reader;
 use thinkling_verifiers::VERIFIERS;
 
-use super::check::Checker;
-use super::task::File;
-use crate::recipe::{self, Recipe, values};
+use super::recipe::Recipe;
+use crate::data::task::File;
+use crate::recipe::{Checker, TaskEntry, values};
+use crate::stages::kind::Common;
 
 /// Complaints about lines or rows that are shown; the rest is counted.
 const SHOWN: usize = 5;
 
 /// Every task that a recipe writes down, with its path.
-pub(super) fn tasks(written: &mut Recipe) -> impl Iterator<Item = (String, &mut recipe::Task)> {
+pub(super) fn tasks(written: &mut Recipe) -> impl Iterator<Item = (String, &mut TaskEntry)> {
     let Recipe { task, tasks, stage, .. } = written;
     let common = [(String::new(), task, tasks)];
     let own = (0..).zip(stage).map(|(index, stage): (usize, _)| {
-        let (task, tasks) = stage.tasks_mut();
+        let Common { task, tasks, .. } = stage.common_mut();
         (format!("stage.{index}."), task, tasks)
     });
     common.into_iter().chain(own).flat_map(|(path, task, tasks)| {
@@ -80,7 +81,7 @@ pub(super) fn is_taken(name: &str) -> String {
 
 /// Reads the file of the task written at `path`; notes every mistake, and warns of what is left out.
 pub(super) fn read(
-    written: &recipe::Task,
+    written: &TaskEntry,
     file: &str,
     path: &str,
     checker: &mut Checker<'_>,

@@ -1,18 +1,17 @@
 //! The file as meant: checked, complete, with its domains built and its derived numbers filled in.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::data::tokenizer::Tokenizer;
 use serde_json::Value;
-use thinkling_datasets::pool::PoolSettings;
 
 use crate::kernels::peak::measured_peak;
-use crate::kernels::precision::Precision;
-pub use crate::policy::footprint::{Footprint, cache_elements, footprint};
-use crate::policy::{Attention, Config};
-use crate::policy::{CandlePolicy, CpuPolicy, Parameters, Policy};
-use crate::recipe::{self, Budget, Log, Prices, Recipe, RecipeErrors, Sources};
+use crate::kernels::precision::{AskedPrecision, Precision};
+use crate::policy::footprint::{Footprint, footprint};
+use crate::policy::{Attention, CandlePolicy, Config, CpuPolicy, Parameters, Policy};
+use crate::recipe::{Checker, RecipeErrors, Sources, apply_override, conform, parse, unique_names};
+use crate::tracking::ledger::{Budget, Prices};
+use crate::tracking::progress::Log;
 use crate::tracking::run_folder::Identity;
 use crate::tracking::tracker;
 
@@ -20,16 +19,17 @@ mod census;
 mod check;
 mod file;
 mod program;
-mod rewards;
+mod recipe;
 mod stages;
 mod task;
 #[cfg(test)]
 mod tests;
 
+pub use crate::data::task::Task;
+pub use crate::stages::StagePlan as Stage;
 pub use census::{Census, census};
-use check::Checker;
+pub use recipe::Recipe;
 use stages::Drafts;
-pub use task::{Course, File, Program, Task};
 
 /// A run as meant. Everything in it follows from the resolved recipe.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,47 +61,6 @@ pub struct Plan {
     /// What is odd, but allowed.
     pub warnings: Vec<String>,
     resolved: Recipe,
-}
-
-/// One stage as meant.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stage {
-    /// Name, unlike that of any other stage.
-    pub name: String,
-    /// The first task that it learns, at its first level.
-    pub task: Arc<Task>,
-    /// Its tasks, mixed by weight.
-    pub courses: Vec<Course>,
-    /// All its tasks at all their levels: what it may be measured on.
-    pub measured: Vec<Arc<Task>>,
-    /// Its settings.
-    pub settings: recipe::Stage,
-    /// Tokens of its longest prompt, those it is measured on included.
-    pub longest_prompt: usize,
-    /// Tokens of its longest row. Few documents are longer, if any: a row is never longer than
-    /// `max_position_embeddings`.
-    pub longest_row: usize,
-    /// Tokens a completion may have where this stage samples, be it to learn or to measure.
-    pub max_new_tokens: usize,
-    /// Rows of a step: documents, or completions before flat groups are refilled; 0 where nothing is learnt.
-    pub rows_per_step: u64,
-    /// Updates of a step.
-    pub updates_per_step: u64,
-}
-
-impl Stage {
-    /// Asks questions again, where the stage does.
-    pub fn pool(&self) -> Option<PoolSettings> {
-        match &self.settings {
-            recipe::Stage::Grpo(settings) => settings.pool,
-            _ => None,
-        }
-    }
-
-    /// Positions that its rows and its samples need.
-    fn positions(&self) -> usize {
-        self.longest_row.max(self.longest_prompt + self.max_new_tokens)
-    }
 }
 
 /// Where to compute.
@@ -150,24 +109,24 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Plan, RecipeErrors> {
 pub fn from_text(name: &str, text: &str, overrides: &[String]) -> Result<Plan, RecipeErrors> {
     let mut sources = Sources::default();
     let file = sources.add(name, text);
-    let mut root = recipe::parse(file, text).map_err(|found| RecipeErrors::new(&sources, vec![found]))?;
+    let mut root = parse(file, text).map_err(|found| RecipeErrors::new(&sources, vec![found]))?;
     let mut found = Vec::new();
     for argument in overrides {
-        found.extend(recipe::apply_override(&mut root, &mut sources, argument).err());
+        found.extend(apply_override(&mut root, &mut sources, argument).err());
     }
-    let conformed = recipe::conform(&root, &Recipe::schema(), &sources);
+    let conformed = conform(&root, &Recipe::schema(), &sources);
     found.extend(conformed.found);
     let mut written: Recipe = serde_json::from_value(conformed.value).map_err(|error| {
         RecipeErrors::unreadable(format!("the recipe `{name}` cannot be read: {error}"), Vec::new())
     })?;
     let mut checker = Checker::new(&root, &conformed.faulty);
-    let names = recipe::unique_names(
-        written.stage.iter().map(|stage| (stage.name().map(str::to_owned), stage.kind().to_owned())),
+    let names = unique_names(
+        written.stage.iter().map(|stage| (stage.common().name.clone(), stage.kind_name().to_owned())),
     );
     check::check(&written, &names, &mut checker);
     file::locate(&mut written, &mut checker);
-    checker.programs = program::open(&mut written, &mut checker);
-    let drafts = stages::draft(&written, &names, &mut checker);
+    let programs = program::open(&mut written, &mut checker);
+    let drafts = stages::draft(&written, &names, &programs, &mut checker);
     found.append(&mut checker.found);
     match drafts {
         Some(drafts) if found.is_empty() => Ok(complete(written, drafts, checker.warnings)),
@@ -245,16 +204,6 @@ impl Plan {
     }
 }
 
-/// What a recipe's precision stands for on this machine, available or not.
-fn precision(written: recipe::Precision) -> Precision {
-    match written {
-        recipe::Precision::Float32 => Precision::Float32,
-        recipe::Precision::Bf16x3 => Precision::Bf16x3,
-        recipe::Precision::Bf16 => Precision::Bf16,
-        recipe::Precision::Auto => Precision::automatic(),
-    }
-}
-
 fn as_toml(recipe: &Recipe) -> String {
     toml::to_string(recipe)
         .expect("a recipe holds strings, finite numbers, arrays and tables: TOML has them all")
@@ -264,7 +213,7 @@ fn as_toml(recipe: &Recipe) -> String {
 fn complete(mut written: Recipe, drafts: Drafts, mut warnings: Vec<String>) -> Plan {
     let Drafts { stages, tokenizer } = drafts;
     let longest_row = stages.iter().map(Stage::positions).max().unwrap_or(1);
-    let model = Config::new(&written.model, tokenizer.size(), longest_row);
+    let model = written.model.config(tokenizer.size(), longest_row);
     written.model.max_position_embeddings = Some(model.max_position_embeddings);
     if model.attention == Attention::Gqa {
         written.model.num_key_value_heads = Some(model.num_key_value_heads);
@@ -272,14 +221,10 @@ fn complete(mut written: Recipe, drafts: Drafts, mut warnings: Vec<String>) -> P
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = *written.threads.get_or_insert(cores);
-    let precision = precision(written.precision);
-    if written.precision == recipe::Precision::Auto {
+    let precision = written.precision.here();
+    if written.precision == AskedPrecision::Auto {
         warnings.push(format!("precision `auto` is `{}` on this machine", precision.name()));
-        written.precision = match precision {
-            Precision::Float32 => recipe::Precision::Float32,
-            Precision::Bf16x3 => recipe::Precision::Bf16x3,
-            Precision::Bf16 => recipe::Precision::Bf16,
-        };
+        written.precision = precision.into();
     }
     written.stage = stages.iter().map(|stage| stage.settings.clone()).collect();
     Plan {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use thinkling_datasets::curriculum::CurriculumSettings;
 use thinkling_datasets::external::{ExternalTasks, Report, Settings};
 
-use super::check::Checker;
 use super::file;
-use crate::recipe::{self, Recipe};
+use super::recipe::Recipe;
+use crate::recipe::{Checker, TaskEntry};
 
 /// A program that answers, and what its first questions showed.
 #[derive(Clone)]
@@ -69,7 +69,7 @@ pub(super) fn open(written: &mut Recipe, checker: &mut Checker<'_>) -> Programs 
 }
 
 /// The settings of a program, where the task has one.
-fn settings(task: &recipe::Task) -> Option<Settings> {
+fn settings(task: &TaskEntry) -> Option<Settings> {
     let default = Settings::default();
     Some(Settings {
         command: task.command.clone()?,
@@ -81,7 +81,7 @@ fn settings(task: &recipe::Task) -> Option<Settings> {
 }
 
 /// Every level that the task asks; what is wrong about them is told where they are read.
-fn levels(task: &recipe::Task) -> Vec<u32> {
+fn levels(task: &TaskEntry) -> Vec<u32> {
     let listed = task.levels.iter().flatten().copied();
     let rising = task.curriculum.iter().flat_map(CurriculumSettings::levels);
     let mut levels: Vec<u32> = task.level.into_iter().chain(listed).chain(rising).collect();
@@ -91,7 +91,7 @@ fn levels(task: &recipe::Task) -> Vec<u32> {
 }
 
 /// Notes keys that mean nothing where they stand.
-pub(super) fn keys(written: &recipe::Task, path: &str, checker: &mut Checker<'_>) {
+pub(super) fn keys(written: &TaskEntry, path: &str, checker: &mut Checker<'_>) {
     let (file, command) = (written.file.is_some(), written.command.is_some());
     let at = |key: &str| format!("{path}.{key}");
     if file && command {

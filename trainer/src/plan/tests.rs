@@ -4,6 +4,7 @@ use thinkling_datasets::Split;
 
 use super::*;
 use crate::recipe::Mistake;
+use crate::stages::Stage;
 
 /// As little as a recipe may say.
 const LEAST: &str = r#"
@@ -479,14 +480,25 @@ fn broken_toml_is_one_mistake_and_a_missing_file_is_named() {
 }
 
 #[test]
+fn an_unknown_key_is_a_mistake_in_every_kind_of_stage() {
+    let plan = right(LEAST, &[]);
+    assert!(plan.stages.iter().map(|stage| stage.settings.kind_name()).eq(Stage::KINDS.iter().copied()));
+    for (index, kind) in Stage::KINDS.iter().enumerate() {
+        let mistakes = wrong(LEAST, &[&format!("stage.{index}.colour=1")]);
+        assert_eq!(mistakes.len(), 1, "{kind}: {mistakes:?}");
+        assert_eq!(mistakes[0].message, format!("unknown key `stage.{index}.colour`"));
+    }
+}
+
+#[test]
 fn overrides_change_what_they_name() {
     let plan = right(
         LEAST,
         &["stage.1.learning_rate=1e-3", "stage.grpo.steps=5", "model.hidden_size=96", "name=other"],
     );
-    let recipe::Stage::Grpo(grpo) = &plan.stages[1].settings else { panic!("stage 1 is grpo") };
+    let Stage::Grpo(grpo) = &plan.stages[1].settings else { panic!("stage 1 is grpo") };
     assert_eq!(
-        (grpo.learning_rate, grpo.steps, plan.model.hidden_size, plan.name.as_str()),
+        (grpo.optimizer.learning_rate, grpo.steps, plan.model.hidden_size, plan.name.as_str()),
         (1e-3, 5, 96, "other")
     );
     let twice = right(LEAST, &["seed=2", "seed=3"]);
@@ -511,9 +523,13 @@ fn rows_are_as_long_as_the_texts() {
         plan.stages.iter().map(|stage| (stage.longest_row, stage.max_new_tokens)).collect();
     assert_eq!(rows, [(31, 30), (39, 30), (39, 30)]);
     assert_eq!(plan.model.max_position_embeddings, 39);
-    let work: Vec<(u64, u64)> =
-        plan.stages.iter().map(|stage| (stage.rows_per_step, stage.updates_per_step)).collect();
-    assert_eq!(work, [(64, 1), (256, 1), (0, 0)]);
+    let work: Vec<(u64, u64)> = plan
+        .stages
+        .iter()
+        .filter_map(|stage| stage.settings.kind().learning())
+        .map(|learning| (learning.rows_per_step, learning.updates_per_step))
+        .collect();
+    assert_eq!(work, [(64, 1), (256, 1)]);
     let short =
         right(LEAST, &["model.max_position_embeddings=39", "stage.2.task={ name = \"parity\", level = 10 }"]);
     assert_eq!((short.stages[2].longest_prompt, short.stages[2].max_new_tokens), (11, 28));

@@ -1,9 +1,18 @@
 //! The shape of a policy, under the names of Hugging Face's configurations.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::recipe;
-pub use crate::recipe::Attention;
+/// How attention keeps what it has read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Attention {
+    /// Multi-head latent attention: one compressed vector a token, shared by all heads (DeepSeek-V2).
+    #[default]
+    Mla,
+    /// Grouped-query attention: keys and values shared by groups of heads.
+    Gqa,
+}
 
 /// The shape of a policy.
 ///
@@ -68,39 +77,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// The policy that a checked recipe means, for a vocabulary and a longest row.
-    pub fn new(written: &recipe::Model, vocab_size: usize, longest_row: usize) -> Self {
-        Self {
-            vocab_size,
-            hidden_size: written.hidden_size,
-            num_hidden_layers: written.num_hidden_layers,
-            num_attention_heads: written.num_attention_heads,
-            attention: written.attention,
-            num_key_value_heads: written.num_key_value_heads.unwrap_or(written.num_attention_heads),
-            head_dim: written.head_dim.unwrap_or(written.hidden_size / written.num_attention_heads.max(1)),
-            q_lora_rank: written.q_lora_rank,
-            kv_lora_rank: written.kv_lora_rank,
-            qk_nope_head_dim: written.qk_nope_head_dim,
-            qk_rope_head_dim: written.qk_rope_head_dim,
-            v_head_dim: written.v_head_dim,
-            intermediate_size: written.intermediate_size,
-            n_routed_experts: written.n_routed_experts,
-            n_shared_experts: written.n_shared_experts,
-            num_experts_per_tok: written.num_experts_per_tok,
-            moe_intermediate_size: written.moe_intermediate_size,
-            first_k_dense_replace: written.first_k_dense_replace,
-            norm_topk_prob: written.norm_topk_prob,
-            routed_scaling_factor: written.routed_scaling_factor as f32,
-            aux_loss_alpha: written.aux_loss_alpha as f32,
-            rms_norm_eps: written.rms_norm_eps as f32,
-            rope_theta: written.rope_theta as f32,
-            tie_word_embeddings: written.tie_word_embeddings,
-            learned_positions: written.learned_positions,
-            max_position_embeddings: written.max_position_embeddings.unwrap_or(longest_row),
-            initializer_range: written.initializer_range as f32,
-        }
-    }
-
     /// Whether layer `layer` has experts.
     pub fn is_sparse(&self, layer: usize) -> bool {
         self.n_routed_experts > 0 && layer >= self.first_k_dense_replace

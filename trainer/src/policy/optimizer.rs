@@ -1,6 +1,8 @@
 //! AdamW over one vector of weights, with moments that can be saved, and clipping by the norm.
 
 use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::balance::balance_biases;
 use super::parameters::{Layout, Parameters};
@@ -8,6 +10,63 @@ use crate::kernels::adamw;
 
 /// Numbers that one thread handles at a time; sums over a vector are taken chunk by chunk, in order.
 const CHUNK: usize = 1 << 14;
+
+/// How the learning rate moves after the warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Falls along half a cosine to `final_learning_rate_share`.
+    Cosine,
+    /// Stays.
+    Constant,
+}
+
+/// How a stage of a recipe updates weights.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OptimizerSettings {
+    /// Learning rate after the warm-up.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub learning_rate: f64,
+    /// Where the cosine schedule ends, as a share of the highest learning rate.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub final_learning_rate_share: f64,
+    /// Steps in which the learning rate rises from 0.
+    pub warmup_steps: u64,
+    /// How the learning rate moves after the warm-up.
+    pub schedule: Schedule,
+    /// Decoupled weight decay of AdamW.
+    #[schemars(range(min = 0.0))]
+    pub weight_decay: f64,
+    /// Memory of AdamW's first moment.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    pub beta1: f64,
+    /// Memory of AdamW's second moment.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    pub beta2: f64,
+    /// Added to the root of AdamW's second moment.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub epsilon: f64,
+    /// Longest gradient; a longer one is scaled down to it.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub max_grad_norm: f64,
+}
+
+impl OptimizerSettings {
+    /// The usual value of `final_learning_rate_share`.
+    pub const FINAL_SHARE: f64 = 0.1;
+
+    /// The learning rate of step `step` (from 1) of `steps`.
+    pub fn rate(&self, step: u64, steps: u64) -> f64 {
+        let last_share = (self.schedule == Schedule::Cosine).then_some(self.final_learning_rate_share);
+        learning_rate(self.learning_rate, self.warmup_steps, last_share, step, steps)
+    }
+
+    /// The settings of AdamW.
+    pub fn adamw(&self) -> Settings {
+        let Self { beta1, beta2, epsilon, weight_decay, max_grad_norm, .. } = *self;
+        Settings { beta1, beta2, epsilon, weight_decay, max_grad_norm }
+    }
+}
 
 /// The settings of AdamW.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -112,7 +171,7 @@ pub fn norm(values: &[f32]) -> f64 {
 }
 
 /// The learning rate of update `update` (from 1): a linear rise, then a cosine or a constant.
-pub fn learning_rate(peak: f64, warmup: u64, last_share: Option<f64>, update: u64, updates: u64) -> f64 {
+fn learning_rate(peak: f64, warmup: u64, last_share: Option<f64>, update: u64, updates: u64) -> f64 {
     if update <= warmup {
         return peak * update as f64 / warmup as f64;
     }

@@ -1,8 +1,44 @@
 //! How the next token is drawn from logits.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use thinkling_datasets::seed::Stream;
 
 use crate::kernels::likelihood::probabilities;
+
+/// How a stage of a recipe samples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SamplingSettings {
+    /// Temperature of sampling.
+    #[schemars(range(min = 0.001))]
+    pub temperature: f64,
+    /// Samples among so many likeliest tokens; 0: among all.
+    pub top_k: usize,
+    /// Samples among the likeliest tokens that together have this probability.
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
+    pub top_p: f64,
+    /// Samples among tokens at least this likely, relative to the likeliest.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub min_p: f64,
+}
+
+impl SamplingSettings {
+    /// The sampling rule.
+    pub fn sampling(&self) -> Sampling {
+        Sampling {
+            temperature: self.temperature as f32,
+            top_k: self.top_k,
+            top_p: self.top_p as f32,
+            min_p: self.min_p as f32,
+        }
+    }
+}
+
+impl Default for SamplingSettings {
+    fn default() -> Self {
+        Self { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0 }
+    }
+}
 
 /// The sampling rule.
 #[derive(Clone, Copy, Debug, PartialEq)]

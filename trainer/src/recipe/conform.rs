@@ -368,7 +368,8 @@ fn out_of_range(number: f64, schema: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::{Recipe, parse};
+    use crate::plan::Recipe;
+    use crate::recipe::parse;
 
     /// Every description and every key of an object schema, wherever it stands.
     fn undescribed(schema: &Value, path: &str, missing: &mut Vec<String>) {

@@ -3,16 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How attention keeps what it has read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Attention {
-    /// Multi-head latent attention: one compressed vector a token, shared by all heads (DeepSeek-V2).
-    #[default]
-    Mla,
-    /// Grouped-query attention: keys and values shared by groups of heads.
-    Gqa,
-}
+use super::Checker;
+use crate::policy::{Attention, Config};
 
 /// The network, in the words of Hugging Face's `config.json`. Its vocabulary comes from the tasks of the recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -124,5 +116,130 @@ impl Default for Model {
             max_position_embeddings: None,
             initializer_range: 0.05,
         }
+    }
+}
+
+impl Model {
+    /// The policy that these settings mean, for a vocabulary and a longest row.
+    pub fn config(&self, vocab_size: usize, longest_row: usize) -> Config {
+        Config {
+            vocab_size,
+            hidden_size: self.hidden_size,
+            num_hidden_layers: self.num_hidden_layers,
+            num_attention_heads: self.num_attention_heads,
+            attention: self.attention,
+            num_key_value_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads),
+            head_dim: self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads.max(1)),
+            q_lora_rank: self.q_lora_rank,
+            kv_lora_rank: self.kv_lora_rank,
+            qk_nope_head_dim: self.qk_nope_head_dim,
+            qk_rope_head_dim: self.qk_rope_head_dim,
+            v_head_dim: self.v_head_dim,
+            intermediate_size: self.intermediate_size,
+            n_routed_experts: self.n_routed_experts,
+            n_shared_experts: self.n_shared_experts,
+            num_experts_per_tok: self.num_experts_per_tok,
+            moe_intermediate_size: self.moe_intermediate_size,
+            first_k_dense_replace: self.first_k_dense_replace,
+            norm_topk_prob: self.norm_topk_prob,
+            routed_scaling_factor: self.routed_scaling_factor as f32,
+            aux_loss_alpha: self.aux_loss_alpha as f32,
+            rms_norm_eps: self.rms_norm_eps as f32,
+            rope_theta: self.rope_theta as f32,
+            tie_word_embeddings: self.tie_word_embeddings,
+            learned_positions: self.learned_positions,
+            max_position_embeddings: self.max_position_embeddings.unwrap_or(longest_row),
+            initializer_range: self.initializer_range as f32,
+        }
+    }
+
+    /// Notes what makes no sense.
+    pub(crate) fn check(&self, checker: &mut Checker<'_>) {
+        let heads = self.num_attention_heads;
+        match self.attention {
+            Attention::Mla => {
+                even(self.qk_rope_head_dim, &["model.qk_rope_head_dim"], checker);
+                let given = [("num_key_value_heads", self.num_key_value_heads), ("head_dim", self.head_dim)];
+                has_no_effect(&given, "mla", checker);
+            }
+            Attention::Gqa => {
+                has_no_effect(&[("q_lora_rank", self.q_lora_rank)], "gqa", checker);
+                let answering = self.num_key_value_heads.unwrap_or(self.num_attention_heads);
+                if !heads.is_multiple_of(answering) {
+                    let message =
+                        format!("{answering} key-value heads do not divide {heads} attention heads");
+                    let divisors: Vec<String> = (1..=heads)
+                        .filter(|count| heads.is_multiple_of(*count))
+                        .map(|count| count.to_string())
+                        .collect();
+                    let help = format!("`model.num_key_value_heads` may be {}", divisors.join(", "));
+                    checker.mistake(
+                        &["model.num_key_value_heads", "model.num_attention_heads"],
+                        message,
+                        [help],
+                    );
+                }
+                if self.head_dim.is_none() && !self.hidden_size.is_multiple_of(heads) {
+                    let message = format!(
+                        "{heads} attention heads do not divide a hidden size of {}",
+                        self.hidden_size
+                    );
+                    let help = "change one of them or set `model.head_dim`".to_owned();
+                    checker.mistake(&["model.hidden_size", "model.num_attention_heads"], message, [help]);
+                } else {
+                    even(
+                        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads.max(1)),
+                        &["model.head_dim", "model.hidden_size", "model.num_attention_heads"],
+                        checker,
+                    );
+                }
+            }
+        }
+        if self.n_routed_experts == 0 {
+            return;
+        }
+        if self.num_experts_per_tok > self.n_routed_experts {
+            let message = format!(
+                "a token cannot visit {} of {} routed experts",
+                self.num_experts_per_tok, self.n_routed_experts
+            );
+            let help = format!("`model.num_experts_per_tok` may be 1 to {}", self.n_routed_experts);
+            checker.mistake(&["model.num_experts_per_tok", "model.n_routed_experts"], message, [help]);
+        }
+        if self.first_k_dense_replace > self.num_hidden_layers {
+            let message = format!(
+                "`model.first_k_dense_replace` is {}, of {} layers",
+                self.first_k_dense_replace, self.num_hidden_layers
+            );
+            let help = format!("it may be 0 to {}", self.num_hidden_layers);
+            checker.mistake(&["model.first_k_dense_replace", "model.num_hidden_layers"], message, [help]);
+        } else if self.first_k_dense_replace == self.num_hidden_layers {
+            let message =
+                "`model.first_k_dense_replace` leaves no layer for the experts: the network is dense"
+                    .to_owned();
+            checker.warn(
+                &["model.first_k_dense_replace", "model.num_hidden_layers", "model.n_routed_experts"],
+                message,
+            );
+        }
+    }
+}
+
+fn has_no_effect(given: &[(&str, Option<usize>)], attention: &str, checker: &mut Checker<'_>) {
+    for (key, value) in given {
+        if value.is_some() {
+            let path = format!("model.{key}");
+            checker.warn(
+                &[&path, "model.attention"],
+                format!("`{path}` has no effect with attention = \"{attention}\""),
+            );
+        }
+    }
+}
+
+fn even(width: usize, paths: &[&str], checker: &mut Checker<'_>) {
+    if !width.is_multiple_of(2) {
+        let help = "rotary positions turn pairs of numbers: it must be even".to_owned();
+        checker.mistake(paths, format!("`{}` is {width}", paths[0]), [help]);
     }
 }

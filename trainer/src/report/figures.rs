@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::record::Record;
-use crate::tracking::rows::{Row, interval, number, word};
+use crate::tracking::rows::{Row, Tells, interval, number, word};
 
 /// Points that a line keeps; longer ones are averaged.
 const POINTS: usize = 300;
@@ -11,9 +11,6 @@ const POINTS: usize = 300;
 const COLUMNS: usize = 60;
 /// Rows of experts that a heat map shows; deeper networks get a row a layer.
 const EXPERT_ROWS: usize = 64;
-
-const LEARNING: [&str; 2] = ["grpo", "distill"];
-const BASE: [&str; 2] = ["pretrain", "sft"];
 
 /// A figure, before it is drawn.
 #[derive(Clone, Debug)]
@@ -76,13 +73,13 @@ pub struct Bar {
     pub colour: usize,
 }
 
-/// A figure of lines that each take one key of the learning rows.
+/// A figure of lines that each take one key of the rows of a kind.
 struct Plain {
     id: &'static str,
     title: &'static str,
     note: &'static str,
     y_label: &'static str,
-    kinds: &'static [&'static str],
+    of: Tells,
     /// Key and its name in the legend.
     keys: &'static [(&'static str, &'static str)],
 }
@@ -94,7 +91,7 @@ const PLAIN: [Plain; 9] = [
         title: "Reward",
         note: "Mean over the completions of a step.",
         y_label: "mean reward",
-        kinds: &LEARNING,
+        of: Tells::Rewarded,
         keys: &[("reward_mean", "")],
     },
     Plain {
@@ -102,7 +99,7 @@ const PLAIN: [Plain; 9] = [
         title: "Length",
         note: "Of the completions sampled in training.",
         y_label: "tokens a completion",
-        kinds: &LEARNING,
+        of: Tells::Rewarded,
         keys: &[("length_mean", "mean"), ("length_max", "longest")],
     },
     Plain {
@@ -110,7 +107,7 @@ const PLAIN: [Plain; 9] = [
         title: "Entropy",
         note: "How undecided the policy is; 0 means that it always says the same.",
         y_label: "nats a token",
-        kinds: &LEARNING,
+        of: Tells::Rewarded,
         keys: &[("entropy", "")],
     },
     Plain {
@@ -118,7 +115,7 @@ const PLAIN: [Plain; 9] = [
         title: "Divergence from the reference",
         note: "",
         y_label: "KL, nats a token",
-        kinds: &LEARNING,
+        of: Tells::Rewarded,
         keys: &[("kl", "")],
     },
     Plain {
@@ -126,7 +123,7 @@ const PLAIN: [Plain; 9] = [
         title: "Clipped tokens",
         note: "With one update a batch every ratio is 1 and nothing is clipped.",
         y_label: "share of tokens",
-        kinds: &LEARNING,
+        of: Tells::Rewarded,
         keys: &[("clip_low_share", "below"), ("clip_high_share", "above")],
     },
     Plain {
@@ -134,7 +131,7 @@ const PLAIN: [Plain; 9] = [
         title: "What a batch is worth",
         note: "Groups whose rewards are all equal teach nothing.",
         y_label: "share",
-        kinds: &LEARNING,
+        of: Tells::Rewarded,
         keys: &[
             ("groups_used_share", "groups that differ"),
             ("format_rate", "well formed"),
@@ -146,7 +143,7 @@ const PLAIN: [Plain; 9] = [
         title: "Behaviours",
         note: "Backtracks are a mean number; the others are shares.",
         y_label: "share, or number a completion",
-        kinds: &LEARNING,
+        of: Tells::Rewarded,
         keys: &[
             ("thinking_share", "thinks"),
             ("reflection_rate", "reflects"),
@@ -159,7 +156,7 @@ const PLAIN: [Plain; 9] = [
         title: "Expert balance",
         note: "1 is even.",
         y_label: "greatest load over mean",
-        kinds: &LEARNING,
+        of: Tells::Rewarded,
         keys: &[("expert_load_max_over_mean", "")],
     },
     Plain {
@@ -167,7 +164,7 @@ const PLAIN: [Plain; 9] = [
         title: "Loss of the base model",
         note: "Of the next token, over the stages before RL.",
         y_label: "nats a token",
-        kinds: &BASE,
+        of: Tells::Supervised,
         keys: &[("loss", "")],
     },
 ];
@@ -239,8 +236,8 @@ fn lines_figure(
     })
 }
 
-fn series(record: &Record, kinds: &[&str], read: &dyn Fn(&Row) -> Option<f64>) -> Vec<(f64, f64)> {
-    record.rows(kinds).into_iter().filter_map(|(step, row)| Some((step, read(row)?))).collect()
+fn series(record: &Record, of: Tells, read: &dyn Fn(&Row) -> Option<f64>) -> Vec<(f64, f64)> {
+    record.rows(of).into_iter().filter_map(|(step, row)| Some((step, read(row)?))).collect()
 }
 
 /// Colours tell the keys of one run apart; of several runs they tell the runs, and dashes the keys after the first.
@@ -250,7 +247,7 @@ fn plain(records: &[Record], figure: &Plain) -> Option<Figure> {
     let keys = if records.len() > 1 { &figure.keys[..figure.keys.len().min(2)] } else { figure.keys };
     for (run, record) in records.iter().enumerate() {
         for (at, (key, what)) in keys.iter().enumerate() {
-            let points = series(record, figure.kinds, &|row| number(row, key));
+            let points = series(record, figure.of, &|row| number(row, key));
             let colour = if records.len() > 1 { run } else { at };
             lines.extend(line(name(records, record, what), points, colour, records.len() > 1 && at > 0));
         }
@@ -262,7 +259,7 @@ fn reward_terms(records: &[Record]) -> Option<Figure> {
     let mut lines = Vec::new();
     let mut terms: Vec<String> = Vec::new();
     for (run, record) in records.iter().enumerate() {
-        for (_, row) in record.rows(&LEARNING) {
+        for (_, row) in record.rows(Tells::Rewarded) {
             let named = row.get("rewards").and_then(Value::as_object);
             let fresh = named.into_iter().flat_map(|named| named.keys()).cloned();
             fresh.for_each(|term| {
@@ -274,7 +271,7 @@ fn reward_terms(records: &[Record]) -> Option<Figure> {
         for (at, term) in terms.iter().enumerate() {
             let read = |row: &Row| row.get("rewards")?.get(term)?.as_f64();
             let colour = if records.len() > 1 { run } else { at };
-            let points = series(record, &LEARNING, &read);
+            let points = series(record, Tells::Rewarded, &read);
             lines.extend(line(name(records, record, term), points, colour, records.len() > 1 && at > 0));
         }
     }
@@ -288,7 +285,7 @@ fn accuracy(records: &[Record]) -> Option<Figure> {
         let several = records.len() > 1;
         let colour = |at: usize| if several { run } else { at };
         if !several {
-            let points = series(record, &LEARNING, &|row| number(row, "accuracy"));
+            let points = series(record, Tells::Rewarded, &|row| number(row, "accuracy"));
             lines.extend(line("training".to_owned(), points, 0, false));
         }
         for (at, (key, what)) in [("accuracy", "held out, sampled"), ("greedy_accuracy", "held out, greedy")]
@@ -316,9 +313,9 @@ fn accuracy(records: &[Record]) -> Option<Figure> {
 
 /// Held-out measurements of the task that was measured last, at the step of RL that they were taken after.
 fn held_out(record: &Record) -> Vec<(f64, &Row)> {
-    let evals: Vec<&Row> = record.metrics.iter().filter(|row| word(row, "kind") == "eval").collect();
+    let evals: Vec<&Row> = record.metrics.iter().filter(|row| Tells::of(row) == Tells::Measured).collect();
     let Some(task) = evals.last().map(|row| (word(row, "task"), row.get("level"))) else { return Vec::new() };
-    let learning: Vec<(f64, &Row)> = record.rows(&LEARNING);
+    let learning: Vec<(f64, &Row)> = record.rows(Tells::Rewarded);
     let first = learning.first().map(|(_, row)| word(row, "stage"));
     let mut steps = learning.iter().map(|(step, _)| *step);
     let mut measured: Vec<(f64, &Row)> = Vec::new();
@@ -327,11 +324,14 @@ fn held_out(record: &Record) -> Vec<(f64, &Row)> {
     for row in &record.metrics {
         let stage = word(row, "stage");
         has_begun |= Some(stage) == first;
-        if LEARNING.contains(&word(row, "kind")) {
+        if Tells::of(row) == Tells::Rewarded {
             at = steps.next().unwrap_or(at);
-        } else if first.is_none() && BASE.contains(&word(row, "kind")) {
+        } else if first.is_none() && Tells::of(row) == Tells::Supervised {
             at = number(row, "step").unwrap_or(at);
-        } else if word(row, "kind") == "eval" && has_begun && (word(row, "task"), row.get("level")) == task {
+        } else if Tells::of(row) == Tells::Measured
+            && has_begun
+            && (word(row, "task"), row.get("level")) == task
+        {
             // An eval stage measures the same weights again, with more questions.
             if measured.last().is_some_and(|(step, _)| *step == at) {
                 measured.pop();
@@ -344,8 +344,8 @@ fn held_out(record: &Record) -> Vec<(f64, &Row)> {
 
 /// First and last held-out measurement of each task and level: the base model, if RL began with one, and what it became.
 pub(super) fn before_and_after(record: &Record) -> Vec<(Option<&Row>, &Row)> {
-    let evals: Vec<&Row> = record.metrics.iter().filter(|row| word(row, "kind") == "eval").collect();
-    let has_learnt = record.metrics.iter().any(|row| LEARNING.contains(&word(row, "kind")));
+    let evals: Vec<&Row> = record.metrics.iter().filter(|row| Tells::of(row) == Tells::Measured).collect();
+    let has_learnt = record.metrics.iter().any(|row| Tells::of(row) == Tells::Rewarded);
     let place = |row: &Row| (word(row, "task").to_owned(), row.get("level").cloned());
     let mut places = Vec::new();
     for row in &evals {
@@ -396,7 +396,7 @@ fn pass_at_k(records: &[Record]) -> Option<Figure> {
 /// Where the choices of the router fell.
 fn experts(record: &Record, at: usize, of: usize) -> Option<Figure> {
     let loads: Vec<(f64, Vec<Vec<f64>>)> = record
-        .rows(&LEARNING)
+        .rows(Tells::Rewarded)
         .into_iter()
         .filter_map(|(step, row)| Some((step, serde_json::from_value(row.get("expert_load")?.clone()).ok()?)))
         .collect();
@@ -453,7 +453,7 @@ fn experts(record: &Record, at: usize, of: usize) -> Option<Figure> {
 fn compute(records: &[Record], key: &str, id: &str, title: &str, x_label: &str) -> Option<Figure> {
     let mut lines = Vec::new();
     for (run, record) in records.iter().enumerate() {
-        let rows = record.rows(&LEARNING);
+        let rows = record.rows(Tells::Rewarded);
         let points: Vec<(f64, f64)> = rows
             .iter()
             .filter_map(|(_, row)| Some((number(row, key)?, number(row, "reward_mean")?)))

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::tracking::rows::{Row, number, parse_lines, word};
+use crate::tracking::rows::{Row, Tells, number, parse_lines, word};
 use crate::tracking::run_folder;
 
 /// A report cannot be made.
@@ -152,12 +152,12 @@ impl Record {
         }
     }
 
-    /// Rows of one of `kinds`, each with its step counted over all stages of these kinds.
-    pub fn rows<'a>(&'a self, kinds: &[&str]) -> Vec<(f64, &'a Row)> {
+    /// Rows that tell of `what`, each with its step counted over all stages that have such rows.
+    pub fn rows(&self, what: Tells) -> Vec<(f64, &Row)> {
         let mut rows = Vec::new();
         let (mut stage, mut before, mut last) = ("", 0.0, 0.0);
         for row in &self.metrics {
-            if !kinds.contains(&word(row, "kind")) {
+            if Tells::of(row) != what {
                 continue;
             }
             if word(row, "stage") != stage {
@@ -210,14 +210,12 @@ mod tests {
     #[test]
     fn steps_count_on_over_stages() {
         let row = |stage: &str, step: u64| {
-            let Value::Object(row) = json!({ "stage": stage, "kind": "grpo", "step": step }) else {
-                panic!("an object")
-            };
+            let Value::Object(row) = json!({ "stage": stage, "step": step }) else { panic!("an object") };
             row
         };
         let record =
             Record { metrics: vec![row("a", 1), row("a", 2), row("b", 1), row("b", 2)], ..Record::default() };
-        let steps: Vec<f64> = record.rows(&["grpo"]).iter().map(|(step, _)| *step).collect();
+        let steps: Vec<f64> = record.rows(Tells::Supervised).iter().map(|(step, _)| *step).collect();
         assert_eq!(steps, [1.0, 2.0, 3.0, 4.0]);
     }
 }

@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::StagePlan;
 use super::stop::TrainError;
 use crate::data::curriculum::{Curriculum, CurriculumState};
 use crate::data::tokenizer::Tokenizer;
 use crate::learn::batch::mean;
 use crate::machine::work::{Costed, Costs, Work};
-use crate::plan::Stage;
 use crate::policy::optimizer::{AdamStep, AdamW, Settings};
 use crate::policy::parameters::Tensors;
 use crate::policy::{Pass, Policy, Snapshot};
@@ -94,9 +94,13 @@ impl Learner {
     ///
     /// # Errors
     /// When its curriculum cannot be built.
-    pub fn begin_stage(&mut self, stage: &Stage, seed: u64) -> Result<(), TrainError> {
-        self.curriculum =
-            Curriculum::resume(&stage.courses, stage.pool(), seed, &CurriculumState::default())?;
+    pub fn begin_stage(&mut self, stage: &StagePlan, seed: u64) -> Result<(), TrainError> {
+        self.curriculum = Curriculum::resume(
+            &stage.courses,
+            stage.settings.kind().pool(),
+            seed,
+            &CurriculumState::default(),
+        )?;
         self.optimizer = AdamW::new(self.policy.parameters().layout.len);
         (self.step, self.bad_steps) = (0, 0);
         self.recent.clear();

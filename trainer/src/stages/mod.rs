@@ -1,20 +1,180 @@
-//! The stages of a run: one file or folder per kind.
+//! The stages of a run. A kind of stage is one file or folder here, and one row of the table below.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemars::{JsonSchema, Schema};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
+use thinkling_verifiers::SettingsError;
 
-pub mod eval;
-pub mod grpo;
-pub mod learner;
-pub mod pretrain;
-pub mod run;
-pub mod stop;
-
-use crate::plan::Stage;
-use crate::recipe::{Evaluation, Schedule};
+use crate::data::task::{Course, Task};
+use crate::learn::evaluate::Evaluation;
+use crate::learn::reward::Rule;
 use crate::tracking::tracker::{Record, Tracker};
+use kind::{Common, StageKind};
 use learner::Learner;
 use run::Run;
 use stop::{Status, TrainError};
+
+pub mod eval;
+pub mod finding;
+pub mod grpo;
+pub mod kind;
+pub mod learner;
+pub mod pretrain;
+mod rewards;
+pub mod run;
+pub mod stop;
+
+/// Makes the enum of all kinds of stage. A row is the kind's name in recipes, its variant and its settings.
+macro_rules! kinds {
+    ($($(#[$about:meta])* $name:literal => $variant:ident($settings:ty),)+) => {
+        /// One stage of a run; `kind` says which settings it takes.
+        #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+        #[serde(tag = "kind")]
+        #[schemars(transform = complete)]
+        #[allow(clippy::large_enum_variant, reason = "a recipe has a few stages")]
+        pub enum Stage {
+            $($(#[$about])* #[serde(rename = $name)] $variant($settings),)+
+        }
+
+        impl Stage {
+            /// The names of all kinds.
+            pub const KINDS: &'static [&'static str] = &[$($name),+];
+
+            /// A stage of the kind `name` with its defaults.
+            fn of_kind(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$variant(Default::default())),)+
+                    _ => None,
+                }
+            }
+
+            /// The kind's name, as recipes and metrics write it.
+            pub fn kind_name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $name,)+
+                }
+            }
+
+            /// Name and tasks.
+            pub fn common(&self) -> &Common {
+                match self {
+                    $(Self::$variant(settings) => &settings.common,)+
+                }
+            }
+
+            /// Name and tasks, to be filled in.
+            pub fn common_mut(&mut self) -> &mut Common {
+                match self {
+                    $(Self::$variant(settings) => &mut settings.common,)+
+                }
+            }
+
+            /// What the kind says about itself.
+            pub fn kind(&self) -> &dyn StageKind {
+                match self {
+                    $(Self::$variant(settings) => settings,)+
+                }
+            }
+
+            /// Its settings, to be filled in.
+            pub fn kind_mut(&mut self) -> &mut dyn StageKind {
+                match self {
+                    $(Self::$variant(settings) => settings,)+
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for Stage {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let written = Map::deserialize(deserializer)?;
+                match written.get("kind").and_then(Value::as_str).unwrap_or_default() {
+                    $($name => read(written).map(Self::$variant).map_err(D::Error::custom),)+
+                    other => Err(D::Error::unknown_variant(other, Self::KINDS)),
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// Learns to continue worked solutions: makes a base model.
+    "pretrain" => Pretrain(pretrain::Pretrain),
+    /// Learns from verdicts on its own completions (group-relative policy optimisation).
+    "grpo" => Grpo(grpo::settings::Grpo),
+    /// Measures, changes nothing.
+    "eval" => Eval(eval::Eval),
+}
+
+/// The settings that are written, and the kind's defaults for the rest. Serde alone gives flattened settings the
+/// defaults of their own type.
+fn read<S: Default + Serialize + DeserializeOwned>(written: Map<String, Value>) -> serde_json::Result<S> {
+    let mut settings = serde_json::to_value(S::default())?;
+    written.into_iter().for_each(|(key, value)| settings[key] = value);
+    serde_json::from_value(settings)
+}
+
+/// Puts into the schema of each kind its defaults, and which keys have none.
+fn complete(schema: &mut Schema) {
+    for variant in schema.get_mut("oneOf").and_then(Value::as_array_mut).into_iter().flatten() {
+        let name = variant["properties"]["kind"]["const"].as_str().unwrap_or_default();
+        let Some(stage) = Stage::of_kind(name) else { continue };
+        let needs = stage.kind().needs();
+        let defaults = serde_json::to_value(&stage).unwrap_or_default();
+        for (key, property) in variant["properties"].as_object_mut().into_iter().flatten() {
+            if key != "kind" && !needs.contains(&key.as_str()) {
+                property["default"] = defaults[key].clone();
+            }
+        }
+        variant["additionalProperties"] = false.into();
+        variant["required"] = [&["kind"], needs].concat().into();
+    }
+}
+
+/// One stage as meant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StagePlan {
+    /// Name, unlike that of any other stage.
+    pub name: String,
+    /// The first task that it learns, at its first level.
+    pub task: Arc<Task>,
+    /// Its tasks, mixed by weight.
+    pub courses: Vec<Course>,
+    /// All its tasks at all their levels: what it may be measured on.
+    pub measured: Vec<Arc<Task>>,
+    /// Its settings.
+    pub settings: Stage,
+    /// Tokens of its longest prompt, those it is measured on included.
+    pub longest_prompt: usize,
+    /// Tokens of its longest row. Few documents are longer, if any: a row is never longer than
+    /// `max_position_embeddings`.
+    pub longest_row: usize,
+    /// Tokens a completion may have where this stage samples, be it to learn or to measure.
+    pub max_new_tokens: usize,
+}
+
+impl StagePlan {
+    /// Positions that its rows and its samples need.
+    pub(crate) fn positions(&self) -> usize {
+        self.longest_row.max(self.longest_prompt + self.max_new_tokens)
+    }
+}
+
+/// The rules of the stages that reward, by their names; builds every verifier and starts those that are programs.
+///
+/// # Errors
+/// The first verifier that cannot be built on this machine.
+pub fn rules(stages: &[StagePlan]) -> Result<BTreeMap<String, Rule>, SettingsError> {
+    let rewarding = stages.iter().filter_map(|stage| Some((stage, stage.settings.kind().rewards()?)));
+    rewarding
+        .map(|(stage, rewards)| {
+            Ok((stage.name.clone(), Rule::new(rewards.settings, rewards.max_new_tokens)?))
+        })
+        .collect()
+}
 
 /// The address of a step: all its random draws begin with it.
 #[derive(Clone, Copy, Debug)]
@@ -61,9 +221,6 @@ pub trait StageRun {
     /// What a step leaves behind.
     type Step;
 
-    /// What the rows of `metrics.jsonl` call it.
-    const KIND: &'static str;
-
     /// When it is measured, saved and stopped.
     fn schedules(&self) -> Schedules;
 
@@ -107,7 +264,7 @@ pub trait StageRun {
 }
 
 /// Runs a stage step by step: learn, write down, measure, save.
-fn train<S: StageRun>(stage: &Stage, kind: &S, run: &mut Run) -> Result<Status, TrainError> {
+fn train<S: StageRun>(stage: &StagePlan, kind: &S, run: &mut Run) -> Result<Status, TrainError> {
     let Schedules { steps, evaluate_every, evaluation, save_every, max_bad_steps } = kind.schedules();
     if run.learner.step == 0 && !kind.begin(run)? {
         return Ok(Status::NotReady);
@@ -122,7 +279,7 @@ fn train<S: StageRun>(stage: &Stage, kind: &S, run: &mut Run) -> Result<Status, 
         run.learner.step += 1;
         let record = kind.record(&step, taught, &run.learner);
         drop(step);
-        run.tracker.record(S::KIND, run.learner.step, steps, record)?;
+        run.tracker.record(stage.settings.kind_name(), run.learner.step, steps, record)?;
         let is_measured = is_due(run.learner.step, evaluate_every) && run.learner.step < steps;
         if is_measured && run.evaluate_and_rise(stage, &evaluation)? {
             kind.rise(&mut run.learner);
@@ -135,14 +292,6 @@ fn train<S: StageRun>(stage: &Stage, kind: &S, run: &mut Run) -> Result<Status, 
     run.evaluate(stage, &run.learner.curriculum.measured(), &evaluation, 1, 1.0)?;
     run.finish_stage()?;
     Ok(Status::Done)
-}
-
-/// Where a schedule ends, as a share of its peak; `None` where it stays.
-fn final_share(schedule: Schedule, share: f64) -> Option<f64> {
-    match schedule {
-        Schedule::Cosine => Some(share),
-        Schedule::Constant => None,
-    }
 }
 
 /// Whether something that happens every `every` steps (0: never) happens at `step`.

@@ -6,20 +6,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::StagePlan;
 use super::learner::{Learner, State};
 use super::stop::{Status, TrainError};
-use super::{eval, grpo, pretrain};
 use crate::data::curriculum::{Curriculum, HeldOutAccuracy, Risen};
+use crate::data::task::Task;
 use crate::data::tokenizer::Tokenizer;
-use crate::learn::evaluate::{Measures, Questions, Thinking, ask};
+use crate::learn::evaluate::{Evaluation, Measures, Questions, Thinking, ask};
 use crate::learn::reward::Rule;
 use crate::machine::clock::Moment;
 use crate::machine::work::Work;
-use crate::plan::{Stage, Task};
 use crate::policy::optimizer::AdamW;
 use crate::policy::sampling::Sampling;
 use crate::policy::{Parameters, Policy};
-use crate::recipe::{self, Evaluation};
 use crate::tracking::checkpoint::Checkpoint;
 use crate::tracking::run_folder::RunFolder;
 use crate::tracking::tracker::{self, Standing, Tracker};
@@ -30,7 +29,7 @@ const CHECKPOINTS_KEPT: usize = 2;
 /// What a run is to do, and with what.
 pub struct Job {
     /// The stages, in order.
-    pub stages: Vec<Stage>,
+    pub stages: Vec<StagePlan>,
     /// Seed of everything random.
     pub seed: u64,
     /// The policy with its first weights.
@@ -52,7 +51,7 @@ pub struct Run {
     /// What is written down.
     pub tracker: Tracker,
     pub(super) rules: BTreeMap<String, Rule>,
-    stages: Arc<[Stage]>,
+    stages: Arc<[StagePlan]>,
     /// The stage that is next or running.
     stage: usize,
     /// Whether that stage is taken up in its midst.
@@ -87,7 +86,8 @@ impl Run {
         let number = state.as_ref().map_or(0, |state| state.stage);
         let at = stages.get(number).or(stages.last());
         let saved = state.as_ref().map(State::curriculum).unwrap_or_default();
-        let (courses, pool) = at.map_or((&[][..], None), |stage| (&stage.courses[..], stage.pool()));
+        let (courses, pool) =
+            at.map_or((&[][..], None), |stage| (&stage.courses[..], stage.settings.kind().pool()));
         let mut learner = Learner {
             optimizer: AdamW::new(policy.parameters().layout.len),
             curriculum: Curriculum::resume(courses, pool, seed, &saved)?,
@@ -136,11 +136,7 @@ impl Run {
             if !std::mem::take(&mut self.is_resumed) {
                 self.learner.begin_stage(stage, self.seed)?;
             }
-            status = match &stage.settings {
-                recipe::Stage::Pretrain(settings) => pretrain::run(stage, settings, self)?,
-                recipe::Stage::Grpo(settings) => grpo::run(stage, settings, self)?,
-                recipe::Stage::Eval(settings) => eval::run(stage, settings, self)?,
-            };
+            status = stage.settings.kind().run(stage, self)?;
             if status != Status::Done {
                 break;
             }
@@ -162,7 +158,7 @@ impl Run {
     /// When the policy cannot be asked, or the row cannot be written.
     pub fn evaluate(
         &mut self,
-        stage: &Stage,
+        stage: &StagePlan,
         tasks: &[Arc<Task>],
         evaluation: &Evaluation,
         samples: usize,
@@ -199,7 +195,7 @@ impl Run {
     /// Measures the policy where the curriculum stands, and lets levels rise; says whether one did.
     pub(super) fn evaluate_and_rise(
         &mut self,
-        stage: &Stage,
+        stage: &StagePlan,
         evaluation: &Evaluation,
     ) -> Result<bool, TrainError> {
         let measured = self.evaluate(stage, &self.learner.curriculum.measured(), evaluation, 1, 1.0)?;

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::rows::Tells;
+
 /// Rows that a mean is taken over: one bad batch is no alarm.
 const WINDOW: usize = 5;
 /// The same for what pretraining mends by itself.
@@ -282,20 +284,18 @@ impl Watch {
         watch
     }
 
-    /// Reads the next row and writes into it, as `alarms`, which alarms are on: in every row of GRPO, elsewhere where
-    /// there are any. Gives those that were not on before it.
+    /// Reads the next row and writes into it, as `alarms`, which alarms are on: in every row with rewards, and in
+    /// others if there are any. Gives those that were not on before it.
     pub fn see(&mut self, row: &mut Map<String, Value>) -> Vec<&'static Alarm> {
-        let text = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default();
-        let (stage, kind) = (text("stage"), text("kind"));
-        let is_measured = kind == "eval";
-        let is_reinforced = kind == "grpo";
+        let stage = row.get("stage").and_then(Value::as_str).unwrap_or_default();
+        let tells = Tells::of(row);
         if self.history.stage != stage {
-            let is_pretraining = kind == "pretrain";
+            let is_pretraining = tells == Tells::Supervised;
             self.history = History { stage: stage.to_owned(), is_pretraining, ..History::default() };
             self.on.clear();
         }
         let step = row.get("step").and_then(Value::as_u64).unwrap_or(0);
-        if !is_measured {
+        if tells != Tells::Measured {
             self.history.steps.push(Observation::of(row));
         } else if let Some(accuracy) = row.get("accuracy").and_then(Value::as_f64) {
             match self.history.held_out.last_mut().filter(|held| held.step == step) {
@@ -305,7 +305,7 @@ impl Watch {
         }
         let on: Vec<&'static Alarm> = ALARMS.iter().filter(|alarm| (alarm.is_on)(&self.history)).collect();
         let names: Vec<&'static str> = on.iter().map(|alarm| alarm.name).collect();
-        if is_reinforced || !names.is_empty() {
+        if tells == Tells::Rewarded || !names.is_empty() {
             row.insert("alarms".to_owned(), json!(names));
         }
         let fresh: Vec<&'static Alarm> =
@@ -351,7 +351,8 @@ mod tests {
     }
 
     fn held_out(step: u64, accuracy: f64) -> Map<String, Value> {
-        let row = json!({"stage": "grpo", "kind": "eval", "step": step, "accuracy": accuracy});
+        let row =
+            json!({"stage": "grpo", "kind": "eval", "step": step, "task": "parity", "accuracy": accuracy});
         let Value::Object(row) = row else { panic!("an object") };
         row
     }

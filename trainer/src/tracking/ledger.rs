@@ -2,14 +2,55 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-
-use crate::recipe::{Budget, Prices};
 
 use crate::machine::clock::Elapsed;
 use crate::machine::energy::Energy;
 use crate::machine::work::{Amount, Costs, Work};
+
+/// Limits on what a run may spend; the first one reached ends it. Absent: no limit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Budget {
+    /// US dollars, at the recipe's prices.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub dollars: Option<f64>,
+    /// Floating-point operations.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub flops: Option<f64>,
+    /// Minutes of wall time.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub minutes: Option<f64>,
+    /// Tokens, trained and generated together.
+    #[schemars(range(min = 1))]
+    pub tokens: Option<u64>,
+    /// Joules of energy, where a meter can be read or `prices.watts` is stated.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub joules: Option<f64>,
+}
+
+/// What the ledger charges.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Prices {
+    /// US dollars for an hour of one processor core.
+    #[schemars(range(min = 0.0))]
+    pub usd_per_core_hour: f64,
+    /// US dollars for an hour of one accelerator.
+    #[schemars(range(min = 0.0))]
+    pub usd_per_device_hour: f64,
+    /// Watts the machine draws while the run goes on, for an estimate of energy where no meter can be read; absent: the energy is unknown there.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub watts: Option<f64>,
+}
+
+impl Default for Prices {
+    fn default() -> Self {
+        Self { usd_per_core_hour: 0.04, usd_per_device_hour: 2.0, watts: None }
+    }
+}
 
 /// An amount of work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -4,9 +4,28 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::machine::clock::Moment;
 use crate::tracking::live::History;
+
+/// What is written down while the run goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Sampled completions that each step adds to `rollouts.jsonl`.
+    pub rollouts_per_step: usize,
+    /// Seconds between two progress lines where standard error is no terminal.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub every_s: f64,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { rollouts_per_step: 4, every_s: 5.0 }
+    }
+}
 
 /// Shows progress on standard error.
 pub struct Progress {

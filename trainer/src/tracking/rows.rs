@@ -5,6 +5,30 @@ use serde_json::{Map, Value};
 /// A row of `metrics.jsonl` or `rollouts.jsonl`.
 pub type Row = Map<String, Value>;
 
+/// What a row of `metrics.jsonl` tells of, by what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tells {
+    /// A measurement on held-out questions.
+    Measured,
+    /// A step that learns from rewards.
+    Rewarded,
+    /// A step that learns from texts.
+    Supervised,
+}
+
+impl Tells {
+    /// What `row` tells of.
+    pub fn of(row: &Row) -> Self {
+        if row.contains_key("task") {
+            Self::Measured
+        } else if row.contains_key("reward_mean") {
+            Self::Rewarded
+        } else {
+            Self::Supervised
+        }
+    }
+}
+
 /// Complete lines of a journal as objects, and how many lines are none. What follows the last line's end is still being written.
 pub fn parse_lines(text: &str) -> (Vec<Row>, usize) {
     let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];

@@ -10,14 +10,13 @@ use serde_json::{Map, Value, json};
 use super::alarms::Watch;
 use super::checkpoint;
 use super::events::EventLog;
-use super::ledger::{HeldOut, Ledger, Spent};
+use super::ledger::{Budget, HeldOut, Ledger, Prices, Spent};
 use super::live;
-use super::progress::Progress;
+use super::progress::{Log, Progress};
 use super::run_folder::{self, Journal, RunError, RunFolder};
 use crate::machine::clock::{Elapsed, Moment};
 use crate::machine::meter::Meter;
 use crate::machine::work::{Amount, Costed, Work};
-use crate::recipe::{Budget, Log, Prices};
 
 /// Seconds between two writings of `ledger.json`, which is for people; the ledger for a resume is written every step.
 const PUBLISH_EVERY_S: f64 = 0.5;

@@ -9,8 +9,8 @@ use thinkling_datasets::{Problem, Split};
 use thinkling_verifiers::{Item, answer, format};
 
 use super::{Example, Finding};
+use crate::learn::terms::Reward;
 use crate::plan::{self, Plan, Stage};
-use crate::recipe;
 use crate::tracking::run_folder;
 
 /// Examples of a finding.
@@ -105,10 +105,10 @@ pub fn run(folder: &Path, plan: &Plan) -> Result<RunAudit, AuditError> {
     let mut findings = Vec::new();
     let mut judged_again = 0;
     for stage in &plan.stages {
-        let recipe::Stage::Grpo(settings) = &stage.settings else { continue };
+        let Some(rewards) = stage.settings.kind().rewards() else { continue };
         let rows: Vec<&Rollout> = rollouts.iter().filter(|row| row.stage == stage.name).collect();
-        let judging: Vec<&str> =
-            settings.rewards.iter().filter(|reward| reward.term.judges()).map(recipe::Reward::name).collect();
+        let terms = rewards.settings.rewards.iter().filter(|reward| reward.term.judges());
+        let judging: Vec<&str> = terms.map(Reward::name).collect();
         let again = Again::new(plan, stage, &judging, &rows);
         judged_again += again.judged;
         findings.extend(again.findings);
@@ -314,10 +314,10 @@ fn same_thinking(stage: &str, last: &[&Rollout]) -> Option<Finding> {
 
 /// Growth of the reward that held-out accuracy does not follow.
 fn growth(stage: &str, metrics: &[&Value]) -> Option<Finding> {
-    let of_kind = |kind: &'static str| metrics.iter().filter(move |row| row["kind"] == kind);
-    let rewards: Vec<f64> = of_kind("grpo").filter_map(|row| row["reward_mean"].as_f64()).collect();
+    let rewards: Vec<f64> = metrics.iter().filter_map(|row| row["reward_mean"].as_f64()).collect();
+    let measured = metrics.iter().filter(|row| row["task"].is_string());
     let evals: Vec<(f64, f64)> =
-        of_kind("eval").filter_map(|row| Some((row["step"].as_f64()?, row["accuracy"].as_f64()?))).collect();
+        measured.filter_map(|row| Some((row["step"].as_f64()?, row["accuracy"].as_f64()?))).collect();
     let size = ((rewards.len() as f64 * WINDOW).ceil() as usize).max(1);
     let (first, last) = (rewards.get(..size)?, rewards.get(rewards.len().checked_sub(size)?..)?);
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;

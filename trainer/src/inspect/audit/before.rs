@@ -9,8 +9,8 @@ use thinkling_verifiers::{Item, Verdict, answer};
 use super::attempts::{self, Attempt, Due};
 use super::{Example, Finding, cut};
 use crate::learn::reward::{Earned, Reading, Rule, Term};
+use crate::learn::terms::RewardTerm;
 use crate::plan::{self, Plan, Stage};
-use crate::recipe::{self, RewardTerm};
 
 /// Wrong answers that a question is tried with.
 const CANDIDATES: usize = 24;
@@ -79,7 +79,7 @@ struct Tried<'a> {
     total: Option<f64>,
 }
 
-/// Audits every stage of a plan that rewards, on `questions` questions each. `rules` are those of [`crate::learn::reward::rules`].
+/// Audits every stage of a plan that rewards, on `questions` questions each. `rules` are those of [`crate::stages::rules`].
 ///
 /// # Errors
 /// When a question cannot be posed.
@@ -90,7 +90,7 @@ pub fn recipe(
 ) -> Result<RecipeAudit, DatasetError> {
     let mut stages = Vec::new();
     for stage in &plan.stages {
-        if let (recipe::Stage::Grpo(_), Some(rule)) = (&stage.settings, rules.get(&stage.name)) {
+        if let Some(rule) = rules.get(&stage.name) {
             for task in &stage.measured {
                 stages.push(audit(plan, stage, task, rule, questions)?);
             }
@@ -345,7 +345,7 @@ mod tests {
              max_new_tokens = 4000\nrewards = [{rewards}]\n"
         );
         let plan = crate::plan::from_text("test.toml", &text, &[]).unwrap();
-        recipe(&plan, &crate::learn::reward::rules(&plan).unwrap(), 3).unwrap()
+        recipe(&plan, &crate::stages::rules(&plan.stages).unwrap(), 3).unwrap()
     }
 
     #[test]

@@ -6,7 +6,7 @@ use thinkling_verifiers::Verdict;
 use crate::kernels::peak::product_rate;
 use crate::kernels::precision::Precision;
 use crate::kernels::profile::{self, Part as Kernel, Taken};
-use crate::learn::advantage::{Spread, group_advantages};
+use crate::learn::advantage::AdvantageSettings;
 use crate::learn::batch::{Minibatch, Sample, Scored};
 use crate::learn::objective::{Aggregation, Objective};
 use crate::learn::score::Judged;
@@ -262,7 +262,7 @@ fn samples(prompt: &[u32], group: &[Completion]) -> Vec<Sample> {
         one.tokens.iter().filter(|token| token.is_multiple_of(2)).count() as f64 / one.tokens.len() as f64
     };
     let rewards: Vec<f64> = group.iter().map(reward).collect();
-    let advantages = group_advantages(&rewards, Spread::Sample, 1e-4);
+    let advantages = AdvantageSettings::default().advantages(&rewards);
     let judged = |reward| Judged::bare(Verdict::wrong("", ""), Some(reward));
     let scored = group
         .iter()

@@ -124,7 +124,7 @@ pub fn processor(
     peak_flops: f64,
     bandwidth_bytes_per_s: f64,
     threads: usize,
-    prices: &crate::recipe::Prices,
+    prices: &crate::tracking::ledger::Prices,
 ) -> Device {
     Device {
         name: CPU,

@@ -1,21 +1,24 @@
 //! What a recipe will take: operations from lengths that its own tasks have, time from a measurement of this machine.
 
 use serde_json::{Value, json};
-use thinkling_datasets::corpus::{Corpus, Shares};
-use thinkling_datasets::{SolutionKind, Split};
+use thinkling_datasets::Split;
+use thinkling_datasets::corpus::{self, Corpus};
 
 use super::devices::{self, Device};
+use crate::data::shares::Shares;
 use crate::data::tokenizer::Tokenizer;
 use crate::kernels::peak::measured_peak;
 use crate::kernels::precision::Precision;
 use crate::machine::clock::Moment;
-use crate::plan::{Footprint, Plan, Stage, cache_elements};
+use crate::plan::{Plan, Stage};
+use crate::policy::footprint::cache_elements;
 use crate::policy::loss::NextToken;
 use crate::policy::optimizer::{self, AdamStep, AdamW};
 use crate::policy::rollout::{Limits, Request};
 use crate::policy::sampling::Sampling;
-use crate::policy::{Parameters, Sequence};
-use crate::recipe;
+use crate::policy::{Attention, Parameters, Sequence};
+use crate::stages::kind::{MeanLengths, StageWork};
+use crate::tracking::ledger::Prices;
 
 /// Texts that lengths are taken from.
 const TEXTS: u64 = 64;
@@ -135,7 +138,7 @@ pub fn measured_bandwidth() -> f64 {
 }
 
 /// This machine's processor with so many threads.
-pub fn this_processor(threads: usize, prices: &recipe::Prices) -> Device {
+pub fn this_processor(threads: usize, prices: &Prices) -> Device {
     devices::processor(
         measured_peak(Precision::Float32) * threads as f64,
         measured_bandwidth(),
@@ -144,28 +147,10 @@ pub fn this_processor(threads: usize, prices: &recipe::Prices) -> Device {
     )
 }
 
-/// Mean lengths of a stage's texts, in tokens.
-#[derive(Clone, Copy, Debug, Default)]
-struct Lengths {
-    prompt: f64,
-    /// Of the completions that the policy draws where the corpus taught it.
-    taught: f64,
-    /// Of the longest kind of solution that was taught: where reinforcement learning goes.
-    longest: f64,
-    /// Of the documents.
-    document: f64,
-}
-
-fn shares(written: &recipe::Shares) -> [(SolutionKind, f64); 4] {
-    let recipe::Shares { direct, long, search, flawed, drill: _ } = *written;
-    let mut ratios = [direct, long, search, flawed].into_iter();
-    SolutionKind::ALL.map(|kind| (kind, ratios.next().unwrap_or(0.0)))
-}
-
 /// Measures texts of the stage's task; lengths that it cannot tell stay at what the stage allows.
-fn lengths(plan: &Plan, stage: &Stage, taught: Option<&recipe::Shares>) -> Lengths {
+fn lengths(plan: &Plan, stage: &Stage, taught: Option<&Shares>) -> MeanLengths {
     let room = stage.max_new_tokens as f64;
-    let fallback = Lengths {
+    let fallback = MeanLengths {
         prompt: stage.longest_prompt as f64,
         taught: room,
         longest: room,
@@ -176,19 +161,18 @@ fn lengths(plan: &Plan, stage: &Stage, taught: Option<&recipe::Shares>) -> Lengt
     let prompts = (0..TEXTS).filter_map(|index| dataset.question(Split::Train, index).ok());
     let prompt = mean(prompts.map(|task| tokens(&task.problem.prompt)));
     let Some(written) = taught else {
-        return Lengths { prompt: prompt.unwrap_or(fallback.prompt), ..fallback };
+        return MeanLengths { prompt: prompt.unwrap_or(fallback.prompt), ..fallback };
     };
-    let completions = |shares: Shares| completion_length(plan, stage, shares, &plan.tokenizer);
-    let kinds: Vec<(f64, f64)> = shares(written)
-        .into_iter()
+    let completions = |shares: corpus::Shares| completion_length(plan, stage, shares, &plan.tokenizer);
+    let kinds: Vec<(f64, f64)> = written
+        .solutions()
         .filter(|(_, share)| *share > 0.0)
         .filter_map(|(kind, share)| {
-            Some((share, completions(Shares { solutions: vec![(kind, 1.0)], drill: 0.0 })?.0))
+            Some((share, completions(corpus::Shares { solutions: vec![(kind, 1.0)], drill: 0.0 })?.0))
         })
         .collect();
     let total: f64 = kinds.iter().map(|(share, _)| share).sum();
-    let all = Shares { solutions: shares(written).to_vec(), drill: written.drill };
-    Lengths {
+    MeanLengths {
         prompt: prompt.unwrap_or(fallback.prompt),
         taught: if total > 0.0 {
             kinds.iter().map(|(share, length)| share * length.min(room)).sum::<f64>() / total
@@ -196,7 +180,7 @@ fn lengths(plan: &Plan, stage: &Stage, taught: Option<&recipe::Shares>) -> Lengt
             room
         },
         longest: kinds.iter().map(|(_, length)| length.min(room)).reduce(f64::max).unwrap_or(room),
-        document: completions(all).map_or(fallback.document, |(_, document)| document),
+        document: completions(written.of_corpus()).map_or(fallback.document, |(_, document)| document),
     }
 }
 
@@ -204,7 +188,7 @@ fn lengths(plan: &Plan, stage: &Stage, taught: Option<&recipe::Shares>) -> Lengt
 fn completion_length(
     plan: &Plan,
     stage: &Stage,
-    shares: Shares,
+    shares: corpus::Shares,
     tokenizer: &Tokenizer,
 ) -> Option<(f64, f64)> {
     let dataset = stage.task.dataset(plan.seed).ok()?;
@@ -224,82 +208,6 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     (count > 0.0).then(|| sum / count)
 }
 
-/// Work of a stage.
-#[derive(Clone, Copy, Debug, Default)]
-struct Work {
-    decode_flops: f64,
-    update_flops: f64,
-    updates: f64,
-    trained: f64,
-    generated: f64,
-}
-
-impl Work {
-    fn draw(&mut self, size: &Footprint, prompts: f64, samples: f64, prompt: f64, completion: f64) {
-        let per_prompt = size.prefill(prompt).get() + samples * size.decode_run(prompt, completion).get();
-        self.decode_flops += prompts * per_prompt;
-        self.generated += prompts * samples * completion;
-    }
-
-    /// Measuring `count` questions, sampled `samples` times and greedily.
-    fn evaluate(&mut self, size: &Footprint, count: u64, samples: usize, prompt: f64, completion: f64) {
-        self.draw(size, count as f64, samples as f64, prompt, completion);
-        self.draw(size, count as f64, 1.0, prompt, completion);
-    }
-}
-
-/// How often a stage of so many steps is measured on its way, its end included.
-fn measurements(steps: u64, every: u64) -> f64 {
-    1.0 + steps.saturating_sub(1).checked_div(every).unwrap_or(0) as f64
-}
-
-fn work(plan: &Plan, stage: &Stage, lengths: Lengths) -> Work {
-    let size = &plan.footprint;
-    let mut work = Work::default();
-    let Lengths { prompt, taught, longest, document } = lengths;
-    match &stage.settings {
-        recipe::Stage::Pretrain(settings) => {
-            let documents = settings.steps as f64 * stage.rows_per_step as f64;
-            work.update_flops += documents * size.train_targets(document - 1.0, document - 1.0).get();
-            work.updates += settings.steps as f64;
-            work.trained += documents * (document - 1.0);
-            for _ in 0..measurements(settings.steps, settings.evaluate_every) as u64 {
-                work.evaluate(size, settings.evaluation.count, 1, prompt, taught);
-            }
-        }
-        recipe::Stage::Grpo(settings) => {
-            // From the lengths of the base model to those of the longest solutions.
-            let between = f64::midpoint(taught, longest);
-            let (steps, rows) = (settings.steps as f64, stage.rows_per_step as f64);
-            work.draw(size, steps * settings.prompts as f64, settings.group_size as f64, prompt, between);
-            let row = prompt + between - 1.0;
-            let forward = size.forward_targets(row, between).get();
-            let passes = f64::from(u8::from(settings.kl_coefficient > 0.0))
-                + f64::from(u8::from(settings.epochs * settings.minibatches > 1));
-            if settings.control != recipe::Control::NoRl {
-                let trained = settings.epochs as f64 * size.train_targets(row, between).get();
-                work.update_flops += steps * rows * (passes * forward + trained);
-                work.updates += steps * stage.updates_per_step as f64;
-                work.trained += steps * rows * settings.epochs as f64 * between;
-            }
-            let first = settings.evaluation.count.max(match settings.readiness.action {
-                recipe::ReadinessAction::Off => 0,
-                _ => settings.readiness.samples,
-            });
-            work.evaluate(size, first, 1, prompt, taught);
-            for _ in 0..measurements(settings.steps, settings.evaluate_every) as u64 {
-                work.evaluate(size, settings.evaluation.count, 1, prompt, longest);
-            }
-        }
-        recipe::Stage::Eval(settings) => {
-            for _ in &stage.measured {
-                work.evaluate(size, settings.count, settings.samples, prompt, longest);
-            }
-        }
-    }
-    work
-}
-
 /// Bytes that a stage holds at most, to within a half: weights packed both ways, moments and the gradients of the
 /// shards; the activations of a micro-batch with their gradients and the caches of a batch of completions for each thread.
 fn peak_memory(plan: &Plan, stage: &Stage) -> f64 {
@@ -316,16 +224,13 @@ fn peak_memory(plan: &Plan, stage: &Stage) -> f64 {
         * model.moe_intermediate_size as f64;
     let inside = inside.max(4.0 * model.intermediate_size as f64);
     let activations = threads * rows * layers * (8.0 * model.hidden_size as f64 + heads + inside);
-    let (prompts, samples) = match &stage.settings {
-        recipe::Stage::Pretrain(settings) => (settings.evaluation.count as f64, 1.0),
-        recipe::Stage::Grpo(settings) => (settings.prompts as f64, settings.group_size as f64),
-        recipe::Stage::Eval(settings) => (settings.count as f64, settings.samples as f64),
-    };
+    let (prompts, samples) = stage.settings.kind().sampled_at_once();
+    let (prompts, samples) = (prompts as f64, samples as f64);
     // Half of a thread's prompts are decoded at a time; keys lie in panels of 32 columns, latents twice.
     let batch = (prompts / (2.0 * threads)).ceil().max(1.0);
     let stored = match model.attention {
-        recipe::Attention::Mla => 2.0,
-        recipe::Attention::Gqa => 1.0,
+        Attention::Mla => 2.0,
+        Attention::Gqa => 1.0,
     };
     let padded = |length: usize| length.next_multiple_of(32) as f64;
     let places = batch * (padded(stage.longest_prompt) + samples * padded(stage.max_new_tokens));
@@ -339,16 +244,15 @@ fn peak_memory(plan: &Plan, stage: &Stage) -> f64 {
 
 /// What each stage of `plan` will take, and all together; on `device` instead of this machine, if one is named.
 pub fn estimate(plan: &Plan, speed: &Speed, device: Option<&Device>) -> Value {
-    let mut taught: Option<&recipe::Shares> = None;
+    let mut taught: Option<&Shares> = None;
     let stages: Vec<Value> = plan
         .stages
         .iter()
         .map(|stage| {
-            if let recipe::Stage::Pretrain(settings) = &stage.settings {
-                taught = Some(&settings.shares);
-            }
+            taught = stage.settings.kind().teaches().or(taught);
             let lengths = lengths(plan, stage, taught);
-            row(plan, stage, &work(plan, stage, lengths), lengths, speed, device)
+            let work = stage.settings.kind().work(stage, lengths, &plan.footprint);
+            row(plan, stage, &work, lengths, speed, device)
         })
         .collect();
     let sum = |key: &str| stages.iter().filter_map(|stage| stage[key].as_f64()).sum::<f64>();
@@ -374,8 +278,8 @@ pub fn estimate(plan: &Plan, speed: &Speed, device: Option<&Device>) -> Value {
 fn row(
     plan: &Plan,
     stage: &Stage,
-    work: &Work,
-    lengths: Lengths,
+    work: &StageWork,
+    lengths: MeanLengths,
     speed: &Speed,
     device: Option<&Device>,
 ) -> Value {
@@ -385,7 +289,7 @@ fn row(
         + work.updates * speed.apply_cpu_s;
     let mut row = json!({
         "name": stage.name,
-        "kind": stage.settings.kind(),
+        "kind": stage.settings.kind_name(),
         "flops": flops,
         "rollout_flops": work.decode_flops,
         "update_flops": work.update_flops,
@@ -415,11 +319,8 @@ fn assumptions(plan: &Plan, speed: &Speed, device: Option<&Device>) -> Vec<Strin
         "completions grow from the lengths that the corpus taught to its longest kind of solution".to_owned(),
         "every stage runs all of its steps, and no group is refilled".to_owned(),
     ];
-    if plan
-        .stages
-        .iter()
-        .any(|stage| matches!(&stage.settings, recipe::Stage::Grpo(grpo) if grpo.early_stop.is_some()))
-    {
+    let rewarding = plan.stages.iter().filter_map(|stage| stage.settings.kind().rewards());
+    if rewarding.into_iter().any(|rewards| rewards.may_end_early) {
         assumed.push("`early_stop` may end reinforcement learning sooner".to_owned());
     }
     match device {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::devices::Device;
-use crate::plan::{cache_elements, footprint};
+use crate::policy::footprint::{cache_elements, footprint};
 use crate::policy::{Attention, Config};
 
 /// Bytes of a weight, of a cached number and of an activation: bfloat16.

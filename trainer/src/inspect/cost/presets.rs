@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::devices::{Device, UnknownName};
 use super::planner::savings;
-use crate::plan::footprint;
+use crate::policy::footprint::footprint;
 use crate::policy::{Attention, Config};
 
 /// Tokens of a row that operations a trained token are stated for.

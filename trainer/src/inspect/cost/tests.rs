@@ -4,7 +4,7 @@ use super::devices::{accelerator, accelerators};
 use super::planner::{Job, plan};
 use super::presets::{PRESETS, deepseek_v3, preset};
 use super::shape::from_huggingface;
-use crate::plan::{cache_elements, footprint};
+use crate::policy::footprint::{cache_elements, footprint};
 use crate::policy::loss::NextToken;
 use crate::policy::rollout::{Limits, Request};
 use crate::policy::sampling::Sampling;

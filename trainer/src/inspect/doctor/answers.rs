@@ -8,12 +8,12 @@ use thinkling_verifiers::answer;
 
 use super::{Chain, DoctorError, Finding, Patient, has_error, percent};
 use crate::data::tokenizer::{Tokenizer, TokenizerError};
+use crate::learn::advantage::AdvantageScale;
 use crate::learn::batch::{Batch, Group};
-use crate::learn::reward::Rule;
+use crate::learn::reward::{Control, RewardSettings, Rule};
 use crate::learn::score::Judged;
 use crate::plan;
 use crate::policy::rollout::Completion;
-use crate::recipe::{AdvantageScale, Control, Grpo};
 
 /// Questions that are looked at.
 const PROBES: u64 = 64;
@@ -27,7 +27,8 @@ const MAX_FLAT: f64 = 0.9;
 /// The checks in their order, for each task of the stage; the first error ends them.
 pub(super) fn check(patient: &Patient<'_>) -> Result<Chain, DoctorError> {
     // A control experiment is told apart.
-    let rule = Rule::new(&Grpo { control: Control::None, ..patient.grpo.clone() })?;
+    let settings = RewardSettings { control: Control::None, ..patient.rewards.settings.clone() };
+    let rule = Rule::new(&settings, patient.rewards.max_new_tokens)?;
     let mut findings = Vec::new();
     for asked in &patient.stage.measured {
         findings.extend(check_task(patient, &rule, asked)?);
@@ -89,7 +90,7 @@ impl Exam<'_> {
     /// Whether a completion fits behind its prompt.
     fn fits(&self, task: &Question, tokens: usize) -> bool {
         let prompt = self.tokenizer.encode(&task.problem.prompt).map_or(0, |prompt| prompt.len());
-        tokens <= self.patient.grpo.max_new_tokens && prompt + tokens <= self.room + 1
+        tokens <= self.patient.rewards.max_new_tokens && prompt + tokens <= self.room + 1
     }
 
     /// Scores completions of one question as the run would.
@@ -121,7 +122,7 @@ impl Exam<'_> {
     fn taught(&self) -> Vec<(SolutionKind, f64)> {
         let mut taught: Vec<(SolutionKind, f64)> = Vec::new();
         for kind in SolutionKind::ALL {
-            let share: f64 = self.patient.pretraining().map(|(_, settings)| settings.shares.of(kind)).sum();
+            let share: f64 = self.patient.pretraining().map(|(_, shares)| shares.of(kind)).sum();
             if share > 0.0 {
                 taught.push((kind, share));
             }
@@ -158,7 +159,7 @@ impl Exam<'_> {
             longest = longest.max(tokens);
             too_long += u32::from(!self.fits(task, tokens));
         }
-        let limit = self.patient.grpo.max_new_tokens;
+        let limit = self.patient.rewards.max_new_tokens;
         if too_long > 0 {
             let seen = format!(
                 "{} of the right answers do not fit into max_new_tokens = {limit} even without a thought: tags, answer \
@@ -217,7 +218,7 @@ impl Exam<'_> {
     /// Whether worked solutions fit into what the stage lets a completion have.
     fn truncation(&self) -> Finding {
         let stage = self.patient.stage;
-        let limit = self.patient.grpo.max_new_tokens;
+        let limit = self.patient.rewards.max_new_tokens;
         let mut worst: Option<(SolutionKind, f64)> = None;
         let mut shares = Vec::new();
         for (kind, _) in self.taught() {
@@ -291,9 +292,9 @@ impl Exam<'_> {
             );
             return Finding::error("flat_rewards", stage, seen, change);
         }
-        let epsilon = self.patient.grpo.advantage_epsilon;
+        let epsilon = self.patient.rewards.advantage.advantage_epsilon;
         // The deviation of a group of which half is right.
-        if self.patient.grpo.advantage == AdvantageScale::GroupStd && gap / 2.0 < epsilon {
+        if self.patient.rewards.advantage.advantage == AdvantageScale::GroupStd && gap / 2.0 < epsilon {
             let seen =
                 format!("right and wrong differ by {gap:e}, less than twice advantage_epsilon = {epsilon:e}");
             let change = format!("stage.{}.advantage_epsilon = 1e-4, or greater weights", stage.name);
@@ -327,7 +328,7 @@ impl Exam<'_> {
             all += share;
         }
         let right = if all > 0.0 { right / all } else { 0.0 };
-        let group = self.patient.grpo.group_size as i32;
+        let group = self.patient.rewards.group_size as i32;
         let flat = right.powi(group) + (1.0 - right).powi(group);
         let seen = format!(
             "a right answer earns {gap:.3} more than a wrong one; a base model that thinks as often as its corpus is \

@@ -9,9 +9,8 @@ use crate::data::tokenizer::{END, Tokenizer};
 use crate::kernels::precision::Precision;
 use crate::learn::advantage::is_flat;
 use crate::learn::evaluate::{EvaluateError, Questions, Thinking, ask};
-use crate::policy::sampling::Sampling;
 use crate::policy::{Config, CpuPolicy, Policy};
-use crate::recipe::ReadinessAction;
+use crate::stages::grpo::settings::ReadinessAction;
 use crate::tracking::checkpoint::Checkpoint;
 use crate::tracking::run_folder;
 
@@ -138,17 +137,12 @@ pub(super) fn another_network(patient: &Patient<'_>, base: &Base) -> Option<Find
 /// Asks the base model and looks at its end, its thinking and the spread of its rewards, in this order: the first error
 /// ends the checks.
 pub(super) fn check(patient: &Patient<'_>, base: &Base) -> Result<Vec<Finding>, DoctorError> {
-    let (stage, grpo) = (patient.stage, patient.grpo);
+    let (stage, rewards) = (patient.stage, &patient.rewards);
     let questions = Questions {
         count: QUESTIONS,
-        samples: SAMPLES.max(grpo.group_size.min(2 * SAMPLES)),
-        seed: grpo.evaluation.seed,
-        sampling: Sampling {
-            temperature: grpo.temperature as f32,
-            top_k: grpo.top_k,
-            top_p: grpo.top_p as f32,
-            min_p: grpo.min_p as f32,
-        },
+        samples: SAMPLES.max(rewards.group_size.min(2 * SAMPLES)),
+        seed: stage.settings.kind().evaluation().seed,
+        sampling: rewards.sampling,
         max_new_tokens: stage.max_new_tokens,
         thinking: Thinking::Free,
     };
@@ -211,7 +205,7 @@ pub(super) fn check(patient: &Patient<'_>, base: &Base) -> Result<Vec<Finding>, 
 
 /// Whether thinking helps the base model: reinforcement learning prefers what is right more often, and nothing else.
 fn readiness(patient: &Patient<'_>, measures: &crate::learn::evaluate::Measures) -> Finding {
-    let (stage, wanted) = (patient.stage, patient.grpo.readiness);
+    let (stage, wanted) = (patient.stage, patient.rewards.readiness);
     let pretrain =
         "pretrain longer, a lower task.level, or a greater share of documents that think".to_owned();
     let Some(long) = measures.accuracy_thinking else {

@@ -14,7 +14,7 @@ use crate::policy::balance::{add_loads, balance_biases};
 use crate::policy::loss::NextToken;
 use crate::policy::optimizer::{self, AdamW};
 use crate::policy::{CpuPolicy, Parameters, Policy, Sequence, Snapshot};
-use crate::recipe;
+use crate::stages::kind::Learning;
 
 /// Worked solutions in the batch.
 const DOCUMENTS: u64 = 64;
@@ -42,7 +42,7 @@ struct Subject<'a> {
 
 /// The policy as the first stage finds it: with random weights.
 pub(super) fn untrained(plan: &Plan) -> Result<Vec<Finding>, DoctorError> {
-    let Some(stage) = plan.stages.iter().find(|stage| stage.updates_per_step > 0) else {
+    let Some(stage) = plan.stages.iter().find(|stage| stage.settings.kind().learning().is_some()) else {
         return Ok(Vec::new());
     };
     let parameters = Parameters::new(&plan.model, plan.seed);
@@ -65,20 +65,10 @@ fn examine(
     tokenizer: &Tokenizer,
     policy: Box<dyn Policy>,
 ) -> Result<Vec<Finding>, DoctorError> {
-    let (steps, bias_update_speed, learning_rate, adamw) = match &stage.settings {
-        recipe::Stage::Pretrain(settings) => {
-            let recipe::Pretrain { beta1, beta2, epsilon, weight_decay, max_grad_norm, .. } = *settings;
-            let adamw = optimizer::Settings { beta1, beta2, epsilon, weight_decay, max_grad_norm };
-            (settings.steps, settings.bias_update_speed, settings.learning_rate, adamw)
-        }
-        recipe::Stage::Grpo(settings) => {
-            let recipe::Grpo { beta1, beta2, epsilon, weight_decay, max_grad_norm, .. } = *settings;
-            let adamw = optimizer::Settings { beta1, beta2, epsilon, weight_decay, max_grad_norm };
-            (settings.steps, settings.bias_update_speed, settings.learning_rate, adamw)
-        }
-        _ => return Ok(Vec::new()),
-    };
-    let updates = steps.saturating_mul(stage.updates_per_step);
+    let Some(learning) = stage.settings.kind().learning() else { return Ok(Vec::new()) };
+    let Learning { steps, updates_per_step, optimizer, bias_update_speed, .. } = learning;
+    let (learning_rate, adamw) = (optimizer.learning_rate, optimizer.adamw());
+    let updates = steps.saturating_mul(updates_per_step);
     let seed = plan.seed;
     Subject { stage, tokenizer, policy, updates, bias_update_speed, learning_rate, adamw, seed }.findings()
 }

@@ -5,13 +5,11 @@ use std::collections::BTreeSet;
 use thinkling_datasets::{DatasetError, Split};
 
 use super::Finding;
-use crate::plan::{Plan, Stage, Task};
-use crate::recipe;
+use crate::learn::evaluate::Evaluation;
+use crate::plan::{Plan, Task};
 
 /// Questions that are posed of each split and stage.
 const PROBES: u64 = 512;
-/// Where GRPO's numbers of questions start, half of all after those of a corpus.
-const REINFORCED: u64 = 1 << 63;
 
 /// Prompts of the first questions of a split.
 fn prompts(
@@ -25,36 +23,16 @@ fn prompts(
     (first..first + count).map(|index| Ok(dataset.question(split, index)?.problem.prompt)).collect()
 }
 
-/// The questions a stage learns from, as many as are looked at: how many, from which number on.
-fn learnt(stage: &Stage) -> Option<(u64, u64)> {
-    match &stage.settings {
-        recipe::Stage::Pretrain(settings) => Some((0, settings.documents().min(PROBES))),
-        recipe::Stage::Grpo(settings) => {
-            Some((REINFORCED, settings.steps.saturating_mul(settings.prompts as u64).min(PROBES)))
-        }
-        _ => None,
-    }
-}
-
-/// The questions a stage is measured on: how many, of which seed.
-fn measured(stage: &Stage) -> (u64, u64) {
-    match &stage.settings {
-        recipe::Stage::Pretrain(settings) => (settings.evaluation.count, settings.evaluation.seed),
-        recipe::Stage::Grpo(settings) => (settings.evaluation.count, settings.evaluation.seed),
-        recipe::Stage::Eval(settings) => (settings.count, settings.seed),
-    }
-}
-
 /// Questions that are both learnt and measured, and tasks with too few questions to tell.
 pub(super) fn duplicates(plan: &Plan) -> Result<Vec<Finding>, DatasetError> {
     let mut findings = Vec::new();
     let mut seen_in_training: BTreeSet<String> = BTreeSet::new();
     for stage in &plan.stages {
-        let Some((first, count)) = learnt(stage) else { continue };
-        let a_batch = match &stage.settings {
-            recipe::Stage::Grpo(settings) => settings.prompts,
-            _ => 0,
+        let Some(questions) = stage.settings.kind().learning().map(|learning| learning.questions) else {
+            continue;
         };
+        let (first, count) = (questions.start, (questions.end - questions.start).min(PROBES));
+        let a_batch = stage.settings.kind().rewards().map_or(0, |rewards| rewards.prompts);
         for task in &stage.measured {
             let distinct = prompts(task, plan.seed, Split::Train, first, count)?;
             if stage.measured.len() == 1 && distinct.len() < a_batch && count >= a_batch as u64 {
@@ -73,7 +51,7 @@ pub(super) fn duplicates(plan: &Plan) -> Result<Vec<Finding>, DatasetError> {
     }
     let mut known: Vec<(&Task, u64, u64)> = Vec::new();
     for stage in &plan.stages {
-        let (count, seed) = measured(stage);
+        let Evaluation { count, seed } = stage.settings.kind().evaluation();
         for task in &stage.measured {
             if known.contains(&(task.as_ref(), count, seed)) {
                 continue;

@@ -258,11 +258,11 @@ fn training_questions_in_the_test_are_found() {
 #[test]
 fn a_group_of_one_is_found() {
     let mut plan = plan(QUICKSTART, &[]);
-    let recipe::Stage::Grpo(grpo) = &mut plan.stages[1].settings else { panic!("a stage of GRPO") };
+    let crate::stages::Stage::Grpo(grpo) = &mut plan.stages[1].settings else { panic!("a stage of GRPO") };
     grpo.group_size = 1;
     let found = errors(&plan, None);
     assert!(found.contains(&("group", "grpo".to_owned())), "{found:?}");
-    let recipe::Stage::Grpo(grpo) = &mut plan.stages[1].settings else { panic!("a stage of GRPO") };
+    let crate::stages::Stage::Grpo(grpo) = &mut plan.stages[1].settings else { panic!("a stage of GRPO") };
     grpo.group_size = 2;
     let findings = examine(&plan, None).unwrap();
     let group = findings.iter().find(|finding| finding.name == "group").unwrap();
@@ -280,16 +280,12 @@ fn dead_experts_are_found() {
     let sound = plan(QUICKSTART, &[]);
     let mut base = fresh(&sound.model, &sound.tokenizer);
     base.policy.change(&mut |parameters| parameters.expert_biases[0][3] = -10.0).unwrap();
-    let subject = Patient { plan: &sound, index: 1, stage: &sound.stages[1], grpo: grpo(&sound), base: None };
+    let rewards = sound.stages[1].settings.kind().rewards().unwrap();
+    let subject = Patient { plan: &sound, index: 1, stage: &sound.stages[1], rewards, base: None };
     let found = network::of_base(&subject, &base).unwrap();
     let dead: Vec<&Finding> = found.iter().filter(|finding| finding.is_error()).collect();
     assert_eq!(dead.iter().map(|finding| finding.name).collect::<Vec<_>>(), ["experts"]);
     assert!(dead[0].seen.starts_with("1 of 8"), "{}", dead[0].seen);
-}
-
-fn grpo(plan: &Plan) -> &Grpo {
-    let recipe::Stage::Grpo(grpo) = &plan.stages[1].settings else { panic!("a stage of GRPO") };
-    grpo
 }
 
 #[test]

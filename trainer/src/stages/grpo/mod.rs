@@ -11,25 +11,24 @@ use thinkling_datasets::Split;
 use super::learner::{Applied, Learner, UpdateSettings};
 use super::run::Run;
 use super::stop::{Status, TrainError};
-use super::{Schedules, StageRun, StepId, final_share, is_due, train};
+use super::{Schedules, StagePlan, StageRun, StepId, is_due, train};
 use crate::kernels::precision::Precision;
-use crate::learn::advantage::{Spread, group_advantages, is_flat};
+use crate::learn::advantage::is_flat;
 use crate::learn::batch::{Batch, Group, Sample, Samples, Scored};
-use crate::learn::objective::{Aggregation, Objective};
-use crate::learn::reward::Rule;
+use crate::learn::objective::Objective;
+use crate::learn::reward::{Control, Rule};
 use crate::learn::score::Judged;
 use crate::machine::work::Work;
-use crate::plan::Stage;
 use crate::policy::balance::add_loads;
 use crate::policy::loss::Measured;
-use crate::policy::optimizer::{self, learning_rate};
-use crate::policy::rollout::Limits;
-use crate::policy::sampling::Sampling;
+use crate::policy::rollout::{Completion, Limits};
 use crate::policy::{Pass, Snapshot};
-use crate::recipe::{AdvantageScale, Control, FlatGroups, Grpo, LossAggregation, ReadinessAction, StdKind};
 use crate::tracking::tracker::{Record, Tracker};
+use settings::{FlatGroups, Grpo, ReadinessAction};
 
+mod kind;
 mod row;
+pub mod settings;
 
 /// Steps that the best mean reward is taken over where the recipe has no early stop.
 const WINDOW: usize = 5;
@@ -41,27 +40,19 @@ const MAX_ROLLOUT_GAP: f64 = 1e-2;
 ///
 /// # Errors
 /// When questions, the update or the run folder fail.
-pub fn run(stage: &Stage, settings: &Grpo, run: &mut Run) -> Result<Status, TrainError> {
+pub fn run(stage: &StagePlan, settings: &Grpo, run: &mut Run) -> Result<Status, TrainError> {
     let rule = match run.rules.remove(&stage.name) {
         Some(rule) => rule,
-        None => Rule::new(settings)?,
+        None => Rule::new(&settings.rewards, settings.max_new_tokens)?,
     };
-    let aggregation = match settings.loss {
-        LossAggregation::TokenMean => Aggregation::TokenMean,
-        LossAggregation::SequenceMean => Aggregation::SequenceMean,
-        LossAggregation::ConstantLength => {
-            Aggregation::ConstantLength { max_new_tokens: settings.max_new_tokens }
-        }
-    };
-    let Grpo { clip_low, clip_high, kl_coefficient, .. } = *settings;
-    let objective = Objective { clip_low, clip_high, kl_coefficient, aggregation };
+    let objective = settings.objective.objective(&settings.kl, settings.max_new_tokens);
     let rollouts_per_step = run.tracker.rollouts_per_step();
     train(stage, &Reinforcement { stage, settings, rule, objective, rollouts_per_step }, run)
 }
 
 /// A stage of GRPO while it runs.
 struct Reinforcement<'a> {
-    stage: &'a Stage,
+    stage: &'a StagePlan,
     settings: &'a Grpo,
     rule: Rule,
     objective: Objective,
@@ -102,8 +93,6 @@ impl Update {
 impl StageRun for Reinforcement<'_> {
     type Step = Step;
 
-    const KIND: &'static str = "grpo";
-
     fn schedules(&self) -> Schedules {
         let Grpo { steps, evaluate_every, ref evaluation, save_every, max_bad_steps, .. } = *self.settings;
         Schedules { steps, evaluate_every, evaluation: evaluation.clone(), save_every, max_bad_steps }
@@ -111,7 +100,7 @@ impl StageRun for Reinforcement<'_> {
 
     fn begin(&self, run: &mut Run) -> Result<bool, TrainError> {
         let is_ready = self.is_ready(run)?;
-        if self.settings.kl_coefficient > 0.0 {
+        if self.settings.kl.kl_coefficient > 0.0 {
             run.learner.reference = Some(Snapshot::of(run.learner.policy.parameters()));
         }
         Ok(is_ready)
@@ -134,7 +123,7 @@ impl StageRun for Reinforcement<'_> {
             }
             let asked = tracker.time(|| ask(learner, missing, at.seed))?;
             let requests = asked.requests(settings.group_size, at.address());
-            let (sampling, limits) = (self.sampling(), self.limits(learner));
+            let (sampling, limits) = (settings.sampling.sampling(), self.limits(learner));
             let rollout = tracker.time(|| learner.policy.roll_out(&requests, &sampling, &limits, at.seed));
             let completed = asked.completed(rollout.map_err(failed)?);
             let is_outside = self.rule.is_outside(&completed);
@@ -149,7 +138,7 @@ impl StageRun for Reinforcement<'_> {
         learner.remember(kept.mean_reward(), self.window(), settings.keep_best);
         let mut samples = self.weigh(kept);
         let mut update = Update::default();
-        let temperature = settings.temperature as f32;
+        let temperature = settings.sampling.temperature as f32;
         if let Some(reference) = learner.reference.as_ref().filter(|_| self.learns(&samples)) {
             let mut reference = learner.policy.with_weights(reference).map_err(failed)?;
             tracker.settle(Work::Reference);
@@ -176,7 +165,7 @@ impl StageRun for Reinforcement<'_> {
             update.add(tracker.time(|| learner.apply(pass, tokens, &settings)).map_err(failed)?);
         }
         tracker.settle(Work::Optimizer);
-        if is_due(at.done + 1, settings.kl_reference_every) && learner.reference.is_some() {
+        if is_due(at.done + 1, settings.kl.kl_reference_every) && learner.reference.is_some() {
             learner.reference = Some(Snapshot::of(learner.policy.parameters()));
         }
         Ok(Step { samples, update })
@@ -227,11 +216,6 @@ impl Reinforcement<'_> {
         if self.settings.flat_groups == FlatGroups::Refill { 1 + self.settings.refill_rounds } else { 1 }
     }
 
-    fn sampling(&self) -> Sampling {
-        let Grpo { temperature, top_k, top_p, min_p, .. } = *self.settings;
-        Sampling { temperature: temperature as f32, top_k, top_p: top_p as f32, min_p: min_p as f32 }
-    }
-
     fn limits(&self, learner: &Learner) -> Limits {
         Limits { max_new_tokens: self.settings.max_new_tokens, end: learner.tokenizer.end(), thinking: None }
     }
@@ -239,7 +223,7 @@ impl Reinforcement<'_> {
     /// Reads and rewards the completions; an error where verifiers failed on too many of them.
     fn score(
         &self,
-        batch: Batch<crate::policy::rollout::Completion>,
+        batch: Batch<Completion>,
         learner: &Learner,
         at: StepId<'_>,
         round: usize,
@@ -250,7 +234,7 @@ impl Reinforcement<'_> {
         let errors: Vec<&Judged> =
             scored.members().map(|one| &one.judged).filter(|one| one.is_error()).collect();
         let share = errors.len() as f64 / scored.members().count() as f64;
-        let limit = self.settings.max_error_share;
+        let limit = self.settings.rewards.max_error_share;
         if share > limit {
             let reason = errors.iter().find_map(|one| one.error()).unwrap_or_default().to_owned();
             let (stage, step) = (at.name.to_owned(), at.done + 1);
@@ -273,16 +257,11 @@ impl Reinforcement<'_> {
     /// The advantage of each completion, and the minibatches of those that count.
     fn weigh(&self, kept: Batch<Scored>) -> Samples {
         let settings = self.settings;
-        let spread = match (settings.advantage, settings.std_kind) {
-            (AdvantageScale::GroupMean, _) => Spread::One,
-            (AdvantageScale::GroupStd, StdKind::Sample) => Spread::Sample,
-            (AdvantageScale::GroupStd, StdKind::Population) => Spread::Population,
-        };
         let is_used =
             |group: &Group<Scored>| settings.flat_groups == FlatGroups::Keep || !is_flat(&group.rewards());
         let used: Vec<usize> = (0..kept.groups.len()).filter(|group| is_used(&kept.groups[*group])).collect();
         let groups = kept.groups.into_iter().map(|mut group| {
-            let advantages = group_advantages(&group.rewards(), spread, settings.advantage_epsilon);
+            let advantages = settings.advantage.advantages(&group.rewards());
             let mut advantages = advantages.into_iter();
             let scored = std::mem::take(&mut group.members);
             let sample = |one: Scored| {
@@ -297,7 +276,7 @@ impl Reinforcement<'_> {
 
     /// Whether the step changes the weights.
     fn learns(&self, samples: &Samples) -> bool {
-        self.settings.control != Control::NoRl && samples.minibatch_count() > 0
+        self.settings.rewards.control != Control::NoRl && samples.minibatch_count() > 0
     }
 
     /// The updates of a step: every minibatch, epoch after epoch.
@@ -306,19 +285,9 @@ impl Reinforcement<'_> {
     }
 
     fn update_settings(&self, step: u64) -> UpdateSettings {
-        let settings = self.settings;
-        let Grpo { beta1, beta2, epsilon, weight_decay, max_grad_norm, .. } = *settings;
-        UpdateSettings {
-            learning_rate: learning_rate(
-                settings.learning_rate,
-                settings.warmup_steps,
-                final_share(settings.schedule, settings.final_learning_rate_share),
-                step,
-                settings.steps,
-            ),
-            adamw: optimizer::Settings { beta1, beta2, epsilon, weight_decay, max_grad_norm },
-            bias_update_speed: settings.bias_update_speed,
-        }
+        let Grpo { optimizer, steps, bias_update_speed, .. } = self.settings;
+        let learning_rate = optimizer.rate(step, *steps);
+        UpdateSettings { learning_rate, adamw: optimizer.adamw(), bias_update_speed: *bias_update_speed }
     }
 
     /// On fresh rollouts the importance ratio is exactly 1, and the decoder agrees with the training forward.

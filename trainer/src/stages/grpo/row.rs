@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 use super::{Reinforcement, Step, Update};
 use crate::learn::advantage::is_flat;
 use crate::learn::batch::{Batch, Group, Sample, mean};
+use crate::learn::reward::Control;
 use crate::learn::score::Judged;
-use crate::plan::Stage;
 use crate::policy::balance::{load_max_over_mean, load_shares};
-use crate::recipe::Control;
+use crate::stages::StagePlan;
 use crate::stages::learner::Learner;
 use crate::tracking::tracker::{Record, fields};
 
@@ -125,7 +125,7 @@ impl Shown {
 }
 
 /// Accuracy task by task, where a stage asks several; a task that was not asked is left out.
-fn by_task(stage: &Stage, batch: &Batch<Sample>) -> Option<Map<String, Value>> {
+fn by_task(stage: &StagePlan, batch: &Batch<Sample>) -> Option<Map<String, Value>> {
     let mut names: Vec<&str> = stage.courses.iter().map(|course| course.tasks[0].name.as_str()).collect();
     names.dedup();
     let of_task = |name: &str| {
@@ -173,7 +173,7 @@ impl Reinforcement<'_> {
             verifier_errors: judged.iter().filter(|one| one.is_error()).count(),
             shown: Shown::of(&judged),
             // A batch without an update still stands somewhere in the schedule; a stage that never updates has none.
-            lr: (self.settings.control != Control::NoRl)
+            lr: (self.settings.rewards.control != Control::NoRl)
                 .then(|| self.update_settings(learner.step).learning_rate),
             entropy: match &updated {
                 Some(_) => Some(update.measured.entropy / update.measured.tokens as f64),

@@ -1,0 +1,48 @@
+//! How a corpus is made up of kinds of document.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use thinkling_datasets::{SolutionKind, corpus};
+
+/// Ratios of the kinds of document in a corpus; at least one is above 0.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Shares {
+    /// No thinking: the answer at once.
+    #[schemars(range(min = 0.0))]
+    pub direct: f64,
+    /// Step by step, without a detour.
+    #[schemars(range(min = 0.0))]
+    pub long: f64,
+    /// With attempts, checks and backtracking.
+    #[schemars(range(min = 0.0))]
+    pub search: f64,
+    /// A long solution with a mistake that is noticed and mended.
+    #[schemars(range(min = 0.0))]
+    pub flawed: f64,
+    /// Lines of practice without a question.
+    #[schemars(range(min = 0.0))]
+    pub drill: f64,
+}
+
+impl Shares {
+    /// The share of a kind of worked solution.
+    pub fn of(&self, kind: SolutionKind) -> f64 {
+        match kind {
+            SolutionKind::Direct => self.direct,
+            SolutionKind::Long => self.long,
+            SolutionKind::Search => self.search,
+            SolutionKind::Flawed => self.flawed,
+        }
+    }
+
+    /// The share of each kind of worked solution.
+    pub fn solutions(&self) -> impl Iterator<Item = (SolutionKind, f64)> {
+        SolutionKind::ALL.into_iter().map(|kind| (kind, self.of(kind)))
+    }
+
+    /// The shares as a corpus takes them.
+    pub fn of_corpus(&self) -> corpus::Shares {
+        corpus::Shares { solutions: self.solutions().collect(), drill: self.drill }
+    }
+}

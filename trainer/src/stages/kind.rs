@@ -1,0 +1,323 @@
+//! What a kind of stage says about itself. Plans, cost estimates, the doctor and audits ask it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use thinkling_datasets::SolutionKind;
+use thinkling_datasets::pool::PoolSettings;
+
+use super::StagePlan;
+use super::finding::Finding;
+use super::grpo::settings::Readiness;
+use super::run::Run;
+use super::stop::{Status, TrainError};
+use crate::data::shares::Shares;
+use crate::data::task::{Course, Lengths, Task, ample, longest};
+use crate::kernels::precision::Precision;
+use crate::learn::advantage::AdvantageSettings;
+use crate::learn::evaluate::Evaluation;
+use crate::learn::reward::RewardSettings;
+use crate::policy::footprint::Footprint;
+use crate::policy::optimizer::{OptimizerSettings, Schedule};
+use crate::policy::sampling::Sampling;
+use crate::recipe::{Checker, StagePath, TaskEntry};
+
+/// What a recipe may say of any stage.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Common {
+    /// Name of the stage; default its kind.
+    pub name: Option<String>,
+    /// Task of the stage; default the recipe's.
+    pub task: Option<TaskEntry>,
+    /// Tasks of the stage, mixed by weight; default the recipe's.
+    #[schemars(length(min = 1))]
+    pub tasks: Option<Vec<TaskEntry>>,
+}
+
+/// A kind of stage, with its settings.
+///
+/// The settings are a struct with a default for every key, and [`Common`] in its field `common`. The table in
+/// `stages/mod.rs` lists the kinds.
+pub trait StageKind {
+    /// Keys that a recipe must give.
+    fn needs(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Notes what makes no sense in the settings, as far as that can be told without the tasks.
+    ///
+    /// Rewards and learning rates are checked for all kinds alike.
+    fn check(&self, _at: StagePath<'_>, _checker: &mut Checker<'_>) {}
+
+    /// Fills in what is derived, for a run in `precision`.
+    fn fill(&mut self, _precision: Precision) {}
+
+    /// Measures its rows, and notes what does not fit the tasks.
+    fn rows(&self, asked: &Asked<'_>, checker: &mut Checker<'_>) -> Rows {
+        let rewards = self.rewards();
+        if let Some(rewards) = &rewards {
+            rewards.suit(asked, checker);
+        }
+        let rows = asked.tasks.iter().map(|(_, _, lengths)| match &rewards {
+            Some(rewards) => Rows::of(lengths, rewards.max_new_tokens, rewards.max_new_tokens),
+            None => {
+                let seen = asked.completions(lengths).map(longest).max().unwrap_or(0);
+                Rows::of(lengths, seen, asked.room(lengths))
+            }
+        });
+        rows.fold(Rows::default(), Rows::max)
+    }
+
+    /// How it learns; `None` for a stage that changes nothing.
+    fn learning(&self) -> Option<Learning<'_>> {
+        None
+    }
+
+    /// The kinds of document that it teaches, if it learns from a corpus.
+    fn teaches(&self) -> Option<&Shares> {
+        None
+    }
+
+    /// Asks questions again, if it does.
+    fn pool(&self) -> Option<PoolSettings> {
+        None
+    }
+
+    /// How it rewards its own completions, if it does.
+    fn rewards(&self) -> Option<Rewarding<'_>> {
+        None
+    }
+
+    /// The held-out questions that it is measured on.
+    fn evaluation(&self) -> Evaluation;
+
+    /// How many prompts it samples at a time, and how many completions of each.
+    fn sampled_at_once(&self) -> (usize, usize) {
+        (self.evaluation().count as usize, 1)
+    }
+
+    /// The work that it takes, if its texts have these lengths.
+    fn work(&self, stage: &StagePlan, lengths: MeanLengths, size: &Footprint) -> StageWork;
+
+    /// What the doctor finds in the settings, for a network of width `hidden_size`.
+    fn findings(&self, _stage: &StagePlan, _hidden_size: usize) -> Vec<Finding> {
+        Vec::new()
+    }
+
+    /// Runs the stage.
+    ///
+    /// # Errors
+    /// When it cannot go on.
+    fn run(&self, stage: &StagePlan, run: &mut Run) -> Result<Status, TrainError>;
+}
+
+/// How a stage learns.
+#[derive(Clone, Debug)]
+pub struct Learning<'a> {
+    /// Its steps.
+    pub steps: u64,
+    /// Rows of a step: documents, or completions before flat groups are refilled.
+    pub rows_per_step: u64,
+    /// Updates of a step.
+    pub updates_per_step: u64,
+    /// Numbers of the training questions that it asks.
+    pub questions: Range<u64>,
+    /// How it updates weights.
+    pub optimizer: &'a OptimizerSettings,
+    /// Step of the experts' load bias after each update.
+    pub bias_update_speed: f64,
+    /// Steps between two evaluations; 0: only at the end.
+    pub evaluate_every: u64,
+}
+
+impl Learning<'_> {
+    /// Warns of settings of the learning rate that have no effect.
+    pub(crate) fn check(&self, at: StagePath<'_>, checker: &mut Checker<'_>) {
+        let OptimizerSettings { warmup_steps, schedule, final_learning_rate_share, .. } = *self.optimizer;
+        let (name, steps) = (at.name, self.steps);
+        if warmup_steps >= steps {
+            let message = format!(
+                "stage `{name}` ends before its learning rate is up: {steps} steps, {warmup_steps} of warm-up"
+            );
+            checker.warn(&[&at.key("warmup_steps"), &at.key("steps")], message);
+        }
+        let is_usual = final_learning_rate_share == OptimizerSettings::FINAL_SHARE;
+        if !is_usual && schedule == Schedule::Constant {
+            let message = format!(
+                "stage `{name}`: final_learning_rate_share has no effect with schedule = \"constant\""
+            );
+            checker.warn(&[&at.key("final_learning_rate_share"), &at.key("schedule")], message);
+        }
+    }
+}
+
+/// How a stage rewards its own completions.
+#[derive(Clone, Copy, Debug)]
+pub struct Rewarding<'a> {
+    /// The terms, and what else decides the reward.
+    pub settings: &'a RewardSettings,
+    /// How rewards become advantages.
+    pub advantage: &'a AdvantageSettings,
+    /// How completions are sampled.
+    pub sampling: Sampling,
+    /// Tokens a completion may have.
+    pub max_new_tokens: usize,
+    /// Questions of a batch.
+    pub prompts: usize,
+    /// Completions of each question.
+    pub group_size: usize,
+    /// What the base model must be able to do.
+    pub readiness: Readiness,
+    /// Whether the stage may end before its last step.
+    pub may_end_early: bool,
+}
+
+/// What a stage asks.
+pub struct Asked<'a> {
+    /// Where the stage stands in the recipe.
+    pub at: StagePath<'a>,
+    /// Each of its tasks, with its course and the lengths of its texts.
+    pub(crate) tasks: Vec<(&'a Course, &'a Arc<Task>, &'a Lengths)>,
+    /// The kinds of solution that the recipe shows its network.
+    pub taught: &'a [SolutionKind],
+    /// The most tokens that any stage allows the completions that it rewards.
+    pub most_rewarded: usize,
+}
+
+impl Asked<'_> {
+    /// Lengths of the solutions that the network was shown, kind by kind.
+    pub(crate) fn completions<'l>(&self, lengths: &'l Lengths) -> impl Iterator<Item = &'l [usize]> {
+        self.taught.iter().filter_map(|kind| lengths.completions(*kind))
+    }
+
+    /// Tokens a completion may have where it is only measured: room for what was taught, and for what reinforcement
+    /// learning allows.
+    pub(crate) fn room(&self, lengths: &Lengths) -> usize {
+        self.completions(lengths).map(ample).fold(self.most_rewarded, usize::max)
+    }
+}
+
+/// Tokens of a stage's longest row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// The longest row that was seen.
+    pub seen: usize,
+    /// The same with room to spare.
+    pub ample: usize,
+}
+
+impl Rows {
+    /// Rows of a prompt and a completion of so many tokens.
+    pub(crate) fn of(lengths: &Lengths, seen: usize, roomy: usize) -> Self {
+        Self { seen: longest(&lengths.prompts) + seen, ample: ample(&lengths.prompts) + roomy }
+    }
+
+    /// The longer of both.
+    pub(crate) fn max(self, other: Self) -> Self {
+        Self { seen: self.seen.max(other.seen), ample: self.ample.max(other.ample) }
+    }
+}
+
+/// Mean lengths of a stage's texts, in tokens.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MeanLengths {
+    /// Of the prompts.
+    pub prompt: f64,
+    /// Of the completions that the policy draws where the corpus taught it.
+    pub taught: f64,
+    /// Of the longest kind of solution that was taught: where reinforcement learning goes.
+    pub longest: f64,
+    /// Of the documents.
+    pub document: f64,
+}
+
+/// Work of a stage.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StageWork {
+    /// Operations of drawing completions.
+    pub decode_flops: f64,
+    /// Operations of updates.
+    pub update_flops: f64,
+    /// Updates.
+    pub updates: f64,
+    /// Tokens that are learnt from.
+    pub trained: f64,
+    /// Tokens that are drawn.
+    pub generated: f64,
+}
+
+impl StageWork {
+    /// Drawing `samples` completions of each of `prompts` prompts.
+    pub(crate) fn draw(
+        &mut self,
+        size: &Footprint,
+        prompts: f64,
+        samples: f64,
+        prompt: f64,
+        completion: f64,
+    ) {
+        let per_prompt = size.prefill(prompt).get() + samples * size.decode_run(prompt, completion).get();
+        self.decode_flops += prompts * per_prompt;
+        self.generated += prompts * samples * completion;
+    }
+
+    /// Measuring `count` questions, sampled `samples` times and greedily.
+    pub(crate) fn evaluate(
+        &mut self,
+        size: &Footprint,
+        count: u64,
+        samples: usize,
+        prompt: f64,
+        completion: f64,
+    ) {
+        self.draw(size, count as f64, samples as f64, prompt, completion);
+        self.draw(size, count as f64, 1.0, prompt, completion);
+    }
+}
+
+/// How often a stage of `steps` steps is measured on its way, its end included.
+pub(crate) fn measurements(steps: u64, every: u64) -> u64 {
+    1 + steps.saturating_sub(1).checked_div(every).unwrap_or(0)
+}
+
+/// A rate this many times below the one that works moves nothing in a run of that length.
+const SLOW: f64 = 100.0;
+
+/// Learning rates of AdamW that were seen to work at width 64, and how far above them is too far.
+///
+/// To other widths they go with the root of the width: 2.8e-4 for pretraining at a width of 7168 (DeepSeek-V3: 2.2e-4).
+pub(crate) struct Rates {
+    pub(crate) works: f64,
+    pub(crate) odd: f64,
+    pub(crate) wrong: f64,
+}
+
+impl Rates {
+    /// What the doctor says about a learning rate, at a width of `hidden_size`.
+    pub(crate) fn finding(&self, stage: &StagePlan, rate: f64, hidden_size: usize) -> Finding {
+        let works = self.works * (64.0 / hidden_size as f64).sqrt();
+        let times = rate / works;
+        let seen = format!(
+            "learning_rate = {rate:e} is {times:.2} times what works with AdamW at hidden_size = {} ({})",
+            hidden_size,
+            rounded(works)
+        );
+        let change = format!("learning_rate = {}", rounded(works));
+        if times > self.wrong {
+            Finding::error("learning_rate", stage, format!("{seen}: it degrades or diverges"), change)
+        } else if times > self.odd {
+            Finding::warning("learning_rate", stage, format!("{seen}: it may degrade"), change)
+        } else if times * SLOW < 1.0 {
+            Finding::warning("learning_rate", stage, format!("{seen}: it hardly moves"), change)
+        } else {
+            Finding::ok("learning_rate", Some(stage), seen)
+        }
+    }
+}
+
+/// A number with one digit, as a recipe writes it.
+fn rounded(rate: f64) -> String {
+    format!("{rate:.0e}")
+}
