@@ -34,7 +34,8 @@ pub(crate) struct Tape {
     gates: Vec<f32>,
     dispatch: Dispatch,
     saved: Saved,
-    shared: dense::Tape,
+    /// Of the shared experts, or of the dense feed-forward that a layer has instead: a decoder's layers take turns.
+    pub(super) dense: dense::Tape,
 }
 
 /// Parameters of a sparse layer of which a token uses `used` routed experts.
@@ -116,7 +117,7 @@ impl Experts {
         self.rule.gates(affinities, &tape.choices, gates);
         tape.dispatch.sort(&tape.choices, experts);
         if let Some(shared) = &self.shared {
-            shared.forward(x, out, &mut tape.shared);
+            shared.forward(x, out, &mut tape.dense);
         }
         experts::forward(self.size, &self.routed, &tape.dispatch, x, gates, out, &mut tape.saved);
     }
@@ -135,7 +136,7 @@ impl Experts {
     ) {
         let Gradients { x, dout, dx, weights } = gradients;
         if let Some(shared) = &self.shared {
-            shared.backward(Gradients { x, dout, dx, weights }, &mut tape.shared, scratch);
+            shared.backward(Gradients { x, dout, dx, weights }, &mut tape.dense, scratch);
         }
         let _scope = profile::enter(Part::Experts);
         let Rule { experts, chosen, .. } = self.rule;

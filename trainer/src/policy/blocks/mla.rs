@@ -174,10 +174,10 @@ impl Mla {
         let count = batch.positions.len();
         let operands = |row| self.operands([&tape.query, &tape.key, &tape.key_value], row);
         self.core.backward(operands, &tape.attended, dout, batch, weights);
-        let Scratch { inner, dlow, dlatent, dquery, dkey, dvalue, .. } = &mut *batch.scratch;
+        let Scratch { inner, dlow, dquery, dkey, dvalue, .. } = &mut *batch.scratch;
         let Self { rank, nope, rope, .. } = *self;
         let Shape { heads, query_dim, value_dim, .. } = self.core.shape;
-        let dlatent = zeroed(dlatent, count * (rank + rope));
+        let dlatent = zeroed(dlow, count * (rank + rope));
         // The forward's buffer is read no more, so the gradients of key and value take its place.
         let dup = &mut tape.key_value;
         for (row, position) in batch.positions.iter().enumerate() {

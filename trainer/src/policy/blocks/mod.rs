@@ -1,8 +1,8 @@
 //! The blocks of a layer. One file holds all of a block: its places in the vector of weights, its packed weights, its
 //! forward, its backward, and how it decodes.
 //!
-//! A forward adds to `out`, and leaves on the block's tape what the backward reads. Another attention or feed-forward is a file
-//! here and a line in each match below.
+//! A forward adds to `out`, and leaves on the block's tape what the backward reads. Another attention or feed-forward is
+//! a file here and a line in each match below; another residual is a change of `residual`.
 
 use std::ops::Range;
 
@@ -64,7 +64,6 @@ pub(super) struct Scratch {
     attention: kernel::Scratch,
     inner: Vec<f32>,
     dlow: Vec<f32>,
-    dlatent: Vec<f32>,
     dquery: Vec<f32>,
     dkey: Vec<f32>,
     dvalue: Vec<f32>,
@@ -227,7 +226,6 @@ pub(super) struct LayerTape {
     mla: mla::Tape,
     gqa: gqa::Tape,
     feed_forward_norm: NormTape,
-    dense: dense::Tape,
     pub(super) experts: experts::Tape,
 }
 
@@ -295,7 +293,7 @@ impl Layer {
     fn feed(&self, stream: &mut [f32], routing: Routing<'_>, tape: &mut LayerTape) {
         let norm = &mut tape.feed_forward_norm;
         self.into_feed_forward.forward(stream, norm, |x, out| match &self.feed_forward {
-            FeedForward::Dense(dense) => dense.forward(x, out, &mut tape.dense),
+            FeedForward::Dense(dense) => dense.forward(x, out, &mut tape.experts.dense),
             FeedForward::Experts(experts) => experts.forward(x, out, routing, &mut tape.experts),
         });
     }
@@ -313,7 +311,7 @@ impl Layer {
         dx.fill(0.0);
         let norm = &tape.feed_forward_norm;
         self.into_feed_forward.backward(dstream, dx, norm, weights, |gradients| match &self.feed_forward {
-            FeedForward::Dense(dense) => dense.backward(gradients, &mut tape.dense, batch.scratch),
+            FeedForward::Dense(dense) => dense.backward(gradients, &mut tape.experts.dense, batch.scratch),
             FeedForward::Experts(experts) => experts.backward(gradients, balance, batch, &mut tape.experts),
         });
         let norm = &tape.attention_norm;
