@@ -14,7 +14,7 @@ use crate::policy::loss::NextToken;
 use crate::policy::optimizer::{self, AdamStep, AdamW};
 use crate::policy::rollout::{Limits, Request};
 use crate::policy::sampling::Sampling;
-use crate::policy::{Parameters, Sequence};
+use crate::policy::{Alone, Parameters, Sequence};
 use crate::recipe;
 
 /// Texts that lengths are taken from.
@@ -79,7 +79,7 @@ pub fn measure(plan: &Plan) -> Speed {
     let loss = NextToken::over(sequences.iter().map(Sequence::rows).sum());
     let mut norm = 0.0;
     let update = rate(|| {
-        let Ok(pass) = policy.gradient(&sequences, 1.0, 0.0, &loss) else { return 0 };
+        let Ok(pass) = policy.gradient(&sequences, 1.0, 0.0, &loss, &Alone) else { return 0 };
         norm = pass.norm;
         pass.forward.flops + pass.backward.flops
     });
