@@ -25,7 +25,7 @@ pub enum Part {
     Head,
     /// Drawing tokens.
     Sampling,
-    /// Summing the shards' gradients, AdamW, packing the weights again.
+    /// Summing the leaves' gradients, AdamW, packing the weights again.
     Optimizer,
     /// All else between the start and the end of what is timed.
     Other,

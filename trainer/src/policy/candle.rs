@@ -8,6 +8,7 @@ use candle_nn::ops::{log_softmax, sigmoid, silu, softmax};
 use rayon::prelude::*;
 
 use super::balance::add_loads;
+use super::collective::{Collective, Tree, leaves};
 use super::config::{Attention, Config};
 use super::footprint::{Footprint, footprint};
 use super::loss::{Loss, Seen};
@@ -478,30 +479,25 @@ impl Policy for CandlePolicy {
         temperature: f32,
         balance: f32,
         loss: &dyn Loss,
+        ranks: &dyn Collective,
     ) -> Result<Pass> {
         let mut pass = Pass::default();
-        self.gradient.fill(0.0);
-        for (number, sequence) in sequences.iter().enumerate() {
-            let (distributions, choices, balances) =
-                self.network.sequence(sequence, f64::from(temperature))?;
-            let (log_probabilities, entropies) = seen(&self.network, sequence, &distributions)?;
-            let seen = Seen { log_probabilities: &log_probabilities, entropies: &entropies };
-            let (wanted, measured) = loss.of(number..number + 1, seen)?;
-            // The loss's own gradient for each log-probability is a constant here: the chain rule does the rest.
-            let wanted = Tensor::from_vec(wanted, log_probabilities.len(), &self.device)?;
-            let mut total = (self.network.targets(sequence, &distributions)? * wanted)?.sum_all()?;
-            if let Some(balances) = balances.filter(|_| balance != 0.0) {
-                total = (total + (balances * f64::from(balance))?)?;
+        let cuts = leaves(sequences);
+        let mut tree = Tree::over(cuts.len());
+        for leaf in ranks.leaves().start..ranks.leaves().end.min(cuts.len()) {
+            let mut gradient = vec![0.0; self.parameters.layout.len];
+            for number in cuts[leaf].clone() {
+                let part =
+                    self.pass(number, &sequences[number], temperature, balance, loss, &mut gradient)?;
+                pass.measured = pass.measured.join(part.measured);
+                add_loads(&mut pass.expert_loads, &part.expert_loads);
+                pass.forward += part.forward;
+                pass.backward += part.backward;
             }
-            let part = self.network.gradient(&total.backward()?, true)?;
-            self.gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
-            pass.measured = pass.measured.join(measured);
-            add_loads(&mut pass.expert_loads, &loads(&choices, self.config().n_routed_experts));
-            let forward = self.forward(sequence);
-            pass.forward += forward;
-            pass.backward +=
-                Amount { tokens: 0, flops: 2 * forward.flops, surplus_flops: 2 * forward.surplus_flops };
+            tree.add(leaf, gradient);
         }
+        self.gradient = tree.sum().unwrap_or_else(|| vec![0.0; self.parameters.layout.len]);
+        ranks.sum_tree(&mut self.gradient)?;
         pass.norm = norm(&self.gradient);
         Ok(pass)
     }
@@ -523,6 +519,35 @@ impl Policy for CandlePolicy {
 }
 
 impl CandlePolicy {
+    /// Runs sequence `number` forward and backward, and adds to `gradient`.
+    fn pass(
+        &self,
+        number: usize,
+        sequence: &Sequence<'_>,
+        temperature: f32,
+        balance: f32,
+        loss: &dyn Loss,
+        gradient: &mut [f32],
+    ) -> Result<Pass> {
+        let (distributions, choices, balances) = self.network.sequence(sequence, f64::from(temperature))?;
+        let (log_probabilities, entropies) = seen(&self.network, sequence, &distributions)?;
+        let seen = Seen { log_probabilities: &log_probabilities, entropies: &entropies };
+        let (wanted, measured) = loss.of(number..number + 1, seen)?;
+        // The loss's own gradient for each log-probability is a constant here: the chain rule does the rest.
+        let wanted = Tensor::from_vec(wanted, log_probabilities.len(), &self.device)?;
+        let mut total = (self.network.targets(sequence, &distributions)? * wanted)?.sum_all()?;
+        if let Some(balances) = balances.filter(|_| balance != 0.0) {
+            total = (total + (balances * f64::from(balance))?)?;
+        }
+        let part = self.network.gradient(&total.backward()?, true)?;
+        gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+        let forward = self.forward(sequence);
+        let backward =
+            Amount { tokens: 0, flops: 2 * forward.flops, surplus_flops: 2 * forward.surplus_flops };
+        let expert_loads = loads(&choices, self.config().n_routed_experts);
+        Ok(Pass { measured, expert_loads, norm: 0.0, forward, backward })
+    }
+
     /// What the forward of a sequence takes; every expert sees every row here, which the model does not ask for.
     fn forward(&self, sequence: &Sequence<'_>) -> Amount {
         let (rows, targets) = (sequence.rows() as f64, sequence.targets().len() as f64);

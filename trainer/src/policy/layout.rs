@@ -1,6 +1,6 @@
 //! The layout of the one vector of weights, and the names that point into it.
 //!
-//! Weights, gradients and the optimizer's moments are vectors of one layout, so a sum over shards, a clip or a step is
+//! Weights, gradients and the optimizer's moments are vectors of one layout, so a sum over leaves, a clip or a step is
 //! one loop, and its order is the same on every machine. Names and shapes are Hugging Face's for DeepSeek-V3.
 
 use std::ops::Range;

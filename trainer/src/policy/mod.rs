@@ -10,6 +10,7 @@ use crate::machine::work::{Amount, Costed, Costs, Work};
 pub mod balance;
 pub mod blocks;
 pub mod candle;
+pub mod collective;
 pub mod config;
 pub mod cpu;
 pub mod footprint;
@@ -21,6 +22,7 @@ pub mod rollout;
 pub mod sampling;
 
 pub use candle::CandlePolicy;
+pub use collective::{Alone, Collective};
 pub use config::{Attention, Config};
 pub use cpu::CpuPolicy;
 pub use loss::Loss;
@@ -96,7 +98,8 @@ pub trait Policy: Send + Sync {
 
     /// Runs every sequence forward and backward; the gradient stays here until [`Policy::apply`] takes it.
     ///
-    /// `balance` is the weight of each sequence's balance loss; 0 leaves that out.
+    /// `balance` is the weight of each sequence's balance loss; 0 leaves that out. Each of the `ranks` computes its part of
+    /// the batch, and all get the same gradient.
     ///
     /// # Errors
     /// When the loss fails.
@@ -106,6 +109,7 @@ pub trait Policy: Send + Sync {
         temperature: f32,
         balance: f32,
         loss: &dyn Loss,
+        ranks: &dyn Collective,
     ) -> Result<Pass>;
 
     /// Applies the last gradient, whose norm is finite.

@@ -12,7 +12,7 @@ use super::optimizer::{AdamStep, AdamW};
 use super::rollout::{Limits, Request, Rollout};
 use super::sampling::Sampling;
 use super::{
-    Attention, CandlePolicy, Config, CpuPolicy, Parameters, Pass, Policy, Scores, Sequence, Snapshot,
+    Alone, Attention, CandlePolicy, Config, CpuPolicy, Parameters, Pass, Policy, Scores, Sequence, Snapshot,
 };
 
 /// A small policy with latent attention and experts.
@@ -391,7 +391,7 @@ fn every_policy_keeps_the_contract() {
         let tokens = sequences.iter().map(|sequence| sequence.targets().len()).sum();
         let passes: Vec<Pass> = policies
             .iter_mut()
-            .map(|policy| policy.gradient(&sequences, 0.9, 0.05, &NextToken::over(tokens)).unwrap())
+            .map(|policy| policy.gradient(&sequences, 0.9, 0.05, &NextToken::over(tokens), &Alone).unwrap())
             .collect();
         assert!((passes[0].measured.loss - passes[1].measured.loss).abs() < 1e-4, "{name}");
         assert_eq!(passes[0].expert_loads, passes[1].expert_loads, "{name}");

@@ -1,6 +1,7 @@
 //! What a run learns with: the policy, and everything else that its next step depends on.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -13,7 +14,7 @@ use crate::learn::batch::mean;
 use crate::machine::work::{Costed, Costs, Work};
 use crate::policy::optimizer::{AdamStep, AdamW, Settings};
 use crate::policy::parameters::Tensors;
-use crate::policy::{Pass, Policy, Snapshot};
+use crate::policy::{Collective, Pass, Policy, Snapshot};
 use crate::tracking::checkpoint::{Checkpoint, CheckpointError, encode_json, encode_tensors};
 use crate::tracking::ledger::Ledger;
 use crate::tracking::tracker::Standing;
@@ -33,6 +34,8 @@ pub struct Best {
 pub struct Learner {
     /// What learns.
     pub policy: Box<dyn Policy>,
+    /// The processes that train it together.
+    pub ranks: Arc<dyn Collective>,
     /// Its alphabet.
     pub tokenizer: Tokenizer,
     /// What is asked next.

@@ -319,7 +319,8 @@ impl StageRun for Pretraining<'_> {
         let tokens: usize = sequences.iter().map(Sequence::rows).sum();
         let balance = learner.policy.config().aux_loss_alpha / sequences.len() as f32;
         let loss = NextToken::over(tokens);
-        let pass = tracker.time(|| learner.policy.gradient(&sequences, 1.0, balance, &loss));
+        let ranks = learner.ranks.as_ref();
+        let pass = tracker.time(|| learner.policy.gradient(&sequences, 1.0, balance, &loss, ranks));
         let pass = pass.map_err(|source| at.failed(source))?;
         let applied = tracker.time(|| learner.apply(pass, tokens as u64, &self.update(at.done)));
         applied.map_err(|source| at.failed(source))

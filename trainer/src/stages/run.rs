@@ -18,7 +18,7 @@ use crate::machine::clock::Moment;
 use crate::machine::work::Work;
 use crate::policy::optimizer::AdamW;
 use crate::policy::sampling::Sampling;
-use crate::policy::{Parameters, Policy};
+use crate::policy::{Alone, Parameters, Policy};
 use crate::tracking::checkpoint::Checkpoint;
 use crate::tracking::run_folder::RunFolder;
 use crate::tracking::tracker::{self, Standing, Tracker};
@@ -92,6 +92,7 @@ impl Run {
             optimizer: AdamW::new(policy.parameters().layout.len),
             curriculum: Curriculum::resume(courses, pool, seed, &saved)?,
             policy,
+            ranks: Arc::new(Alone),
             tokenizer,
             step: 0,
             bad_steps: 0,

@@ -14,7 +14,7 @@ use crate::machine::clock::{Elapsed, Moment, page_faults, usage};
 use crate::policy::optimizer::{self, AdamStep, AdamW};
 use crate::policy::rollout::{Completion, Limits, Request, Rollout};
 use crate::policy::sampling::Sampling;
-use crate::policy::{Attention, Config, CpuPolicy, Parameters, Policy};
+use crate::policy::{Alone, Attention, Config, CpuPolicy, Parameters, Policy};
 use crate::report::{Content, Figure, Line};
 
 pub mod verify;
@@ -235,7 +235,7 @@ impl Bench {
             aggregation: Aggregation::TokenMean,
         };
         let loss = minibatch.loss(&objective, None, false);
-        let pass = self.policy.gradient(&minibatch.sequences(true), 1.0, 0.0, &loss)?;
+        let pass = self.policy.gradient(&minibatch.sequences(true), 1.0, 0.0, &loss, &Alone)?;
         self.flops += pass.forward.flops + pass.backward.flops;
         let settings = optimizer::Settings {
             beta1: 0.9,

@@ -16,7 +16,7 @@ use crate::policy::loss::NextToken;
 use crate::policy::optimizer::{self, AdamStep, AdamW};
 use crate::policy::rollout::{Limits, Request};
 use crate::policy::sampling::Sampling;
-use crate::policy::{Attention, Parameters, Sequence};
+use crate::policy::{Alone, Attention, Parameters, Sequence};
 use crate::stages::kind::{MeanLengths, StageWork};
 use crate::tracking::ledger::Prices;
 
@@ -82,7 +82,7 @@ pub fn measure(plan: &Plan) -> Speed {
     let loss = NextToken::over(sequences.iter().map(Sequence::rows).sum());
     let mut norm = 0.0;
     let update = rate(|| {
-        let Ok(pass) = policy.gradient(&sequences, 1.0, 0.0, &loss) else { return 0 };
+        let Ok(pass) = policy.gradient(&sequences, 1.0, 0.0, &loss, &Alone) else { return 0 };
         norm = pass.norm;
         pass.forward.flops + pass.backward.flops
     });
@@ -209,7 +209,7 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 /// Bytes that a stage holds at most, to within a half: weights packed both ways, moments and the gradients of the
-/// shards; the activations of a micro-batch with their gradients and the caches of a batch of completions for each thread.
+/// leaves; the activations of a micro-batch with their gradients and the caches of a batch of completions for each thread.
 fn peak_memory(plan: &Plan, stage: &Stage) -> f64 {
     const NUMBER: f64 = 4.0;
     // What the program itself, its tables and its threads take.

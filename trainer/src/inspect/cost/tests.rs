@@ -9,7 +9,7 @@ use crate::policy::loss::NextToken;
 use crate::policy::rollout::{Limits, Request};
 use crate::policy::sampling::Sampling;
 use crate::policy::tests::{cpu_policy, random_tokens, settings};
-use crate::policy::{Policy, Sequence};
+use crate::policy::{Alone, Policy, Sequence};
 
 fn published(name: &str) -> Value {
     preset(name).unwrap().costs(&accelerator("h800").unwrap(), None)
@@ -156,7 +156,7 @@ fn counts_agree_with_the_closed_forms() {
         near(rollout.decode.flops, 3.0 * size.decode_run(prompt as f64, drawn as f64).get(), "completions");
 
         let sequences = [Sequence { tokens: &tokens[0], first_target: prompt, routes: None }];
-        let pass = policy.gradient(&sequences, 1.0, 0.0, &NextToken::over(drawn)).unwrap();
+        let pass = policy.gradient(&sequences, 1.0, 0.0, &NextToken::over(drawn), &Alone).unwrap();
         let forward = size.forward_targets((prompt + drawn - 1) as f64, drawn as f64).get();
         near(pass.forward.flops, forward, "forward");
         near(pass.backward.flops, 2.0 * forward, "backward");

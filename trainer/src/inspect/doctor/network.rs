@@ -13,7 +13,7 @@ use crate::plan::{Plan, Stage};
 use crate::policy::balance::{add_loads, balance_biases};
 use crate::policy::loss::NextToken;
 use crate::policy::optimizer::{self, AdamW};
-use crate::policy::{CpuPolicy, Parameters, Policy, Sequence, Snapshot};
+use crate::policy::{Alone, CpuPolicy, Parameters, Policy, Sequence, Snapshot};
 use crate::stages::kind::Learning;
 
 /// Worked solutions in the batch.
@@ -88,7 +88,7 @@ impl Subject<'_> {
         let scores = self.policy.scores(&sequences, 1.0)?;
         let ends = scores.log_probabilities.iter().filter_map(|values| values.last());
         let end = ends.map(|value| f64::from(*value).exp()).sum::<f64>() / sequences.len() as f64;
-        let pass = self.policy.gradient(&sequences, 1.0, balance, &NextToken::over(targets))?;
+        let pass = self.policy.gradient(&sequences, 1.0, balance, &NextToken::over(targets), &Alone)?;
         let gradient = self.policy.last_gradient().to_vec();
         let mut findings = vec![self.gradient(&gradient, &pass.expert_loads, pass.measured.loss)];
         // Where the weights are not numbers, no probability is.

@@ -1,7 +1,7 @@
-//! Sequences to a gradient: fixed shards, summed in order.
+//! Sequences to a gradient: fixed leaves, summed as a fixed tree.
 //!
-//! A batch is always cut into the same shards, whatever the number of threads, and each shard into the same
-//! micro-batches; gradients are summed in the order of the shards. So the bits of an update depend on the batch alone.
+//! A batch is always cut into the same leaves, whatever the number of threads and ranks, and each leaf into the same
+//! micro-batches. So the bits of an update depend on the batch alone.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,13 +10,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Tape, Transformer};
 use crate::kernels::profile::{self, Part};
-use crate::kernels::{elementwise, flops_executed, surplus_executed};
+use crate::kernels::{flops_executed, surplus_executed};
 use crate::machine::work::Amount;
 use crate::policy::Sequence;
 use crate::policy::balance::add_loads;
+use crate::policy::collective::{Collective, Tree, leaves};
 
-/// Parts of a batch, each with a gradient of its own.
-const SHARDS: usize = 8;
 /// Rows that go through the layers together: few enough for a feed-forward to stay in the cache; more are no faster and take
 /// memory.
 const DENSE_ROWS: usize = 320;
@@ -28,50 +27,23 @@ const EXPERTS_ROWS: usize = 640;
 #[derive(Default)]
 pub(super) struct Workspace {
     gradient: Vec<f32>,
-    /// Gradients of shards, for use again.
+    /// Gradients of leaves, for use again.
     free: Mutex<Vec<Vec<f32>>>,
     tapes: Mutex<Vec<Tape>>,
 }
 
-/// What the shards have given so far, summed as far as they follow one another.
-struct Merged<'a, S> {
-    gradient: &'a mut Vec<f32>,
-    whole: Parts<S>,
-    /// Shards that are summed.
-    count: usize,
-    /// Shards that wait for one before them.
-    early: BTreeMap<usize, (Vec<f32>, Parts<S>)>,
+/// What the leaves have given so far.
+struct Merged<S> {
+    tree: Tree,
+    parts: BTreeMap<usize, Parts<S>>,
     failure: Option<candle_core::Error>,
-}
-
-impl<S> Merged<'_, S> {
-    /// Takes shard `number`; gives back the buffers that are free now.
-    fn take(&mut self, number: usize, gradient: Vec<f32>, pass: Parts<S>) -> Vec<Vec<f32>> {
-        let _scope = profile::enter(Part::Optimizer);
-        self.early.insert(number, (gradient, pass));
-        let mut free = Vec::new();
-        while let Some((gradient, pass)) = self.early.remove(&self.count) {
-            if self.count == 0 {
-                free.push(std::mem::replace(self.gradient, gradient));
-            } else {
-                elementwise::add(self.gradient, &gradient);
-                free.push(gradient);
-            }
-            self.whole.parts.extend(pass.parts);
-            add_loads(&mut self.whole.expert_loads, &pass.expert_loads);
-            self.whole.forward += pass.forward;
-            self.whole.backward += pass.backward;
-            self.count += 1;
-        }
-        free
-    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the shards of a batch have given beside the gradient.
+/// What the leaves of a batch have given beside the gradient.
 #[derive(Debug)]
 pub(super) struct Parts<S> {
     /// What the caller's function returned for each micro-batch, in order.
@@ -84,26 +56,11 @@ pub(super) struct Parts<S> {
 /// What the loss wants of a micro-batch: the gradient of each log-probability (none: no backward), and a record.
 pub(super) type Wanted<S> = candle_core::Result<(Option<Vec<f32>>, S)>;
 
-/// Cuts `sequences` into shards of about equally many rows.
-fn shards(sequences: &[Sequence<'_>]) -> Vec<Range<usize>> {
-    let total: usize = sequences.iter().map(Sequence::rows).sum();
-    let mut cuts = Vec::with_capacity(SHARDS);
-    let (mut start, mut rows) = (0, 0);
-    for (at, sequence) in sequences.iter().enumerate() {
-        rows += sequence.rows();
-        if rows * SHARDS >= total * (cuts.len() + 1) {
-            cuts.push(start..at + 1);
-            start = at + 1;
-        }
-    }
-    cuts
-}
-
-/// Cuts a shard into micro-batches of at most so many rows.
-fn micro_batches(sequences: &[Sequence<'_>], shard: Range<usize>, most_rows: usize) -> Vec<Range<usize>> {
+/// Cuts a leaf into micro-batches of at most so many rows.
+fn micro_batches(sequences: &[Sequence<'_>], leaf: Range<usize>, most_rows: usize) -> Vec<Range<usize>> {
     let mut cuts = Vec::new();
-    let (mut start, mut rows) = (shard.start, 0);
-    for at in shard.clone() {
+    let (mut start, mut rows) = (leaf.start, 0);
+    for at in leaf.clone() {
         let more = sequences[at].rows();
         if rows > 0 && rows + more > most_rows {
             cuts.push(start..at);
@@ -111,8 +68,8 @@ fn micro_batches(sequences: &[Sequence<'_>], shard: Range<usize>, most_rows: usi
         }
         rows += more;
     }
-    if start < shard.end {
-        cuts.push(start..shard.end);
+    if start < leaf.end {
+        cuts.push(start..leaf.end);
     }
     cuts
 }
@@ -136,29 +93,26 @@ impl Workspace {
         sequences: &[Sequence<'_>],
         temperature: f32,
         balance_weight: f32,
+        ranks: &dyn Collective,
         loss: impl Fn(Range<usize>, &Tape) -> Wanted<S> + Sync,
     ) -> candle_core::Result<Parts<S>> {
-        let cuts = shards(sequences);
+        let cuts = leaves(sequences);
         let Self { gradient, free, tapes } = self;
-        let next = AtomicUsize::new(0);
-        let merged = Mutex::new(Merged {
-            gradient,
-            whole: Parts::empty(),
-            count: 0,
-            early: BTreeMap::new(),
-            failure: None,
-        });
+        let own = ranks.leaves();
+        let next = AtomicUsize::new(own.start);
+        let merged =
+            Mutex::new(Merged { tree: Tree::over(cuts.len()), parts: BTreeMap::new(), failure: None });
         let most_rows = if policy.config.has_experts() { EXPERTS_ROWS } else { DENSE_ROWS };
-        // Threads take shards in order, so that few wait to be summed.
+        // Threads take leaves in order, so that few wait to be summed.
         rayon::broadcast(|_| {
             let mut tape = locked(tapes).pop().unwrap_or_default();
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
-                let Some(shard) = cuts.get(number) else { break };
+                let Some(leaf) = cuts.get(number).filter(|_| number < own.end) else { break };
                 let mut gradient = locked(free).pop().unwrap_or_default();
                 gradient.clear();
                 gradient.resize(policy.parameters.layout.len, 0.0);
-                let pass = micro_batches(sequences, shard.clone(), most_rows).into_iter().try_fold(
+                let pass = micro_batches(sequences, leaf.clone(), most_rows).into_iter().try_fold(
                     Parts::empty(),
                     |mut pass, micro_batch| {
                         let started = counted();
@@ -178,7 +132,11 @@ impl Workspace {
                 );
                 let mut merged = locked(&merged);
                 match pass {
-                    Ok(pass) => locked(free).extend(merged.take(number, gradient, pass)),
+                    Ok(pass) => {
+                        let _scope = profile::enter(Part::Optimizer);
+                        locked(free).extend(merged.tree.add(number, gradient));
+                        merged.parts.insert(number, pass);
+                    }
                     Err(error) => {
                         merged.failure.get_or_insert(error);
                     }
@@ -186,11 +144,22 @@ impl Workspace {
             }
             locked(tapes).push(tape);
         });
-        let Merged { whole, failure, .. } = merged.into_inner().unwrap_or_else(PoisonError::into_inner);
-        match failure {
-            Some(error) => Err(error),
-            None => Ok(whole),
+        let Merged { tree, parts, failure } = merged.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = failure {
+            return Err(error);
         }
+        let length = policy.parameters.layout.len;
+        let sum = tree.sum().unwrap_or_else(|| vec![0.0; length]);
+        locked(free).push(std::mem::replace(gradient, sum));
+        ranks.sum_tree(gradient)?;
+        let mut whole = Parts::empty();
+        for part in parts.into_values() {
+            whole.parts.extend(part.parts);
+            add_loads(&mut whole.expert_loads, &part.expert_loads);
+            whole.forward += part.forward;
+            whole.backward += part.backward;
+        }
+        Ok(whole)
     }
 }
 
@@ -217,6 +186,7 @@ fn between(start: (u64, u64), end: (u64, u64)) -> Amount {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::collective::{Alone, LEAVES};
     use crate::policy::tests::{policy, random_tokens, small};
 
     #[test]
@@ -226,10 +196,10 @@ mod tests {
             let tokens = random_tokens(&lengths, 5);
             let sequences: Vec<Sequence<'_>> =
                 tokens.iter().map(|tokens| Sequence { tokens, first_target: 1, routes: None }).collect();
-            let all: Vec<usize> = shards(&sequences)
+            let all: Vec<usize> = leaves(&sequences)
                 .into_iter()
-                .flat_map(|shard| {
-                    let parts = micro_batches(&sequences, shard, DENSE_ROWS);
+                .flat_map(|leaf| {
+                    let parts = micro_batches(&sequences, leaf, DENSE_ROWS);
                     assert!(parts.iter().all(|part| {
                         part.len() == 1
                             || sequences[part.clone()].iter().map(Sequence::rows).sum::<usize>() <= DENSE_ROWS
@@ -238,7 +208,7 @@ mod tests {
                 })
                 .collect();
             assert_eq!(all, (0..count).collect::<Vec<_>>());
-            assert!(shards(&sequences).len() <= SHARDS);
+            assert!(leaves(&sequences).len() <= LEAVES);
         }
     }
 
@@ -257,7 +227,7 @@ mod tests {
                     |_: Range<usize>, tape: &Tape| Ok((Some(vec![-0.01; tape.log_probabilities.len()]), ()));
                 // Twice, so that buffers that are used again show.
                 for _ in 0..2 {
-                    pool.install(|| workspace.run(&policy, &sequences, 1.0, 0.1, loss)).unwrap();
+                    pool.install(|| workspace.run(&policy, &sequences, 1.0, 0.1, &Alone, loss)).unwrap();
                 }
                 workspace.gradient().to_vec()
             })
@@ -265,5 +235,65 @@ mod tests {
         assert!(gradients[0].iter().any(|value| *value != 0.0));
         assert_eq!(gradients[0], gradients[1]);
         assert_eq!(gradients[0], gradients[2]);
+    }
+
+    /// Threads that act as ranks: each puts its values down, and sums those of all.
+    struct Threads<'a> {
+        rank: usize,
+        ranks: usize,
+        barrier: &'a std::sync::Barrier,
+        values: &'a Mutex<BTreeMap<usize, Vec<f32>>>,
+    }
+
+    impl Collective for Threads<'_> {
+        fn rank(&self) -> usize {
+            self.rank
+        }
+
+        fn ranks(&self) -> usize {
+            self.ranks
+        }
+
+        fn sum_tree(&self, values: &mut [f32]) -> candle_core::Result<()> {
+            locked(self.values).insert(self.rank, values.to_vec());
+            self.barrier.wait();
+            let mut level: Vec<Vec<f32>> = locked(self.values).values().cloned().collect();
+            while level.len() > 1 {
+                level = level
+                    .chunks_exact(2)
+                    .map(|pair| pair[0].iter().zip(&pair[1]).map(|(left, right)| left + right).collect())
+                    .collect();
+            }
+            values.copy_from_slice(&level[0]);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_gradient_has_the_same_bits_on_any_number_of_ranks() {
+        let config = small();
+        let policy = policy(&config, 5);
+        let loss = |_: Range<usize>, tape: &Tape| Ok((Some(vec![-0.01; tape.log_probabilities.len()]), ()));
+        for lengths in [&[40, 3, 80, 21, 60, 9, 33, 70, 12, 55][..], &[30, 20, 25], &[9]] {
+            let tokens = random_tokens(lengths, config.vocab_size);
+            let sequences: Vec<Sequence<'_>> =
+                tokens.iter().map(|tokens| Sequence { tokens, first_target: 1, routes: None }).collect();
+            let mut alone = Workspace::default();
+            alone.run(&policy, &sequences, 1.0, 0.1, &Alone, loss).unwrap();
+            for ranks in [2, 4, 8] {
+                let (barrier, values) = (std::sync::Barrier::new(ranks), Mutex::new(BTreeMap::new()));
+                std::thread::scope(|scope| {
+                    for rank in 0..ranks {
+                        let (policy, sequences, expected) = (&policy, &sequences, alone.gradient());
+                        let threads = Threads { rank, ranks, barrier: &barrier, values: &values };
+                        scope.spawn(move || {
+                            let mut workspace = Workspace::default();
+                            workspace.run(policy, sequences, 1.0, 0.1, &threads, loss).unwrap();
+                            assert_eq!(workspace.gradient(), expected, "rank {rank} of {ranks}");
+                        });
+                    }
+                });
+            }
+        }
     }
 }

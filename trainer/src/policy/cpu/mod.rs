@@ -6,7 +6,7 @@ use super::loss::{Loss, Measured, Seen};
 use super::optimizer::{AdamStep, AdamW, norm};
 use super::rollout::{Limits, Request, Rollout};
 use super::sampling::Sampling;
-use super::{Config, Parameters, Pass, Policy, Scores, Sequence, Snapshot};
+use super::{Alone, Collective, Config, Parameters, Pass, Policy, Scores, Sequence, Snapshot};
 use crate::kernels::precision::Precision;
 use crate::machine::work::Amount;
 
@@ -66,7 +66,7 @@ impl Policy for CpuPolicy {
 
     fn scores(&mut self, sequences: &[Sequence<'_>], temperature: f32) -> Result<Scores> {
         let values = |_, tape: &Tape| Ok((None, (tape.log_probabilities.clone(), tape.entropies.clone())));
-        let parts = self.workspace.run(&self.transformer, sequences, temperature, 0.0, values)?;
+        let parts = self.workspace.run(&self.transformer, sequences, temperature, 0.0, &Alone, values)?;
         let (log_probabilities, entropies): (Vec<_>, Vec<_>) = parts.parts.into_iter().unzip();
         let by_sequence = |values: Vec<Vec<f32>>| {
             let mut all = values.into_iter().flatten();
@@ -87,12 +87,13 @@ impl Policy for CpuPolicy {
         temperature: f32,
         balance: f32,
         loss: &dyn Loss,
+        ranks: &dyn Collective,
     ) -> Result<Pass> {
         let wanted = |part, tape: &Tape| {
             let seen = Seen { log_probabilities: &tape.log_probabilities, entropies: &tape.entropies };
             loss.of(part, seen).map(|(gradient, measured)| (Some(gradient), measured))
         };
-        let parts = self.workspace.run(&self.transformer, sequences, temperature, balance, wanted)?;
+        let parts = self.workspace.run(&self.transformer, sequences, temperature, balance, ranks, wanted)?;
         let tokens = sequences.iter().map(|sequence| sequence.rows() as u64).sum();
         Ok(Pass {
             measured: parts.parts.into_iter().fold(Measured::default(), Measured::join),

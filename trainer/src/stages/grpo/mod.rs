@@ -156,7 +156,8 @@ impl StageRun for Reinforcement<'_> {
             let loss = minibatch.loss(&self.objective, settings.importance_cap, is_fresh);
             let sequences = minibatch.sequences(settings.replay_routes);
             let balance = learner.policy.config().aux_loss_alpha / sequences.len() as f32;
-            let pass = tracker.time(|| learner.policy.gradient(&sequences, temperature, balance, &loss));
+            let (policy, ranks) = (&mut learner.policy, learner.ranks.as_ref());
+            let pass = tracker.time(|| policy.gradient(&sequences, temperature, balance, &loss, ranks));
             let pass = pass.map_err(failed)?;
             if is_fresh {
                 self.is_fresh(&pass, learner.policy.precision(), at)?;
