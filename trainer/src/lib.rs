@@ -1,12 +1,9 @@
 //! How a policy learns from verdicts.
 //!
-//! The folders stand in the order of the data. Each imports only from those above it.
+//! The folders stand in the order of the data. Each imports only from those above it. The first three are the crate
+//! `thinkling-policy`, so that a change in the rest does not compile them again.
 
-pub mod machine;
-
-pub mod kernels;
-
-pub mod policy;
+pub use thinkling_policy::{kernels, machine, policy};
 
 pub mod data;
 

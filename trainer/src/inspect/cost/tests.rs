@@ -2,14 +2,10 @@ use serde_json::{Value, json};
 
 use super::devices::{accelerator, accelerators};
 use super::planner::{Job, plan};
-use super::presets::{PRESETS, deepseek_v3, preset};
+use super::presets::{PRESETS, preset};
 use super::shape::from_huggingface;
+use crate::policy::Config;
 use crate::policy::footprint::{cache_elements, footprint};
-use crate::policy::loss::NextToken;
-use crate::policy::rollout::{Limits, Request};
-use crate::policy::sampling::Sampling;
-use crate::policy::tests::{cpu_policy, random_tokens, settings};
-use crate::policy::{Alone, Policy, Sequence};
 
 fn published(name: &str) -> Value {
     preset(name).unwrap().costs(&accelerator("h800").unwrap(), None)
@@ -98,12 +94,12 @@ fn job() -> Job {
 #[test]
 fn the_planner_finds_the_published_hours_and_the_bounds() {
     let h800 = accelerator("h800").unwrap();
-    let planned = plan(&deepseek_v3(), &h800, &job());
+    let planned = plan(&Config::deepseek_v3(), &h800, &job());
     near(&planned["update"]["device_hours"], 2.664e6, 0.01);
     near(&planned["update"]["hours"], 54.2 * 24.0, 0.01);
     assert_eq!((&planned["update"]["bound"], &planned["fits"]), (&json!("compute"), &json!(true)));
     // Few sequences leave a decoder waiting for weights; on one device the model does not fit.
-    let alone = plan(&deepseek_v3(), &h800, &Job { count: 1.0, sequences: 1.0, ..job() });
+    let alone = plan(&Config::deepseek_v3(), &h800, &Job { count: 1.0, sequences: 1.0, ..job() });
     assert_eq!((&alone["rollout"]["bound"], &alone["fits"]), (&json!("memory"), &json!(false)));
     let total = |planned: &Value| planned["device_hours_total"].as_f64().unwrap();
     let parts = planned["update"]["device_hours"].as_f64().unwrap()
@@ -112,7 +108,7 @@ fn the_planner_finds_the_published_hours_and_the_bounds() {
     near(&planned["cost_usd_total"], 2.0 * total(&planned), 1e-9);
     near(&planned["energy_kwh"], 0.7 * total(&planned), 1e-9);
     // The same job takes longer where there is less of everything.
-    assert!(total(&plan(&deepseek_v3(), &accelerator("h20").unwrap(), &job())) > total(&planned));
+    assert!(total(&plan(&Config::deepseek_v3(), &accelerator("h20").unwrap(), &job())) > total(&planned));
 }
 
 #[test]
@@ -133,33 +129,4 @@ fn a_hugging_face_shape_is_counted() {
     other["model_type"] = json!("llama");
     other["hidden_size"] = json!(null);
     assert!(from_huggingface(&other).unwrap_err().to_string().contains("hidden_size"));
-}
-
-/// Dense, experts and latent attention: what the kernels counted against what the shapes ask for.
-#[test]
-fn counts_agree_with_the_closed_forms() {
-    let (prompt, drawn) = (13, 41);
-    for (name, config) in settings() {
-        let (mut policy, size) = (cpu_policy(&config, 3), footprint(&config));
-        let near = |counted: u64, closed: f64, what: &str| {
-            assert!(
-                (counted as f64 / closed - 1.0).abs() < 0.01,
-                "{name}, {what}: {counted} counted, {closed} in closed form"
-            );
-        };
-        let tokens = random_tokens(&[prompt + drawn], config.vocab_size);
-        let prompt_tokens = &tokens[0][..prompt];
-        let requests = [Request { prompt: prompt_tokens, samples: 3, address: [0; 3] }];
-        let limits = Limits { max_new_tokens: drawn, end: u32::MAX, thinking: None };
-        let rollout = policy.roll_out(&requests, &Sampling::PLAIN, &limits, 0).unwrap();
-        near(rollout.prefill.flops, size.prefill(prompt as f64).get(), "prompt, once for its group");
-        near(rollout.decode.flops, 3.0 * size.decode_run(prompt as f64, drawn as f64).get(), "completions");
-
-        let sequences = [Sequence { tokens: &tokens[0], first_target: prompt, routes: None }];
-        let pass = policy.gradient(&sequences, 1.0, 0.0, &NextToken::over(drawn), &Alone).unwrap();
-        let forward = size.forward_targets((prompt + drawn - 1) as f64, drawn as f64).get();
-        near(pass.forward.flops, forward, "forward");
-        near(pass.backward.flops, 2.0 * forward, "backward");
-        assert!(pass.backward.surplus_flops > 0, "{name}: scores and logits are computed again");
-    }
 }

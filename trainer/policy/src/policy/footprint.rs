@@ -137,7 +137,11 @@ fn attention(model: &Config) -> (Attention, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::cost::presets::deepseek_v3;
+    use crate::policy::loss::NextToken;
+    use crate::policy::rollout::{Limits, Request};
+    use crate::policy::sampling::Sampling;
+    use crate::policy::tests::{cpu_policy, random_tokens, settings};
+    use crate::policy::{Alone, Policy, Sequence};
 
     fn near(measured: f64, published: f64) {
         assert!((measured / published - 1.0).abs() < 5e-4, "{measured:e} is not {published:e}");
@@ -145,16 +149,16 @@ mod tests {
 
     #[test]
     fn deepseek_v3_comes_out_as_published() {
-        let count = footprint(&deepseek_v3());
+        let count = footprint(&Config::deepseek_v3());
         near(count.parameters_total as f64, 671.03e9);
         near(count.parameters_active as f64, 36.63e9);
         near(count.train_token(4096).get(), 250.46e9);
-        near(attention(&deepseek_v3()).1 as f64, 187.1e6);
+        near(attention(&Config::deepseek_v3()).1 as f64, 187.1e6);
     }
 
     #[test]
     fn more_experts_cost_a_token_only_their_router() {
-        let mut model = deepseek_v3();
+        let mut model = Config::deepseek_v3();
         let before = footprint(&model);
         model.n_routed_experts *= 2;
         let after = footprint(&model);
@@ -177,7 +181,7 @@ mod tests {
             learned_positions: true,
             max_position_embeddings: 7,
             tie_word_embeddings: true,
-            ..deepseek_v3()
+            ..Config::deepseek_v3()
         };
         let count = footprint(&model);
         // queries 64, keys 32, values 32, output 64; gate, up, down 40 each; three norms; head 80; positions 56.
@@ -187,5 +191,38 @@ mod tests {
         let by_token: f64 = (1..=6).map(|context| count.forward(context).get()).sum();
         assert_eq!(count.forward_row(6).get(), by_token);
         assert_eq!(count.train_row(6).get(), 3.0 * by_token);
+    }
+
+    /// Dense, experts and latent attention: what the kernels counted against what the shapes ask for.
+    #[test]
+    fn counts_agree_with_the_closed_forms() {
+        let (prompt, drawn) = (13, 41);
+        for (name, config) in settings() {
+            let (mut policy, size) = (cpu_policy(&config, 3), footprint(&config));
+            let near = |counted: u64, closed: f64, what: &str| {
+                assert!(
+                    (counted as f64 / closed - 1.0).abs() < 0.01,
+                    "{name}, {what}: {counted} counted, {closed} in closed form"
+                );
+            };
+            let tokens = random_tokens(&[prompt + drawn], config.vocab_size);
+            let prompt_tokens = &tokens[0][..prompt];
+            let requests = [Request { prompt: prompt_tokens, samples: 3, address: [0; 3] }];
+            let limits = Limits { max_new_tokens: drawn, end: u32::MAX, thinking: None };
+            let rollout = policy.roll_out(&requests, &Sampling::PLAIN, &limits, 0).unwrap();
+            near(rollout.prefill.flops, size.prefill(prompt as f64).get(), "prompt, once for its group");
+            near(
+                rollout.decode.flops,
+                3.0 * size.decode_run(prompt as f64, drawn as f64).get(),
+                "completions",
+            );
+
+            let sequences = [Sequence { tokens: &tokens[0], first_target: prompt, routes: None }];
+            let pass = policy.gradient(&sequences, 1.0, 0.0, &NextToken::over(drawn), &Alone).unwrap();
+            let forward = size.forward_targets((prompt + drawn - 1) as f64, drawn as f64).get();
+            near(pass.forward.flops, forward, "forward");
+            near(pass.backward.flops, 2.0 * forward, "backward");
+            assert!(pass.backward.surplus_flops > 0, "{name}: scores and logits are computed again");
+        }
     }
 }
