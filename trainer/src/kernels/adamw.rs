@@ -2,7 +2,7 @@
 
 /// The numbers of one step.
 #[derive(Clone, Copy, Debug)]
-pub struct Step {
+pub struct AdamWUpdate {
     /// Learning rate.
     pub learning_rate: f32,
     /// Decay of the first moment.
@@ -23,7 +23,7 @@ pub struct Step {
 
 dispatch! {
     /// Moves `weights` against `gradient` and updates the moments. Source: Loshchilov & Hutter 2019, algorithm 2.
-    pub fn step(weights: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32], step: Step) {
+    pub fn step(weights: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32], step: AdamWUpdate) {
         let keep = 1.0 - step.learning_rate * step.weight_decay;
         for (((weight, gradient), first), second) in weights.iter_mut().zip(gradient).zip(first).zip(second) {
             let gradient = gradient * step.gradient_scale;

@@ -49,7 +49,7 @@ impl<'a> HeadsMut<'a> {
 
 /// Sizes of an attention.
 #[derive(Clone, Copy, Debug)]
-pub struct Shape {
+pub struct AttentionShape {
     /// Query heads.
     pub heads: usize,
     /// Heads of keys and values; divides `heads`.
@@ -60,7 +60,7 @@ pub struct Shape {
     pub value_dim: usize,
 }
 
-impl Shape {
+impl AttentionShape {
     fn scale(&self) -> f32 {
         1.0 / (self.query_dim as f32).sqrt()
     }
@@ -222,7 +222,7 @@ dispatch! {
 
 impl Scratch {
     /// The attention weights of `rows` queries from `start` on, in `self.weights`: `[rows, start + rows]`, padded with zeros.
-    fn weigh(&mut self, shape: Shape, query: Heads<'_>, head: usize, start: usize, rows: usize) {
+    fn weigh(&mut self, shape: AttentionShape, query: Heads<'_>, head: usize, start: usize, rows: usize) {
         let (seen, width) = (start + rows, padded(start + rows));
         self.weights.resize(rows * width, 0.0);
         let query_rows = &query.data[start * query.row + head * query.head..];
@@ -244,7 +244,7 @@ fn masked(rows: usize) -> usize {
 
 /// Attention of one sequence of `time` rows; `out` is overwritten.
 pub fn forward(
-    shape: Shape,
+    shape: AttentionShape,
     time: usize,
     query: Heads<'_>,
     key: Heads<'_>,
@@ -281,7 +281,7 @@ pub fn forward(
 /// Overwrites the gradients of query, key and value of one sequence; the weights are computed again.
 #[allow(clippy::too_many_arguments, reason = "three operands, their gradients and their shapes")]
 pub fn backward(
-    shape: Shape,
+    shape: AttentionShape,
     time: usize,
     query: Heads<'_>,
     key: Heads<'_>,
@@ -370,8 +370,8 @@ mod tests {
     use super::*;
 
     /// The twin: query, key and value, each `[time, heads, width]`, one behind the other.
-    fn plain(x: &[f64], shape: Shape, time: usize) -> Vec<f64> {
-        let Shape { heads, key_heads, query_dim, value_dim } = shape;
+    fn plain(x: &[f64], shape: AttentionShape, time: usize) -> Vec<f64> {
+        let AttentionShape { heads, key_heads, query_dim, value_dim } = shape;
         let (query, rest) = x.split_at(time * heads * query_dim);
         let (key, value) = rest.split_at(time * key_heads * query_dim);
         let mut out = vec![0.0; time * heads * value_dim];
@@ -404,7 +404,7 @@ mod tests {
         for (heads, key_heads, query_dim, value_dim, time) in
             [(2, 2, 6, 3, 5), (4, 1, 4, 5, 33), (4, 2, 8, 8, 9), (4, 2, 4, 3, 50), (2, 1, 4, 3, 1)]
         {
-            let shape = Shape { heads, key_heads, query_dim, value_dim };
+            let shape = AttentionShape { heads, key_heads, query_dim, value_dim };
             let widths = [heads * query_dim, key_heads * query_dim, key_heads * value_dim];
             let x = random(time * widths.iter().sum::<usize>(), time as u64);
             let dy = random(time * heads * value_dim, 97);

@@ -14,7 +14,7 @@ const TINY: f32 = 1e-20;
 /// Source: DeepSeek-V3 §2.1.2: sigmoid affinities, the best of affinity + bias are chosen, gates come from the
 /// affinities alone. No token is ever dropped.
 #[derive(Clone, Copy, Debug)]
-pub struct Rule {
+pub struct RoutingRule {
     /// Routed experts.
     pub experts: usize,
     /// Experts a token goes to.
@@ -34,7 +34,7 @@ dispatch! {
     }
 }
 
-impl Rule {
+impl RoutingRule {
     /// The chosen experts of each row, best first, ties to the lower number.
     ///
     /// Shapes: `affinities` `[rows, experts]`, `bias` `[experts]`, `choices` `[rows, chosen]`.
@@ -311,7 +311,7 @@ mod tests {
     use super::super::twin::{assert_near, random, single};
     use super::*;
 
-    const RULE: Rule = Rule { experts: 4, chosen: 2, normalise: true, scale: 2.5 };
+    const RULE: RoutingRule = RoutingRule { experts: 4, chosen: 2, normalise: true, scale: 2.5 };
 
     #[test]
     fn the_bias_changes_who_is_chosen_and_never_the_gate() {

@@ -5,5 +5,5 @@ pub mod batch;
 pub mod evaluate;
 pub mod objective;
 pub mod reward;
+pub mod reward_terms;
 pub mod score;
-pub mod terms;

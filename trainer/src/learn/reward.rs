@@ -8,8 +8,8 @@ use thinkling_datasets::{Domain, Problem};
 use thinkling_verifiers::{Item, Outcome, SettingsError, Verdict, Verifier, answer, terms};
 
 use super::batch::{Batch, Scored};
+use super::reward_terms::{Earns, Measure, Over, RewardEntry, RewardTerm};
 use super::score::{Judged, judge};
-use super::terms::{Earns, Measure, Over, Reward, RewardTerm};
 use crate::data::tokenizer::Tokenizer;
 use crate::policy::rollout::Completion;
 
@@ -44,7 +44,7 @@ pub struct RewardSettings {
     pub overlong: Overlong,
     /// The terms of the reward.
     #[schemars(length(min = 1))]
-    pub rewards: Vec<Reward>,
+    pub rewards: Vec<RewardEntry>,
     /// Share of a batch's completions that verifiers may fail to judge; above it the run stops. Those completions are
     /// left out of the update.
     #[schemars(range(min = 0.0, max = 1.0))]
@@ -57,7 +57,7 @@ impl Default for RewardSettings {
     fn default() -> Self {
         Self {
             overlong: Overlong::Zero,
-            rewards: vec![Reward::new(RewardTerm::Correct, 1.0)],
+            rewards: vec![RewardEntry::new(RewardTerm::Correct, 1.0)],
             max_error_share: 0.5,
             control: Control::None,
         }
@@ -65,7 +65,7 @@ impl Default for RewardSettings {
 }
 
 /// How completions are rewarded: verifiers that run, and weights.
-pub struct Rule {
+pub struct RewardRule {
     /// Weighted terms.
     pub terms: Vec<Term>,
     /// What becomes of completions that were cut off.
@@ -136,7 +136,7 @@ impl Verifier for WorkedOut {
 }
 
 impl Term {
-    fn new(reward: &Reward, longest: u64) -> Result<Self, SettingsError> {
+    fn new(reward: &RewardEntry, longest: u64) -> Result<Self, SettingsError> {
         let name = reward.term.name();
         let refuse = |message| SettingsError { verifier: name, message };
         let build = |config| match thinkling_verifiers::find(name) {
@@ -265,7 +265,7 @@ fn judged(readings: &[Reading<'_>], verify: impl Fn(&str) -> Verdict + Sync) -> 
     readings.iter().map(|reading| Earned::of(find(reading))).collect()
 }
 
-impl Rule {
+impl RewardRule {
     /// The rule of a stage, for completions of at most `max_new_tokens` tokens; builds its verifiers and starts those that are programs.
     ///
     /// # Errors

@@ -52,7 +52,7 @@ pub fn load_shares(loads: &[Vec<u64>]) -> Vec<Vec<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::experts::Rule;
+    use crate::kernels::experts::RoutingRule;
 
     #[test]
     fn biases_move_by_the_sign_of_the_load() {
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_skewed_router_comes_to_balance_by_bias_alone() {
-        let rule = Rule { experts: 16, chosen: 2, normalise: true, scale: 1.0 };
+        let rule = RoutingRule { experts: 16, chosen: 2, normalise: true, scale: 1.0 };
         let mut biases = vec![vec![0.0; 16]];
         let mut stream = thinkling_datasets::seed::Stream::at("skewed router", 0, &[]);
         let mut last = Vec::new();

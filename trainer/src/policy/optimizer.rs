@@ -62,15 +62,15 @@ impl OptimizerSettings {
     }
 
     /// The settings of AdamW.
-    pub fn adamw(&self) -> Settings {
+    pub fn adamw(&self) -> AdamWSettings {
         let Self { beta1, beta2, epsilon, weight_decay, max_grad_norm, .. } = *self;
-        Settings { beta1, beta2, epsilon, weight_decay, max_grad_norm }
+        AdamWSettings { beta1, beta2, epsilon, weight_decay, max_grad_norm }
     }
 }
 
 /// The settings of AdamW.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Settings {
+pub struct AdamWSettings {
     /// Decay of the first moment.
     pub beta1: f64,
     /// Decay of the second moment.
@@ -89,7 +89,7 @@ pub struct AdamStep<'a> {
     /// The learning rate.
     pub learning_rate: f64,
     /// The settings of AdamW.
-    pub settings: Settings,
+    pub settings: AdamWSettings,
     /// The norm of the gradient, finite.
     pub gradient_norm: f64,
     /// How many choices fell on each expert: one list per sparse layer.
@@ -132,11 +132,11 @@ impl AdamW {
         gradient: &[f32],
         gradient_norm: f64,
         learning_rate: f64,
-        settings: &Settings,
+        settings: &AdamWSettings,
     ) {
         self.updates += 1;
         let correction = |beta: f64| 1.0 / (1.0 - beta.powf(self.updates as f64));
-        let step = adamw::Step {
+        let step = adamw::AdamWUpdate {
             learning_rate: learning_rate as f32,
             beta1: settings.beta1 as f32,
             beta2: settings.beta2 as f32,
@@ -150,7 +150,7 @@ impl AdamW {
         for stretch in layout.slots.chunk_by(|a, b| a.decays == b.decays) {
             let range = stretch[0].range.start..stretch[stretch.len() - 1].range.end;
             let weight_decay = if stretch[0].decays { settings.weight_decay as f32 } else { 0.0 };
-            let step = adamw::Step { weight_decay, ..step };
+            let step = adamw::AdamWUpdate { weight_decay, ..step };
             weights[range.clone()]
                 .par_chunks_mut(CHUNK)
                 .zip(gradient[range.clone()].par_chunks(CHUNK))
@@ -198,7 +198,7 @@ mod tests {
         let mut weights = parameters.values.clone();
         let mut state = AdamW::new(weights.len());
         let settings =
-            Settings { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1, max_grad_norm: 1.0 };
+            AdamWSettings { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1, max_grad_norm: 1.0 };
         let decays: Vec<bool> = parameters
             .layout
             .slots

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use thinkling_datasets::seed::Stream;
 
 use super::candle::Network;
-use super::cpu::decoder::{Decoder, Row};
+use super::cpu::decoder::{DecodeRow, Decoder};
 use super::cpu::{Tape, Transformer};
 use super::loss::NextToken;
 use super::optimizer::{AdamStep, AdamW};
@@ -275,9 +275,9 @@ fn decoded(policy: &Transformer, prompt: &[u32], completion: &[u32], others: usi
     let mut decoder = Decoder::new(policy, completion.len());
     let group = decoder.add_group(prompt.len());
     let samples: Vec<usize> = (0..=others).map(|_| decoder.add_sample()).collect();
-    let rows_of = |prompt: &[u32], group: usize| -> Vec<Row> {
+    let rows_of = |prompt: &[u32], group: usize| -> Vec<DecodeRow> {
         let tokens = prompt.iter().enumerate();
-        tokens.map(|(position, token)| Row { token: *token, position, group, sample: None }).collect()
+        tokens.map(|(position, token)| DecodeRow { token: *token, position, group, sample: None }).collect()
     };
     let logits = decoder.step(&rows_of(prompt, group), &[prompt.len() - 1]);
     let mut values = vec![log_probability(logits, completion[0])];
@@ -289,8 +289,8 @@ fn decoded(policy: &Transformer, prompt: &[u32], completion: &[u32], others: usi
     }
     for at in 0..completion.len() - 1 {
         // Neighbours that write something else must change nothing.
-        let mut rows: Vec<Row> = (0..=others)
-            .map(|sample| Row {
+        let mut rows: Vec<DecodeRow> = (0..=others)
+            .map(|sample| DecodeRow {
                 token: (completion[at] as usize + sample) as u32 % vocabulary as u32,
                 position: prompt.len() + at,
                 group,
@@ -300,7 +300,7 @@ fn decoded(policy: &Transformer, prompt: &[u32], completion: &[u32], others: usi
         // A longer neighbour, now and then.
         if let (Some((group, sample)), 0) = (other, at % 2) {
             let position = other_prompt.len() + at / 2;
-            rows.push(Row { token: 1, position, group, sample: Some(sample) });
+            rows.push(DecodeRow { token: 1, position, group, sample: Some(sample) });
         }
         let logits = decoder.step(&rows, &[0]);
         values.push(log_probability(logits, completion[at + 1]));
@@ -417,7 +417,7 @@ fn every_policy_keeps_the_contract() {
     }
 }
 
-const ADAMW: super::optimizer::Settings = super::optimizer::Settings {
+const ADAMW: super::optimizer::AdamWSettings = super::optimizer::AdamWSettings {
     beta1: 0.9,
     beta2: 0.95,
     epsilon: 1e-8,

@@ -237,7 +237,7 @@ impl Bench {
         let loss = minibatch.loss(&objective, None, false);
         let pass = self.policy.gradient(&minibatch.sequences(true), 1.0, 0.0, &loss)?;
         self.flops += pass.forward.flops + pass.backward.flops;
-        let settings = optimizer::Settings {
+        let settings = optimizer::AdamWSettings {
             beta1: 0.9,
             beta2: 0.95,
             epsilon: 1e-8,

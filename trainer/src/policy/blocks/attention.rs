@@ -1,7 +1,7 @@
 //! What all attentions share: scores, weights and sums, within sequences in training and over the cache in decoding.
 
 use super::{Builder, Linear, Scratch, Training, sized};
-use crate::kernels::attention::{self, Heads, HeadsMut, Shape};
+use crate::kernels::attention::{self, AttentionShape, Heads, HeadsMut};
 use crate::kernels::matmul::Packed;
 use crate::kernels::precision::Precision;
 use crate::kernels::profile::{self, Part};
@@ -9,13 +9,13 @@ use crate::kernels::rotary::Rotary;
 
 /// Scaled dot-product attention, and the projection of what it gives.
 pub(super) struct DotProduct {
-    pub(super) shape: Shape,
+    pub(super) shape: AttentionShape,
     /// `[hidden, heads · value]`.
     pub(super) output: Linear,
 }
 
 impl DotProduct {
-    pub(super) fn new(shape: Shape, hidden: usize, prefix: &str, builder: &mut Builder) -> Self {
+    pub(super) fn new(shape: AttentionShape, hidden: usize, prefix: &str, builder: &mut Builder) -> Self {
         let output = Linear::new(builder, &format!("{prefix}.o_proj"), hidden, shape.heads * shape.value_dim);
         Self { shape, output }
     }
@@ -28,7 +28,7 @@ impl DotProduct {
         out: &mut [f32],
         batch: &mut Training<'_>,
     ) {
-        let Shape { heads, value_dim, .. } = self.shape;
+        let AttentionShape { heads, value_dim, .. } = self.shape;
         let attended = sized(attended, batch.positions.len() * heads * value_dim);
         for span in batch.spans {
             let [query, key, value] = operands(span.start);
@@ -48,7 +48,7 @@ impl DotProduct {
         batch: &mut Training<'_>,
         weights: &mut [f32],
     ) {
-        let Shape { heads, key_heads, query_dim, value_dim } = self.shape;
+        let AttentionShape { heads, key_heads, query_dim, value_dim } = self.shape;
         let (rows, width) = (batch.positions.len(), heads * value_dim);
         let Scratch { attention, inner, dquery, dkey, dvalue, .. } = &mut *batch.scratch;
         let dattended = sized(inner, rows * width);
@@ -82,7 +82,7 @@ pub(super) fn heads(data: &[f32], row: usize, width: usize, offset: usize, head:
 
 /// A token to be decoded.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub struct DecodeRow {
     /// The token.
     pub token: u32,
     /// Its place in the sequence, from 0.
@@ -95,7 +95,7 @@ pub struct Row {
 
 /// The rows that a decoder takes through one layer.
 pub(crate) struct Decoding<'a> {
-    pub(crate) rows: &'a [Row],
+    pub(crate) rows: &'a [DecodeRow],
     pub(crate) layer: usize,
     pub(crate) rotary: &'a Rotary,
     pub(crate) caches: &'a mut Caches,
@@ -153,7 +153,7 @@ pub(crate) struct Caches {
 
 impl Caches {
     /// The cache that keeps a row's key and value, and the row's place in it.
-    pub(super) fn place(&mut self, layer: usize, row: &Row) -> (&mut Cache, usize) {
+    pub(super) fn place(&mut self, layer: usize, row: &DecodeRow) -> (&mut Cache, usize) {
         let prompt = &mut self.prompts[row.group];
         match row.sample {
             Some(sample) => (&mut self.samples[sample][layer], row.position - prompt.length),
@@ -163,7 +163,7 @@ impl Caches {
 
     /// Attends with the scratch's queries, and leaves the weighted sums of values in its `sums`. Of a prompt, the part for
     /// all rows of its group comes at once.
-    pub(super) fn attend(&self, shape: CacheShape, layer: usize, rows: &[Row], scratch: &mut Scratch) {
+    pub(super) fn attend(&self, shape: CacheShape, layer: usize, rows: &[DecodeRow], scratch: &mut Scratch) {
         let CacheShape { heads, key_heads, key, value, scale } = shape;
         let sharing = heads / key_heads;
         let longest = attention::padded(rows.iter().map(|row| row.position + 1).max().unwrap_or(0));

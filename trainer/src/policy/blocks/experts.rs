@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::dense::{self, Dense};
 use super::{Builder, Gradients, Linear, Routing, Training, sized, zeroed};
-use crate::kernels::experts::{self, Dispatch, Expert, ExpertGradient, Rule, Saved, Size};
+use crate::kernels::experts::{self, Dispatch, Expert, ExpertGradient, RoutingRule, Saved, Size};
 use crate::kernels::precision::Precision;
 use crate::kernels::profile::{self, Part};
 use crate::policy::layout::Place;
@@ -14,7 +14,7 @@ use crate::policy::{Config, Parameters};
 pub(crate) struct Experts {
     /// Which of the sparse layers this is.
     pub(crate) number: usize,
-    rule: Rule,
+    rule: RoutingRule,
     size: Size,
     /// `[experts, hidden]`.
     router: Linear,
@@ -60,7 +60,7 @@ impl Experts {
             (joint > 0).then(|| Dense::new(hidden, joint, &format!("{prefix}.shared_experts"), builder));
         Self {
             number: config.sparse_layers().take_while(|sparse| *sparse < layer).count(),
-            rule: Rule { experts, chosen, normalise, scale },
+            rule: RoutingRule { experts, chosen, normalise, scale },
             size: Size { hidden, width, chosen },
             router,
             routed: (0..experts).map(|_| Expert::default()).collect(),
@@ -87,7 +87,7 @@ impl Experts {
     /// Takes the choices that sequences have recorded; all other rows choose afresh.
     pub(super) fn forward(&self, x: &[f32], out: &mut [f32], routing: Routing<'_>, tape: &mut Tape) {
         let scope = profile::enter(Part::Router);
-        let Rule { experts, chosen, .. } = self.rule;
+        let RoutingRule { experts, chosen, .. } = self.rule;
         let rows = x.len() / self.size.hidden;
         let affinities = sized(&mut tape.affinities, rows * experts);
         self.router.apply(x, affinities, false);
@@ -139,7 +139,7 @@ impl Experts {
             shared.backward(Gradients { x, dout, dx, weights }, &mut tape.dense, scratch);
         }
         let _scope = profile::enter(Part::Experts);
-        let Rule { experts, chosen, .. } = self.rule;
+        let RoutingRule { experts, chosen, .. } = self.rule;
         let dgates = sized(&mut scratch.dgates, tape.choices.len());
         experts::backward(
             self.size,

@@ -2,7 +2,7 @@
 
 use super::attention::{CacheShape, Decoding, DotProduct, heads};
 use super::{Builder, Gradients, Linear, Scratch, Training, sized};
-use crate::kernels::attention::{Heads, Shape};
+use crate::kernels::attention::{AttentionShape, Heads};
 use crate::kernels::precision::Precision;
 use crate::kernels::profile::{self, Part};
 use crate::kernels::rotary::Rotary;
@@ -32,7 +32,7 @@ impl Gqa {
         let query = builder.matrix(&format!("{prefix}.q_proj"), heads * dim, hidden);
         builder.matrix(&format!("{prefix}.k_proj"), key_heads * dim, hidden);
         let value = builder.matrix(&format!("{prefix}.v_proj"), key_heads * dim, hidden);
-        let shape = Shape { heads, key_heads, query_dim: dim, value_dim: dim };
+        let shape = AttentionShape { heads, key_heads, query_dim: dim, value_dim: dim };
         Self {
             query_key_value: Linear::at(query.start..value.end, (heads + 2 * key_heads) * dim, hidden),
             core: DotProduct::new(shape, hidden, prefix, builder),
@@ -47,7 +47,7 @@ impl Gqa {
 
     /// Fills query, key and value of each row, turned by its position.
     fn project(&self, x: &[f32], positions: impl Iterator<Item = usize>, rotary: &Rotary, tape: &mut Tape) {
-        let Shape { heads, key_heads, query_dim, .. } = self.core.shape;
+        let AttentionShape { heads, key_heads, query_dim, .. } = self.core.shape;
         let Linear { out, input, .. } = self.query_key_value;
         let rows = x.len() / input;
         let joint = sized(&mut tape.joint, rows * out);
@@ -61,7 +61,7 @@ impl Gqa {
 
     /// Query, key and value of the rows from `row` on.
     fn operands<'t>(&self, joint: &'t [f32], row: usize) -> [Heads<'t>; 3] {
-        let Shape { heads: all, key_heads, query_dim: dim, .. } = self.core.shape;
+        let AttentionShape { heads: all, key_heads, query_dim: dim, .. } = self.core.shape;
         [0, all, all + key_heads].map(|first| heads(joint, row, self.query_key_value.out, first * dim, dim))
     }
 
@@ -78,7 +78,7 @@ impl Gqa {
         let operands = |row| self.operands(&tape.joint, row);
         self.core.backward(operands, &tape.attended, dout, batch, weights);
         let Scratch { dquery, dkey, dvalue, .. } = &mut *batch.scratch;
-        let Shape { heads, key_heads, query_dim, .. } = self.core.shape;
+        let AttentionShape { heads, key_heads, query_dim, .. } = self.core.shape;
         let (query_width, key_width) = (heads * query_dim, key_heads * query_dim);
         let joint = &mut tape.joint;
         for (row, joint) in joint.chunks_exact_mut(self.query_key_value.out).enumerate() {

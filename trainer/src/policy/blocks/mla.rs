@@ -5,7 +5,7 @@
 
 use super::attention::{CacheShape, Decoding, DotProduct, heads};
 use super::{Builder, Gradients, Linear, Norm, NormTape, Scratch, Training, sized, zeroed};
-use crate::kernels::attention::{Heads, Shape};
+use crate::kernels::attention::{AttentionShape, Heads};
 use crate::kernels::matmul::Packed;
 use crate::kernels::precision::Precision;
 use crate::kernels::profile::{self, Part};
@@ -69,7 +69,7 @@ impl Mla {
         let (hidden, heads, rank) = (config.hidden_size, config.num_attention_heads, config.kv_lora_rank);
         let (nope, rope, value_dim) = (config.qk_nope_head_dim, config.qk_rope_head_dim, config.v_head_dim);
         let query_dim = nope + rope;
-        let shape = Shape { heads, key_heads: heads, query_dim, value_dim };
+        let shape = AttentionShape { heads, key_heads: heads, query_dim, value_dim };
         let scale = 1.0 / (query_dim as f32).sqrt();
         let name = |name: &str| format!("{prefix}.{name}");
         let query_down = config.q_lora_rank.map(|rank| {
@@ -133,7 +133,7 @@ impl Mla {
 
     /// Query, key and value of the rows from `row` on.
     fn operands<'t>(&self, [query, key, key_value]: [&'t [f32]; 3], row: usize) -> [Heads<'t>; 3] {
-        let Shape { query_dim, value_dim, .. } = self.core.shape;
+        let AttentionShape { query_dim, value_dim, .. } = self.core.shape;
         let (width, up_width) = (self.query_up.out, self.key_value_up.out);
         [
             heads(query, row, width, 0, query_dim),
@@ -151,7 +151,7 @@ impl Mla {
         self.key_value_up.apply(latent_normed, key_value, false);
         let key = sized(key, count * self.query_up.out);
         let Self { rank, nope, rope, .. } = *self;
-        let Shape { heads, query_dim, value_dim, .. } = self.core.shape;
+        let AttentionShape { heads, query_dim, value_dim, .. } = self.core.shape;
         for (row, position) in batch.positions.iter().enumerate() {
             let position = *position as usize;
             let rotary_key = &mut latent[row * (rank + rope) + rank..][..rope];
@@ -176,7 +176,7 @@ impl Mla {
         self.core.backward(operands, &tape.attended, dout, batch, weights);
         let Scratch { inner, dlow, dquery, dkey, dvalue, .. } = &mut *batch.scratch;
         let Self { rank, nope, rope, .. } = *self;
-        let Shape { heads, query_dim, value_dim, .. } = self.core.shape;
+        let AttentionShape { heads, query_dim, value_dim, .. } = self.core.shape;
         let dlatent = zeroed(dlow, count * (rank + rope));
         // The forward's buffer is read no more, so the gradients of key and value take its place.
         let dup = &mut tape.key_value;

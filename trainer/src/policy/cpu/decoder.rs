@@ -5,7 +5,7 @@
 
 use super::packed::Transformer;
 use crate::kernels::profile::{self, Part};
-pub use crate::policy::blocks::attention::Row;
+pub use crate::policy::blocks::attention::DecodeRow;
 use crate::policy::blocks::attention::{Cache, Caches, Decoding, Prompt};
 use crate::policy::blocks::{FeedForward, LayerTape, NormTape, Routing, Scratch, sized};
 
@@ -85,7 +85,7 @@ impl<'a> Decoder<'a> {
     ///
     /// Rows of one group must lie behind one another, and a token's predecessors must have been rows before it, in this
     /// call or an earlier one.
-    pub fn step(&mut self, rows: &[Row], wanted: &[usize]) -> &mut [f32] {
+    pub fn step(&mut self, rows: &[DecodeRow], wanted: &[usize]) -> &mut [f32] {
         let policy = self.policy;
         let config = &policy.config;
         let hidden = config.hidden_size;

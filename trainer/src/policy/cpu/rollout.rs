@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::decoder::{Decoder, Row};
+use super::decoder::{DecodeRow, Decoder};
 use super::packed::Transformer;
 use crate::kernels::flops_executed;
 use crate::kernels::profile::{self, Part};
@@ -119,7 +119,12 @@ impl Worker<'_> {
             let completions = vec![Completion::default(); samples];
             self.open.insert(request, Open { group, completions, left: samples });
             let prompt = prompt.iter().enumerate();
-            rows.extend(prompt.map(|(position, token)| Row { token: *token, position, group, sample: None }));
+            rows.extend(prompt.map(|(position, token)| DecodeRow {
+                token: *token,
+                position,
+                group,
+                sample: None,
+            }));
             wanted.push(rows.len() - 1);
         }
         let logits = self.decoder.step(&rows, &wanted).to_vec();
@@ -154,10 +159,10 @@ impl Worker<'_> {
     /// Draws the next token of every live sample.
     fn decode(&mut self) {
         let started = flops_executed();
-        let rows: Vec<Row> = self
+        let rows: Vec<DecodeRow> = self
             .live
             .iter()
-            .map(|sample| Row {
+            .map(|sample| DecodeRow {
                 token: *sample.writing.completion.tokens.last().expect("a live sample has drawn a token"),
                 position: self.requests[sample.request].prompt.len() + sample.writing.completion.tokens.len()
                     - 1,

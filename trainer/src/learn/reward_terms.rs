@@ -61,7 +61,7 @@ impl RewardTerm {
 /// One term of the reward, which is the weighted sum of all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Reward {
+pub struct RewardEntry {
     /// Name in `metrics.jsonl`; default the term's. Needed where a term is there twice.
     pub name: Option<String>,
     /// What earns it.
@@ -74,7 +74,7 @@ pub struct Reward {
     pub config: Map<String, Value>,
 }
 
-impl Reward {
+impl RewardEntry {
     /// A term with its default settings.
     pub fn new(term: RewardTerm, weight: f64) -> Self {
         Self { name: None, term, weight, config: Map::new() }
@@ -319,7 +319,7 @@ mod tests {
 
     fn read(term: RewardTerm, config: Value) -> Result<Earns, String> {
         let Value::Object(config) = config else { panic!("settings are an object") };
-        Reward::new(term, 1.0).read(&config, 100)
+        RewardEntry::new(term, 1.0).read(&config, 100)
     }
 
     #[test]
