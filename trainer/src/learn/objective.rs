@@ -44,11 +44,8 @@ impl ObjectiveSettings {
             clip_low: self.clip_low,
             clip_high: self.clip_high,
             kl_coefficient: kl.kl_coefficient,
-            aggregation: match self.loss {
-                LossAggregation::TokenMean => Aggregation::TokenMean,
-                LossAggregation::SequenceMean => Aggregation::SequenceMean,
-                LossAggregation::ConstantLength => Aggregation::ConstantLength { max_new_tokens },
-            },
+            aggregation: self.loss,
+            max_new_tokens,
         }
     }
 }
@@ -78,22 +75,10 @@ pub struct Objective {
     pub clip_high: f64,
     /// Weight of the divergence from the reference.
     pub kl_coefficient: f64,
-    /// What a token weighs.
-    pub aggregation: Aggregation,
-}
-
-/// What a token weighs in the loss.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Aggregation {
-    /// `1 / tokens of the batch` (DAPO).
-    TokenMean,
-    /// `1 / (its sequence's length · sequences)` (GRPO).
-    SequenceMean,
-    /// `1 / (sequences · max_new_tokens)` (Dr. GRPO).
-    ConstantLength {
-        /// The longest completion allowed.
-        max_new_tokens: usize,
-    },
+    /// The weight of a token in the loss.
+    pub aggregation: LossAggregation,
+    /// The longest completion allowed.
+    pub max_new_tokens: usize,
 }
 
 /// Sizes of the batch that one update sees, of which a micro-batch is a part.
@@ -105,23 +90,11 @@ pub struct BatchSize {
     pub tokens: usize,
 }
 
-impl Aggregation {
-    /// The weight of each token of sequences with these lengths; over the batch they sum to 1, but for constant length.
-    pub fn weights(self, lengths: &[usize], batch: BatchSize) -> Vec<f64> {
-        let weight = |length: usize| match self {
-            Self::TokenMean => 1.0 / batch.tokens as f64,
-            Self::SequenceMean => 1.0 / (length * batch.sequences) as f64,
-            Self::ConstantLength { max_new_tokens } => 1.0 / (batch.sequences * max_new_tokens) as f64,
-        };
-        lengths.iter().flat_map(|length| std::iter::repeat_n(weight(*length), *length)).collect()
-    }
-}
-
 /// One number a token, all of one length `[tokens]`.
 pub struct Tokens<'a> {
     /// The advantage of each token's completion.
     pub advantages: &'a Tensor,
-    /// From [`Aggregation::weights`].
+    /// From [`Objective::weights`].
     pub weights: &'a Tensor,
     /// Log-probabilities of the policy that sampled, as the trainer evaluates it.
     pub old: &'a Tensor,
@@ -130,6 +103,16 @@ pub struct Tokens<'a> {
 }
 
 impl Objective {
+    /// The weight of each token of sequences with these lengths. They sum to 1 over the batch, except with a constant length.
+    pub fn weights(&self, lengths: &[usize], batch: BatchSize) -> Vec<f64> {
+        let weight = |length: usize| match self.aggregation {
+            LossAggregation::TokenMean => 1.0 / batch.tokens as f64,
+            LossAggregation::SequenceMean => 1.0 / (length * batch.sequences) as f64,
+            LossAggregation::ConstantLength => 1.0 / (batch.sequences * self.max_new_tokens) as f64,
+        };
+        lengths.iter().flat_map(|length| std::iter::repeat_n(weight(*length), *length)).collect()
+    }
+
     /// The loss of a micro-batch: `Σ weight · (β · k3 - min(ratio · A, clip(ratio) · A))`, a scalar.
     ///
     /// Shapes: `log_probabilities` `[tokens]`, like everything in `tokens`. Source: DeepSeekMath eq. 3–4, per token; the
@@ -221,7 +204,7 @@ impl Loss for MinibatchLoss<'_> {
         };
         let sampled = || samples.iter().flat_map(|sample| &sample.scored.completion.log_probabilities);
         let lengths: Vec<usize> = samples.iter().map(|sample| sample.length()).collect();
-        let mut weights = self.objective.aggregation.weights(&lengths, self.size);
+        let mut weights = self.objective.weights(&lengths, self.size);
         let advantages = samples.iter().flat_map(|sample| {
             std::iter::repeat_n(sample.advantage.unwrap_or_default() as f32, sample.length())
         });
@@ -272,7 +255,8 @@ mod tests {
         clip_low: 0.2,
         clip_high: 0.28,
         kl_coefficient: 0.0,
-        aggregation: Aggregation::TokenMean,
+        aggregation: LossAggregation::TokenMean,
+        max_new_tokens: 10,
     };
 
     /// The gradient of one token with advantage `advantage` whose ratio is `ratio`.
@@ -318,28 +302,28 @@ mod tests {
         }
     }
 
+    const AGGREGATIONS: [LossAggregation; 3] =
+        [LossAggregation::TokenMean, LossAggregation::SequenceMean, LossAggregation::ConstantLength];
+
     #[test]
     fn weights_follow_the_aggregation() {
         let batch = BatchSize { sequences: 2, tokens: 5 };
-        assert_eq!(Aggregation::TokenMean.weights(&[2, 3], batch), [0.2; 5]);
         let sixth = 1.0 / 6.0;
-        assert_eq!(Aggregation::SequenceMean.weights(&[2, 3], batch), [0.25, 0.25, sixth, sixth, sixth]);
-        assert_eq!(Aggregation::ConstantLength { max_new_tokens: 10 }.weights(&[2, 3], batch), [0.05; 5]);
+        let expected = [[0.2; 5], [0.25, 0.25, sixth, sixth, sixth], [0.05; 5]];
+        for (aggregation, expected) in AGGREGATIONS.into_iter().zip(expected) {
+            assert_eq!(Objective { aggregation, ..PLAIN }.weights(&[2, 3], batch), expected);
+        }
     }
 
     #[test]
     fn a_batch_may_be_cut_anywhere() {
         let lengths = [3, 1, 4];
-        for aggregation in [
-            Aggregation::TokenMean,
-            Aggregation::SequenceMean,
-            Aggregation::ConstantLength { max_new_tokens: 7 },
-        ] {
+        for aggregation in AGGREGATIONS {
+            let objective = Objective { aggregation, max_new_tokens: 7, ..PLAIN };
             let batch = BatchSize { sequences: 3, tokens: 8 };
-            let whole = aggregation.weights(&lengths, batch);
             let parts: Vec<f64> =
-                lengths.iter().flat_map(|length| aggregation.weights(&[*length], batch)).collect();
-            assert_eq!(whole, parts);
+                lengths.iter().flat_map(|length| objective.weights(&[*length], batch)).collect();
+            assert_eq!(objective.weights(&lengths, batch), parts);
         }
     }
 }
