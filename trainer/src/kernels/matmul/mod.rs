@@ -1,8 +1,7 @@
 //! Matrix products.
 //!
-//! A weight is packed once an update into panels of 32 columns, so that a product of any number of rows reads it in
-//! order. Every output is one chain of multiply-adds over `k` in order: a row's bits do not depend on the rows beside
-//! it, so a batch may be cut anywhere.
+//! A weight is packed once per update into panels of 32 columns, which every product reads in order. Every output is one
+//! chain of multiply-adds in the order of `k`, so the bits of a row do not depend on the other rows of the batch.
 
 use super::precision::Precision;
 use super::{InstructionSet, count_flops};
@@ -30,7 +29,7 @@ impl Line {
     const ZERO: Self = Self([0.0; 16]);
 }
 
-/// The instructions that products of bfloat16 take on this machine, if it has any.
+/// The instructions for products of bfloat16 on this machine, if it has any.
 pub fn bfloat16_unit() -> Option<&'static str> {
     Unit::detected().map(|unit| match unit {
         Unit::Tiles => "amx",
@@ -53,12 +52,12 @@ pub struct Packed {
     precision: Precision,
     /// In float32.
     lines: Vec<Line>,
-    /// In bfloat16: the numbers, and for three products what rounding left of them.
+    /// In bfloat16: the rounded numbers and, for three products, the rounded remainders.
     halves: [Vec<Pairs>; 2],
 }
 
 impl Packed {
-    /// Packs `weight`, stored `[n, k]` with rows `stride` apart, for products `x · weightᵀ` (a linear layer's has `stride` `k`).
+    /// Packs `weight`, stored `[n, k]` with rows `stride` apart, for products `x · weightᵀ`.
     pub fn pack_transposed(
         &mut self,
         precision: Precision,
@@ -102,13 +101,13 @@ impl Packed {
         }
     }
 
-    /// Numbers from the first to the last of a matrix whose rows lie `stride` apart.
+    /// The length of the slice of a matrix with rows `stride` apart.
     fn length(stride: usize, rows: usize, columns: usize) -> usize {
         assert!(0 < columns && columns <= stride);
         if rows == 0 { 0 } else { (rows - 1) * stride + columns }
     }
 
-    /// An empty matrix of `k` × `n` zeros, to be filled column by column or row by row.
+    /// `k` × `n` zeros, to fill by columns or by rows.
     pub fn zeros(precision: Precision, k: usize, n: usize) -> Self {
         let mut packed = Self::default();
         packed.size(precision, k, n);
@@ -161,7 +160,7 @@ impl Packed {
         }
     }
 
-    /// Makes room, with whatever was there before.
+    /// Changes the size; the content is undefined.
     fn size(&mut self, precision: Precision, k: usize, n: usize) {
         (self.precision, self.k, self.n) = (precision, k, n);
         let lines = if precision == Precision::Float32 { n.div_ceil(PANEL) * k * 2 } else { 0 };
@@ -172,7 +171,7 @@ impl Packed {
         }
     }
 
-    /// Asks for the first `k` rows and `n` columns to be brought near, for a product that follows soon.
+    /// Prefetches the first `k` rows and `n` columns for the next product.
     pub fn prefetch(&self, k: usize, n: usize) {
         let panels = n.div_ceil(PANEL);
         if self.precision == Precision::Float32 {
@@ -239,7 +238,7 @@ fn line_words(lines: &mut [Line]) -> &mut [u32] {
 }
 
 fn unit() -> Unit {
-    Unit::detected().expect("Precision::available lets no precision through that the machine lacks")
+    Unit::detected().expect("Precision::available refuses a precision that the machine does not have")
 }
 
 /// `out += leftᵀ · right`: the gradient of a weight from its output's gradient and its input.
@@ -348,7 +347,7 @@ mod tests {
         }
     }
 
-    /// The rows of a matrix three numbers further apart, which are not numbers; it ends with its last row.
+    /// The matrix with three NaN between its rows.
     fn spread(matrix: &[f32], columns: usize) -> Vec<f32> {
         let mut spread: Vec<f32> =
             matrix.chunks(columns).flat_map(|row| row.iter().copied().chain([f32::NAN; 3])).collect();
@@ -356,9 +355,9 @@ mod tests {
         spread
     }
 
-    /// The units of this machine; those it lacks are named on standard error.
+    /// The units of this machine. Names the missing ones on standard error.
     fn units() -> Vec<Unit> {
-        // An emulator of the instructions cannot change what the processor says of itself.
+        // An emulator of the instructions does not change what CPUID reports.
         let is_emulated = std::env::var_os("THINKLING_TEST_TILES").is_some();
         let mut units = vec![Unit::Widened];
         units.extend(Unit::dot_product());
@@ -397,7 +396,7 @@ mod tests {
     fn products_of_bfloat16_agree_with_float64() {
         let mut stream = Stream::at("matmul", 2, &[]);
         for unit in units() {
-            // Against the operands as `bf16` rounds them, so that what is left is the unit's own error.
+            // Compared with products of the rounded operands, so that only the error of the unit remains.
             for precision in [Precision::Bf16x3, Precision::Bf16] {
                 let tolerance = 2e-5;
                 for (rows, k, n) in [
@@ -483,7 +482,7 @@ mod tests {
                     assert_eq!(some[at..at + 37], all[at..at + 37]);
                     assert!(some[at + 37..at + capacity].iter().all(|value| *value == 0.0));
                 }
-                // As values: the depth that counts is shorter than the capacity.
+                // As values: the depth is shorter than the capacity.
                 let mut values = Packed::zeros(precision, capacity, k);
                 columns.iter().enumerate().for_each(|(at, row)| values.set_row(at, row));
                 let mut fresh = Packed::zeros(precision, capacity, k);
