@@ -1,6 +1,6 @@
-//! AdamW's step on one stretch of weights; its twin and their parity test are in `optim.rs`.
+//! AdamW's update of a slice of weights; the twin and the parity test are in `policy/optimizer.rs`.
 
-/// The numbers of one step.
+/// The numbers of one update.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamWUpdate {
     /// Learning rate.
@@ -17,7 +17,7 @@ pub struct AdamWUpdate {
     pub correction1: f32,
     /// `1 / (1 - beta2^t)`.
     pub correction2: f32,
-    /// Factor on the gradient (clipping).
+    /// Factor of the gradient (clipping).
     pub gradient_scale: f32,
 }
 

@@ -1,4 +1,4 @@
-//! The feed-forward of a sparse layer: a router, the routed experts, and the shared ones.
+//! The feed-forward of a sparse layer: a router, routed experts and shared experts.
 
 use std::ops::Range;
 
@@ -12,20 +12,20 @@ use crate::policy::{Config, Parameters};
 
 /// Routed and shared experts.
 pub(crate) struct Experts {
-    /// Which of the sparse layers this is.
+    /// The number of this layer among the sparse layers.
     pub(crate) number: usize,
     rule: RoutingRule,
     size: Size,
     /// `[experts, hidden]`.
     router: Linear,
     routed: Vec<Expert>,
-    /// Of each routed expert.
+    /// Gate and up, and down, of each routed expert.
     places: Vec<[Place; 2]>,
-    /// As one SwiGLU of their joint width.
+    /// The shared experts as one SwiGLU.
     shared: Option<Dense>,
 }
 
-/// What the forward leaves for the backward.
+/// The activations that the backward needs.
 #[derive(Default)]
 pub(crate) struct Tape {
     affinities: Vec<f32>,
@@ -34,11 +34,11 @@ pub(crate) struct Tape {
     gates: Vec<f32>,
     dispatch: Dispatch,
     saved: Saved,
-    /// Of the shared experts, or of the dense feed-forward that a layer has instead: a decoder's layers take turns.
+    /// The tape of the shared experts or of a dense feed-forward; a decoder uses one tape for all layers.
     pub(super) dense: dense::Tape,
 }
 
-/// Parameters of a sparse layer of which a token uses `used` routed experts.
+/// Parameters of a sparse layer with `used` routed experts.
 pub(crate) fn count(config: &Config, used: usize) -> u64 {
     let router = config.hidden_size as u64 * config.n_routed_experts as u64;
     let expert = dense::count(config.hidden_size, config.moe_intermediate_size);
@@ -84,7 +84,7 @@ impl Experts {
         }
     }
 
-    /// Takes the choices that sequences have recorded; all other rows choose afresh.
+    /// Uses the recorded routes of sequences; all other rows choose anew.
     pub(super) fn forward(&self, x: &[f32], out: &mut [f32], routing: Routing<'_>, tape: &mut Tape) {
         let scope = profile::enter(Part::Router);
         let RoutingRule { experts, chosen, .. } = self.rule;
@@ -122,7 +122,7 @@ impl Experts {
         experts::forward(self.size, &self.routed, &tape.dispatch, x, gates, out, &mut tape.saved);
     }
 
-    /// How many choices of the last forward fell on each expert.
+    /// The number of choices of each expert in the last forward.
     pub(crate) fn loads<'t>(&self, tape: &'t Tape) -> impl Iterator<Item = u64> + use<'t> {
         (0..self.rule.experts).map(|expert| tape.dispatch.of(expert).len() as u64)
     }

@@ -1,4 +1,4 @@
-//! Grouped-query attention: several query heads share a head of keys and values.
+//! Grouped-query attention: several query heads share one key and value head.
 
 use super::attention::{CacheShape, Decoding, DotProduct, heads};
 use super::{Builder, Gradients, Linear, Scratch, Training, sized};
@@ -10,13 +10,13 @@ use crate::policy::{Config, Parameters};
 
 /// Grouped-query attention.
 pub(crate) struct Gqa {
-    /// `[(heads + 2 · key heads) · dim, hidden]`: query, key, value, one behind the other.
+    /// `[(heads + 2 · key heads) · dim, hidden]`: query, key and value, one after the other.
     query_key_value: Linear,
     core: DotProduct,
     pub(super) cached: CacheShape,
 }
 
-/// What the forward leaves for the backward.
+/// The activations that the backward needs.
 #[derive(Default)]
 pub(super) struct Tape {
     /// Query, key and value of each row.
@@ -45,7 +45,7 @@ impl Gqa {
         self.core.output.pack(precision, parameters);
     }
 
-    /// Fills query, key and value of each row, turned by its position.
+    /// Computes query, key and value of each row and rotates them by its position.
     fn project(&self, x: &[f32], positions: impl Iterator<Item = usize>, rotary: &Rotary, tape: &mut Tape) {
         let AttentionShape { heads, key_heads, query_dim, .. } = self.core.shape;
         let Linear { out, input, .. } = self.query_key_value;

@@ -1,7 +1,7 @@
-//! Multi-head latent attention: keys and values are built from a latent of low rank, and one rotary key serves all heads.
+//! Multi-head latent attention: keys and values come from a latent of low rank, and all heads share one rotary key.
 //!
-//! A decoder keeps only the latent and the rotary key of a token (the latent twice, once for each of the two products
-//! that read it), and attends to latents with absorbed projections. Source: DeepSeek-V3 (arXiv 2412.19437 §2.1.1).
+//! A decoder caches only the latent and the rotary key of a token (the latent twice, once for each of the two products that
+//! read it), and attends to latents with absorbed projections. Source: DeepSeek-V3 (arXiv 2412.19437 §2.1.1).
 
 use super::attention::{CacheShape, Decoding, DotProduct, heads};
 use super::{Builder, Gradients, Linear, Norm, NormTape, Scratch, Training, sized, zeroed};
@@ -14,7 +14,7 @@ use crate::policy::{Config, Parameters};
 
 /// Multi-head latent attention.
 pub(crate) struct Mla {
-    /// `[q_rank, hidden]` and its norm; without a rank, `query_up` is the whole projection.
+    /// `[q_rank, hidden]` and its norm; `None` without a rank: `query_up` is the whole projection.
     query_down: Option<(Linear, Norm)>,
     /// `[heads · query, q_rank]`, or `[…, hidden]`.
     query_up: Linear,
@@ -27,7 +27,6 @@ pub(crate) struct Mla {
     /// One for each head.
     absorbed: Vec<Absorbed>,
     core: DotProduct,
-    /// All heads look at the same latents.
     pub(super) cached: CacheShape,
     rank: usize,
     /// Width of a head's key without position.
@@ -36,16 +35,16 @@ pub(crate) struct Mla {
     rope: usize,
 }
 
-/// One head's part of the latent up-projection, for a decoder that attends to latents themselves.
+/// One head's part of the latent up-projection, for decoding.
 #[derive(Default)]
 struct Absorbed {
-    /// Takes a query without position to the latents: `[nope, rank]`.
+    /// From a query without position to a latent: `[nope, rank]`.
     key: Packed,
-    /// Takes a sum of latents to the head's value: `[rank, value]`.
+    /// From a sum of latents to the value of the head: `[rank, value]`.
     value: Packed,
 }
 
-/// What the forward leaves for the backward.
+/// The activations that the backward needs.
 #[derive(Default)]
 pub(super) struct Tape {
     /// `[rows, q_rank]`.
@@ -110,7 +109,7 @@ impl Mla {
         self.core.output.pack(precision, parameters);
     }
 
-    /// Fills queries and latents of all rows, not yet turned.
+    /// Computes queries and latents of all rows, before the rotation.
     fn project(&self, x: &[f32], tape: &mut Tape, scratch: &mut Scratch) {
         let rows = x.len() / self.key_value_down.input;
         let query = sized(&mut tape.query, rows * self.query_up.out);
@@ -178,7 +177,7 @@ impl Mla {
         let Self { rank, nope, rope, .. } = *self;
         let AttentionShape { heads, query_dim, value_dim, .. } = self.core.shape;
         let dlatent = zeroed(dlow, count * (rank + rope));
-        // The forward's buffer is read no more, so the gradients of key and value take its place.
+        // The forward's buffer is free now and holds the gradients of key and value.
         let dup = &mut tape.key_value;
         for (row, position) in batch.positions.iter().enumerate() {
             let position = *position as usize;
