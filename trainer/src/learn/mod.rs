@@ -1,4 +1,4 @@
-//! From completions to a gradient: verdicts, rewards, advantages, the objective; and measures on held-out questions.
+//! Learning from completions: verdicts, rewards, advantages and the objective; and evaluation on held-out questions.
 
 pub mod advantage;
 pub mod batch;

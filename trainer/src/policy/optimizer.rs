@@ -11,7 +11,7 @@ use crate::kernels::adamw;
 /// Numbers per chunk. Sums over a vector are taken chunk by chunk, in a fixed order.
 const CHUNK: usize = 1 << 14;
 
-/// How the learning rate moves after the warm-up.
+/// The learning-rate schedule after the warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {

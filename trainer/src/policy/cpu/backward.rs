@@ -1,4 +1,4 @@
-//! The backward: layer by layer from the last, from what the forward left on the tape.
+//! The training backward, from the tape of the forward.
 
 use super::forward::Tape;
 use super::packed::Transformer;
@@ -6,9 +6,9 @@ use crate::kernels::profile::{self, Part};
 use crate::policy::blocks::{Training, sized, zeroed};
 
 impl Transformer {
-    /// Adds to `gradient` (of the parameters' layout), given the gradient of the log-probabilities of the last forward.
+    /// Adds to the gradient of all weights, given the gradient of the log-probabilities of the last forward.
     ///
-    /// `balance_weight` is the weight of each sequence's balance loss; 0 leaves it out.
+    /// `balance_weight` is the weight of the sequence-wise balance loss; 0 turns it off.
     pub fn backward(
         &self,
         dlog_probabilities: &[f32],
@@ -51,7 +51,7 @@ impl Transformer {
     }
 }
 
-/// Adds each row of `rows` to the row of `table` that its index names.
+/// Adds each row to the row of `table` with its index.
 fn add_rows(rows: &[f32], indices: &[u32], table: &mut [f32], width: usize) {
     for (row, index) in rows.chunks_exact(width).zip(indices) {
         let at = *index as usize * width;

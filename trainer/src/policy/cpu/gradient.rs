@@ -1,7 +1,7 @@
-//! Sequences to a gradient: fixed shards, summed in order.
+//! Gradient accumulation over a batch.
 //!
-//! A batch is always cut into the same shards, whatever the number of threads, and each shard into the same
-//! micro-batches; gradients are summed in the order of the shards. So the bits of an update depend on the batch alone.
+//! The shards and micro-batches of a batch, and the order of the sum of gradients, are the same for any number of threads. So the
+//! bits of an update depend on the batch alone.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -15,37 +15,35 @@ use crate::machine::work::Amount;
 use crate::policy::Sequence;
 use crate::policy::balance::add_loads;
 
-/// Parts of a batch, each with a gradient of its own.
+/// Parts of a batch, each with a separate gradient.
 const SHARDS: usize = 8;
-/// Rows that go through the layers together: few enough for a feed-forward to stay in the cache; more are no faster and take
-/// memory.
+/// Rows of a micro-batch: a feed-forward stays in the cache; more rows need memory and are not faster.
 const DENSE_ROWS: usize = 320;
-/// The same in a mixture of experts, where an expert sees a share of the rows and its gradient is read and written for each
-/// micro-batch.
+/// The same in a mixture of experts, where an expert processes only a part of the rows.
 const EXPERTS_ROWS: usize = 640;
 
 /// Buffers of the update, kept from step to step.
 #[derive(Default)]
 pub(super) struct Workspace {
     gradient: Vec<f32>,
-    /// Gradients of shards, for use again.
+    /// Buffers for the gradients of shards.
     free: Mutex<Vec<Vec<f32>>>,
     tapes: Mutex<Vec<Tape>>,
 }
 
-/// What the shards have given so far, summed as far as they follow one another.
+/// The sum of the shards so far, in their order.
 struct Merged<'a, S> {
     gradient: &'a mut Vec<f32>,
     whole: Parts<S>,
-    /// Shards that are summed.
+    /// Number of shards in the sum.
     count: usize,
-    /// Shards that wait for one before them.
+    /// Shards that wait for an earlier one.
     early: BTreeMap<usize, (Vec<f32>, Parts<S>)>,
     failure: Option<candle_core::Error>,
 }
 
 impl<S> Merged<'_, S> {
-    /// Takes shard `number`; gives back the buffers that are free now.
+    /// Adds shard `number`, and returns the buffers that are free now.
     fn take(&mut self, number: usize, gradient: Vec<f32>, pass: Parts<S>) -> Vec<Vec<f32>> {
         let _scope = profile::enter(Part::Optimizer);
         self.early.insert(number, (gradient, pass));
@@ -71,20 +69,19 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the shards of a batch have given beside the gradient.
-#[derive(Debug)]
+/// The results of the shards of a batch besides the gradient.
 pub(super) struct Parts<S> {
-    /// What the caller's function returned for each micro-batch, in order.
+    /// The record of each micro-batch, in order.
     pub(super) parts: Vec<S>,
     pub(super) expert_loads: Vec<Vec<u64>>,
     pub(super) forward: Amount,
     pub(super) backward: Amount,
 }
 
-/// What the loss wants of a micro-batch: the gradient of each log-probability (none: no backward), and a record.
+/// The gradient of each log-probability of a micro-batch (`None`: no backward), and a record.
 pub(super) type Wanted<S> = candle_core::Result<(Option<Vec<f32>>, S)>;
 
-/// Cuts `sequences` into shards of about equally many rows.
+/// Cuts `sequences` into shards with about equal numbers of rows.
 fn shards(sequences: &[Sequence<'_>]) -> Vec<Range<usize>> {
     let total: usize = sequences.iter().map(Sequence::rows).sum();
     let mut cuts = Vec::with_capacity(SHARDS);
@@ -99,7 +96,7 @@ fn shards(sequences: &[Sequence<'_>]) -> Vec<Range<usize>> {
     cuts
 }
 
-/// Cuts a shard into micro-batches of at most so many rows.
+/// Cuts a shard into micro-batches of at most `most_rows` rows.
 fn micro_batches(sequences: &[Sequence<'_>], shard: Range<usize>, most_rows: usize) -> Vec<Range<usize>> {
     let mut cuts = Vec::new();
     let (mut start, mut rows) = (shard.start, 0);
@@ -123,13 +120,9 @@ impl Workspace {
         &self.gradient
     }
 
-    /// Runs every sequence forward, asks `loss` for the gradient of its log-probabilities, and backward.
+    /// Runs every sequence forward and, with the gradient that `loss` gives for a micro-batch, backward.
     ///
-    /// `loss` sees the micro-batch's place in `sequences` and its tape. `balance_weight` is the weight of each
-    /// sequence's balance loss.
-    ///
-    /// # Errors
-    /// When `loss` fails.
+    /// `loss` gets the range of the micro-batch in `sequences` and its tape.
     pub(super) fn run<S: Send>(
         &mut self,
         policy: &Transformer,
@@ -149,7 +142,6 @@ impl Workspace {
             failure: None,
         });
         let most_rows = if policy.config.has_experts() { EXPERTS_ROWS } else { DENSE_ROWS };
-        // Threads take shards in order, so that few wait to be summed.
         rayon::broadcast(|_| {
             let mut tape = locked(tapes).pop().unwrap_or_default();
             loop {
@@ -205,7 +197,7 @@ impl<S> Parts<S> {
     }
 }
 
-/// This thread's operations so far: those that the model asks for, and the rest.
+/// This thread's operations so far: those that the model requires, and the others.
 fn counted() -> (u64, u64) {
     (flops_executed() - surplus_executed(), surplus_executed())
 }

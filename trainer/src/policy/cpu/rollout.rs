@@ -1,4 +1,4 @@
-//! Prompts to completions: groups in a queue, one token of every live sample at a time.
+//! Rollouts: threads take groups from a queue and decode one token of every live sample at a time.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,12 +10,11 @@ use crate::kernels::profile::{self, Part};
 use crate::policy::rollout::{Completion, Limits, Request, Rollout, Writing};
 use crate::policy::sampling::Sampling;
 
-/// Sequences that a thread decodes together at most: enough rows for an expert's product, few enough that a thread whose
-/// completions are short soon takes another group.
+/// Maximum number of sequences that a thread decodes together: enough rows for an expert's product, but few enough that all
+/// threads stay busy.
 const ROWS: usize = 128;
 
-/// Answers every request. The result depends on (`seed`, each request's address, the sample's number) and the policy,
-/// not on the threads of the pool it is called in.
+/// Samples completions for every request, on all threads of the current pool. The result does not depend on their number.
 pub(super) fn roll_out(
     policy: &Transformer,
     requests: &[Request<'_>],
@@ -54,7 +53,7 @@ pub(super) fn roll_out(
     whole
 }
 
-/// A sample that is being written.
+/// A sample in progress.
 struct Live {
     request: usize,
     number: usize,
@@ -63,14 +62,14 @@ struct Live {
     writing: Writing,
 }
 
-/// A group whose samples are being written.
+/// A group in progress.
 struct Open {
     group: usize,
     completions: Vec<Completion>,
     left: usize,
 }
 
-/// One thread's share of a rollout: whole groups, taken when there is room for them.
+/// One thread's part of a rollout, in whole groups.
 struct Worker<'a> {
     decoder: Decoder<'a>,
     requests: &'a [Request<'a>],
@@ -79,9 +78,9 @@ struct Worker<'a> {
     seed: u64,
     live: Vec<Live>,
     open: BTreeMap<usize, Open>,
-    /// What was spent; its completions stay empty.
+    /// The work; its completions stay empty.
     rollout: Rollout,
-    /// The groups that are over, with their requests' numbers.
+    /// The finished groups with the numbers of their requests.
     groups: Vec<(usize, Vec<Completion>)>,
 }
 
@@ -91,7 +90,7 @@ impl Worker<'_> {
         loop {
             let mut taken = Vec::new();
             let mut rows = self.live.len();
-            // A group that is larger than the room is taken when there is nothing else to do.
+            // A group larger than `most_rows` is taken when there are no other rows.
             while rows < most_rows {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let Some(request) = self.requests.get(number) else { break };
@@ -108,7 +107,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Runs the prompts of these requests and draws the first token of each of their samples.
+    /// Runs the prompts of these requests and draws the first token of each sample.
     fn prefill(&mut self, taken: &[usize]) {
         let started = flops_executed();
         let mut rows = Vec::new();
@@ -183,7 +182,7 @@ impl Worker<'_> {
         self.retire();
     }
 
-    /// Takes out the samples that are over, and the groups without any left.
+    /// Removes the finished samples and groups.
     fn retire(&mut self) {
         let over: Vec<Live> = self.live.extract_if(.., |one| one.writing.is_over(self.limits)).collect();
         for sample in over {
