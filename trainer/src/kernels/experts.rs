@@ -36,7 +36,6 @@ dispatch! {
 
 impl RoutingRule {
     /// The chosen experts of each row, best first, ties to the lower number.
-    ///
     /// Shapes: `affinities` `[rows, experts]`, `bias` `[experts]`, `choices` `[rows, chosen]`.
     pub fn choose(&self, affinities: &[f32], bias: &[f32], choices: &mut [u16]) {
         for (row, choices) in affinities.chunks_exact(self.experts).zip(choices.chunks_exact_mut(self.chosen))
@@ -94,7 +93,6 @@ impl RoutingRule {
     }
 
     /// Adds the gradient of the sequence-wise balance loss `weight · Σ f P` of the rows of one sequence.
-    ///
     /// Source: DeepSeek-V3 eq. 17–20; `f` counts choices and has no gradient.
     pub fn balance_backward(&self, affinities: &[f32], choices: &[u16], weight: f32, gradient: &mut [f32]) {
         let rows = affinities.len() / self.experts;
@@ -186,9 +184,7 @@ pub struct Size {
     pub chosen: usize,
 }
 
-/// Adds `Σ gate · expert(x)` to `out`.
-///
-/// Shapes: `x` and `out` `[rows, hidden]`, `gates` `[rows, chosen]`.
+/// Adds `Σ gate · expert(x)` to `out`. Shapes: `x` and `out` `[rows, hidden]`, `gates` `[rows, chosen]`.
 pub fn forward(
     size: Size,
     experts: &[Expert],

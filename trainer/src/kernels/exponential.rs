@@ -3,7 +3,6 @@
 use super::multiply_add;
 
 /// `e^x` to about one unit in the last place on [-87, 88]; 0 below, saturated above. NaN stays NaN.
-///
 /// Source: Cody–Waite reduction by ln 2 in two parts, then the Taylor polynomial of degree 7 on [-ln 2 / 2, ln 2 / 2].
 #[inline(always)]
 pub(super) fn exp<const FUSED: bool>(x: f32) -> f32 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::Result;
 use thinkling_datasets::Question;
 
-use super::objective::{MinibatchLoss, Objective};
+use super::objective::{BatchSize, MinibatchLoss, Objective};
 use super::score::Judged;
 use crate::data::task::Task;
 use crate::machine::work::{Costed, Costs, Work};
@@ -256,7 +256,9 @@ impl Minibatch<'_> {
         importance_cap: Option<f64>,
         is_fresh: bool,
     ) -> MinibatchLoss<'m> {
-        MinibatchLoss::new(objective, &self.samples, importance_cap, is_fresh)
+        let size = BatchSize { sequences: self.samples.len(), tokens: self.tokens() };
+        let importance_cap = importance_cap.filter(|cap| *cap > 0.0);
+        MinibatchLoss { objective, samples: &self.samples, size, importance_cap, is_fresh }
     }
 }
 

@@ -407,7 +407,6 @@ impl Answers {
 }
 
 /// Unbiased pass@k, where `right` of `samples` completions are correct: `1 - C(n-c,k) / C(n,k)` as a product.
-///
 /// Source: Chen et al. 2021 (HumanEval).
 pub fn pass_at_k(samples: usize, right: usize, k: usize) -> f64 {
     if k == 1 {

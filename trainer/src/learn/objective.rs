@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::batch::Sample;
 use crate::policy::loss::{Loss, Measured, Seen};
 
-/// How the losses of tokens become one number.
+/// The aggregation of token losses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LossAggregation {
@@ -114,7 +114,6 @@ impl Objective {
     }
 
     /// The loss of a micro-batch: `Σ weight · (β · k3 - min(ratio · A, clip(ratio) · A))`, a scalar.
-    ///
     /// Source: DeepSeekMath eq. 3–4, per token. The divergence is in the loss, not in the reward.
     pub fn loss(&self, log_probabilities: &Tensor, tokens: &Tokens<'_>) -> Result<Tensor> {
         let ratio = (log_probabilities - tokens.old)?.exp()?;
@@ -167,25 +166,12 @@ impl Objective {
 /// forward over that in the decoder, at most by the cap. Source: Yao et al. 2025, "Your efficient RL framework secretly brings
 /// you off-policy RL training".
 pub struct MinibatchLoss<'a> {
-    objective: &'a Objective,
-    samples: &'a [&'a Sample],
-    size: BatchSize,
-    importance_cap: Option<f64>,
-    is_fresh: bool,
-}
-
-impl<'a> MinibatchLoss<'a> {
-    /// The loss on `samples`, each of which has an advantage. `is_fresh`: the policy is the one that sampled.
-    pub fn new(
-        objective: &'a Objective,
-        samples: &'a [&'a Sample],
-        importance_cap: Option<f64>,
-        is_fresh: bool,
-    ) -> Self {
-        let tokens = samples.iter().map(|sample| sample.length()).sum();
-        let size = BatchSize { sequences: samples.len(), tokens };
-        Self { objective, samples, size, importance_cap: importance_cap.filter(|cap| *cap > 0.0), is_fresh }
-    }
+    pub(super) objective: &'a Objective,
+    pub(super) samples: &'a [&'a Sample],
+    pub(super) size: BatchSize,
+    pub(super) importance_cap: Option<f64>,
+    /// Whether the policy is the one that sampled.
+    pub(super) is_fresh: bool,
 }
 
 impl Loss for MinibatchLoss<'_> {
@@ -228,9 +214,7 @@ impl Loss for MinibatchLoss<'_> {
     }
 }
 
-/// The estimator `x - ln x - 1` of the divergence, with `x = reference / policy`.
-///
-/// Source: DeepSeekMath eq. 4.
+/// The estimator `x - ln x - 1` of the divergence, with `x = reference / policy`. Source: DeepSeekMath eq. 4.
 fn k3(policy: &Tensor, reference: &Tensor) -> Result<Tensor> {
     let difference = (reference - policy)?;
     (difference.exp()? - &difference)? - 1.0

@@ -112,7 +112,7 @@ pub struct Reading<'a> {
     pub text: &'a str,
     /// The tokens, without the end.
     pub tokens: &'a [u32],
-    /// Whether it was not cut off.
+    /// Whether it ended within the limit.
     pub is_finished: bool,
     /// The verdict of the task.
     pub verdict: &'a Verdict,

@@ -15,7 +15,7 @@ pub struct Judged {
     pub text: String,
     /// The verdict of the task.
     pub verdict: Verdict,
-    /// Whether it has the required format and was not cut off.
+    /// Whether it has the required format and ended within the limit.
     pub is_well_formed: bool,
     /// Whether the thinking is not empty.
     pub is_thinking: bool,

@@ -70,9 +70,7 @@ struct Package {
 
 /// The meters of all packages.
 #[derive(Debug)]
-struct Rapl {
-    packages: Vec<Package>,
-}
+struct Rapl(Vec<Package>);
 
 impl Rapl {
     /// The packages under `root`; `None` where there is none or this user may not read one.
@@ -91,13 +89,13 @@ impl Rapl {
                 packages.push(Package { counter, range_uj, last_uj });
             }
         }
-        (!packages.is_empty()).then_some(Self { packages })
+        (!packages.is_empty()).then_some(Self(packages))
     }
 
     /// Joules since the last call.
     fn advance(&mut self) -> Option<f64> {
         let mut passed_uj = 0;
-        for package in &mut self.packages {
+        for package in &mut self.0 {
             let now = number(&package.counter)?;
             passed_uj += since(package.last_uj, now, package.range_uj);
             package.last_uj = now;

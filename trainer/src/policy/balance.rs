@@ -12,7 +12,6 @@ pub fn add_loads(sum: &mut Vec<Vec<u64>>, loads: &[Vec<u64>]) {
 }
 
 /// Moves each expert's bias by `speed`: down if its load is above the mean, up if it is below.
-///
 /// Source: DeepSeek-V3 §2.1.2, auxiliary-loss-free load balancing.
 pub fn balance_biases(biases: &mut [Vec<f32>], loads: &[Vec<u64>], speed: f32) {
     for (biases, loads) in biases.iter_mut().zip(loads) {

@@ -299,7 +299,6 @@ impl Network {
 }
 
 /// The sequence-wise balance loss `Σ f P` of each of `batch` sequences, summed; `f` counts choices and has no gradient.
-///
 /// Shapes: `affinities` and `mask` `[batch · time, experts]`. Source: DeepSeek-V3 eq. 17–20.
 fn balance(affinities: &Tensor, mask: &Tensor, batch: usize, chosen: usize) -> Result<Tensor> {
     let experts = affinities.dim(1)?;

@@ -106,14 +106,9 @@ impl Footprint {
         model.sparse_layers().count() as u64 * model.n_routed_experts as u64 * expert
     }
 
-    /// Forward and backward pass of a row of `length` tokens; the backward takes twice the forward.
-    pub fn train_row(&self, length: usize) -> Flops {
-        self.forward_row(length) * 3.0
-    }
-
     /// Forward and backward pass of a token, on average over a row of `length`.
     pub fn train_token(&self, length: usize) -> Flops {
-        self.train_row(length) * (1.0 / length.max(1) as f64)
+        self.forward_row(length) * 3.0 * (1.0 / length.max(1) as f64)
     }
 }
 
@@ -185,6 +180,6 @@ mod tests {
         assert_eq!(count.forward(3).get(), 2.0 * 392.0 + 2.0 * 2.0 * 8.0 * 3.0);
         let by_token: f64 = (1..=6).map(|context| count.forward(context).get()).sum();
         assert_eq!(count.forward_row(6).get(), by_token);
-        assert_eq!(count.train_row(6).get(), 3.0 * by_token);
+        assert_eq!(count.train_token(6).get(), 3.0 * by_token * (1.0 / 6.0));
     }
 }

@@ -189,7 +189,7 @@ fn learning_rate(peak: f64, warmup: u64, last_share: Option<f64>, update: u64, u
 mod tests {
     use super::*;
     use crate::policy::Parameters;
-    use crate::policy::tests::small;
+    use crate::policy::tests::{ADAMW, small};
     use thinkling_datasets::seed::Stream;
 
     #[test]
@@ -197,8 +197,6 @@ mod tests {
         let parameters = Parameters::new(&small(), 0);
         let mut weights = parameters.values.clone();
         let mut state = AdamW::new(weights.len());
-        let settings =
-            AdamWSettings { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1, max_grad_norm: 1.0 };
         let decays: Vec<bool> = parameters
             .layout
             .slots
@@ -210,7 +208,7 @@ mod tests {
         for update in 1..=4i32 {
             let gradient: Vec<f32> = weights.iter().map(|_| stream.normal() as f32).collect();
             let size = norm(&gradient);
-            state.update(&parameters.layout, &mut weights, &gradient, size, 1e-2, &settings);
+            state.update(&parameters.layout, &mut weights, &gradient, size, 1e-2, &ADAMW);
             for (((weight, first, second), gradient), decays) in exact.iter_mut().zip(&gradient).zip(&decays)
             {
                 let gradient = f64::from(*gradient) / size;

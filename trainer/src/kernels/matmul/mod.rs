@@ -184,7 +184,6 @@ impl Packed {
     }
 
     /// `y = x · self`, or `y += x · self`.
-    ///
     /// Shapes: `x` is `[rows, k]` with rows `x_stride` apart, `y` is `[rows, n]` with rows `y_stride` apart.
     pub fn product(
         &self,
@@ -242,7 +241,6 @@ fn unit() -> Unit {
 }
 
 /// `out += leftᵀ · right`: the gradient of a weight from its output's gradient and its input.
-///
 /// Shapes: `left` is `[rows, m]`, `right` `[rows, n]` with rows `right_stride` apart, `out` `[m, n]`.
 pub fn add_outer(
     precision: Precision,
@@ -275,6 +273,18 @@ mod tests {
         (0..length).map(|_| stream.normal() as f32).collect()
     }
 
+    fn transposed(precision: Precision, weight: &[f32], stride: usize, n: usize, k: usize) -> Packed {
+        let mut packed = Packed::default();
+        packed.pack_transposed(precision, weight, stride, n, k);
+        packed
+    }
+
+    fn straight(precision: Precision, matrix: &[f32], stride: usize, k: usize, n: usize) -> Packed {
+        let mut packed = Packed::default();
+        packed.pack_straight(precision, matrix, stride, k, n);
+        packed
+    }
+
     #[test]
     fn products_agree_with_float64() {
         let mut stream = Stream::at("matmul", 0, &[]);
@@ -290,15 +300,13 @@ mod tests {
             (300, 40, 70),
         ] {
             let (x, w) = (random(rows * k, &mut stream), random(n * k, &mut stream));
-            let mut transposed = Packed::default();
-            transposed.pack_transposed(Precision::Float32, &w, k, n, k);
+            let mut transposed = transposed(Precision::Float32, &w, k, n, k);
             let mut y = vec![1.0; rows * n];
             transposed.product(&x, k, &mut y, n, rows, false);
             let mut added = y.clone();
             transposed.product(&x, k, &mut added, n, rows, true);
-            let mut straight = Packed::default();
             let columns: Vec<f32> = (0..k * n).map(|i| w[(i % n) * k + i / n]).collect();
-            straight.pack_straight(Precision::Float32, &columns, n, k, n);
+            let mut straight = straight(Precision::Float32, &columns, n, k, n);
             let mut same = vec![0.0; rows * n];
             straight.product(&x, k, &mut same, n, rows, false);
             assert_eq!(y, same);
@@ -321,10 +329,8 @@ mod tests {
             }
             for i in 0..k {
                 for column in 0..n {
-                    let exact: f64 = 0.5
-                        + (0..rows)
-                            .map(|row| f64::from(x[row * k + i]) * f64::from(y[row * n + column]))
-                            .sum::<f64>();
+                    let product = |row: usize| f64::from(x[row * k + i]) * f64::from(y[row * n + column]);
+                    let exact = 0.5 + (0..rows).map(product).sum::<f64>();
                     assert!((f64::from(outer[i * n + column]) - exact).abs() < 1e-3, "{rows} {k} {n}");
                 }
             }
@@ -336,8 +342,7 @@ mod tests {
         let mut stream = Stream::at("matmul", 1, &[]);
         let (rows, k, n) = (29, 50, 70);
         let (x, w) = (random(rows * k, &mut stream), random(n * k, &mut stream));
-        let mut packed = Packed::default();
-        packed.pack_transposed(Precision::Float32, &w, k, n, k);
+        let packed = transposed(Precision::Float32, &w, k, n, k);
         let mut all = vec![0.0; rows * n];
         packed.product(&x, k, &mut all, n, rows, false);
         for row in 0..rows {
@@ -412,27 +417,24 @@ mod tests {
                     let seen = |number: f32| {
                         f64::from(if precision == Precision::Bf16 { rounded(number) } else { number })
                     };
-                    let mut transposed = Packed::default();
-                    transposed.pack_transposed(precision, &w, k, n, k);
+                    let in_order = transposed(precision, &w, k, n, k);
                     let mut y = vec![1.0; rows * n];
-                    on(unit, &transposed, (k, n), &x, &mut y, rows, false);
+                    on(unit, &in_order, (k, n), &x, &mut y, rows, false);
                     let mut added = y.clone();
-                    on(unit, &transposed, (k, n), &x, &mut added, rows, true);
-                    let mut straight = Packed::default();
+                    on(unit, &in_order, (k, n), &x, &mut added, rows, true);
                     let columns: Vec<f32> = (0..k * n).map(|i| w[(i % n) * k + i / n]).collect();
-                    straight.pack_straight(precision, &columns, n, k, n);
+                    let by_columns = straight(precision, &columns, n, k, n);
                     let mut by_rows = Packed::zeros(precision, k, n);
                     columns.chunks(n).enumerate().for_each(|(row, values)| by_rows.set_row(row, values));
-                    let (mut spread_out, mut spread_in) = (Packed::default(), Packed::default());
-                    spread_out.pack_transposed(precision, &spread(&w, k), k + 3, n, k);
-                    spread_in.pack_straight(precision, &spread(&columns, n), n + 3, k, n);
-                    for other in [&straight, &by_rows, &spread_out, &spread_in] {
+                    let spread_out = transposed(precision, &spread(&w, k), k + 3, n, k);
+                    let spread_in = straight(precision, &spread(&columns, n), n + 3, k, n);
+                    for other in [&by_columns, &by_rows, &spread_out, &spread_in] {
                         let mut same = vec![0.0; rows * n];
                         on(unit, other, (k, n), &x, &mut same, rows, false);
                         assert_eq!(y, same, "{unit:?} {precision:?} {rows} {k} {n}");
                     }
                     let mut alone = vec![0.0; n];
-                    on(unit, &transposed, (k, n), &x[(rows - 1) * k..], &mut alone, 1, false);
+                    on(unit, &in_order, (k, n), &x[(rows - 1) * k..], &mut alone, 1, false);
                     assert_eq!(alone, y[(rows - 1) * n..], "{unit:?} {precision:?}: a row alone");
                     let mut outer = vec![0.5; k * n];
                     let right = random(rows * n, &mut stream);

@@ -70,6 +70,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The results of the shards of a batch besides the gradient.
+#[derive(Default)]
 pub(super) struct Parts<S> {
     /// The record of each micro-batch, in order.
     pub(super) parts: Vec<S>,
@@ -123,7 +124,7 @@ impl Workspace {
     /// Runs every sequence forward and, with the gradient that `loss` gives for a micro-batch, backward.
     ///
     /// `loss` gets the range of the micro-batch in `sequences` and its tape.
-    pub(super) fn run<S: Send>(
+    pub(super) fn run<S: Send + Default>(
         &mut self,
         policy: &Transformer,
         sequences: &[Sequence<'_>],
@@ -136,7 +137,7 @@ impl Workspace {
         let next = AtomicUsize::new(0);
         let merged = Mutex::new(Merged {
             gradient,
-            whole: Parts::empty(),
+            whole: Parts::default(),
             count: 0,
             early: BTreeMap::new(),
             failure: None,
@@ -151,7 +152,7 @@ impl Workspace {
                 gradient.clear();
                 gradient.resize(policy.parameters.layout.len, 0.0);
                 let pass = micro_batches(sequences, shard.clone(), most_rows).into_iter().try_fold(
-                    Parts::empty(),
+                    Parts::default(),
                     |mut pass, micro_batch| {
                         let started = counted();
                         policy.forward(&sequences[micro_batch.clone()], temperature, &mut tape);
@@ -182,17 +183,6 @@ impl Workspace {
         match failure {
             Some(error) => Err(error),
             None => Ok(whole),
-        }
-    }
-}
-
-impl<S> Parts<S> {
-    fn empty() -> Self {
-        Self {
-            parts: Vec::new(),
-            expert_loads: Vec::new(),
-            forward: Amount::default(),
-            backward: Amount::default(),
         }
     }
 }
@@ -247,7 +237,7 @@ mod tests {
                 let mut workspace = Workspace::default();
                 let loss =
                     |_: Range<usize>, tape: &Tape| Ok((Some(vec![-0.01; tape.log_probabilities.len()]), ()));
-                // Twice, so that buffers that are used again show.
+                // Twice, to test reused buffers.
                 for _ in 0..2 {
                     pool.install(|| workspace.run(&policy, &sequences, 1.0, 0.1, loss)).unwrap();
                 }

@@ -21,11 +21,6 @@ pub struct Transformer {
 }
 
 impl Transformer {
-    /// A policy with these weights, whose products are float32.
-    pub fn new(config: Config, parameters: Parameters) -> Self {
-        Self::with_precision(config, parameters, Precision::Float32)
-    }
-
     /// A policy with these weights. Router, head and the training forward's attention are float32 in every precision, as in
     /// DeepSeek-V3 §3.3.
     pub fn with_precision(config: Config, parameters: Parameters, precision: Precision) -> Self {
