@@ -89,7 +89,6 @@ impl fmt::Debug for Task {
 /// Lengths of a task's texts in tokens, over [`PROBES`] questions of each split.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Lengths {
-    /// Prompts.
     pub(crate) prompts: Vec<usize>,
     /// Completions of each kind, with tags and end; `None` if a question has no solution of that kind.
     completions: [Option<Vec<usize>>; SolutionKind::ALL.len()],

@@ -393,18 +393,10 @@ mod tests {
             let dout = packed(&dout, value_dim, heads * value_dim);
             let (mut dquery, mut dkey, mut dvalue) =
                 (vec![0.0; time * widths[0]], vec![0.0; time * widths[1]], vec![0.0; time * widths[2]]);
-            backward(
-                shape,
-                time,
-                query,
-                key,
-                value,
-                dout,
-                HeadsMut::packed(&mut dquery, 0, heads, query_dim),
-                HeadsMut::packed(&mut dkey, 0, key_heads, query_dim),
-                HeadsMut::packed(&mut dvalue, 0, key_heads, value_dim),
-                &mut scratch,
-            );
+            let dq = HeadsMut::packed(&mut dquery, 0, heads, query_dim);
+            let dk = HeadsMut::packed(&mut dkey, 0, key_heads, query_dim);
+            let dv = HeadsMut::packed(&mut dvalue, 0, key_heads, value_dim);
+            backward(shape, time, query, key, value, dout, dq, dk, dv, &mut scratch);
             let exact = gradient(&x, &dy, |x| plain(x, shape, time));
             assert_near(&[dquery, dkey, dvalue].concat(), &exact, 1e-5, "gradient");
         }

@@ -419,7 +419,6 @@ mod tests {
         }
     }
 
-    /// The balance loss of one sequence in plain float64.
     fn balance(affinities: &[f32], choices: &[u16]) -> f64 {
         let rows = affinities.len() / RULE.experts;
         (0..RULE.experts)

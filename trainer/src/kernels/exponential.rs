@@ -22,7 +22,6 @@ pub(super) fn exp<const FUSED: bool>(x: f32) -> f32 {
     if x < -87.3 { 0.0 } else { sum * scale }
 }
 
-/// `1 / (1 + e^-x)`.
 #[inline(always)]
 pub(super) fn sigmoid<const FUSED: bool>(x: f32) -> f32 {
     1.0 / (1.0 + exp::<FUSED>(-x))

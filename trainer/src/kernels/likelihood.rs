@@ -5,7 +5,6 @@ use super::exponential::exp;
 use super::matmul::{Packed, add_outer};
 use super::precision::Precision;
 
-/// Rows per block.
 const BLOCK: usize = 128;
 
 /// The output head: `[vocabulary, hidden]`, packed for both directions.

@@ -50,7 +50,6 @@ pub struct Sample {
     pub scored: Scored,
     /// Its advantage; `None` if it is left out of the update.
     pub advantage: Option<f64>,
-    /// Prompt and completion.
     tokens: Vec<u32>,
     /// Log-probabilities of the completion's tokens under the policy that sampled, in the training forward; `None`: those of the
     /// update's forward.

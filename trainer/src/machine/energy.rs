@@ -68,7 +68,6 @@ struct Package {
     last_uj: u64,
 }
 
-/// The meters of all packages.
 #[derive(Debug)]
 struct Rapl(Vec<Package>);
 

@@ -29,13 +29,11 @@ pub struct Network {
 
 /// A batch of sequences of equal length.
 struct Rows<'a> {
-    /// Tokens of each sequence.
     tokens: &'a [&'a [u32]],
     /// Experts to use again, as in [`Sequence::routes`]; only for a batch of one sequence.
     routes: Option<&'a [u16]>,
     /// The chosen experts: for each sparse layer `[rows, chosen]`.
     choices: Vec<Vec<u16>>,
-    /// The balance loss of each sparse layer.
     balance: Vec<Tensor>,
 }
 
@@ -309,7 +307,6 @@ fn balance(affinities: &Tensor, mask: &Tensor, batch: usize, chosen: usize) -> R
     (probability * counts)?.sum_all()
 }
 
-/// The number of choices of each expert.
 fn loads(choices: &[Vec<u16>], experts: usize) -> Vec<Vec<u64>> {
     let of_layer = |choices: &Vec<u16>| {
         let mut loads = vec![0; experts];
@@ -345,7 +342,6 @@ impl CandlePolicy {
         Ok(())
     }
 
-    /// The completions of one request.
     fn complete(
         &self,
         request: &Request<'_>,

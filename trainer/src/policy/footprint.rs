@@ -20,7 +20,6 @@ pub struct Footprint {
     flops_per_context: u64,
     /// The same in a decoder with its cache.
     flops_per_cached: u64,
-    /// Parameters of the output head.
     head_parameters: u64,
 }
 

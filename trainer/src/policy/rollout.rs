@@ -101,7 +101,6 @@ impl Writing {
         }
     }
 
-    /// Draws the next token.
     pub(super) fn extend(&mut self, logits: &mut [f32], sampling: &Sampling, limits: &Limits) {
         let _scope = profile::enter(Part::Sampling);
         let mut draw = sampling::draw(logits, sampling, &mut self.stream);

@@ -90,7 +90,6 @@ pub fn draw(logits: &mut [f32], sampling: &Sampling, stream: &mut Stream) -> Dra
     Draw { token: token as u32, log_probability: probabilities[token].ln(), entropy }
 }
 
-/// The first of the most likely tokens.
 fn most_likely(probabilities: &[f32]) -> usize {
     let mut best = 0;
     for (token, probability) in probabilities.iter().enumerate() {

@@ -63,7 +63,6 @@ impl Unit {
     }
 }
 
-/// The pairs of a depth of `k`, with padding.
 pub(super) fn pairs_of(k: usize) -> usize {
     k.div_ceil(2 * TILE_PAIRS) * TILE_PAIRS
 }
@@ -311,7 +310,6 @@ mod dot_product {
         }
     }
 
-    /// A pair in every lane.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bf16")]
     fn broadcast(pair: u32) -> __m512bh {

@@ -16,7 +16,6 @@ pub(super) enum Half {
 }
 
 impl Half {
-    /// Both parts.
     pub(super) const ALL: [Self; 2] = [Self::High, Self::Low];
 
     /// The parts that the products of a precision multiply; none in float32.
@@ -34,7 +33,6 @@ impl Half {
         if self == Self::High { high } else { rounded(value - f32::from_bits(high << 16)) }
     }
 
-    /// Two neighbours in one word.
     #[inline(always)]
     fn pair(self, first: f32, second: f32) -> u32 {
         self.take(first) | self.take(second) << 16
@@ -173,7 +171,6 @@ mod native {
         _mm512_permutexvar_epi16(order, numbers)
     }
 
-    /// The mask of the first `count` lanes.
     fn first(count: usize) -> __mmask16 {
         if count >= 16 { !0 } else { (1 << count) - 1 }
     }

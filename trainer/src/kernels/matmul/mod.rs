@@ -20,7 +20,6 @@ mod widened;
 
 /// Columns of a panel: two AVX-512 registers.
 const PANEL: usize = 32;
-/// One cache line of floats.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 struct Line([f32; 16]);
@@ -377,7 +376,6 @@ mod tests {
         units
     }
 
-    /// The nearest bfloat16.
     fn rounded(number: f32) -> f32 {
         f32::from_bits(Half::High.take(number) << 16)
     }

@@ -69,7 +69,6 @@ mod native {
     use super::SIDE;
     use crate::kernels::InstructionSet;
 
-    /// Words of an AVX2 register.
     const HALF: usize = SIDE / 2;
 
     pub(super) fn is_there() -> bool {

@@ -133,7 +133,6 @@ impl CacheShape {
 /// The cache of a prompt, which the samples of its group share.
 pub(crate) struct Prompt {
     pub(crate) length: usize,
-    /// One cache for each layer.
     pub(crate) layers: Vec<Cache>,
 }
 

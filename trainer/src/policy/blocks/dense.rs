@@ -7,7 +7,6 @@ use crate::kernels::swiglu;
 use crate::policy::Parameters;
 use crate::policy::layout::Place;
 
-/// A SwiGLU.
 pub(crate) struct Dense {
     width: usize,
     /// `[2 · width, hidden]`: gate, then up.

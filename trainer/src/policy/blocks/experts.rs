@@ -10,7 +10,6 @@ use crate::kernels::profile::{self, Part};
 use crate::policy::layout::Place;
 use crate::policy::{Config, Parameters};
 
-/// Routed and shared experts.
 pub(crate) struct Experts {
     /// The number of this layer among the sparse layers.
     pub(crate) number: usize,
@@ -19,7 +18,6 @@ pub(crate) struct Experts {
     /// `[experts, hidden]`.
     router: Linear,
     routed: Vec<Expert>,
-    /// Gate and up, and down, of each routed expert.
     places: Vec<[Place; 2]>,
     /// The shared experts as one SwiGLU.
     shared: Option<Dense>,

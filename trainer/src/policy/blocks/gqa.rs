@@ -8,7 +8,6 @@ use crate::kernels::profile::{self, Part};
 use crate::kernels::rotary::Rotary;
 use crate::policy::{Config, Parameters};
 
-/// Grouped-query attention.
 pub(crate) struct Gqa {
     /// `[(heads + 2 · key heads) · dim, hidden]`: query, key and value, one after the other.
     query_key_value: Linear,
@@ -19,7 +18,6 @@ pub(crate) struct Gqa {
 /// The activations that the backward needs.
 #[derive(Default)]
 pub(super) struct Tape {
-    /// Query, key and value of each row.
     joint: Vec<f32>,
     /// `[rows, heads · value]`.
     attended: Vec<f32>,
@@ -59,7 +57,6 @@ impl Gqa {
         }
     }
 
-    /// Query, key and value of the rows from `row` on.
     fn operands<'t>(&self, joint: &'t [f32], row: usize) -> [Heads<'t>; 3] {
         let AttentionShape { heads: all, key_heads, query_dim: dim, .. } = self.core.shape;
         [0, all, all + key_heads].map(|first| heads(joint, row, self.query_key_value.out, first * dim, dim))

@@ -12,7 +12,6 @@ use crate::kernels::profile::{self, Part};
 use crate::kernels::rms_norm;
 use crate::policy::{Config, Parameters};
 
-/// Multi-head latent attention.
 pub(crate) struct Mla {
     /// `[q_rank, hidden]` and its norm; `None` without a rank: `query_up` is the whole projection.
     query_down: Option<(Linear, Norm)>,
@@ -20,18 +19,15 @@ pub(crate) struct Mla {
     query_up: Linear,
     /// `[rank + rope, hidden]`.
     key_value_down: Linear,
-    /// Norm of the latent.
     key_value_norm: Norm,
     /// `[heads · (nope + value), rank]`.
     key_value_up: Linear,
-    /// One for each head.
     absorbed: Vec<Absorbed>,
     core: DotProduct,
     pub(super) cached: CacheShape,
     rank: usize,
     /// Width of a head's key without position.
     nope: usize,
-    /// Width of the rotary key.
     rope: usize,
 }
 
@@ -130,7 +126,6 @@ impl Mla {
         rms_norm::forward(latent, width, weight, *epsilon, normed, inverse);
     }
 
-    /// Query, key and value of the rows from `row` on.
     fn operands<'t>(&self, [query, key, key_value]: [&'t [f32]; 3], row: usize) -> [Heads<'t>; 3] {
         let AttentionShape { query_dim, value_dim, .. } = self.core.shape;
         let (width, up_width) = (self.query_up.out, self.key_value_up.out);

@@ -30,7 +30,6 @@ pub(super) mod residual;
 
 /// The rows of a training batch: sequences without padding between them.
 pub(super) struct Training<'a> {
-    /// The rows of each sequence.
     pub(super) spans: &'a [Range<usize>],
     /// The position of each row in its sequence.
     pub(super) positions: &'a [u32],
@@ -163,7 +162,6 @@ impl Norm {
     }
 }
 
-/// A norm's input, scale and output.
 #[derive(Default)]
 pub(super) struct NormTape {
     input: Vec<f32>,
@@ -209,7 +207,6 @@ pub(super) enum FeedForward {
     Experts(Experts),
 }
 
-/// An attention and a feed-forward on the residual stream.
 pub(super) struct Layer {
     into_attention: Residual,
     pub(super) attention: Attention,
@@ -228,7 +225,6 @@ pub(super) struct LayerTape {
 }
 
 impl Layer {
-    /// Layer `number`, with its weights added to the layout.
     pub(super) fn new(config: &Config, number: usize, builder: &mut Builder) -> Self {
         let prefix = format!("model.layers.{number}");
         let mlp = format!("{prefix}.mlp");

@@ -20,16 +20,11 @@ impl Transformer {
         let layout = &self.parameters.layout;
         let targets = tape.targets.len();
         assert_eq!(dlog_probabilities.len(), targets);
-        let head = profile::enter(Part::Head);
+        let scope = profile::enter(Part::Head);
         let dnormed = sized(&mut tape.dnormed, targets * hidden);
-        self.head_kernel(tape.temperature).backward(
-            &tape.last_norm.output,
-            &tape.targets,
-            dlog_probabilities,
-            dnormed,
-            &mut gradient[layout.head.clone()],
-            &mut tape.logits,
-        );
+        let (head, dhead) = (self.head_kernel(tape.temperature), &mut gradient[layout.head.clone()]);
+        let (normed, logits) = (&tape.last_norm.output, &mut tape.logits);
+        head.backward(normed, &tape.targets, dlog_probabilities, dnormed, dhead, logits);
         let dgathered = zeroed(&mut tape.gathered, targets * hidden);
         self.norm.backward(dnormed, &tape.last_norm, dgathered, gradient);
         let dstream = zeroed(&mut tape.dstream, tape.tokens.len() * hidden);
@@ -37,7 +32,7 @@ impl Transformer {
             let at = *row as usize * hidden;
             dstream[at..at + hidden].copy_from_slice(dgathered);
         }
-        drop(head);
+        drop(scope);
         let (spans, positions, scratch) = (&tape.spans, &tape.positions, &mut tape.scratch);
         let mut rows = Training { spans, positions, rotary: &self.rotary, scratch };
         let dx = sized(&mut tape.dnormed, dstream.len());

@@ -45,7 +45,6 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// One cache for each layer.
     fn layers(&self, capacity: usize) -> Vec<Cache> {
         let precision = self.policy.precision().of_cache();
         let layers = self.policy.layers.iter();

@@ -84,12 +84,9 @@ impl Transformer {
             gathered.copy_from_slice(&tape.stream[at..at + hidden]);
         }
         self.norm.forward(gathered, &mut tape.last_norm);
-        self.head_kernel(temperature).forward(
-            &tape.last_norm.output,
-            &tape.targets,
-            sized(&mut tape.log_probabilities, tape.targets.len()),
-            sized(&mut tape.entropies, tape.targets.len()),
-            &mut tape.logits,
-        );
+        let (head, targets) = (self.head_kernel(temperature), &tape.targets);
+        let values = sized(&mut tape.log_probabilities, targets.len());
+        let entropies = sized(&mut tape.entropies, targets.len());
+        head.forward(&tape.last_norm.output, targets, values, entropies, &mut tape.logits);
     }
 }

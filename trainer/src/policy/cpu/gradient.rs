@@ -26,7 +26,6 @@ const EXPERTS_ROWS: usize = 640;
 #[derive(Default)]
 pub(super) struct Workspace {
     gradient: Vec<f32>,
-    /// Buffers for the gradients of shards.
     free: Mutex<Vec<Vec<f32>>>,
     tapes: Mutex<Vec<Tape>>,
 }

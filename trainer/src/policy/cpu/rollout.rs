@@ -53,7 +53,6 @@ pub(super) fn roll_out(
     whole
 }
 
-/// A sample in progress.
 struct Live {
     request: usize,
     number: usize,
@@ -62,7 +61,6 @@ struct Live {
     writing: Writing,
 }
 
-/// A group in progress.
 struct Open {
     group: usize,
     completions: Vec<Completion>,
@@ -155,7 +153,6 @@ impl Worker<'_> {
         }
     }
 
-    /// Draws the next token of every live sample.
     fn decode(&mut self) {
         let started = flops_executed();
         let rows: Vec<DecodeRow> = self
@@ -182,7 +179,6 @@ impl Worker<'_> {
         self.retire();
     }
 
-    /// Removes the finished samples and groups.
     fn retire(&mut self) {
         let over: Vec<Live> = self.live.extract_if(.., |one| one.writing.is_over(self.limits)).collect();
         for sample in over {
