@@ -6,7 +6,7 @@ use super::exponential::sigmoid;
 use super::matmul::{Packed, add_outer};
 use super::{elementwise, swiglu};
 
-/// Added to a sum of gates, which is 0 where all of them underflow; DeepSeek-V3's code does the same.
+/// Added to the sum of gates, which is 0 if all of them underflow, as in DeepSeek-V3's code.
 const TINY: f32 = 1e-20;
 
 /// The routing rule of a layer.

@@ -38,7 +38,7 @@ pub struct AdvantageSettings {
 impl AdvantageSettings {
     /// The advantage of each member of a group: `(R - mean) / (deviation + epsilon)`.
     ///
-    /// A group whose rewards are all equal has advantages of exactly 0. Source: DeepSeekMath (arXiv 2402.03300) §4.1.2;
+    /// If all rewards of a group are equal, its advantages are exactly 0. Source: DeepSeekMath (arXiv 2402.03300) §4.1.2;
     /// Dr. GRPO (arXiv 2503.20783) without the division. TRL and verl use the sample's deviation.
     pub fn advantages(&self, rewards: &[f64]) -> Vec<f64> {
         if is_flat(rewards) {

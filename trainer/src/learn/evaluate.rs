@@ -70,7 +70,7 @@ pub struct Estimate {
     pub high: f64,
 }
 
-/// Half the width of a 95 % interval in standard deviations.
+/// Half the width of a 95 % interval, in standard deviations.
 const Z: f64 = 1.959_964;
 
 impl Estimate {
@@ -254,43 +254,26 @@ pub fn ask(
     let dataset = task.dataset(questions.seed)?;
     let tasks: Vec<Question> =
         (0..questions.count).map(|index| dataset.question(Split::Test, index)).collect::<Result<_, _>>()?;
-    let given: &[u32] = match questions.thinking {
-        Thinking::None => &[tokenizer.think_open(), tokenizer.think_close()],
-        Thinking::Free | Thinking::Budget(_) => &[],
+    let tags @ [open, close] = [tokenizer.think_open(), tokenizer.think_close()];
+    let (given, thinking): (&[u32], _) = match questions.thinking {
+        Thinking::Free => (&[], None),
+        Thinking::None => (&tags, None),
+        Thinking::Budget(tokens) => (&[], Some(ThinkingBudget { tokens, open, close })),
     };
+    let (new, longest) = (questions.max_new_tokens, policy.config().max_position_embeddings);
     let mut prompts = Vec::with_capacity(tasks.len());
     for task in &tasks {
         let mut prompt = tokenizer.encode(&task.problem.prompt)?;
         prompt.extend_from_slice(given);
-        let longest = policy.config().max_position_embeddings;
-        if prompt.len() + questions.max_new_tokens > longest + 1 {
-            return Err(EvaluateError::TooLong {
-                prompt: prompt.len(),
-                new: questions.max_new_tokens,
-                longest,
-            });
+        if prompt.len() + new > longest + 1 {
+            return Err(EvaluateError::TooLong { prompt: prompt.len(), new, longest });
         }
         prompts.push(prompt);
     }
-    let requests: Vec<Request<'_>> = prompts
-        .iter()
-        .enumerate()
-        .map(|(index, prompt)| Request {
-            prompt,
-            samples: questions.samples,
-            address: [u64::MAX, 0, index as u64],
-        })
-        .collect();
-    let limits = Limits {
-        max_new_tokens: questions.max_new_tokens,
-        end: tokenizer.end(),
-        thinking: match questions.thinking {
-            Thinking::Budget(tokens) => {
-                Some(ThinkingBudget { tokens, open: tokenizer.think_open(), close: tokenizer.think_close() })
-            }
-            Thinking::Free | Thinking::None => None,
-        },
-    };
+    let samples = questions.samples;
+    let request = |(index, prompt)| Request { prompt, samples, address: [u64::MAX, 0, index] };
+    let requests: Vec<Request<'_>> = (0..).zip(prompts.iter().map(Vec::as_slice)).map(request).collect();
+    let limits = Limits { max_new_tokens: new, end: tokenizer.end(), thinking };
     let mut rollout = policy.roll_out(&requests, &questions.sampling, &limits, questions.seed)?;
     if !given.is_empty() {
         // The given tags are part of the completion to judge.

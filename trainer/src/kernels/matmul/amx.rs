@@ -51,9 +51,9 @@ mod x86_64 {
     // Flags of a run, as the assembly tests them.
     /// There is a second tile of columns.
     const SECOND_COLUMNS: usize = 1;
-    /// Sums start with what is there.
+    /// Sums start with the old result.
     const ADD: usize = 2;
-    /// Three products in place of one.
+    /// Three products instead of one.
     const SPLIT: usize = 4;
 
     /// The configuration of eight tiles, as palette 1 has it.
@@ -166,9 +166,8 @@ mod x86_64 {
     /// One block of sums over `steps` times sixteen pairs; with [`SPLIT`] `high · high + low · high + high · low`.
     ///
     /// # Safety
-    /// Tiles are configured as `flags` say. Each of the tiles' rows lies in its operand: of the left one `left_stride` bytes
-    /// apart, of the right one as packed, of the result `out_stride` bytes apart. The low parts lie as far from the high
-    /// ones as `left_low` and `right_low` say.
+    /// Tiles are configured for `flags`. All rows of the tiles lie within their operands, at their strides in bytes. `left_low` and
+    /// `right_low` are the distances of the low parts from the high ones.
     #[allow(clippy::too_many_arguments, reason = "three matrices with their strides")]
     unsafe fn run(
         left: *const u8,
