@@ -155,13 +155,8 @@ impl Term {
         };
         let is_graded =
             reward.config.get("partial").is_some_and(|partial| partial != "all" && *partial != false);
-        Ok(Self {
-            name: reward.name().to_owned(),
-            kind: reward.term,
-            weight: reward.weight,
-            is_graded,
-            source,
-        })
+        let (name, kind, weight) = (reward.name().to_owned(), reward.term, reward.weight);
+        Ok(Self { name, kind, weight, is_graded, source })
     }
 
     /// What its verifier reports about this machine.

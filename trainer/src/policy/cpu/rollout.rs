@@ -155,17 +155,14 @@ impl Worker<'_> {
 
     fn decode(&mut self) {
         let started = flops_executed();
-        let rows: Vec<DecodeRow> = self
-            .live
-            .iter()
-            .map(|sample| DecodeRow {
-                token: *sample.writing.completion.tokens.last().expect("a live sample has drawn a token"),
-                position: self.requests[sample.request].prompt.len() + sample.writing.completion.tokens.len()
-                    - 1,
-                group: sample.group,
-                sample: Some(sample.sample),
-            })
-            .collect();
+        let row = |live: &Live| {
+            let Live { group, sample, writing, .. } = live;
+            let tokens = &writing.completion.tokens;
+            let token = *tokens.last().expect("a live sample has drawn a token");
+            let position = self.requests[live.request].prompt.len() + tokens.len() - 1;
+            DecodeRow { token, position, group: *group, sample: Some(*sample) }
+        };
+        let rows: Vec<DecodeRow> = self.live.iter().map(row).collect();
         let wanted: Vec<usize> = (0..rows.len()).collect();
         let logits = self.decoder.step(&rows, &wanted);
         let vocabulary = logits.len() / rows.len();
