@@ -4,7 +4,7 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor, Var};
 use serde_json::Value;
-use thinkling::learn::objective::{Aggregation, BatchSize, Objective, Tokens};
+use thinkling::learn::objective::{BatchSize, LossAggregation, Objective, Tokens};
 
 use crate::golden;
 
@@ -18,11 +18,9 @@ fn objective(config: &Value) -> Option<Objective> {
         && config["rollout_correction"] == false;
     let number = |key: &str| config[key].as_f64().unwrap();
     let aggregation = match config["loss_type"].as_str().unwrap() {
-        "grpo" => Aggregation::SequenceMean,
-        "bnpo" | "dapo" => Aggregation::TokenMean,
-        "dr_grpo" => Aggregation::ConstantLength {
-            max_new_tokens: config["max_completion_length"].as_u64().unwrap() as usize,
-        },
+        "grpo" => LossAggregation::SequenceMean,
+        "bnpo" | "dapo" => LossAggregation::TokenMean,
+        "dr_grpo" => LossAggregation::ConstantLength,
         _ => return None,
     };
     is_plain.then(|| Objective {
@@ -30,6 +28,7 @@ fn objective(config: &Value) -> Option<Objective> {
         clip_high: number("epsilon_high"),
         kl_coefficient: number("beta"),
         aggregation,
+        max_new_tokens: config["max_completion_length"].as_u64().unwrap() as usize,
     })
 }
 
@@ -68,7 +67,7 @@ fn difference(case: &Value, objective: &Objective) -> f64 {
     let policy = Var::from_tensor(&tensor(&masked(&case["logps"], &mask))).unwrap();
     let tokens = Tokens {
         advantages: &tensor(&advantages),
-        weights: &tensor(&objective.aggregation.weights(&lengths, batch)),
+        weights: &tensor(&objective.weights(&lengths, batch)),
         old: &tensor(&masked(&case["old_logps"], &mask)),
         reference: reference.as_ref(),
     };

@@ -1,4 +1,4 @@
-//! Which question a stage asks next: its tasks by weight, their levels as they rise, and questions that come again.
+//! The curriculum of a stage: tasks by weight, rising levels, and a pool of repeated questions.
 
 use std::sync::Arc;
 
@@ -11,15 +11,15 @@ use thinkling_datasets::seed::Stream;
 
 use super::task::{Course, Task};
 
-/// What a curriculum has seen: all that a checkpoint must keep.
+/// The state of a curriculum in a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CurriculumState {
-    /// One entry per task of the stage, where its level rises; empty before the first step.
+    /// One entry per task, if its level rises; empty before the first step.
     pub curricula: Vec<Option<LevelCurriculumState>>,
-    /// The pool, where there is one.
+    /// The pool, if there is one.
     pub pool: Option<PoolState>,
-    /// Fresh questions asked so far.
+    /// Number of new questions so far.
     #[serde(skip)]
     pub asked: u64,
 }
@@ -28,13 +28,13 @@ pub struct CurriculumState {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CurriculumError {
-    /// The weights make no mixture.
+    /// The weights are wrong.
     #[error(transparent)]
     Mixture(#[from] MixtureError),
-    /// A level is not the task's.
+    /// The task does not have a level.
     #[error(transparent)]
     Level(#[from] LevelCurriculumError),
-    /// The pool's settings make no sense.
+    /// The pool's settings are wrong.
     #[error(transparent)]
     Pool(#[from] PoolError),
 }
@@ -44,7 +44,7 @@ pub enum CurriculumError {
 pub struct Risen {
     /// The task.
     pub task: String,
-    /// From where to where.
+    /// The old and the new level.
     pub rise: Rise,
 }
 
@@ -59,7 +59,7 @@ pub struct HeldOutAccuracy {
     pub accuracy: f64,
 }
 
-/// Which question a stage asks next. Everything but its state follows from the plan and the seed.
+/// The choice of the next questions. Apart from its state, it follows from the plan and the seed.
 pub struct Curriculum {
     courses: Vec<Course>,
     mixture: Mixture,
@@ -70,17 +70,14 @@ pub struct Curriculum {
 }
 
 impl Curriculum {
-    /// The curriculum of these courses, as it was when `state` was saved; the default state is its beginning.
-    ///
-    /// # Errors
-    /// Never for the courses of a plan and a state that was saved for them.
+    /// The curriculum of these courses in a saved state; the default state is the start.
     pub fn resume(
         courses: &[Course],
         pool: Option<PoolSettings>,
         seed: u64,
         state: &CurriculumState,
     ) -> Result<Self, CurriculumError> {
-        // A task alone is asked whatever its weight.
+        // The weight of a single task does not matter.
         let weights = match courses {
             [_] => vec![1.0],
             _ => courses.iter().map(|course| course.weight).collect(),
@@ -103,7 +100,7 @@ impl Curriculum {
         })
     }
 
-    /// What to save.
+    /// The state to save.
     pub fn state(&self) -> CurriculumState {
         CurriculumState {
             curricula: self.levels.iter().map(|one| one.as_ref().map(|one| one.state().clone())).collect(),
@@ -112,7 +109,7 @@ impl Curriculum {
         }
     }
 
-    /// Where the question with this number comes from, as things stand.
+    /// The address of the question with this number in the current state.
     pub fn address(&self, index: u64) -> Address {
         let entry = self.mixture.entry(index);
         let level = match (&self.levels[entry], &self.courses[entry].tasks[..]) {
@@ -123,7 +120,7 @@ impl Curriculum {
         Address { entry, level, index }
     }
 
-    /// The next `count` questions: those of the pool, or fresh ones.
+    /// The next `count` questions: from the pool, or new ones.
     pub fn ask(&mut self, count: usize) -> Vec<Address> {
         let Some(mut pool) = self.pool.take() else {
             let first = self.asked;
@@ -140,21 +137,20 @@ impl Curriculum {
         addresses
     }
 
-    /// Takes note of the share of right answers to each question of a batch, in the order in which they were asked.
+    /// Records the share of correct answers to each question of a batch, in the order of the questions.
     pub fn observe_pass_rates(&mut self, pass_rates: &[Option<f64>]) {
         if let Some(pool) = &mut self.pool {
             pool.observe(pass_rates);
         }
     }
 
-    /// The task that an address belongs to.
+    /// The task of an address.
     pub fn task(&self, at: &Address) -> &Arc<Task> {
         let tasks = &self.courses[at.entry].tasks;
-        // Levels are the course's own, whether they were drawn or saved.
         tasks.iter().find(|task| task.level == at.level).unwrap_or(&tasks[0])
     }
 
-    /// What the stage is measured on now: every task, at all its levels or at the one that is taught.
+    /// The tasks to evaluate now: at the level that is taught, or at all levels.
     pub fn measured(&self) -> Vec<Arc<Task>> {
         let tasks = self.courses.iter().zip(&self.levels).flat_map(|(course, rising)| {
             let taught = rising.as_ref().map(LevelCurriculum::level);
@@ -163,7 +159,7 @@ impl Curriculum {
         tasks.cloned().collect()
     }
 
-    /// Takes note of held-out accuracies after training step `step`; gives the levels that they make rise.
+    /// Records held-out accuracies after training step `step`, and returns the levels that rise.
     pub fn observe(&mut self, step: u64, held_out: &[HeldOutAccuracy]) -> Vec<Risen> {
         let mut risen = Vec::new();
         for (course, rising) in self.courses.iter().zip(&mut self.levels) {
@@ -177,14 +173,14 @@ impl Curriculum {
         risen
     }
 
-    /// Whether every rising level is at its top.
+    /// Whether every rising level is at its maximum.
     pub fn is_at_the_top(&self) -> bool {
         let tops = self.courses.iter().zip(&self.levels);
         tops.filter_map(|(course, rising)| Some((course.tasks.last()?.level, rising.as_ref()?)))
             .all(|(last, rising)| rising.level() == last)
     }
 
-    /// What a row of `metrics.jsonl` says of it: the levels that are taught, and how the pool stands.
+    /// The fields in `metrics.jsonl`: the current levels, and the state of the pool.
     pub fn fields(&self) -> Map<String, Value> {
         let mut fields = Map::new();
         let taught = self.courses.iter().zip(&self.levels).filter_map(|(course, rising)| {

@@ -1,4 +1,4 @@
-//! What is asked, in which order, and as which tokens.
+//! Tasks, curricula and the tokenizer.
 
 pub mod curriculum;
 pub mod shares;

@@ -1,4 +1,4 @@
-//! How a corpus is made up of kinds of document.
+//! The kinds of document in a corpus.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,19 +8,19 @@ use thinkling_datasets::{SolutionKind, corpus};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shares {
-    /// No thinking: the answer at once.
+    /// The answer without thinking.
     #[schemars(range(min = 0.0))]
     pub direct: f64,
-    /// Step by step, without a detour.
+    /// A direct solution step by step.
     #[schemars(range(min = 0.0))]
     pub long: f64,
     /// With attempts, checks and backtracking.
     #[schemars(range(min = 0.0))]
     pub search: f64,
-    /// A long solution with a mistake that is noticed and mended.
+    /// A long solution with a mistake that is noticed and fixed.
     #[schemars(range(min = 0.0))]
     pub flawed: f64,
-    /// Lines of practice without a question.
+    /// Drill lines without a question.
     #[schemars(range(min = 0.0))]
     pub drill: f64,
 }
@@ -41,7 +41,7 @@ impl Shares {
         SolutionKind::ALL.into_iter().map(|kind| (kind, self.of(kind)))
     }
 
-    /// The shares as a corpus takes them.
+    /// The shares for a corpus.
     pub fn of_corpus(&self) -> corpus::Shares {
         corpus::Shares { solutions: self.solutions().collect(), drill: self.drill }
     }

@@ -1,4 +1,4 @@
-//! A task as meant, with its levels, and how long its texts are.
+//! A task with its levels, and the lengths of its texts.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,27 +13,27 @@ use thinkling_verifiers::answer;
 use super::shares::Shares;
 use super::tokenizer::Tokenizer;
 
-/// Questions that are posed to measure a task.
+/// Number of questions that measure the lengths of a task.
 const PROBES: u64 = 256;
 
-/// A task that can be asked: its domain is built and has the level.
+/// A task at a level, with its domain.
 #[derive(Clone)]
 pub struct Task {
-    /// Its name: the domain's, or what the recipe calls a file.
+    /// The name of the domain, or the recipe's name for a file.
     pub name: String,
     /// The difficulty.
     pub level: u32,
-    /// The domain's settings, as written; those of the verifier for a file.
+    /// The settings of the domain, or of the verifier for a file.
     pub settings: Map<String, Value>,
     /// The domain, built from its settings.
     pub domain: Arc<dyn Domain>,
-    /// The file that the questions are from, where they are not posed.
+    /// The file with the questions, if there is one.
     pub file: Option<Arc<File>>,
-    /// The program that poses the questions, where one does.
+    /// The program that generates the questions, if there is one.
     pub program: Option<Arc<Program>>,
 }
 
-/// A program that poses questions.
+/// A program that generates questions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Program {
     /// The program and its arguments.
@@ -45,32 +45,29 @@ pub struct Program {
 /// A file of questions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct File {
-    /// Where it was.
+    /// Its path.
     pub path: String,
     /// The BLAKE3 hash of its content.
     pub hash: String,
-    /// What reading it showed.
+    /// The report of reading it.
     pub report: Report,
 }
 
-/// A task with its levels, and how often it is asked.
+/// A task with its levels and its weight.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Course {
-    /// The task at each of its levels, in the order that they are taught in; one at least.
+    /// The task at each level, in the order of teaching; at least one.
     pub tasks: Vec<Arc<Task>>,
-    /// How often it is asked, in proportion to the stage's others.
+    /// How often it occurs, relative to the other tasks of the stage.
     pub weight: f64,
-    /// How the level rises; absent: all levels are asked equally often.
+    /// The curriculum; absent: all levels occur equally often.
     pub curriculum: Option<CurriculumSettings>,
     /// Ratios of the kinds of document; absent: those of the stage.
     pub shares: Option<Shares>,
 }
 
 impl Task {
-    /// The task's questions, for a seed.
-    ///
-    /// # Errors
-    /// Never for a task of a plan, whose level was checked.
+    /// The questions of a seed.
     pub fn dataset(&self, seed: u64) -> Result<Dataset<'_>, DatasetError> {
         Dataset::named(&self.name, self.domain.as_ref(), self.level, seed)
     }
@@ -92,19 +89,15 @@ impl fmt::Debug for Task {
 /// Lengths of a task's texts in tokens, over [`PROBES`] questions of each split.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Lengths {
-    /// Prompts.
     pub(crate) prompts: Vec<usize>,
-    /// Completions of each kind, with tags and end; none where a question has no solution of that kind.
+    /// Completions of each kind, with tags and end; `None` if a question has no solution of that kind.
     completions: [Option<Vec<usize>>; SolutionKind::ALL.len()],
-    /// Drills, with their end; none where the task has none.
+    /// Drills, with their end; `None` if the task has none.
     pub(crate) drills: Option<Vec<usize>>,
 }
 
 impl Lengths {
-    /// Poses questions and measures them.
-    ///
-    /// # Errors
-    /// The first text that `tokenizer` cannot write, or a split without questions.
+    /// Measures questions of both splits. A text outside the tokenizer's alphabet is an error.
     pub(crate) fn measure(task: &Task, tokenizer: &Tokenizer) -> Result<Self, String> {
         let mut problems = Vec::new();
         let dataset = task.dataset(0).map_err(|error| error.to_string())?;
@@ -121,19 +114,14 @@ impl Lengths {
         }
         let drills = (0..PROBES)
             .map(|index| task.domain.drill(&mut Stream::at("plan/probe", 0, &[index]), task.level));
-        let drills = match drills.collect::<Option<Vec<String>>>() {
-            Some(drills) => Some(
-                drills
-                    .iter()
-                    .map(|drill| Ok(length(drill, tokenizer)? + 1))
-                    .collect::<Result<_, String>>()?,
-            ),
-            None => None,
+        let lengths = |drills: Vec<String>| -> Result<Vec<usize>, String> {
+            drills.iter().map(|drill| Ok(length(drill, tokenizer)? + 1)).collect()
         };
+        let drills = drills.collect::<Option<_>>().map(lengths).transpose()?;
         Ok(Self { prompts, completions, drills })
     }
 
-    /// Completions of `kind`; none where the task has none.
+    /// Completions of `kind`; `None` if the task has none.
     pub(crate) fn completions(&self, kind: SolutionKind) -> Option<&[usize]> {
         let index = SolutionKind::ALL.iter().position(|candidate| *candidate == kind)?;
         self.completions[index].as_deref()
@@ -155,18 +143,16 @@ fn completions_of(
     Ok(Some(lengths))
 }
 
-/// The longest of `lengths`.
 pub(crate) fn longest(lengths: &[usize]) -> usize {
     lengths.iter().copied().max().unwrap_or(0)
 }
 
-/// A length that few texts exceed, if any: the longest of those seen, and half of how far they differ.
+/// A length that hardly any text exceeds: the greatest measured length plus half of the range.
 pub(crate) fn ample(lengths: &[usize]) -> usize {
     let shortest = lengths.iter().copied().min().unwrap_or(0);
     longest(lengths) + (longest(lengths) - shortest).div_ceil(2)
 }
 
-/// Tokens of `text`.
 fn length(text: &str, tokenizer: &Tokenizer) -> Result<usize, String> {
     let tokens =
         tokenizer.encode(text).map_err(|error| format!("its alphabet cannot write `{text}`: {error}"))?;

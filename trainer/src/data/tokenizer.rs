@@ -1,18 +1,18 @@
-//! Text to ids and back: the only door between the two.
+//! The tokenizer.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use thinkling_verifiers::answer::{ANSWER_CLOSE, ANSWER_OPEN, THINK_CLOSE, THINK_OPEN};
 
-/// Fills rows up; id 0.
+/// Padding; id 0.
 pub const PAD: &str = "<pad>";
 /// Ends a completion.
 pub const END: &str = "<end>";
-/// The symbols that no alphabet has, in the order of their ids.
+/// The special tokens, in the order of their ids.
 pub const SPECIALS: [&str; 6] = [PAD, THINK_OPEN, THINK_CLOSE, ANSWER_OPEN, ANSWER_CLOSE, END];
 
-/// A text holds something that no token stands for.
+/// A text or a file cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenizerError {
@@ -21,15 +21,15 @@ pub enum TokenizerError {
     Unknown {
         /// Counted in characters from 1.
         position: usize,
-        /// What stands there.
+        /// The character.
         character: char,
     },
     /// A `tokenizer.json` that was not written here.
-    #[error("this tokenizer.json cannot be used: {0}; only those that thinkling writes can")]
+    #[error("this tokenizer.json cannot be used: {0}; thinkling only reads its own files")]
     Foreign(String),
 }
 
-/// A table of symbols; a text is cut into the longest that match, from left to right.
+/// A table of symbols. Encoding takes the longest match, from left to right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tokenizer {
     symbols: Vec<String>,
@@ -38,7 +38,7 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// The specials, then every symbol of `alphabets`, in order of first appearance.
+    /// The special tokens, then the symbols of `alphabets` in order of first appearance.
     pub fn from_alphabets(alphabets: impl IntoIterator<Item = Vec<String>>) -> Self {
         let mut tokenizer = Self { symbols: Vec::new(), ids: BTreeMap::new(), longest: 0 };
         let specials = SPECIALS.iter().map(|special| (*special).to_owned());
@@ -63,9 +63,6 @@ impl Tokenizer {
     }
 
     /// The ids of `text`.
-    ///
-    /// # Errors
-    /// Where no symbol matches.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         let mut ids = Vec::new();
         let mut at = 0;
@@ -87,38 +84,37 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// The text of `ids`; an id that does not exist becomes `�`.
+    /// The text of `ids`; an unknown id becomes `�`.
     pub fn decode(&self, ids: &[u32]) -> String {
         ids.iter().map(|id| self.symbols.get(*id as usize).map_or("\u{fffd}", String::as_str)).collect()
     }
 
-    /// Opens the thinking.
+    /// The token that opens the thinking.
     pub fn think_open(&self) -> u32 {
         1
     }
 
-    /// Closes the thinking.
+    /// The token that closes the thinking.
     pub fn think_close(&self) -> u32 {
         2
     }
 
-    /// Ends a completion.
+    /// The token that ends a completion.
     pub fn end(&self) -> u32 {
         5
     }
 
-    /// Tokens between the first thinking tags, or to the end where they are not closed.
+    /// Tokens between the first thinking tags, or to the end if they are not closed.
     pub fn thinking_length(&self, ids: &[u32]) -> usize {
         length_between(ids, 1, 2)
     }
 
-    /// Tokens between the first answer tags, or to the end where they are not closed.
+    /// Tokens between the first answer tags, or to the end if they are not closed.
     pub fn answer_length(&self, ids: &[u32]) -> usize {
         length_between(ids, 3, 4)
     }
 
-    /// As a `tokenizer.json` of Hugging Face's `tokenizers`: a table of words behind a pattern that finds the longest
-    /// symbol first.
+    /// A `tokenizer.json` of Hugging Face's `tokenizers`: a table of words, after a pattern that finds the longest symbol.
     pub fn to_json(&self) -> Value {
         let mut longest_first: Vec<&str> = self.symbols.iter().map(String::as_str).collect();
         longest_first.sort_by_key(|symbol| std::cmp::Reverse(symbol.len()));
@@ -130,7 +126,7 @@ impl Tokenizer {
                 let is_special = [PAD, END].contains(content);
                 json!({
                     "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
-                    // The tags are part of what a model says: `skip_special_tokens` must not drop them.
+                    // The tags are part of a completion: `skip_special_tokens` must not drop them.
                     "normalized": false, "special": is_special,
                 })
             })
@@ -152,10 +148,7 @@ impl Tokenizer {
         })
     }
 
-    /// Reads what [`Tokenizer::to_json`] wrote.
-    ///
-    /// # Errors
-    /// When it is another kind of tokenizer.
+    /// Reads the result of [`Tokenizer::to_json`].
     pub fn from_json(json: &Value) -> Result<Self, TokenizerError> {
         let foreign = |what: &str| TokenizerError::Foreign(what.to_owned());
         if json["model"]["type"] != "WordLevel" {
@@ -184,7 +177,7 @@ fn length_between(ids: &[u32], open: u32, close: u32) -> usize {
     inside.iter().position(|id| *id == close).unwrap_or(inside.len())
 }
 
-/// `symbol` as a regular expression that matches it alone.
+/// A regular expression that matches only `symbol`.
 fn escape(symbol: &str) -> String {
     let mut pattern = String::new();
     for character in symbol.chars() {

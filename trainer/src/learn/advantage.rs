@@ -1,45 +1,45 @@
-//! Rewards to advantages, group by group.
+//! Advantages from the rewards of a group.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a reward's distance from its group's mean is divided by.
+/// The scale of advantages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AdvantageScale {
-    /// The group's standard deviation (GRPO).
+    /// Divides by the group's standard deviation (GRPO).
     GroupStd,
-    /// Nothing (Dr. GRPO).
+    /// Only subtracts the group's mean (Dr. GRPO).
     GroupMean,
 }
 
-/// Which standard deviation.
+/// The kind of standard deviation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StdKind {
-    /// Divides by one less than the group's size.
+    /// Divides by the group size minus one.
     Sample,
-    /// Divides by the group's size.
+    /// Divides by the group size.
     Population,
 }
 
-/// How a stage of a recipe makes advantages of rewards.
+/// The advantage settings of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AdvantageSettings {
-    /// What a reward's distance from its group's mean is divided by.
+    /// The scale of advantages.
     pub advantage: AdvantageScale,
-    /// Added to that standard deviation.
+    /// Added to the standard deviation.
     #[schemars(range(min = 0.0))]
     pub advantage_epsilon: f64,
-    /// Which standard deviation.
+    /// The kind of standard deviation.
     pub std_kind: StdKind,
 }
 
 impl AdvantageSettings {
     /// The advantage of each member of a group: `(R - mean) / (deviation + epsilon)`.
     ///
-    /// A group whose rewards are all equal has advantages of exactly 0. Source: DeepSeekMath (arXiv 2402.03300) §4.1.2;
-    /// Dr. GRPO (arXiv 2503.20783) leaves the division out. TRL and verl divide by the sample's deviation.
+    /// If all rewards of a group are equal, its advantages are exactly 0. Source: DeepSeekMath (arXiv 2402.03300) §4.1.2;
+    /// Dr. GRPO (arXiv 2503.20783) without the division. TRL and verl use the sample's deviation.
     pub fn advantages(&self, rewards: &[f64]) -> Vec<f64> {
         if is_flat(rewards) {
             return vec![0.0; rewards.len()];
@@ -62,7 +62,7 @@ impl Default for AdvantageSettings {
     }
 }
 
-/// Whether all rewards of a group are equal, so that it teaches nothing.
+/// Whether all rewards of a group are equal, so that all advantages are 0.
 pub fn is_flat(rewards: &[f64]) -> bool {
     rewards.windows(2).all(|pair| pair[0] == pair[1])
 }
@@ -71,7 +71,7 @@ pub fn is_flat(rewards: &[f64]) -> bool {
 mod tests {
     use super::*;
 
-    /// The advantages of a right and of a wrong answer where `right` of `size` are right.
+    /// The advantages of a correct and of a wrong answer where `right` of `size` are correct.
     fn binary(size: usize, right: usize, (advantage, std_kind): (AdvantageScale, StdKind)) -> (f64, f64) {
         let rewards: Vec<f64> = (0..size).map(|at| f64::from(at < right)).collect();
         let advantages =

@@ -1,20 +1,21 @@
-//! The batch of a step, at each stage of its way: asked, completed, scored, weighed. Each step gives a new value.
+//! The batch of a step: questions, then completions, scored completions and samples. Each has its own type.
 
 use std::sync::Arc;
 
+use candle_core::Result;
 use thinkling_datasets::Question;
 
-use super::objective::MinibatchLoss;
+use super::objective::{BatchSize, MinibatchLoss, Objective};
 use super::score::Judged;
 use crate::data::task::Task;
 use crate::machine::work::{Costed, Costs, Work};
 use crate::policy::rollout::{Completion, Request, Rollout};
 use crate::policy::{Policy, Scores, Sequence};
 
-/// Groups, one per question: of nothing yet, of completions, of scored completions, of samples.
+/// Groups of completions, one per question.
 #[derive(Clone, Debug)]
 pub struct Batch<T> {
-    /// In the order in which they were asked.
+    /// In the order of the questions.
     pub groups: Vec<Group<T>>,
 }
 
@@ -23,9 +24,9 @@ pub struct Batch<T> {
 pub struct Group<T> {
     /// The question.
     pub question: Question,
-    /// The task that it belongs to, which judges it.
+    /// Its task.
     pub task: Arc<Task>,
-    /// The question's number in its stage.
+    /// The number of the question in its stage.
     pub index: u64,
     /// The question as tokens.
     pub prompt: Vec<u32>,
@@ -33,7 +34,7 @@ pub struct Group<T> {
     pub members: Vec<T>,
 }
 
-/// A completion with what is known of it.
+/// A completion with its verdict and reward.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scored {
     /// The completion.
@@ -42,17 +43,16 @@ pub struct Scored {
     pub judged: Judged,
 }
 
-/// A scored completion as an update sees it.
+/// A scored completion with its advantage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// The completion, its verdict and reward.
     pub scored: Scored,
-    /// Its advantage; `None` for a completion that is left out of the update.
+    /// Its advantage; `None` if it is left out of the update.
     pub advantage: Option<f64>,
-    /// Prompt and completion.
     tokens: Vec<u32>,
-    /// Log-probabilities of the completion's tokens under the policy that sampled, as the trainer evaluates it; `None` for
-    /// those of the update's own pass.
+    /// Log-probabilities of the completion's tokens under the policy that sampled, in the training forward; `None`: those of the
+    /// update's forward.
     pub(super) old: Option<Vec<f32>>,
     /// The same under the KL reference.
     pub(super) reference: Option<Vec<f32>>,
@@ -80,16 +80,15 @@ impl<T> Group<T> {
 }
 
 impl Batch<()> {
-    /// What the policy is asked: `samples` completions of each question of a stage's step.
+    /// The requests for `samples` completions of each question.
     pub fn requests(&self, samples: usize, [stage, step]: [u64; 2]) -> Vec<Request<'_>> {
-        let request = |group| {
-            let Group { prompt, index, .. }: &Group<()> = group;
-            Request { prompt, samples, address: [stage, step, *index] }
-        };
-        self.groups.iter().map(request).collect()
+        let groups = self.groups.iter();
+        groups
+            .map(|one| Request { prompt: &one.prompt, samples, address: [stage, step, one.index] })
+            .collect()
     }
 
-    /// The batch with what the policy answered.
+    /// The batch with its completions.
     pub fn completed(self, rollout: Rollout) -> Batch<Completion> {
         let groups = self.groups.into_iter().zip(rollout.completions);
         Batch { groups: groups.map(|(group, completions)| group.with(completions)).collect() }
@@ -111,7 +110,7 @@ impl Costed for Batch<Scored> {
 }
 
 impl Batch<Scored> {
-    /// For each group the share of right answers among those that could be judged.
+    /// The share of correct answers of each group among those that could be judged.
     pub fn pass_rates(&self) -> impl Iterator<Item = Option<f64>> {
         self.groups.iter().map(|group| {
             let judged: Vec<f64> = group
@@ -131,14 +130,14 @@ impl Batch<Scored> {
 }
 
 impl Group<Scored> {
-    /// The rewards of those members that count.
+    /// The rewards of the members that have one.
     pub fn rewards(&self) -> Vec<f64> {
         self.members.iter().filter_map(|one| one.judged.reward).collect()
     }
 }
 
 impl Group<Sample> {
-    /// The rewards of those members that count.
+    /// The rewards of the members that have one.
     pub fn rewards(&self) -> Vec<f64> {
         self.members.iter().filter_map(|one| one.scored.judged.reward).collect()
     }
@@ -156,26 +155,26 @@ impl Sample {
         self.scored.completion.tokens.len()
     }
 
-    /// What the policy evaluates; with `replay` the experts that were chosen at rollout are taken again.
+    /// The sequence to evaluate; `replay` uses the experts of the rollout again.
     fn sequence(&self, replay: bool) -> Sequence<'_> {
         let routes = replay.then_some(&self.scored.completion.routes[..]);
         Sequence { tokens: &self.tokens, first_target: self.tokens.len() - self.length(), routes }
     }
 }
 
-/// The samples of a step, and the minibatches that its updates see.
+/// The samples of a step, and the minibatches of its updates.
 #[derive(Clone, Debug)]
 pub struct Samples {
-    /// Every completion of the batch, those that are left out included.
+    /// All completions, including those that are left out.
     pub batch: Batch<Sample>,
-    /// Groups that are in an update.
+    /// Number of groups in updates.
     pub groups_used: usize,
     /// The samples of each minibatch: group and member.
     minibatches: Vec<Vec<(usize, usize)>>,
 }
 
 impl Samples {
-    /// Cuts the groups `used` into at most `count` minibatches; a group is never cut.
+    /// Splits the groups `used` into at most `count` minibatches of whole groups.
     pub fn new(batch: Batch<Sample>, used: &[usize], count: usize) -> Self {
         let in_update = |group: usize| {
             let members = (0..).zip(&batch.groups[group].members);
@@ -189,7 +188,7 @@ impl Samples {
         Self { groups_used: used.len(), minibatches, batch }
     }
 
-    /// How many minibatches there are.
+    /// The number of minibatches.
     pub fn minibatch_count(&self) -> usize {
         self.minibatches.len()
     }
@@ -200,40 +199,24 @@ impl Samples {
         Minibatch { samples: self.minibatches[number].iter().map(sample).collect() }
     }
 
-    /// Evaluates every minibatch under `policy`, and keeps the log-probabilities as those of the KL reference.
-    ///
-    /// # Errors
-    /// When candle cannot carry out an operation.
-    pub fn fill_reference(
-        &mut self,
-        policy: &mut dyn Policy,
-        temperature: f32,
-    ) -> candle_core::Result<Scores> {
-        // Another policy chooses its own experts.
+    /// Stores the log-probabilities under the KL reference. It chooses its own experts.
+    pub fn fill_reference(&mut self, policy: &mut dyn Policy, temperature: f32) -> Result<Scores> {
         self.fill(policy, temperature, false, |sample, values| sample.reference = Some(values))
     }
 
-    /// The same for the policy that sampled.
-    ///
-    /// # Errors
-    /// When candle cannot carry out an operation.
-    pub fn fill_old(
-        &mut self,
-        policy: &mut dyn Policy,
-        temperature: f32,
-        replay: bool,
-    ) -> candle_core::Result<Scores> {
+    /// Stores the log-probabilities under the policy that sampled.
+    pub fn fill_old(&mut self, policy: &mut dyn Policy, temperature: f32, replay: bool) -> Result<Scores> {
         self.fill(policy, temperature, replay, |sample, values| sample.old = Some(values))
     }
 
-    /// Gives what the passes took, without their values.
+    /// Returns the work of the passes, without their values.
     fn fill(
         &mut self,
         policy: &mut dyn Policy,
         temperature: f32,
         replay: bool,
         keep: impl Fn(&mut Sample, Vec<f32>),
-    ) -> candle_core::Result<Scores> {
+    ) -> Result<Scores> {
         let mut all = Scores::default();
         for number in 0..self.minibatches.len() {
             let minibatch = self.minibatch(number);
@@ -255,7 +238,7 @@ pub struct Minibatch<'a> {
 }
 
 impl Minibatch<'_> {
-    /// What the policy evaluates; with `replay` the experts that were chosen at rollout are taken again.
+    /// The sequences to evaluate; `replay` uses the experts of the rollout again.
     pub fn sequences(&self, replay: bool) -> Vec<Sequence<'_>> {
         self.samples.iter().map(|sample| sample.sequence(replay)).collect()
     }
@@ -265,18 +248,20 @@ impl Minibatch<'_> {
         self.samples.iter().map(|sample| sample.length()).sum()
     }
 
-    /// The loss of an objective on this minibatch. A fresh one is compared with what the decoder saw.
+    /// The loss of an objective on this minibatch. `is_fresh`: the policy is the one that sampled.
     pub fn loss<'m>(
         &'m self,
-        objective: &'m super::objective::Objective,
+        objective: &'m Objective,
         importance_cap: Option<f64>,
         is_fresh: bool,
     ) -> MinibatchLoss<'m> {
-        MinibatchLoss::new(objective, &self.samples, importance_cap, is_fresh)
+        let size = BatchSize { sequences: self.samples.len(), tokens: self.tokens() };
+        let importance_cap = importance_cap.filter(|cap| *cap > 0.0);
+        MinibatchLoss { objective, samples: &self.samples, size, importance_cap, is_fresh }
     }
 }
 
-/// The mean; 0 of nothing.
+/// The mean, or 0 without values.
 pub fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
     let (mut sum, mut count) = (0.0, 0);
     for value in values {

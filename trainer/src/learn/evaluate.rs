@@ -1,4 +1,4 @@
-//! Measures a policy on held-out questions.
+//! Evaluation of a policy on held-out questions.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +14,14 @@ use crate::policy::Policy;
 use crate::policy::rollout::{Limits, Request, Rollout, ThinkingBudget};
 use crate::policy::sampling::Sampling;
 
-/// The held-out questions that a stage is measured on.
+/// The held-out questions of a stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Evaluation {
     /// Questions of the test split.
     #[schemars(range(min = 1))]
     pub count: u64,
-    /// Seed of the questions; not the run's, so that runs with other seeds answer the same ones.
+    /// Seed of the questions. It is independent of the run's seed, so that all runs answer the same questions.
     pub seed: u64,
 }
 
@@ -31,18 +31,18 @@ impl Default for Evaluation {
     }
 }
 
-/// Which questions, and how they are asked.
+/// The settings of an evaluation.
 #[derive(Clone, Copy, Debug)]
 pub struct Questions {
     /// Questions of the test split.
     pub count: u64,
-    /// Completions a question.
+    /// Completions per question.
     pub samples: usize,
     /// Seed of questions and samples.
     pub seed: u64,
     /// How tokens are drawn.
     pub sampling: Sampling,
-    /// Most tokens of a completion.
+    /// Maximum number of tokens of a completion.
     pub max_new_tokens: usize,
     /// How the policy may think.
     pub thinking: Thinking,
@@ -51,17 +51,17 @@ pub struct Questions {
 /// How the policy may think.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Thinking {
-    /// As it likes.
+    /// Without limits.
     Free,
-    /// Not at all: the thinking is opened and closed for it.
+    /// Not at all: the prompt opens and closes the thinking.
     None,
-    /// At most this many tokens: then it is closed for it.
+    /// At most this many tokens; then the thinking is closed.
     Budget(usize),
 }
 
-/// A number between 0 and 1 with its 95 % interval.
+/// A share or a mean with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Share {
+pub struct Estimate {
     /// The estimate.
     pub value: f64,
     /// Lower end of the interval.
@@ -70,13 +70,13 @@ pub struct Share {
     pub high: f64,
 }
 
-/// Deviations that a 95 % interval reaches on each side.
+/// Half the width of a 95 % interval, in standard deviations.
 const Z: f64 = 1.959_964;
 
-impl Share {
-    /// The mean of one number in [0, 1] a question, each itself a mean over samples that are not independent.
+impl Estimate {
+    /// The mean of one share per question, which is itself a mean over dependent samples.
     ///
-    /// Wilson's interval with as many draws as would have this variance; between `questions.len()` and `draws`.
+    /// Wilson's interval with the number of draws that has this variance, between `questions.len()` and `draws`.
     pub fn of_means(questions: &[f64], draws: usize) -> Self {
         let count = questions.len() as f64;
         let value = questions.iter().sum::<f64>() / count;
@@ -93,91 +93,77 @@ impl Share {
         let reach = Z / (1.0 + spread) * (value * (1.0 - value) / count + spread / (4.0 * count)).sqrt();
         Self { value, low: (centre - reach).clamp(0.0, value), high: (centre + reach).clamp(value, 1.0) }
     }
-}
 
-/// A mean with its 95 % interval over questions.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Mean {
-    /// The estimate.
-    pub value: f64,
-    /// Lower end of the interval.
-    pub low: f64,
-    /// Upper end of the interval.
-    pub high: f64,
-}
-
-impl Mean {
-    fn of(values: &[f64]) -> Self {
+    /// The mean of one count per question.
+    fn of_counts(values: &[f64]) -> Self {
         let count = values.len() as f64;
         let value = values.iter().sum::<f64>() / count;
         let variance = values.iter().map(|x| (x - value).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
         let reach = Z * (variance / count).sqrt();
-        // What is counted is never below 0.
         Self { value, low: (value - reach).max(0.0), high: value + reach }
     }
 }
 
-/// What a policy does on a set of questions.
+/// The results of an evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Measures {
     /// The task.
     pub task: String,
     /// Its level.
     pub level: u32,
-    /// Questions that were asked.
+    /// Number of questions.
     pub count: u64,
-    /// Those of them that differ.
+    /// Number of different questions.
     pub distinct: u64,
-    /// Completions a question.
+    /// Completions per question.
     pub samples: usize,
-    /// Share of right answers: pass@1.
-    pub accuracy: Share,
-    /// Unbiased pass@k for k = 1, 2, 4, … up to the samples.
-    pub pass_at_k: BTreeMap<usize, Share>,
-    /// Accuracy of the most frequent answer of all samples; with one sample it does not apply.
+    /// Share of correct answers: pass@1.
+    pub accuracy: Estimate,
+    /// Unbiased pass@k for k = 1, 2, 4, … up to the number of samples.
+    pub pass_at_k: BTreeMap<usize, Estimate>,
+    /// Accuracy of the most frequent answer of all samples; absent with one sample.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub maj_at_k: Option<Share>,
-    /// Mean tokens of a completion, its end included.
-    pub length: Mean,
+    pub maj_at_k: Option<Estimate>,
+    /// Mean tokens of a completion, including its end.
+    pub length: Estimate,
     /// Mean tokens between the thinking tags.
-    pub thinking_length: Mean,
+    pub thinking_length: Estimate,
     /// Mean tokens between the answer tags.
-    pub answer_length: Mean,
-    /// Share cut off by the limit.
-    pub truncated_share: Share,
-    /// Share of the asked form.
-    pub format_rate: Share,
-    /// Share that thinks at all.
-    pub thinking_share: Share,
-    /// Accuracy of those that think.
+    pub answer_length: Estimate,
+    /// Share of completions cut off by the limit.
+    pub truncated_share: Estimate,
+    /// Share of completions in the required format.
+    pub format_rate: Estimate,
+    /// Share of completions with thinking.
+    pub thinking_share: Estimate,
+    /// Accuracy of completions with thinking.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub accuracy_thinking: Option<Share>,
-    /// Accuracy of those that do not.
+    pub accuracy_thinking: Option<Estimate>,
+    /// Accuracy of completions without thinking.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub accuracy_direct: Option<Share>,
-    /// Checks a completion.
+    pub accuracy_direct: Option<Estimate>,
+    /// Checks per completion.
     pub verifications: f64,
-    /// Attempts given up, a completion.
+    /// Abandoned attempts per completion.
     pub backtracks: f64,
     /// Share of intermediate steps that are false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub false_step_share: Option<f64>,
-    /// Share of the checks that say yes and should not.
+    /// Share of the checks that accept a wrong result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub false_yes_share: Option<f64>,
-    /// Completions whose item was at fault and that count in nothing above but as wrong.
+    /// Completions that could not be judged; they count as wrong above.
     pub errors: u64,
 }
 
 impl Measures {
-    /// As fields of a row of `metrics.jsonl`: a number under its name, its interval under the name with `_ci95`.
+    /// Fields of a row of `metrics.jsonl`; `_ci95` is added to the name of an interval.
     pub fn flat(&self) -> serde_json::Map<String, serde_json::Value> {
         let mut row = serde_json::Map::new();
         let serde_json::Value::Object(fields) = serde_json::to_value(self).unwrap_or_default() else {
             return row;
         };
         for (name, value) in fields {
-            // Lengths are means; the rest are shares under their own names.
             let name = if name.ends_with("length") { format!("{name}_mean") } else { name };
             let (estimate, interval) = split_interval(value);
             row.insert(name.clone(), estimate);
@@ -188,10 +174,10 @@ impl Measures {
         row
     }
 
-    /// The same fields, and beside them what greedy answers show.
+    /// The same fields, and those of greedy answers.
     pub fn with_greedy(&self, greedy: &Self) -> serde_json::Map<String, serde_json::Value> {
         let mut row = self.flat();
-        let Share { value, low, high } = greedy.accuracy;
+        let Estimate { value, low, high } = greedy.accuracy;
         row.insert("greedy_accuracy".to_owned(), value.into());
         row.insert("greedy_accuracy_ci95".to_owned(), vec![low, high].into());
         row.insert("greedy_length_mean".to_owned(), greedy.length.value.into());
@@ -199,7 +185,7 @@ impl Measures {
     }
 }
 
-/// Parts `{value, low, high}`, or an object of such, into the values and the intervals.
+/// Splits an [`Estimate`], or an object of estimates, into values and intervals.
 fn split_interval(value: serde_json::Value) -> (serde_json::Value, Option<serde_json::Value>) {
     match value {
         serde_json::Value::Object(fields) => {
@@ -220,24 +206,24 @@ fn split_interval(value: serde_json::Value) -> (serde_json::Value, Option<serde_
     }
 }
 
-/// Questions with their completions, read.
+/// Questions with judged completions.
 pub struct Answers {
     /// The questions.
     pub tasks: Vec<Question>,
     /// Their completions.
     pub rollout: Rollout,
-    /// One a completion of each question.
+    /// For each question, one per completion.
     pub judged: Vec<Vec<Judged>>,
 }
 
-/// A question cannot be asked.
+/// An evaluation failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvaluateError {
     /// The level has too few questions.
     #[error(transparent)]
     Dataset(#[from] thinkling_datasets::DatasetError),
-    /// A prompt holds a character that the policy has no token for.
+    /// A prompt has a character without a token.
     #[error("the policy cannot read this task's prompts: {0}; it was trained on another alphabet")]
     Tokenizer(#[from] crate::data::tokenizer::TokenizerError),
     /// Candle failed.
@@ -253,15 +239,12 @@ pub enum EvaluateError {
         prompt: usize,
         /// Tokens of a completion.
         new: usize,
-        /// What the policy can hold.
+        /// Longest sequence of the policy.
         longest: usize,
     },
 }
 
-/// Asks questions of the test split and reads the answers.
-///
-/// # Errors
-/// When a question cannot be asked of this policy.
+/// Samples answers to questions of the test split and judges them.
 pub fn ask(
     policy: &dyn Policy,
     tokenizer: &Tokenizer,
@@ -271,46 +254,29 @@ pub fn ask(
     let dataset = task.dataset(questions.seed)?;
     let tasks: Vec<Question> =
         (0..questions.count).map(|index| dataset.question(Split::Test, index)).collect::<Result<_, _>>()?;
-    let given: &[u32] = match questions.thinking {
-        Thinking::None => &[tokenizer.think_open(), tokenizer.think_close()],
-        Thinking::Free | Thinking::Budget(_) => &[],
+    let tags @ [open, close] = [tokenizer.think_open(), tokenizer.think_close()];
+    let (given, thinking): (&[u32], _) = match questions.thinking {
+        Thinking::Free => (&[], None),
+        Thinking::None => (&tags, None),
+        Thinking::Budget(tokens) => (&[], Some(ThinkingBudget { tokens, open, close })),
     };
+    let (new, longest) = (questions.max_new_tokens, policy.config().max_position_embeddings);
     let mut prompts = Vec::with_capacity(tasks.len());
     for task in &tasks {
         let mut prompt = tokenizer.encode(&task.problem.prompt)?;
         prompt.extend_from_slice(given);
-        let longest = policy.config().max_position_embeddings;
-        if prompt.len() + questions.max_new_tokens > longest + 1 {
-            return Err(EvaluateError::TooLong {
-                prompt: prompt.len(),
-                new: questions.max_new_tokens,
-                longest,
-            });
+        if prompt.len() + new > longest + 1 {
+            return Err(EvaluateError::TooLong { prompt: prompt.len(), new, longest });
         }
         prompts.push(prompt);
     }
-    let requests: Vec<Request<'_>> = prompts
-        .iter()
-        .enumerate()
-        .map(|(index, prompt)| Request {
-            prompt,
-            samples: questions.samples,
-            address: [u64::MAX, 0, index as u64],
-        })
-        .collect();
-    let limits = Limits {
-        max_new_tokens: questions.max_new_tokens,
-        end: tokenizer.end(),
-        thinking: match questions.thinking {
-            Thinking::Budget(tokens) => {
-                Some(ThinkingBudget { tokens, open: tokenizer.think_open(), close: tokenizer.think_close() })
-            }
-            Thinking::Free | Thinking::None => None,
-        },
-    };
+    let samples = questions.samples;
+    let request = |(index, prompt)| Request { prompt, samples, address: [u64::MAX, 0, index] };
+    let requests: Vec<Request<'_>> = (0..).zip(prompts.iter().map(Vec::as_slice)).map(request).collect();
+    let limits = Limits { max_new_tokens: new, end: tokenizer.end(), thinking };
     let mut rollout = policy.roll_out(&requests, &questions.sampling, &limits, questions.seed)?;
     if !given.is_empty() {
-        // What was given belongs to the completion that is judged.
+        // The given tags are part of the completion to judge.
         for completion in rollout.completions.iter_mut().flatten() {
             completion.tokens.splice(0..0, given.iter().copied());
         }
@@ -327,7 +293,7 @@ pub fn ask(
 }
 
 impl Answers {
-    /// What the answers show.
+    /// The results.
     pub fn measures(&self, task: &Task, tokenizer: &Tokenizer) -> Measures {
         let samples = self.judged.first().map_or(0, Vec::len);
         let draws = samples * self.judged.len();
@@ -341,10 +307,10 @@ impl Answers {
         };
         let share = |is_so: &dyn Fn(&Judged) -> bool| {
             let means = per_question(&|question, sample| f64::from(is_so(&self.judged[question][sample])));
-            Share::of_means(&means, draws)
+            Estimate::of_means(&means, draws)
         };
         let tokens = |count: &dyn Fn(&[u32]) -> usize| {
-            Mean::of(&per_question(&|question, sample| {
+            Estimate::of_counts(&per_question(&|question, sample| {
                 count(&self.rollout.completions[question][sample].tokens) as f64
             }))
         };
@@ -353,7 +319,7 @@ impl Answers {
             let of_kind: Vec<&Judged> = all().filter(|judged| judged.is_thinking == is_thinking).collect();
             let right = of_kind.iter().filter(|judged| judged.is_correct()).count() as f64;
             let count = of_kind.len() as f64;
-            (count > 0.0).then(|| Share::wilson(right / count, count))
+            (count > 0.0).then(|| Estimate::wilson(right / count, count))
         };
         let sum =
             |number: &dyn Fn(&Judged) -> u32| all().map(|judged| f64::from(number(judged))).sum::<f64>();
@@ -374,7 +340,7 @@ impl Answers {
                 let mean = |asked: &Vec<usize>| {
                     asked.iter().map(|at| majority(&self.judged[*at])).sum::<f64>() / asked.len() as f64
                 };
-                Share::of_means(&questions.iter().map(mean).collect::<Vec<_>>(), draws)
+                Estimate::of_means(&questions.iter().map(mean).collect::<Vec<_>>(), draws)
             }),
             length: tokens(&|tokens| tokens.len()),
             thinking_length: tokens(&|tokens| tokenizer.thinking_length(tokens)),
@@ -383,7 +349,7 @@ impl Answers {
                 let cut = per_question(&|question, sample| {
                     f64::from(!self.rollout.completions[question][sample].is_finished)
                 });
-                Share::of_means(&cut, draws)
+                Estimate::of_means(&cut, draws)
             },
             format_rate: share(&|judged| judged.is_well_formed),
             thinking_share: share(&|judged| judged.is_thinking),
@@ -398,8 +364,7 @@ impl Answers {
         }
     }
 
-    /// The places of each question. A level with few questions repeats them: what was asked twice is one question with
-    /// more samples, not two that agree.
+    /// The indices of each different question. A level with few questions repeats them, and repetitions are not independent.
     fn questions(&self) -> Vec<Vec<usize>> {
         let mut places: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (at, task) in self.tasks.iter().enumerate() {
@@ -408,25 +373,24 @@ impl Answers {
         places.into_values().collect()
     }
 
-    /// Whether the first answer to each question is right, each question once.
+    /// Whether the first answer to each different question is correct.
     pub fn solved(&self) -> Vec<bool> {
         let first = |places: &Vec<usize>| self.judged[*places.first()?].first();
         self.questions().iter().map(|places| first(places).is_some_and(Judged::is_correct)).collect()
     }
 
-    fn pass_at(&self, k: usize, questions: &[Vec<usize>]) -> Share {
+    fn pass_at(&self, k: usize, questions: &[Vec<usize>]) -> Estimate {
         let chance = |asked: &Vec<usize>| {
             let judged = || asked.iter().flat_map(|at| &self.judged[*at]);
             pass_at_k(judged().count(), judged().filter(|one| one.is_correct()).count(), k)
         };
         let means: Vec<f64> = questions.iter().map(chance).collect();
-        Share::of_means(&means, means.len())
+        Estimate::of_means(&means, means.len())
     }
 }
 
-/// The unbiased chance that one of `k` of `samples` completions is right, of which `right` are: `1 - C(n-c,k) / C(n,k)`.
-///
-/// Source: Chen et al. 2021 (HumanEval), in its product form.
+/// Unbiased pass@k, where `right` of `samples` completions are correct: `1 - C(n-c,k) / C(n,k)` as a product.
+/// Source: Chen et al. 2021 (HumanEval).
 pub fn pass_at_k(samples: usize, right: usize, k: usize) -> f64 {
     if k == 1 {
         return right as f64 / samples as f64;
@@ -437,7 +401,7 @@ pub fn pass_at_k(samples: usize, right: usize, k: usize) -> f64 {
     1.0 - (samples - right + 1..=samples).map(|i| 1.0 - k as f64 / i as f64).product::<f64>()
 }
 
-/// Whether the most frequent answer is right. Completions without an answer do not vote; tied answers share.
+/// Whether the most frequent answer is correct; the share of correct ones at a tie. Completions without an answer do not count.
 fn majority(judged: &[Judged]) -> f64 {
     let mut votes: BTreeMap<&str, (usize, bool)> = BTreeMap::new();
     for one in judged {
@@ -470,17 +434,17 @@ mod tests {
 
     #[test]
     fn intervals_are_honest_at_the_ends() {
-        let perfect = Share::of_means(&[1.0; 100], 100);
+        let perfect = Estimate::of_means(&[1.0; 100], 100);
         assert_eq!((perfect.value, perfect.high), (1.0, 1.0));
         assert!((perfect.low - 0.963).abs() < 1e-3);
-        let half = Share::wilson(0.5, 100.0);
+        let half = Estimate::wilson(0.5, 100.0);
         assert!((half.low - 0.4038).abs() < 1e-3 && (half.high - 0.5962).abs() < 1e-3);
-        // Samples of one question that always agree are no more than one draw.
+        // Samples of one question that always agree count as one draw.
         let clustered: Vec<f64> = (0..100).map(|at| f64::from(at % 2)).collect();
-        assert!((Share::of_means(&clustered, 1600).low - half.low).abs() < 0.01);
+        assert!((Estimate::of_means(&clustered, 1600).low - half.low).abs() < 0.01);
     }
 
-    /// What is measured of one completion to a question of countdown's.
+    /// The results of one completion of a countdown question.
     fn measured(thinking: &str) -> Measures {
         let row = thinkling_datasets::domains::find("countdown").unwrap();
         let domain = (row.build)(&serde_json::Value::Null).unwrap().into();

@@ -1,7 +1,7 @@
-//! The clipped objective of GRPO and its kin, in candle: what the policy is pushed towards.
+//! The clipped objective of GRPO and its variants, in candle.
 //!
-//! Variants are numbers: which weight a token has in the sum, where the ratio is clipped, how strongly the policy is
-//! held to a reference. The tensors here have one number a token, so candle's own differentiation costs nothing.
+//! A variant is a set of numbers: the weights of tokens, the clip range, the KL coefficient. The tensors have one number per
+//! token, so candle's differentiation costs almost nothing.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::batch::Sample;
 use crate::policy::loss::{Loss, Measured, Seen};
 
-/// How the losses of tokens become one number.
+/// The aggregation of token losses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LossAggregation {
@@ -24,16 +24,16 @@ pub enum LossAggregation {
     ConstantLength,
 }
 
-/// Where a stage of a recipe clips, and what its tokens weigh.
+/// The clip range and the loss aggregation of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ObjectiveSettings {
-    /// How far below 1 the probability ratio counts.
+    /// The ratio is clipped at 1 minus this.
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
     pub clip_low: f64,
-    /// How far above 1 the probability ratio counts.
+    /// The ratio is clipped at 1 plus this.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub clip_high: f64,
-    /// How the losses of tokens become one number.
+    /// The aggregation of token losses.
     pub loss: LossAggregation,
 }
 
@@ -44,11 +44,8 @@ impl ObjectiveSettings {
             clip_low: self.clip_low,
             clip_high: self.clip_high,
             kl_coefficient: kl.kl_coefficient,
-            aggregation: match self.loss {
-                LossAggregation::TokenMean => Aggregation::TokenMean,
-                LossAggregation::SequenceMean => Aggregation::SequenceMean,
-                LossAggregation::ConstantLength => Aggregation::ConstantLength { max_new_tokens },
-            },
+            aggregation: self.loss,
+            max_new_tokens,
         }
     }
 }
@@ -59,89 +56,70 @@ impl Default for ObjectiveSettings {
     }
 }
 
-/// How strongly a stage of a recipe holds the policy to a reference.
+/// The KL penalty of a stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KlSettings {
-    /// Weight of the divergence from the reference policy; 0: none is computed.
+    /// Weight of the divergence from the KL reference; 0: it is not computed.
     #[schemars(range(min = 0.0))]
     pub kl_coefficient: f64,
-    /// Steps after which the policy becomes the reference; 0: the reference is the stage's start.
+    /// Steps after which the current policy becomes the KL reference; 0: the reference is the policy at the start of the stage.
     pub kl_reference_every: u64,
 }
 
-/// The settings of the objective.
+/// The clipped objective.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Objective {
-    /// How far below 1 a ratio counts.
+    /// The ratio is clipped at 1 minus this.
     pub clip_low: f64,
-    /// How far above 1 a ratio counts (DAPO sets it apart).
+    /// The ratio is clipped at 1 plus this.
     pub clip_high: f64,
-    /// Weight of the divergence from the reference.
+    /// Weight of the divergence from the KL reference.
     pub kl_coefficient: f64,
-    /// What a token weighs.
-    pub aggregation: Aggregation,
+    /// The aggregation of token losses.
+    pub aggregation: LossAggregation,
+    /// The longest completion allowed.
+    pub max_new_tokens: usize,
 }
 
-/// What a token weighs in the loss.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Aggregation {
-    /// `1 / tokens of the batch` (DAPO).
-    TokenMean,
-    /// `1 / (its sequence's length · sequences)` (GRPO).
-    SequenceMean,
-    /// `1 / (sequences · max_new_tokens)` (Dr. GRPO).
-    ConstantLength {
-        /// The longest completion allowed.
-        max_new_tokens: usize,
-    },
-}
-
-/// Sizes of the batch that one update sees, of which a micro-batch is a part.
+/// The size of the batch of one update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchSize {
     /// Completions in the batch.
     pub sequences: usize,
-    /// Their tokens together.
+    /// Tokens of all completions.
     pub tokens: usize,
 }
 
-impl Aggregation {
-    /// The weight of each token of sequences with these lengths; over the batch they sum to 1, but for constant length.
-    pub fn weights(self, lengths: &[usize], batch: BatchSize) -> Vec<f64> {
-        let weight = |length: usize| match self {
-            Self::TokenMean => 1.0 / batch.tokens as f64,
-            Self::SequenceMean => 1.0 / (length * batch.sequences) as f64,
-            Self::ConstantLength { max_new_tokens } => 1.0 / (batch.sequences * max_new_tokens) as f64,
-        };
-        lengths.iter().flat_map(|length| std::iter::repeat_n(weight(*length), *length)).collect()
-    }
-}
-
-/// One number a token, all of one length `[tokens]`.
+/// The inputs of the loss, each of shape `[tokens]`.
 pub struct Tokens<'a> {
-    /// The advantage of each token's completion.
+    /// The advantage of the completion of each token.
     pub advantages: &'a Tensor,
-    /// From [`Aggregation::weights`].
+    /// From [`Objective::weights`].
     pub weights: &'a Tensor,
-    /// Log-probabilities of the policy that sampled, as the trainer evaluates it.
+    /// Log-probabilities under the policy that sampled, in the training forward.
     pub old: &'a Tensor,
-    /// Log-probabilities of the reference policy, where there is one.
+    /// Log-probabilities under the KL reference, if there is one.
     pub reference: Option<&'a Tensor>,
 }
 
 impl Objective {
+    /// The weight of each token of sequences with these lengths. They sum to 1 over the batch, except with a constant length.
+    pub fn weights(&self, lengths: &[usize], batch: BatchSize) -> Vec<f64> {
+        let weight = |length: usize| match self.aggregation {
+            LossAggregation::TokenMean => 1.0 / batch.tokens as f64,
+            LossAggregation::SequenceMean => 1.0 / (length * batch.sequences) as f64,
+            LossAggregation::ConstantLength => 1.0 / (batch.sequences * self.max_new_tokens) as f64,
+        };
+        lengths.iter().flat_map(|length| std::iter::repeat_n(weight(*length), *length)).collect()
+    }
+
     /// The loss of a micro-batch: `Σ weight · (β · k3 - min(ratio · A, clip(ratio) · A))`, a scalar.
-    ///
-    /// Shapes: `log_probabilities` `[tokens]`, like everything in `tokens`. Source: DeepSeekMath eq. 3–4, per token; the
-    /// divergence is in the loss, not in the reward.
-    ///
-    /// # Errors
-    /// When the shapes differ.
+    /// Source: DeepSeekMath eq. 3–4, per token. The divergence is in the loss, not in the reward.
     pub fn loss(&self, log_probabilities: &Tensor, tokens: &Tokens<'_>) -> Result<Tensor> {
         let ratio = (log_probabilities - tokens.old)?.exp()?;
         let gain = (&ratio * tokens.advantages)?;
-        // A constant where it is taken: beyond its bound a token has no gradient. Within the bounds both are equal, and
-        // the first is taken, so that a ratio of 1 has its whole gradient.
+        // The bounded gain is a constant, so a clipped token has no gradient. Where both gains are equal, the unbounded one is
+        // used, so that a ratio of 1 has its whole gradient.
         let bounded = ratio.detach().clamp(1.0 - self.clip_low, 1.0 + self.clip_high)?;
         let bounded = (bounded * tokens.advantages)?;
         let gain = bounded.lt(&gain.detach())?.where_cond(&bounded, &gain)?;
@@ -152,16 +130,13 @@ impl Objective {
         (loss * tokens.weights)?.sum_all()
     }
 
-    /// The gradient of the loss for each log-probability, and what the micro-batch shows.
-    ///
-    /// # Errors
-    /// When the shapes differ.
+    /// The gradient of each log-probability, and the measurements of the micro-batch.
     pub fn gradient(&self, log_probabilities: &[f32], tokens: &Tokens<'_>) -> Result<(Vec<f32>, Measured)> {
         let policy = Var::from_slice(log_probabilities, log_probabilities.len(), tokens.old.device())?;
         let loss = self.loss(&policy, tokens)?;
         let store = loss.backward()?;
         let Some(gradient) = store.get(&policy) else {
-            candle_core::bail!("the loss does not see the policy")
+            candle_core::bail!("the loss does not depend on the policy")
         };
         let ratios = (policy.as_tensor() - tokens.old)?.exp()?.to_vec1::<f32>()?;
         let advantages = tokens.advantages.to_vec1::<f32>()?;
@@ -187,29 +162,16 @@ impl Objective {
 
 /// An objective on the samples of one update.
 ///
-/// With `importance_cap` each token's weight is multiplied by how much likelier the training forward found it than the
-/// decoder that drew it, at most the cap: truncated importance sampling (Yao et al. 2025, "Your efficient RL framework
-/// secretly brings you off-policy RL training").
+/// `importance_cap` turns on truncated importance sampling: the weight of a token is multiplied by its probability in the training
+/// forward over that in the decoder, at most by the cap. Source: Yao et al. 2025, "Your efficient RL framework secretly brings
+/// you off-policy RL training".
 pub struct MinibatchLoss<'a> {
-    objective: &'a Objective,
-    samples: &'a [&'a Sample],
-    size: BatchSize,
-    importance_cap: Option<f64>,
-    is_fresh: bool,
-}
-
-impl<'a> MinibatchLoss<'a> {
-    /// The loss on `samples`, each of which has an advantage. `is_fresh`: the policy is the one that sampled.
-    pub fn new(
-        objective: &'a Objective,
-        samples: &'a [&'a Sample],
-        importance_cap: Option<f64>,
-        is_fresh: bool,
-    ) -> Self {
-        let tokens = samples.iter().map(|sample| sample.length()).sum();
-        let size = BatchSize { sequences: samples.len(), tokens };
-        Self { objective, samples, size, importance_cap: importance_cap.filter(|cap| *cap > 0.0), is_fresh }
-    }
+    pub(super) objective: &'a Objective,
+    pub(super) samples: &'a [&'a Sample],
+    pub(super) size: BatchSize,
+    pub(super) importance_cap: Option<f64>,
+    /// Whether the policy is the one that sampled.
+    pub(super) is_fresh: bool,
 }
 
 impl Loss for MinibatchLoss<'_> {
@@ -221,7 +183,7 @@ impl Loss for MinibatchLoss<'_> {
         };
         let sampled = || samples.iter().flat_map(|sample| &sample.scored.completion.log_probabilities);
         let lengths: Vec<usize> = samples.iter().map(|sample| sample.length()).collect();
-        let mut weights = self.objective.aggregation.weights(&lengths, self.size);
+        let mut weights = self.objective.weights(&lengths, self.size);
         let advantages = samples.iter().flat_map(|sample| {
             std::iter::repeat_n(sample.advantage.unwrap_or_default() as f32, sample.length())
         });
@@ -252,9 +214,7 @@ impl Loss for MinibatchLoss<'_> {
     }
 }
 
-/// The estimator `x - ln x - 1` of the divergence, `x = reference / policy`; never negative.
-///
-/// Source: DeepSeekMath eq. 4.
+/// The estimator `x - ln x - 1` of the divergence, with `x = reference / policy`. Source: DeepSeekMath eq. 4.
 fn k3(policy: &Tensor, reference: &Tensor) -> Result<Tensor> {
     let difference = (reference - policy)?;
     (difference.exp()? - &difference)? - 1.0
@@ -272,7 +232,8 @@ mod tests {
         clip_low: 0.2,
         clip_high: 0.28,
         kl_coefficient: 0.0,
-        aggregation: Aggregation::TokenMean,
+        aggregation: LossAggregation::TokenMean,
+        max_new_tokens: 10,
     };
 
     /// The gradient of one token with advantage `advantage` whose ratio is `ratio`.
@@ -318,28 +279,28 @@ mod tests {
         }
     }
 
+    const AGGREGATIONS: [LossAggregation; 3] =
+        [LossAggregation::TokenMean, LossAggregation::SequenceMean, LossAggregation::ConstantLength];
+
     #[test]
     fn weights_follow_the_aggregation() {
         let batch = BatchSize { sequences: 2, tokens: 5 };
-        assert_eq!(Aggregation::TokenMean.weights(&[2, 3], batch), [0.2; 5]);
         let sixth = 1.0 / 6.0;
-        assert_eq!(Aggregation::SequenceMean.weights(&[2, 3], batch), [0.25, 0.25, sixth, sixth, sixth]);
-        assert_eq!(Aggregation::ConstantLength { max_new_tokens: 10 }.weights(&[2, 3], batch), [0.05; 5]);
+        let expected = [[0.2; 5], [0.25, 0.25, sixth, sixth, sixth], [0.05; 5]];
+        for (aggregation, expected) in AGGREGATIONS.into_iter().zip(expected) {
+            assert_eq!(Objective { aggregation, ..PLAIN }.weights(&[2, 3], batch), expected);
+        }
     }
 
     #[test]
     fn a_batch_may_be_cut_anywhere() {
         let lengths = [3, 1, 4];
-        for aggregation in [
-            Aggregation::TokenMean,
-            Aggregation::SequenceMean,
-            Aggregation::ConstantLength { max_new_tokens: 7 },
-        ] {
+        for aggregation in AGGREGATIONS {
+            let objective = Objective { aggregation, max_new_tokens: 7, ..PLAIN };
             let batch = BatchSize { sequences: 3, tokens: 8 };
-            let whole = aggregation.weights(&lengths, batch);
             let parts: Vec<f64> =
-                lengths.iter().flat_map(|length| aggregation.weights(&[*length], batch)).collect();
-            assert_eq!(whole, parts);
+                lengths.iter().flat_map(|length| objective.weights(&[*length], batch)).collect();
+            assert_eq!(objective.weights(&lengths, batch), parts);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How what was written becomes a reward: the weighted sum of the terms.
+//! The reward of a completion: the weighted sum of terms.
 
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -8,12 +8,12 @@ use thinkling_datasets::{Domain, Problem};
 use thinkling_verifiers::{Item, Outcome, SettingsError, Verdict, Verifier, answer, terms};
 
 use super::batch::{Batch, Scored};
+use super::reward_terms::{Earns, Measure, Over, RewardEntry, RewardTerm};
 use super::score::{Judged, judge};
-use super::terms::{Earns, Measure, Over, Reward, RewardTerm};
 use crate::data::tokenizer::Tokenizer;
 use crate::policy::rollout::Completion;
 
-/// What becomes of completions cut off at `max_new_tokens`.
+/// The treatment of completions that are cut off at `max_new_tokens`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Overlong {
@@ -23,30 +23,30 @@ pub enum Overlong {
     Mask,
 }
 
-/// A control experiment: what should not work.
+/// A control experiment, which should not learn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Control {
-    /// None: rewards are what they are.
+    /// No control experiment.
     None,
-    /// Rewards are drawn at random.
+    /// Rewards are random.
     RandomReward,
-    /// Right answers earn nothing, wrong ones what right ones would.
+    /// Correct answers earn nothing; wrong ones earn the reward of correct ones.
     InvertedReward,
-    /// Completions are sampled and scored, and the weights stay.
+    /// Completions are sampled and scored, but the weights do not change.
     NoRl,
 }
 
-/// How a stage of a recipe rewards completions.
+/// The reward settings of a stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RewardSettings {
-    /// What becomes of completions cut off at `max_new_tokens`.
+    /// The treatment of completions that are cut off at `max_new_tokens`.
     pub overlong: Overlong,
     /// The terms of the reward.
     #[schemars(length(min = 1))]
-    pub rewards: Vec<Reward>,
-    /// Share of a batch's completions that verifiers may fail to judge; above it the run stops. Those completions are
-    /// left out of the update.
+    pub rewards: Vec<RewardEntry>,
+    /// The run stops if verifiers fail to judge a greater share of a batch's completions. Those completions are left out of the
+    /// update.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_error_share: f64,
     /// A control experiment.
@@ -57,18 +57,18 @@ impl Default for RewardSettings {
     fn default() -> Self {
         Self {
             overlong: Overlong::Zero,
-            rewards: vec![Reward::new(RewardTerm::Correct, 1.0)],
+            rewards: vec![RewardEntry::new(RewardTerm::Correct, 1.0)],
             max_error_share: 0.5,
             control: Control::None,
         }
     }
 }
 
-/// How completions are rewarded: verifiers that run, and weights.
-pub struct Rule {
-    /// Weighted terms.
+/// The reward of a stage, with its verifiers.
+pub struct RewardRule {
+    /// The weighted terms.
     pub terms: Vec<Term>,
-    /// What becomes of completions that were cut off.
+    /// The treatment of completions that are cut off.
     pub overlong: Overlong,
     /// A control experiment.
     pub control: Control,
@@ -76,49 +76,49 @@ pub struct Rule {
 
 /// One term of the reward.
 pub struct Term {
-    /// Name in the metrics.
+    /// The name in the metrics.
     pub name: String,
-    /// What the recipe calls it.
+    /// The kind in the recipe.
     pub kind: RewardTerm,
-    /// How much it earns.
+    /// The weight.
     pub weight: f64,
-    /// Whether there are scores between those of a right answer and of any other.
+    /// Whether partly correct answers have scores in between.
     pub is_graded: bool,
     source: Source,
 }
 
-/// Where a term's score comes from.
+/// The source of a term's score.
 enum Source {
     Task,
     Verifier(Box<dyn Verifier>),
-    /// The verifier `code`, on the program that the task's template makes of an answer.
+    /// The verifier `code`, for the answer in the task's template.
     Program(Box<dyn Verifier>),
     Measure(Measure),
 }
 
-/// What one term says of one completion.
+/// The score of one term for one completion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Earned {
-    /// Unweighted; `None` where the item could not be judged.
+    /// Unweighted; `None` if the item could not be judged.
     pub score: Option<f64>,
-    /// What the verifier says, where the term has one.
+    /// The verdict, if the term has a verifier.
     pub verdict: Option<Verdict>,
 }
 
-/// A completion as the terms of a reward see it.
+/// A completion as the input of reward terms.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading<'a> {
-    /// As text, without the end.
+    /// The text, without the end.
     pub text: &'a str,
     /// The tokens, without the end.
     pub tokens: &'a [u32],
-    /// Whether it ended by itself.
+    /// Whether it ended within the limit.
     pub is_finished: bool,
-    /// What the task's own judge says.
+    /// The verdict of the task.
     pub verdict: &'a Verdict,
 }
 
-/// Takes an answer that is not worked out for a wrong one.
+/// Treats an answer that is not worked out as wrong.
 struct WorkedOut(Box<dyn Verifier>);
 
 impl Verifier for WorkedOut {
@@ -136,7 +136,7 @@ impl Verifier for WorkedOut {
 }
 
 impl Term {
-    fn new(reward: &Reward, longest: u64) -> Result<Self, SettingsError> {
+    fn new(reward: &RewardEntry, longest: u64) -> Result<Self, SettingsError> {
         let name = reward.term.name();
         let refuse = |message| SettingsError { verifier: name, message };
         let build = |config| match thinkling_verifiers::find(name) {
@@ -155,16 +155,11 @@ impl Term {
         };
         let is_graded =
             reward.config.get("partial").is_some_and(|partial| partial != "all" && *partial != false);
-        Ok(Self {
-            name: reward.name().to_owned(),
-            kind: reward.term,
-            weight: reward.weight,
-            is_graded,
-            source,
-        })
+        let (name, kind, weight) = (reward.name().to_owned(), reward.term, reward.weight);
+        Ok(Self { name, kind, weight, is_graded, source })
     }
 
-    /// What its verifier found on this machine.
+    /// What its verifier reports about this machine.
     pub fn notice(&self) -> Option<String> {
         match &self.source {
             Source::Verifier(verifier) | Source::Program(verifier) => verifier.notice(),
@@ -172,19 +167,19 @@ impl Term {
         }
     }
 
-    /// What it says of a program as it stands, past the task's template; `None` where it has none.
+    /// The score of a whole program, without the task's template; `None` if the term has no template.
     pub fn of_program(&self, domain: &dyn Domain, problem: &Problem, completion: &str) -> Option<Earned> {
         let Source::Program(verifier) = &self.source else { return None };
         let spec = domain.tests(problem)?;
         Some(Earned::of(verifier.verify(&Item { completion, answer: None, spec: Some(&spec) })))
     }
 
-    /// Whether other processes do its work.
+    /// Whether it runs other processes.
     fn is_outside(&self) -> bool {
         matches!(self.kind, RewardTerm::Code | RewardTerm::External)
     }
 
-    /// What it says of completions of one question.
+    /// The scores of completions of one question.
     fn earned(
         &self,
         domain: &dyn Domain,
@@ -250,8 +245,7 @@ impl Earned {
     }
 }
 
-/// The verdicts on completions of one question: in parallel, and once for those that are alike. One that was cut off is
-/// never right, whatever it says.
+/// The verdicts on completions of one question, in parallel and once per text. A cut-off completion is never correct.
 fn judged(readings: &[Reading<'_>], verify: impl Fn(&str) -> Verdict + Sync) -> Vec<Earned> {
     let mut texts: Vec<&str> =
         readings.iter().filter(|reading| reading.is_finished).map(|reading| reading.text).collect();
@@ -265,11 +259,8 @@ fn judged(readings: &[Reading<'_>], verify: impl Fn(&str) -> Verdict + Sync) -> 
     readings.iter().map(|reading| Earned::of(find(reading))).collect()
 }
 
-impl Rule {
-    /// The rule of a stage, for completions of at most `max_new_tokens` tokens; builds its verifiers and starts those that are programs.
-    ///
-    /// # Errors
-    /// The first verifier that cannot be built on this machine.
+impl RewardRule {
+    /// Builds the verifiers of a stage, and starts those that are programs.
     pub fn new(settings: &RewardSettings, max_new_tokens: usize) -> Result<Self, SettingsError> {
         let longest = max_new_tokens as u64;
         let terms =
@@ -277,13 +268,13 @@ impl Rule {
         Ok(Self { terms, overlong: settings.overlong, control: settings.control })
     }
 
-    /// Whether processes other than this one judge any of these groups.
+    /// Whether judging these groups runs other processes.
     pub fn is_outside<T>(&self, batch: &Batch<T>) -> bool {
         self.terms.iter().any(Term::is_outside)
             || batch.groups.iter().any(|group| group.task.domain.is_outside())
     }
 
-    /// What each term says of each completion of one question: a row a completion.
+    /// The scores of all terms for completions of one question: one row per completion.
     pub fn earned(
         &self,
         domain: &dyn Domain,
@@ -298,22 +289,22 @@ impl Rule {
         rows
     }
 
-    /// The weighted sum of what the terms say; `None` where one of them could not judge.
+    /// The weighted sum of the terms; `None` if one of them could not judge.
     pub fn sum(&self, earned: &[Earned]) -> Option<f64> {
         self.terms.iter().zip(earned).map(|(term, earned)| Some(term.weight * self.paid(term, earned)?)).sum()
     }
 
-    /// What a term pays: its score, or under a control the contrary.
+    /// The score of a term, inverted under that control.
     fn paid(&self, term: &Term, earned: &Earned) -> Option<f64> {
         let score = earned.score?;
-        // Who answers nothing earns nothing, here too.
+        // Without an answer there is no reward, under the control either.
         let is_malformed =
             earned.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Malformed);
         let is_inverted = self.control == Control::InvertedReward && term.kind.judges() && !is_malformed;
         Some(if is_inverted { 1.0 - score } else { score })
     }
 
-    /// The reward of a completion; `stream` is its own, for the random control.
+    /// The reward of a completion; the random control uses `stream`.
     fn reward(&self, judged: &Judged, is_finished: bool, stream: &mut Stream) -> Option<f64> {
         let is_masked = self.overlong == Overlong::Mask && !is_finished;
         if is_masked || judged.is_error() {
@@ -325,7 +316,7 @@ impl Rule {
         self.sum(&judged.earned)
     }
 
-    /// Reads and rewards every completion, each with the judge of its task; `address` is that of the batch.
+    /// Judges and rewards every completion; `address` is the address of the batch.
     pub fn score(
         &self,
         batch: Batch<Completion>,

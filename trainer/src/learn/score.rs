@@ -1,4 +1,4 @@
-//! Completions to verdicts and rewards.
+//! Judgement of completions.
 
 use thinkling_datasets::{Behaviours, Domain, Question};
 use thinkling_verifiers::{Item, Outcome, Verdict, answer, format};
@@ -8,27 +8,27 @@ use crate::policy::rollout::Completion;
 
 use super::reward::Earned;
 
-/// What is known of one completion once it has been read.
+/// A judged completion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judged {
-    /// As text, without the end.
+    /// The text, without the end.
     pub text: String,
-    /// What the task's judge says.
+    /// The verdict of the task.
     pub verdict: Verdict,
-    /// Whether it has the asked form and ended by itself.
+    /// Whether it has the required format and ended within the limit.
     pub is_well_formed: bool,
-    /// Whether there is anything between the thinking tags.
+    /// Whether the thinking is not empty.
     pub is_thinking: bool,
-    /// What the thinking shows.
+    /// The behaviours in the thinking.
     pub behaviours: Behaviours,
-    /// What each term of the reward says, in the recipe's order; empty where no reward is asked for.
+    /// The scores of the reward terms, in the order of the recipe; empty without a reward.
     pub earned: Vec<Earned>,
-    /// The reward; `None` for a completion that is left out: cut off under `mask`, or not judged because of an error.
+    /// The reward; `None` if it is left out: cut off under `mask`, or not judged because of an error.
     pub reward: Option<f64>,
 }
 
 impl Judged {
-    /// A completion of which only the verdict and the reward are known.
+    /// A completion with only a verdict and a reward.
     pub fn bare(verdict: Verdict, reward: Option<f64>) -> Self {
         Self {
             text: String::new(),
@@ -41,12 +41,12 @@ impl Judged {
         }
     }
 
-    /// Whether the item could not be judged, by the task's judge or by a term of the reward.
+    /// Whether the task or a reward term could not judge it.
     pub fn is_error(&self) -> bool {
         self.error().is_some()
     }
 
-    /// Why the item could not be judged.
+    /// Why it could not be judged.
     pub fn error(&self) -> Option<&str> {
         let verdicts = self.earned.iter().filter_map(|earned| earned.verdict.as_ref());
         let failed =
@@ -54,13 +54,13 @@ impl Judged {
         failed.map(|verdict| verdict.reason.as_str())
     }
 
-    /// Whether it is right and ended by itself.
+    /// Whether the answer is correct and complete.
     pub fn is_correct(&self) -> bool {
         self.verdict.is_correct()
     }
 }
 
-/// Reads one completion. One that was cut off is never right, whatever it says.
+/// Judges one completion. A cut-off completion is never correct.
 pub fn judge(
     domain: &dyn Domain,
     tokenizer: &Tokenizer,

@@ -12,7 +12,7 @@ use crate::data::curriculum::{Curriculum, CurriculumState};
 use crate::data::tokenizer::Tokenizer;
 use crate::learn::batch::mean;
 use crate::machine::work::{Costed, Costs, Work};
-use crate::policy::optimizer::{AdamStep, AdamW, Settings};
+use crate::policy::optimizer::{AdamStep, AdamW, AdamWSettings};
 use crate::policy::parameters::Tensors;
 use crate::policy::{Collective, Pass, Policy, Snapshot};
 use crate::tracking::checkpoint::{Checkpoint, CheckpointError, encode_json, encode_tensors};
@@ -60,7 +60,7 @@ pub struct UpdateSettings {
     /// The learning rate.
     pub learning_rate: f64,
     /// The settings of AdamW.
-    pub adamw: Settings,
+    pub adamw: AdamWSettings,
     /// Step of the experts' load bias.
     pub bias_update_speed: f64,
 }

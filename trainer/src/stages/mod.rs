@@ -11,7 +11,7 @@ use thinkling_verifiers::SettingsError;
 
 use crate::data::task::{Course, Task};
 use crate::learn::evaluate::Evaluation;
-use crate::learn::reward::Rule;
+use crate::learn::reward::RewardRule;
 use crate::tracking::tracker::{Record, Tracker};
 use kind::{Common, StageKind};
 use learner::Learner;
@@ -167,11 +167,11 @@ impl StagePlan {
 ///
 /// # Errors
 /// The first verifier that cannot be built on this machine.
-pub fn rules(stages: &[StagePlan]) -> Result<BTreeMap<String, Rule>, SettingsError> {
+pub fn rules(stages: &[StagePlan]) -> Result<BTreeMap<String, RewardRule>, SettingsError> {
     let rewarding = stages.iter().filter_map(|stage| Some((stage, stage.settings.kind().rewards()?)));
     rewarding
         .map(|(stage, rewards)| {
-            Ok((stage.name.clone(), Rule::new(rewards.settings, rewards.max_new_tokens)?))
+            Ok((stage.name.clone(), RewardRule::new(rewards.settings, rewards.max_new_tokens)?))
         })
         .collect()
 }

@@ -6,7 +6,7 @@ use thinkling_verifiers::{Item, Verifier, answer};
 
 use super::kind::{Asked, Rewarding};
 use crate::data::task::{Lengths, Task, longest};
-use crate::learn::terms::{Earns, Reward, RewardTerm};
+use crate::learn::reward_terms::{Earns, RewardEntry, RewardTerm};
 use crate::recipe::{Checker, StagePath};
 
 /// Questions whose right answers a verifier is tried on.
@@ -103,7 +103,7 @@ impl Rewarding<'_> {
 }
 
 /// Why a term cannot judge the task: the key that is wrong, what is wrong, and the remedy.
-fn misfit(reward: &Reward, earns: &Earns, task: &Task) -> Option<(&'static str, String, String)> {
+fn misfit(reward: &RewardEntry, earns: &Earns, task: &Task) -> Option<(&'static str, String, String)> {
     let name = task.name.as_str();
     let dataset = task.dataset(0).ok()?;
     let mut problems =

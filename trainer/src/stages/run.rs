@@ -13,7 +13,7 @@ use crate::data::curriculum::{Curriculum, HeldOutAccuracy, Risen};
 use crate::data::task::Task;
 use crate::data::tokenizer::Tokenizer;
 use crate::learn::evaluate::{Evaluation, Measures, Questions, Thinking, ask};
-use crate::learn::reward::Rule;
+use crate::learn::reward::RewardRule;
 use crate::machine::clock::Moment;
 use crate::machine::work::Work;
 use crate::policy::optimizer::AdamW;
@@ -39,7 +39,7 @@ pub struct Job {
     /// What its records need to know.
     pub tracking: tracker::Settings,
     /// How stages reward, by their names, where that was built before the run; others build it when they start.
-    pub rules: BTreeMap<String, Rule>,
+    pub rules: BTreeMap<String, RewardRule>,
 }
 
 /// A run while it runs.
@@ -50,7 +50,7 @@ pub struct Run {
     pub learner: Learner,
     /// What is written down.
     pub tracker: Tracker,
-    pub(super) rules: BTreeMap<String, Rule>,
+    pub(super) rules: BTreeMap<String, RewardRule>,
     stages: Arc<[StagePlan]>,
     /// The stage that is next or running.
     stage: usize,

@@ -1,8 +1,8 @@
-//! AdamW's step on one stretch of weights; its twin and their parity test are in `optim.rs`.
+//! AdamW's update of a slice of weights; the twin and the parity test are in `policy/optimizer.rs`.
 
-/// The numbers of one step.
+/// The numbers of one update.
 #[derive(Clone, Copy, Debug)]
-pub struct Step {
+pub struct AdamWUpdate {
     /// Learning rate.
     pub learning_rate: f32,
     /// Decay of the first moment.
@@ -17,13 +17,13 @@ pub struct Step {
     pub correction1: f32,
     /// `1 / (1 - beta2^t)`.
     pub correction2: f32,
-    /// Factor on the gradient (clipping).
+    /// Factor of the gradient (clipping).
     pub gradient_scale: f32,
 }
 
 dispatch! {
     /// Moves `weights` against `gradient` and updates the moments. Source: Loshchilov & Hutter 2019, algorithm 2.
-    pub fn step(weights: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32], step: Step) {
+    pub fn step(weights: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32], step: AdamWUpdate) {
         let keep = 1.0 - step.learning_rate * step.weight_decay;
         for (((weight, gradient), first), second) in weights.iter_mut().zip(gradient).zip(first).zip(second) {
             let gradient = gradient * step.gradient_scale;

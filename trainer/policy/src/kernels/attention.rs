@@ -1,21 +1,20 @@
-//! Causal attention of one sequence, in blocks of queries: no matrix of time by time is kept.
+//! Causal attention of one sequence, in blocks of queries. No matrix of `time` × `time` is stored.
 //!
-//! Its products are float32 in every precision; DeepSeek-V3 §3.3 keeps attention out of its low precision, too. Rounded to
-//! bfloat16, some base models do not learn where to look (docs/log/2026-11.md). They are also so small that splitting their operands
-//! takes longer than tiles save.
+//! Its products are float32 in every precision, as in DeepSeek-V3 §3.3. With bfloat16 some base models do not learn where to
+//! attend (docs/log/2026-11.md). The products are also so small that splitting their operands takes longer than tiles save.
 
 use super::exponential::exp;
 use super::matmul::{Packed, add_outer};
 use super::precision::Precision;
 use super::{count_surplus, keep_lanes, multiply_add};
 
-/// Queries that are handled together.
+/// Number of queries in a block.
 const BLOCK: usize = 32;
 
-/// Where the heads of a matrix lie: element `i` of head `h` in row `t` is `data[t · row + h · head + i]`.
+/// A view of the heads of a matrix: element `i` of head `h` in row `t` is `data[t · row + h · head + i]`.
 #[derive(Clone, Copy)]
 pub struct Heads<'a> {
-    /// The numbers, from the first head of the first row on.
+    /// Starts with the first head of the first row.
     pub data: &'a [f32],
     /// Distance between rows.
     pub row: usize,
@@ -23,9 +22,9 @@ pub struct Heads<'a> {
     pub head: usize,
 }
 
-/// As [`Heads`], to be written.
+/// As [`Heads`], for writing.
 pub struct HeadsMut<'a> {
-    /// The numbers, from the first head of the first row on.
+    /// Starts with the first head of the first row.
     pub data: &'a mut [f32],
     /// Distance between rows.
     pub row: usize,
@@ -34,7 +33,6 @@ pub struct HeadsMut<'a> {
 }
 
 impl<'a> Heads<'a> {
-    /// From the first row of a head on.
     fn of(&self, head: usize) -> &'a [f32] {
         &self.data[head * self.head..]
     }
@@ -49,10 +47,10 @@ impl<'a> HeadsMut<'a> {
 
 /// Sizes of an attention.
 #[derive(Clone, Copy, Debug)]
-pub struct Shape {
+pub struct AttentionShape {
     /// Query heads.
     pub heads: usize,
-    /// Heads of keys and values; divides `heads`.
+    /// Key and value heads; divides `heads`.
     pub key_heads: usize,
     /// Width of a query and of a key.
     pub query_dim: usize,
@@ -60,7 +58,7 @@ pub struct Shape {
     pub value_dim: usize,
 }
 
-impl Shape {
+impl AttentionShape {
     fn scale(&self) -> f32 {
         1.0 / (self.query_dim as f32).sqrt()
     }
@@ -70,7 +68,7 @@ impl Shape {
     }
 }
 
-/// Buffers that are used again from call to call.
+/// Buffers that every call reuses.
 #[derive(Default)]
 pub struct Scratch {
     keys: Packed,
@@ -83,16 +81,16 @@ pub struct Scratch {
     dvalues: Vec<f32>,
 }
 
-/// Numbers that are handled together; rows of scores are padded to whole chunks of them.
+/// Numbers per chunk; rows of scores are padded to whole chunks.
 const LANES: usize = 16;
 
-/// Rows whose chains of operations overlap.
+/// Rows that a softmax handles together, so that their operations overlap.
 const ROWS: usize = 8;
 
 dispatch! {
-    /// `softmax(scale · row)` of the first `seen` numbers of each row, in place; those behind them may change.
+    /// `softmax(scale · row)` of the first `seen` numbers of each row, in place; the numbers after them may change.
     ///
-    /// Rows have `width` numbers, a width that [`padded`] gives.
+    /// A row has `width` numbers, a multiple of the padding.
     pub fn softmax_rows(scores: &mut [f32], width: usize, seen: usize, scale: f32) {
         assert!(width.is_multiple_of(LANES) && seen <= width);
         let (chunks, _) = scores.as_chunks_mut();
@@ -103,7 +101,7 @@ dispatch! {
 }
 
 dispatch! {
-    /// Turns scores into attention weights: row `i` sees the first `seen + i` of its numbers, the rest become 0.
+    /// Turns scores into attention weights: row `i` sees its first `seen + i` numbers, the others become 0.
     fn causal_softmax(scores: &mut [f32], width: usize, seen: usize, scale: f32) {
         assert!(width.is_multiple_of(LANES));
         let (chunks, _) = scores.as_chunks_mut();
@@ -117,7 +115,7 @@ dispatch! {
     }
 }
 
-/// From `LANES - n` on: masks of a chunk whose first `n` numbers are seen.
+/// From index `LANES - n` on: the masks of a chunk of which the first `n` numbers are seen.
 static SEEN: [u32; 2 * LANES] = {
     let mut masks = [0; 2 * LANES];
     let mut lane = 0;
@@ -128,8 +126,7 @@ static SEEN: [u32; 2 * LANES] = {
     masks
 };
 
-/// `softmax(scale · row)` of the first numbers of at most [`ROWS`] rows, in place; of the others, those in the last chunk
-/// that is seen become 0.
+/// `softmax(scale · row)` of the seen numbers of at most [`ROWS`] rows, in place. The other numbers of the last seen chunk become 0.
 #[inline(always)]
 fn softmax<const FUSED: bool>(
     rows: &mut [[f32; LANES]],
@@ -160,7 +157,7 @@ fn softmax<const FUSED: bool>(
     for (row, ((chunks, top), sums)) in
         rows.chunks_exact_mut(chunks_per_row).zip(tops).zip(&mut sums).enumerate()
     {
-        // Copies, so that the compiler sees that nothing overlaps.
+        // A copy shows the compiler that nothing overlaps.
         let mut added = *sums;
         for chunk in &mut chunks[..seen(row).div_ceil(LANES)] {
             keep_lanes();
@@ -182,7 +179,6 @@ fn softmax<const FUSED: bool>(
     }
 }
 
-/// The greatest of some numbers.
 #[inline(always)]
 fn greatest(mut numbers: [f32; LANES]) -> f32 {
     let mut half = LANES / 2;
@@ -197,7 +193,7 @@ fn greatest(mut numbers: [f32; LANES]) -> f32 {
 }
 
 dispatch! {
-    /// Overwrites `dweights` with the gradient of the scores, its padding from `seen` on with zeros.
+    /// Overwrites `dweights` with the gradient of the scores, and its padding from `seen` on with zeros.
     fn softmax_backward(weights: &[f32], dweights: &mut [f32], width: usize, seen: usize, scale: f32) {
         for (weights, dweights) in weights.chunks_exact(width).zip(dweights.chunks_exact_mut(width)) {
             dweights[seen..].fill(0.0);
@@ -221,8 +217,8 @@ dispatch! {
 }
 
 impl Scratch {
-    /// The attention weights of `rows` queries from `start` on, in `self.weights`: `[rows, start + rows]`, padded with zeros.
-    fn weigh(&mut self, shape: Shape, query: Heads<'_>, head: usize, start: usize, rows: usize) {
+    /// Fills `self.weights` for `rows` queries from `start` on: `[rows, start + rows]`, padded with zeros.
+    fn weigh(&mut self, shape: AttentionShape, query: Heads<'_>, head: usize, start: usize, rows: usize) {
         let (seen, width) = (start + rows, padded(start + rows));
         self.weights.resize(rows * width, 0.0);
         let query_rows = &query.data[start * query.row + head * query.head..];
@@ -232,19 +228,19 @@ impl Scratch {
     }
 }
 
-/// Numbers of a row of scores with its padding.
+/// The length of a row of `seen` scores with its padding.
 pub fn padded(seen: usize) -> usize {
     seen.next_multiple_of(LANES)
 }
 
-/// Scores of a block of `rows` queries that look ahead: computed with the others, then hidden.
+/// The number of masked scores in a block of `rows` queries: they are computed with the others.
 fn masked(rows: usize) -> usize {
     rows * (rows - 1) / 2
 }
 
 /// Attention of one sequence of `time` rows; `out` is overwritten.
 pub fn forward(
-    shape: Shape,
+    shape: AttentionShape,
     time: usize,
     query: Heads<'_>,
     key: Heads<'_>,
@@ -261,27 +257,19 @@ pub fn forward(
                 let rows = BLOCK.min(time - start);
                 let seen = start + rows;
                 scratch.weigh(shape, query, head, start, rows);
-                let out_rows = &mut out.data[start * out.row + head * out.head..];
-                scratch.values.part(
-                    seen,
-                    shape.value_dim,
-                    &scratch.weights,
-                    padded(seen),
-                    out_rows,
-                    out.row,
-                    rows,
-                    false,
-                );
+                let (y, y_stride) = (&mut out.data[start * out.row + head * out.head..], out.row);
+                let Scratch { values, weights, .. } = &mut *scratch;
+                values.part(seen, shape.value_dim, weights, padded(seen), y, y_stride, rows, false);
                 count_surplus(2 * masked(rows) * shape.value_dim);
             }
         }
     }
 }
 
-/// Overwrites the gradients of query, key and value of one sequence; the weights are computed again.
+/// Overwrites the gradients of query, key and value of one sequence. Computes the attention weights again.
 #[allow(clippy::too_many_arguments, reason = "three operands, their gradients and their shapes")]
 pub fn backward(
-    shape: Shape,
+    shape: AttentionShape,
     time: usize,
     query: Heads<'_>,
     key: Heads<'_>,
@@ -307,49 +295,21 @@ pub fn backward(
                 let rows = BLOCK.min(time - start);
                 let (seen, width) = (start + rows, padded(start + rows));
                 scratch.weigh(shape, query, head, start, rows);
-                let dout_rows = &dout.data[start * dout.row + head * dout.head..];
-                add_outer(
-                    Precision::Float32,
-                    &scratch.weights,
-                    dout_rows,
-                    dout.row,
-                    &mut scratch.dvalues[..width * value_dim],
-                    (rows, width, value_dim),
-                );
-                scratch.dweights.resize(rows * width, 0.0);
-                scratch.values_transposed.part(
-                    value_dim,
-                    seen,
-                    dout_rows,
-                    dout.row,
-                    &mut scratch.dweights,
-                    width,
-                    rows,
-                    false,
-                );
-                softmax_backward(&scratch.weights, &mut scratch.dweights, width, seen, shape.scale());
-                let query_rows = &query.data[start * query.row + head * query.head..];
-                add_outer(
-                    Precision::Float32,
-                    &scratch.dweights,
-                    query_rows,
-                    query.row,
-                    &mut scratch.dkeys[..width * query_dim],
-                    (rows, width, query_dim),
-                );
-                let dquery_rows = &mut dquery.data[start * dquery.row + head * dquery.head..];
-                scratch.keys_straight.part(
-                    seen,
-                    query_dim,
-                    &scratch.dweights,
-                    width,
-                    dquery_rows,
-                    dquery.row,
-                    rows,
-                    false,
-                );
+                let Scratch { keys_straight, values_transposed, weights, dweights, dkeys, dvalues, .. } =
+                    &mut *scratch;
+                let (dy, dy_stride) = (&dout.data[start * dout.row + head * dout.head..], dout.row);
+                let dvalues = &mut dvalues[..width * value_dim];
+                add_outer(Precision::Float32, weights, dy, dy_stride, dvalues, (rows, width, value_dim));
+                dweights.resize(rows * width, 0.0);
+                values_transposed.part(value_dim, seen, dy, dy_stride, dweights, width, rows, false);
+                softmax_backward(weights, dweights, width, seen, shape.scale());
+                let (x, x_stride) = (&query.data[start * query.row + head * query.head..], query.row);
+                let dkeys = &mut dkeys[..width * query_dim];
+                add_outer(Precision::Float32, dweights, x, x_stride, dkeys, (rows, width, query_dim));
+                let dx = &mut dquery.data[start * dquery.row + head * dquery.head..];
+                keys_straight.part(seen, query_dim, dweights, width, dx, dquery.row, rows, false);
                 let again = (rows * seen - masked(rows)) * query_dim;
-                // Of the two pairs of products with weights and scores both have masked ones, the sums over rows padding too.
+                // All four products include masked scores; the two sums over rows include padding, too.
                 let idle = masked(rows) * 2 + rows * (width - seen);
                 count_surplus(2 * (again + idle * (query_dim + value_dim)));
             }
@@ -369,9 +329,9 @@ mod tests {
     use super::super::twin::{assert_near, gradient, random, single};
     use super::*;
 
-    /// The twin: query, key and value, each `[time, heads, width]`, one behind the other.
-    fn plain(x: &[f64], shape: Shape, time: usize) -> Vec<f64> {
-        let Shape { heads, key_heads, query_dim, value_dim } = shape;
+    /// The twin: query, key and value, each `[time, heads, width]`, one after the other.
+    fn plain(x: &[f64], shape: AttentionShape, time: usize) -> Vec<f64> {
+        let AttentionShape { heads, key_heads, query_dim, value_dim } = shape;
         let (query, rest) = x.split_at(time * heads * query_dim);
         let (key, value) = rest.split_at(time * key_heads * query_dim);
         let mut out = vec![0.0; time * heads * value_dim];
@@ -404,7 +364,7 @@ mod tests {
         for (heads, key_heads, query_dim, value_dim, time) in
             [(2, 2, 6, 3, 5), (4, 1, 4, 5, 33), (4, 2, 8, 8, 9), (4, 2, 4, 3, 50), (2, 1, 4, 3, 1)]
         {
-            let shape = Shape { heads, key_heads, query_dim, value_dim };
+            let shape = AttentionShape { heads, key_heads, query_dim, value_dim };
             let widths = [heads * query_dim, key_heads * query_dim, key_heads * value_dim];
             let x = random(time * widths.iter().sum::<usize>(), time as u64);
             let dy = random(time * heads * value_dim, 97);
@@ -415,7 +375,7 @@ mod tests {
             let query = packed(query, query_dim, widths[0]);
             let key = packed(key, query_dim, widths[1]);
             let value = packed(value, value_dim, widths[2]);
-            // What lies in the buffers from before must not matter.
+            // The old content of the buffers must not matter.
             let mut scratch = Scratch::default();
             let spoil = |scratch: &mut Scratch| {
                 for buffer in [&mut scratch.weights, &mut scratch.dweights] {
@@ -433,18 +393,10 @@ mod tests {
             let dout = packed(&dout, value_dim, heads * value_dim);
             let (mut dquery, mut dkey, mut dvalue) =
                 (vec![0.0; time * widths[0]], vec![0.0; time * widths[1]], vec![0.0; time * widths[2]]);
-            backward(
-                shape,
-                time,
-                query,
-                key,
-                value,
-                dout,
-                HeadsMut::packed(&mut dquery, 0, heads, query_dim),
-                HeadsMut::packed(&mut dkey, 0, key_heads, query_dim),
-                HeadsMut::packed(&mut dvalue, 0, key_heads, value_dim),
-                &mut scratch,
-            );
+            let dq = HeadsMut::packed(&mut dquery, 0, heads, query_dim);
+            let dk = HeadsMut::packed(&mut dkey, 0, key_heads, query_dim);
+            let dv = HeadsMut::packed(&mut dvalue, 0, key_heads, value_dim);
+            backward(shape, time, query, key, value, dout, dq, dk, dv, &mut scratch);
             let exact = gradient(&x, &dy, |x| plain(x, shape, time));
             assert_near(&[dquery, dkey, dvalue].concat(), &exact, 1e-5, "gradient");
         }

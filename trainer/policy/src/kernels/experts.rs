@@ -1,4 +1,4 @@
-//! Routed experts: who gets which token, and the product of each expert with its own tokens.
+//! Routed experts: which expert gets which token, and the product of each expert with its tokens.
 
 use std::ops::Range;
 
@@ -6,22 +6,22 @@ use super::exponential::sigmoid;
 use super::matmul::{Packed, add_outer};
 use super::{elementwise, swiglu};
 
-/// Keeps the sum of gates that have all underflowed from being 0, as DeepSeek-V3's code does.
+/// Added to the sum of gates, which is 0 if all of them underflow, as in DeepSeek-V3's code.
 const TINY: f32 = 1e-20;
 
 /// The routing rule of a layer.
 ///
-/// Source: DeepSeek-V3 §2.1.2: sigmoid affinities, the best of affinity + bias are chosen, gates come from the
-/// affinities alone. No token is ever dropped.
+/// Source: DeepSeek-V3 §2.1.2. Affinities are sigmoids; the greatest sums of affinity and bias are chosen; gates come from
+/// the affinities alone. No token is dropped.
 #[derive(Clone, Copy, Debug)]
-pub struct Rule {
+pub struct RoutingRule {
     /// Routed experts.
     pub experts: usize,
-    /// Experts a token goes to.
+    /// Experts per token.
     pub chosen: usize,
     /// Whether the gates are divided by their sum.
     pub normalise: bool,
-    /// Factor on the gates.
+    /// Factor of the gates.
     pub scale: f32,
 }
 
@@ -34,9 +34,8 @@ dispatch! {
     }
 }
 
-impl Rule {
+impl RoutingRule {
     /// The chosen experts of each row, best first, ties to the lower number.
-    ///
     /// Shapes: `affinities` `[rows, experts]`, `bias` `[experts]`, `choices` `[rows, chosen]`.
     pub fn choose(&self, affinities: &[f32], bias: &[f32], choices: &mut [u16]) {
         for (row, choices) in affinities.chunks_exact(self.experts).zip(choices.chunks_exact_mut(self.chosen))
@@ -46,7 +45,7 @@ impl Rule {
                 for (expert, (affinity, bias)) in row.iter().zip(bias).enumerate() {
                     let score = affinity + bias;
                     let is_taken = choices[..place].contains(&(expert as u16));
-                    // A NaN is never greater, so the first free expert stands when nothing is.
+                    // A NaN is never greater: where all are NaN, the first free expert is chosen.
                     if !is_taken && best.is_none_or(|(_, top)| score > top) {
                         best = Some((expert, score));
                     }
@@ -72,16 +71,10 @@ impl Rule {
         }
     }
 
-    /// Adds to `daffinities` (`[rows, experts]`) what flows back through the gates.
-    pub fn gates_backward(
-        &self,
-        affinities: &[f32],
-        choices: &[u16],
-        dgates: &[f32],
-        daffinities: &mut [f32],
-    ) {
+    /// Adds the gradient through the gates to `gradient`, `[rows, experts]`.
+    pub fn gates_backward(&self, affinities: &[f32], choices: &[u16], dgates: &[f32], gradient: &mut [f32]) {
         let rows = affinities.chunks_exact(self.experts).zip(choices.chunks_exact(self.chosen));
-        let gradients = dgates.chunks_exact(self.chosen).zip(daffinities.chunks_exact_mut(self.experts));
+        let gradients = dgates.chunks_exact(self.chosen).zip(gradient.chunks_exact_mut(self.experts));
         for ((row, choices), (dgates, daffinities)) in rows.zip(gradients) {
             let (mut sum, mut along) = (TINY, 0.0);
             for (choice, dgate) in choices.iter().zip(dgates) {
@@ -100,23 +93,15 @@ impl Rule {
     }
 
     /// Adds the gradient of the sequence-wise balance loss `weight · Σ f P` of the rows of one sequence.
-    ///
     /// Source: DeepSeek-V3 eq. 17–20; `f` counts choices and has no gradient.
-    pub fn balance_backward(
-        &self,
-        affinities: &[f32],
-        choices: &[u16],
-        weight: f32,
-        daffinities: &mut [f32],
-    ) {
+    pub fn balance_backward(&self, affinities: &[f32], choices: &[u16], weight: f32, gradient: &mut [f32]) {
         let rows = affinities.len() / self.experts;
         let mut share = vec![0.0f32; self.experts];
         for choice in choices {
             share[usize::from(*choice)] += self.experts as f32 / (self.chosen * rows) as f32;
         }
-        for (row, daffinities) in
-            affinities.chunks_exact(self.experts).zip(daffinities.chunks_exact_mut(self.experts))
-        {
+        let rows_of_gradient = gradient.chunks_exact_mut(self.experts);
+        for (row, daffinities) in affinities.chunks_exact(self.experts).zip(rows_of_gradient) {
             let sum: f32 = row.iter().sum();
             let along: f32 = row.iter().zip(&share).map(|(affinity, share)| affinity * share).sum();
             for (daffinity, share) in daffinities.iter_mut().zip(&share) {
@@ -126,12 +111,12 @@ impl Rule {
     }
 }
 
-/// The rows of a batch in the order of the experts they go to.
+/// The rows of a batch, sorted by expert.
 #[derive(Debug, Default)]
 pub struct Dispatch {
     /// For each slot, in the order of experts: `row · chosen + place`.
     pub slots: Vec<u32>,
-    /// Where each expert's slots start; one entry more than experts.
+    /// Where the slots of each expert start, and the end of the last.
     pub starts: Vec<u32>,
 }
 
@@ -156,7 +141,7 @@ impl Dispatch {
         }
     }
 
-    /// The slots of `expert`.
+    /// The slots of an expert.
     pub fn of(&self, expert: usize) -> Range<usize> {
         self.starts[expert] as usize..self.starts[expert + 1] as usize
     }
@@ -175,7 +160,7 @@ pub struct Expert {
     pub down_backward: Packed,
 }
 
-/// What the forward leaves for the backward, in the order of slots.
+/// The activations that the backward needs, in the order of slots.
 #[derive(Debug, Default)]
 pub struct Saved {
     /// The inputs, gathered: `[slots, hidden]`.
@@ -195,13 +180,11 @@ pub struct Size {
     pub hidden: usize,
     /// Width of an expert.
     pub width: usize,
-    /// Experts a token goes to.
+    /// Experts per token.
     pub chosen: usize,
 }
 
-/// Adds `Σ gate · expert(x)` to `out`.
-///
-/// Shapes: `x` and `out` `[rows, hidden]`, `gates` `[rows, chosen]`.
+/// Adds `Σ gate · expert(x)` to `out`. Shapes: `x` and `out` `[rows, hidden]`, `gates` `[rows, chosen]`.
 pub fn forward(
     size: Size,
     experts: &[Expert],
@@ -231,7 +214,7 @@ pub fn forward(
         let outputs = &mut saved.outputs[start * hidden..end * hidden];
         expert.down.product(activation, width, outputs, hidden, rows, false);
     }
-    // Row by row in the order of choices, so that a row's sum does not depend on the batch.
+    // In the order of choices, so that the sum of a row does not depend on the batch.
     let mut place = vec![0u32; slots];
     for (at, slot) in dispatch.slots.iter().enumerate() {
         place[*slot as usize] = at as u32;
@@ -245,7 +228,7 @@ pub fn forward(
     }
 }
 
-/// The gradient's places for one expert.
+/// Where the gradient of one expert lies.
 pub struct ExpertGradient {
     /// `[2 · width, hidden]`.
     pub gate_up: Range<usize>,
@@ -289,14 +272,8 @@ pub fn backward(
         let gate_up = &mut saved.gate_up[start * 2 * width..end * 2 * width];
         swiglu::backward(&dactivation, width, gate_up);
         let inputs = &mut saved.inputs[start * hidden..end * hidden];
-        add_outer(
-            precision,
-            gate_up,
-            inputs,
-            hidden,
-            &mut gradient[gate_up_place],
-            (rows, 2 * width, hidden),
-        );
+        let shape = (rows, 2 * width, hidden);
+        add_outer(precision, gate_up, inputs, hidden, &mut gradient[gate_up_place], shape);
         expert.gate_up_backward.product(gate_up, 2 * width, inputs, hidden, rows, false);
         for (slot, dinput) in dispatch.slots[start..end].iter().zip(inputs.chunks_exact(hidden)) {
             let row = *slot as usize / chosen;
@@ -311,7 +288,7 @@ mod tests {
     use super::super::twin::{assert_near, random, single};
     use super::*;
 
-    const RULE: Rule = Rule { experts: 4, chosen: 2, normalise: true, scale: 2.5 };
+    const RULE: RoutingRule = RoutingRule { experts: 4, chosen: 2, normalise: true, scale: 2.5 };
 
     #[test]
     fn the_bias_changes_who_is_chosen_and_never_the_gate() {
@@ -410,18 +387,8 @@ mod tests {
             let (start, middle) = (expert * length, expert * length + 2 * width * HIDDEN);
             ExpertGradient { gate_up: start..middle, down: middle..start + length }
         };
-        backward(
-            size,
-            &experts,
-            &dispatch,
-            &gates,
-            dout,
-            &mut dx,
-            &mut dgates,
-            places,
-            &mut dweights,
-            &mut saved,
-        );
+        let (dispatch, saved) = (&dispatch, &mut saved);
+        backward(size, &experts, dispatch, &gates, dout, &mut dx, &mut dgates, places, &mut dweights, saved);
         let mut dlogits = vec![0.0; affinities.len()];
         RULE.gates_backward(&affinities, &choices, &dgates, &mut dlogits);
         for (dlogit, affinity) in dlogits.iter_mut().zip(&affinities) {
@@ -439,7 +406,7 @@ mod tests {
             let dout = random(ROWS * HIDDEN, 7);
             let (value, gradient) = ours(&single(&operands), &single(&dout), width);
             assert_near(&value, &plain(&operands, width), 1e-5, "value");
-            // One number in seven: all of them would take ten times as long as the rest of these tests.
+            // Every seventh number: all of them would take ten times as long as the other tests.
             for at in (width % 7..length).step_by(7) {
                 let moved = |by: f64| {
                     let mut operands = operands.clone();
@@ -452,7 +419,6 @@ mod tests {
         }
     }
 
-    /// The balance loss of one sequence in plain float64.
     fn balance(affinities: &[f32], choices: &[u16]) -> f64 {
         let rows = affinities.len() / RULE.experts;
         (0..RULE.experts)
@@ -473,7 +439,7 @@ mod tests {
     fn the_balance_loss_is_one_at_balance_and_its_gradient_is_the_difference_quotient() {
         let even = [0.5; 8];
         assert!((balance(&even, &[0, 1, 2, 3]) - 1.0).abs() < 1e-9);
-        // All on two experts, evenly: experts over chosen, which is the worst there is.
+        // All choices on two experts: the worst case, experts / chosen.
         let collapsed = [0.5, 0.5, 0.0, 0.0, 0.5, 0.5, 0.0, 0.0];
         assert!((balance(&collapsed, &[0, 1, 1, 0]) - 2.0).abs() < 1e-9);
         let affinities = [0.2, 0.7, 0.4, 0.9, 0.6, 0.1, 0.8, 0.3];

@@ -1,13 +1,12 @@
-//! The exponential and its kin, in a form that compilers turn into vector code.
+//! The exponential and the sigmoid, in a form that the compiler vectorises.
 
 use super::multiply_add;
 
 /// `e^x` to about one unit in the last place on [-87, 88]; 0 below, saturated above. NaN stays NaN.
-///
 /// Source: Cody–Waite reduction by ln 2 in two parts, then the Taylor polynomial of degree 7 on [-ln 2 / 2, ln 2 / 2].
 #[inline(always)]
 pub(super) fn exp<const FUSED: bool>(x: f32) -> f32 {
-    // Adding it rounds to a whole number, which then stands in the lowest bits.
+    // Adding this rounds to a whole number and leaves it in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     let clamped = x.clamp(-87.3, 88.3);
     let rounded = multiply_add::<FUSED>(clamped, std::f32::consts::LOG2_E, ROUND);
@@ -18,12 +17,11 @@ pub(super) fn exp<const FUSED: bool>(x: f32) -> f32 {
     for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
         sum = multiply_add::<FUSED>(sum, rest, coefficient);
     }
-    // Shifted into the exponent's place, all but the power's lowest nine bits are lost.
+    // The shift moves the lowest nine bits of the power to the exponent and drops the others.
     let scale = f32::from_bits((rounded.to_bits() << 23).wrapping_add(127 << 23));
     if x < -87.3 { 0.0 } else { sum * scale }
 }
 
-/// `1 / (1 + e^-x)`.
 #[inline(always)]
 pub(super) fn sigmoid<const FUSED: bool>(x: f32) -> f32 {
     1.0 / (1.0 + exp::<FUSED>(-x))

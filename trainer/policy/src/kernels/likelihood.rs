@@ -1,11 +1,10 @@
-//! Log-probability and entropy of chosen tokens: the logits exist for a block of rows at a time only.
+//! Log-probability and entropy of target tokens, with the logits of one block of rows in memory at a time.
 
 use super::count_surplus;
 use super::exponential::exp;
 use super::matmul::{Packed, add_outer};
 use super::precision::Precision;
 
-/// Rows whose logits are held at once.
 const BLOCK: usize = 128;
 
 /// The output head: `[vocabulary, hidden]`, packed for both directions.
@@ -18,11 +17,11 @@ pub struct Head<'a> {
     pub vocabulary: usize,
     /// Width of a row.
     pub hidden: usize,
-    /// Logits are multiplied by this (one over the temperature).
+    /// One over the temperature: the factor of the logits.
     pub inverse_temperature: f32,
 }
 
-/// Turns logits into probabilities; gives the greatest scaled logit, the log of the sum and the entropy.
+/// Turns logits into probabilities. Returns the greatest scaled logit, the log of the sum and the entropy.
 #[inline(always)]
 fn normalise<const FUSED: bool>(row: &mut [f32], inverse_temperature: f32) -> (f32, f32, f32) {
     for value in row.iter_mut() {
@@ -45,14 +44,14 @@ fn normalise<const FUSED: bool>(row: &mut [f32], inverse_temperature: f32) -> (f
 }
 
 dispatch! {
-    /// Turns one row of logits into probabilities and gives its entropy in nats.
+    /// Turns one row of logits into probabilities. Returns the entropy in nats.
     pub fn probabilities(row: &mut [f32], inverse_temperature: f32) -> f32 {
         normalise::<FUSED>(row, inverse_temperature).2
     }
 }
 
 dispatch! {
-    /// For each row of `logits`: the log-probability of its target and the entropy; `logits` becomes probabilities.
+    /// The log-probability of the target and the entropy of each row. Turns `logits` into probabilities.
     fn log_probabilities(
         logits: &mut [f32], vocabulary: usize, inverse_temperature: f32, targets: &[u32],
         chosen: &mut [f32], entropies: &mut [f32],
@@ -126,14 +125,8 @@ impl Head<'_> {
             }
             let dhidden = &mut dhidden[start * self.hidden..end * self.hidden];
             self.backward.product(logits, self.vocabulary, dhidden, self.hidden, targets.len(), false);
-            add_outer(
-                Precision::Float32,
-                logits,
-                rows,
-                self.hidden,
-                dhead,
-                (targets.len(), self.vocabulary, self.hidden),
-            );
+            let shape = (targets.len(), self.vocabulary, self.hidden);
+            add_outer(Precision::Float32, logits, rows, self.hidden, dhead, shape);
         }
     }
 }

@@ -1,14 +1,13 @@
 //! The policy's arithmetic on plain slices: each operation with its backward, its plain twin and a parity test.
 //!
-//! Everything here runs on one thread; whoever calls it decides which rows a thread owns. Results depend on the
-//! instruction set, never on the number of threads. This is the trainer's `unsafe`, beside system
-//! calls of the ledger and an option of the allocator in `main.rs`.
+//! Every function runs on one thread. Results depend on the instruction set, never on the number of threads. This folder
+//! holds the trainer's `unsafe` code, apart from system calls and an option of the allocator in `main.rs`.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
 use std::sync::OnceLock;
 
-/// Instruction sets that the hot loops are compiled for; the best one present is taken at run time.
+/// The instruction sets that the hot loops are compiled for. The best one of the processor is selected at run time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstructionSet {
     /// AVX-512 with 16 lanes.
@@ -20,8 +19,8 @@ pub enum InstructionSet {
 }
 
 impl InstructionSet {
-    /// The best set that this processor has, or a lesser one that the variable `THINKLING_INSTRUCTION_SET` names, so that
-    /// a machine can give the same bits as one that lacks something. [`check_environment`] tells of any other name.
+    /// The best set of this processor, or a lesser one that `THINKLING_INSTRUCTION_SET` names, to reproduce the bits of a
+    /// lesser machine. [`check_environment`] reports any other name.
     pub fn detected() -> Self {
         static DETECTED: OnceLock<InstructionSet> = OnceLock::new();
         *DETECTED.get_or_init(|| {
@@ -33,7 +32,7 @@ impl InstructionSet {
 
     const VARIABLE: &str = "THINKLING_INSTRUCTION_SET";
 
-    /// All that this processor has, the best first.
+    /// All sets of this processor, the best first.
     fn of_processor() -> Vec<Self> {
         #[allow(unused_mut, reason = "only x86-64 has more than one")]
         let mut sets = vec![Self::Baseline];
@@ -53,7 +52,7 @@ impl InstructionSet {
         sets
     }
 
-    /// Whether bfloat16 instructions of AVX-512 may be used: the processor has them, and nothing lesser was asked for.
+    /// Whether to use the bfloat16 instructions of AVX-512.
     #[cfg(target_arch = "x86_64")]
     fn has_bfloat16() -> bool {
         Self::detected() == Self::Avx512 && is_x86_feature_detected!("avx512bf16")
@@ -70,7 +69,7 @@ impl InstructionSet {
     }
 }
 
-/// A variable of the environment with a value that means nothing on this machine.
+/// An environment variable has a value that this machine does not support.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("the environment has `{variable}={value}`: write {choices}, or leave it out")]
 pub struct UnknownChoice {
@@ -79,10 +78,7 @@ pub struct UnknownChoice {
     choices: String,
 }
 
-/// Whether the variables that choose instructions name what this machine has.
-///
-/// # Errors
-/// Every one that does not, with what may be written. Without this check such a variable is as good as absent.
+/// Checks the environment variables that select instructions. Without this check, a wrong value is ignored.
 pub fn check_environment() -> Result<(), Vec<UnknownChoice>> {
     let sets: Vec<&str> = InstructionSet::of_processor().into_iter().map(InstructionSet::name).collect();
     let variables = [(InstructionSet::VARIABLE, &*sets), (matmul::BFLOAT16_VARIABLE, &["widened"])];
@@ -100,8 +96,8 @@ pub fn check_environment() -> Result<(), Vec<UnknownChoice>> {
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
-/// Compiles a function once per instruction set and picks at run time. In scope are `FUSED`, whether a multiply-add is
-/// one instruction, and `WIDE`, whether there are 32 registers of sixteen lanes.
+/// Compiles a function once per instruction set and selects one at run time. The body can use `FUSED`, whether a multiply-add
+/// is one instruction, and `WIDE`, whether there are 32 registers of sixteen lanes.
 macro_rules! dispatch {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
@@ -124,30 +120,28 @@ macro_rules! dispatch {
                 fn avx2($($arg: $ty),*) $(-> $ret)? { body::<true, false>($($arg),*) }
 
                 match InstructionSet::detected() {
-                    // SAFETY: these features were seen on this processor.
+                    // SAFETY: this processor has these features.
                     InstructionSet::Avx512 => return unsafe { avx512($($arg),*) },
                     // SAFETY: as above.
                     InstructionSet::Avx2 => return unsafe { avx2($($arg),*) },
                     InstructionSet::Baseline => {}
                 }
             }
-            // On aarch64 a multiply-add is part of what every processor has.
+            // Every aarch64 processor has multiply-add.
             body::<{ cfg!(target_arch = "aarch64") }, false>($($arg),*)
         }
     };
 }
 
-/// `a * b + c`, in one rounding where the processor has such an instruction.
+/// `a * b + c`, rounded once where the processor has such an instruction.
 #[inline(always)]
 fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// First in the body of a loop over chunks or rows: the compiler then makes its vectors of the lanes of one chunk, not of one
-/// lane in several chunks.
+/// Makes the compiler vectorise over the lanes of one chunk, not over several chunks. Stands first in the body of a loop.
 ///
-/// For AVX-512 it chose the latter (rustc 1.95), and gathered and scattered numbers that lie side by side. Below AVX-512
-/// nothing beyond the noise was seen where it stands now (docs/log/2026-11.md).
+/// Without it, rustc 1.95 gathers and scatters neighbouring numbers with AVX-512 (docs/log/2026-11.md).
 #[inline(always)]
 fn keep_lanes() {
     #[cfg(target_arch = "x86_64")]
@@ -176,30 +170,28 @@ thread_local! {
     static SURPLUS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Adds to this thread's count of executed floating-point operations.
 fn count_flops(flops: usize) {
     FLOPS.with(|count| count.set(count.get().wrapping_add(flops as u64)));
 }
 
-/// Says that so many of the counted operations are surplus.
 fn count_surplus(flops: usize) {
     SURPLUS.with(|count| count.set(count.get().wrapping_add(flops as u64)));
 }
 
-/// Those of [`flops_executed`] that the model does not ask for: products computed again to save memory, and the masked
-/// part and the padding of blocks of attention. Hardware operations less these are the model's.
+/// The part of [`flops_executed`] that the model does not require: products computed again to save memory, and the masked
+/// part and the padding of blocks of attention.
 pub fn surplus_executed() -> u64 {
     SURPLUS.with(Cell::get)
 }
 
 /// Floating-point operations of products that this thread has executed so far (a multiply-add is two).
 ///
-/// Counted from the shapes of the products that ran; elementwise work is left out, as is usual in the field.
+/// Counted from the shapes of the products; elementwise operations are not counted, as is usual in the field.
 pub fn flops_executed() -> u64 {
     FLOPS.with(Cell::get)
 }
 
-/// The twins' common ground: gradients by central differences in float64.
+/// Float64 helpers for the plain twins.
 #[cfg(test)]
 mod twin {
     use thinkling_datasets::seed::Stream;
@@ -210,12 +202,11 @@ mod twin {
         (0..length).map(|_| stream.normal()).collect()
     }
 
-    /// As float32.
     pub(super) fn single(values: &[f64]) -> Vec<f32> {
         values.iter().map(|value| *value as f32).collect()
     }
 
-    /// Asserts that `ours` is near `exact`, relative to the greatest of it.
+    /// Asserts that `ours` is near `exact`, relative to its greatest number.
     pub(super) fn assert_near(ours: &[f32], exact: &[f64], tolerance: f64, what: &str) {
         assert_eq!(ours.len(), exact.len(), "{what}");
         let scale = exact.iter().fold(1.0f64, |top, value| top.max(value.abs()));

@@ -1,18 +1,15 @@
-//! The operations a second that products reach here: the yardstick of `mfu`.
+//! The measured peak of matrix products, which `mfu` refers to.
 
 use super::matmul::Packed;
 use super::precision::Precision;
 use crate::machine::clock::Moment;
 
-/// The operations a second that one thread's products reach on matrices that fit the cache; takes some milliseconds.
-///
-/// The yardstick of `mfu`: measured, since the rated peak of an unknown processor is not known.
+/// Operations per second of one thread on matrices that fit in the cache. Takes some milliseconds.
 pub fn measured_peak(precision: Precision) -> f64 {
     product_rate(precision, [128, 256, 256])
 }
 
-/// The operations a second of one thread at products of `rows` × `k` by `k` × `n` that it finds in its caches, the best of
-/// several.
+/// Operations per second of one thread on cached products of `rows` × `k` by `k` × `n`: the best of several rounds.
 pub fn product_rate(precision: Precision, [rows, k, n]: [usize; 3]) -> f64 {
     let x = vec![1.0; rows * k];
     let mut y = vec![0.0; rows * n];

@@ -5,38 +5,38 @@ use serde::{Deserialize, Serialize};
 
 use super::matmul::bfloat16_unit;
 
-/// How exact the products with weights are. Weights, sums, moments, the training forward's attention and all that is not a
-/// product are float32 in each.
+/// The precision of products with weights. Weights, sums, moments, the training forward's attention and all other operations
+/// are float32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
-    /// Operands as they are.
+    /// Float32 operands.
     #[default]
     Float32,
-    /// Each operand as the sum of two bfloat16; three products, float32 sums.
+    /// Each operand is the sum of two bfloat16: three products, float32 sums.
     Bf16x3,
-    /// Operands rounded to bfloat16, and the decoder's cache of keys and values with what is multiplied with it.
+    /// Operands rounded to bfloat16, also in the decoder's attention and its cache of keys and values.
     Bf16,
 }
 
-/// The precision of matrix products, as a recipe asks for it.
+/// The precision of matrix products in a recipe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "Precision")]
 pub enum AskedPrecision {
-    /// As they are.
+    /// Float32 operands.
     #[default]
     Float32,
     /// Two bfloat16 parts, three products.
     Bf16x3,
     /// Rounded to bfloat16.
     Bf16,
-    /// The fastest of the first two on this machine.
+    /// The faster of the first two on this machine.
     Auto,
 }
 
 impl AskedPrecision {
-    /// What it stands for on this machine, available or not.
+    /// The precision on this machine, available or not.
     pub fn here(self) -> Precision {
         match self {
             Self::Float32 => Precision::Float32,
@@ -60,14 +60,12 @@ impl From<Precision> for AskedPrecision {
 /// A precision that this machine's processor has no instructions for.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error(
-    "this processor cannot compute `{wanted}` products: {lacks}; it has {has} (with `THINKLING_BFLOAT16=widened` in the environment it \
+    "this processor cannot compute `{wanted}` products: they need AMX tiles or AVX-512 with bfloat16; it has {has} (with `THINKLING_BFLOAT16=widened` in the environment it \
      rounds as asked and multiplies in float32, without being faster for it)"
 )]
 pub struct Unavailable {
-    /// What was asked for.
+    /// The requested precision.
     pub wanted: &'static str,
-    /// What it would take.
-    pub lacks: &'static str,
     /// The precisions that it has.
     pub has: String,
 }
@@ -85,7 +83,7 @@ impl Precision {
         }
     }
 
-    /// The instructions that this machine computes it with; `None` where it lacks them.
+    /// The instructions that compute it on this machine; `None` where there are none.
     pub fn instructions(self) -> Option<&'static str> {
         match self {
             Self::Float32 => Some(super::InstructionSet::detected().name()),
@@ -93,10 +91,7 @@ impl Precision {
         }
     }
 
-    /// Itself, where the machine has it.
-    ///
-    /// # Errors
-    /// Names the precisions that the machine has. Nothing is ever computed in another one in silence.
+    /// This precision, if the machine supports it. It is never replaced silently.
     pub fn available(self) -> Result<Self, Unavailable> {
         if self.instructions().is_some() {
             return Ok(self);
@@ -106,19 +101,15 @@ impl Precision {
             .filter(|precision| precision.instructions().is_some())
             .map(|precision| format!("`{}`", precision.name()))
             .collect();
-        Err(Unavailable {
-            wanted: self.name(),
-            lacks: "they need AMX tiles or AVX-512 with bfloat16",
-            has: has.join(", "),
-        })
+        Err(Unavailable { wanted: self.name(), has: has.join(", ") })
     }
 
-    /// That of the decoder's cache, which `bf16` alone halves, and of the products that read it.
+    /// The precision of the decoder's cache and of the products that read it.
     pub fn of_cache(self) -> Self {
         if self == Self::Bf16x3 { Self::Float32 } else { self }
     }
 
-    /// What `auto` stands for on this machine: `bf16x3` where there are tiles, which make it faster than float32.
+    /// The meaning of `auto` on this machine: `bf16x3` where tiles make it faster than float32.
     pub fn automatic() -> Self {
         if bfloat16_unit() == Some("amx") { Self::Bf16x3 } else { Self::Float32 }
     }

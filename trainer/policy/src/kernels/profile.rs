@@ -1,4 +1,4 @@
-//! Where the time of a step goes, by part of the policy: counted only when asked for.
+//! The time of a step by part of the policy; off by default.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::flops_executed;
 use crate::machine::clock::Stopwatch;
 
-/// Parts of a step. What lies in one of them is not counted again in the one around it.
+/// Parts of a step. The time of an inner part does not count for the part around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Linear layers of the attention.
@@ -27,7 +27,7 @@ pub enum Part {
     Sampling,
     /// Summing the leaves' gradients, AdamW, packing the weights again.
     Optimizer,
-    /// All else between the start and the end of what is timed.
+    /// Everything else.
     Other,
 }
 
@@ -63,7 +63,7 @@ impl Part {
     }
 }
 
-/// What one part took, of all threads together.
+/// What one part took on all threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Taken {
     /// Seconds.
@@ -77,11 +77,11 @@ static NANOSECONDS: [AtomicU64; Part::ALL.len()] = [const { AtomicU64::new(0) };
 static FLOPS: [AtomicU64; Part::ALL.len()] = [const { AtomicU64::new(0) }; Part::ALL.len()];
 
 thread_local! {
-    /// Nanoseconds and operations that parts inside the current one have taken.
+    /// Nanoseconds and operations of the parts inside the current one.
     static INNER: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
 }
 
-/// Starts counting, from nothing; `false` stops it.
+/// Starts counting from 0, or stops it.
 pub fn switch(on: bool) {
     for count in NANOSECONDS.iter().chain(&FLOPS) {
         count.store(0, Ordering::Relaxed);
@@ -97,7 +97,7 @@ pub fn taken() -> [Taken; Part::ALL.len()] {
     })
 }
 
-/// Time in a part, until it is dropped.
+/// Counts for a part until it is dropped.
 pub struct Scope(Option<Running>);
 
 struct Running {
@@ -107,7 +107,7 @@ struct Running {
     outside: (u64, u64),
 }
 
-/// Counts what follows, until the value is dropped, for `part`.
+/// Counts for `part` until the result is dropped.
 pub fn enter(part: Part) -> Scope {
     if !IS_ON.load(Ordering::Relaxed) {
         return Scope(None);

@@ -1,6 +1,6 @@
 //! RMSNorm: `y = x / rms(x) · w`.
 
-/// Sum of `term` over numbers side by side, in sixteen lanes, so that it vectorises; the order is fixed.
+/// Sum of `term` over the numbers at each index, in sixteen lanes and a fixed order.
 #[inline(always)]
 fn lane_sum<const N: usize>(operands: [&[f32]; N], term: impl Fn([f32; N]) -> f32) -> f32 {
     let mut lanes = [0.0f32; 16];
@@ -20,7 +20,7 @@ fn lane_sum<const N: usize>(operands: [&[f32]; N], term: impl Fn([f32; N]) -> f3
 dispatch! {
     /// Normalises each row of `x` (`[rows, width]`, rows `x_stride` apart) into `y` (`[rows, width]`).
     ///
-    /// Leaves `1 / rms` of each row in `inverse` for the backward. Source: Zhang & Sennrich 2019.
+    /// Writes `1 / rms` of each row to `inverse` for the backward. Source: Zhang & Sennrich 2019.
     pub fn forward(
         x: &[f32], x_stride: usize, weight: &[f32], epsilon: f32, y: &mut [f32], inverse: &mut [f32],
     ) {
@@ -37,7 +37,7 @@ dispatch! {
 }
 
 dispatch! {
-    /// Adds the gradients of `x` and of `weight` to `dx` (rows `x_stride` apart, as `x`) and `dweight`.
+    /// Adds the gradients of `x` and of `weight` to `dx` (rows `x_stride` apart) and `dweight`.
     pub fn backward(
         dy: &[f32], x: &[f32], x_stride: usize, weight: &[f32], inverse: &[f32], dx: &mut [f32], dweight: &mut [f32],
     ) {

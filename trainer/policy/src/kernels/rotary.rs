@@ -2,8 +2,8 @@
 
 /// Cosines and sines of every position and frequency.
 ///
-/// Source: Su et al. 2021. DeepSeek-V3 turns neighbouring numbers (interleaved), Llama and Qwen turn number `i` with
-/// number `i + dim / 2` (halves).
+/// Source: Su et al. 2021. DeepSeek-V3 rotates pairs of neighbours (interleaved); Llama and Qwen pair number `i` with number
+/// `i + dim / 2` (halves).
 #[derive(Clone, Debug)]
 pub struct Rotary {
     dim: usize,
@@ -13,7 +13,7 @@ pub struct Rotary {
 }
 
 impl Rotary {
-    /// A table for `positions` places and heads with `dim` turning numbers.
+    /// A table for `positions` positions and heads with `dim` rotated numbers.
     pub fn new(dim: usize, theta: f32, positions: usize, is_interleaved: bool) -> Self {
         let half = dim / 2;
         let frequencies: Vec<f64> =
@@ -26,12 +26,12 @@ impl Rotary {
         Self { dim, is_interleaved, turns }
     }
 
-    /// Turns one head at `position` in place.
+    /// Rotates one head in place.
     pub fn turn(&self, head: &mut [f32], position: usize) {
         self.apply(head, position, 1.0);
     }
 
-    /// Turns a gradient back: the transpose of [`Rotary::turn`].
+    /// Rotates a gradient back: the transpose of [`Rotary::turn`].
     pub fn turn_back(&self, head: &mut [f32], position: usize) {
         self.apply(head, position, -1.0);
     }

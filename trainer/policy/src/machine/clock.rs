@@ -1,5 +1,5 @@
-//! The only clocks of the project: results never depend on them, the books do.
-#![allow(clippy::disallowed_methods, reason = "the one place where time is read")]
+//! The only clocks of the project. Results never depend on them; the ledger does.
+#![allow(clippy::disallowed_methods, reason = "the only place that reads the time")]
 #![allow(unsafe_code, reason = "getrusage has no safe form in the standard library")]
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -11,12 +11,12 @@ pub struct Moment {
     cpu_s: f64,
 }
 
-/// Time that has passed.
+/// A span of wall and processor time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Elapsed {
-    /// Seconds on the wall.
+    /// Wall-clock seconds.
     pub wall_s: f64,
-    /// Seconds of all of this process's threads, user and system.
+    /// Processor seconds of all threads of this process, user and system.
     pub cpu_s: f64,
 }
 
@@ -26,28 +26,28 @@ impl Moment {
         Self { wall: Instant::now(), cpu_s: usage().0 }
     }
 
-    /// The start of this process: now on the wall, before all of its processor time. To be asked first of all.
+    /// The start of this process: now by the wall clock, before all of its processor time. Call this first.
     pub fn of_process() -> Self {
         Self { wall: Instant::now(), cpu_s: 0.0 }
     }
 
-    /// Whether nothing that this process spent lies before it.
+    /// Whether this is the start of the process.
     pub fn is_of_process(&self) -> bool {
         self.cpu_s == 0.0
     }
 
-    /// What has passed since.
+    /// The time since this moment.
     pub fn elapsed(&self) -> Elapsed {
         Self::now().since(self)
     }
 
-    /// What lies between an earlier moment and this one.
+    /// The time from `earlier` to this moment.
     pub fn since(&self, earlier: &Self) -> Elapsed {
         Elapsed { wall_s: (self.wall - earlier.wall).as_secs_f64(), cpu_s: self.cpu_s - earlier.cpu_s }
     }
 }
 
-/// Processor time of the calling thread, for something short.
+/// Measures processor time of the calling thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(u64);
 
@@ -57,7 +57,7 @@ impl Stopwatch {
         Self(thread_nanoseconds())
     }
 
-    /// Nanoseconds that this thread has computed since the start.
+    /// Processor nanoseconds of this thread since the start.
     pub fn nanoseconds(&self) -> u64 {
         thread_nanoseconds().saturating_sub(self.0)
     }
@@ -70,27 +70,32 @@ fn thread_nanoseconds() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// Pages that the system has handed to this process so far, each cleared by it first.
+/// The minor page faults of this process so far: pages that the system has cleared and mapped.
 pub fn page_faults() -> u64 {
-    resources().ru_minflt as u64
+    resources(libc::RUSAGE_SELF).ru_minflt as u64
 }
 
-fn resources() -> libc::rusage {
+pub(super) fn resources(who: libc::c_int) -> libc::rusage {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: the pointer is valid for a whole `rusage`, which getrusage fills; zeros are a valid one if it fails.
     unsafe {
-        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
+        libc::getrusage(who, usage.as_mut_ptr());
         usage.assume_init()
     }
 }
 
-/// Processor seconds of this process so far, and the most memory it has held, in bytes.
-pub fn usage() -> (f64, u64) {
-    let usage = resources();
+/// User and system time in seconds.
+pub(super) fn cpu_seconds(usage: &libc::rusage) -> f64 {
     let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 * 1e-6;
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}
+
+/// Processor seconds of this process so far, and its peak memory in bytes.
+pub fn usage() -> (f64, u64) {
+    let usage = resources(libc::RUSAGE_SELF);
     // Linux counts kibibytes, macOS bytes.
     let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
-    (seconds(usage.ru_utime) + seconds(usage.ru_stime), usage.ru_maxrss as u64 * unit)
+    (cpu_seconds(&usage), usage.ru_maxrss as u64 * unit)
 }
 
 /// The time of day in UTC, as `2026-01-31T23:59:59Z`.
@@ -115,7 +120,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
-/// The seconds since 1970 of what [`timestamp`] wrote.
+/// The seconds since 1970 of a [`timestamp`].
 pub fn seconds_since_1970(timestamp: &str) -> Option<f64> {
     let numbers: Vec<i64> = timestamp
         .strip_suffix('Z')?

@@ -1,6 +1,6 @@
-//! What a run draws from the wall: read from the processor's meter, else estimated from stated watts.
+//! The energy of a run: read from the processor's meter, or estimated from given watts.
 //!
-//! No accelerator is used by this build, so none of its meters (NVML) is read.
+//! This build uses no accelerator, so it reads no NVML meters.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::Moment;
 
-/// Where Linux shows the meters of processors.
+/// Where Linux exposes the processors' energy meters.
 const POWERCAP: &str = "/sys/class/powercap";
 
-/// How an amount of energy is known; the later, the weaker.
+/// The source of an amount of energy, the most reliable first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EnergySource {
-    /// The meter of the processor's packages: everything they did meanwhile, other programs included.
+    /// The meter of the processor's packages, which includes other programs.
     Rapl,
-    /// Stated watts times time.
+    /// Given watts times time.
     TdpEstimate,
 }
 
@@ -27,34 +27,34 @@ pub enum EnergySource {
 pub struct Energy {
     joules: f64,
     source: Option<EnergySource>,
-    /// Whether time has passed that nothing is known about.
+    /// Whether a part of the energy is unknown.
     is_unknown: bool,
 }
 
 impl Energy {
-    /// So many joules.
+    /// A known amount.
     pub fn known(joules: f64, source: EnergySource) -> Self {
         Self { joules, source: Some(source), is_unknown: false }
     }
 
-    /// Energy that nobody measured.
+    /// An unknown amount.
     pub fn unknown() -> Self {
         Self { is_unknown: true, ..Self::default() }
     }
 
-    /// Adds another amount; the sum is as well known as the weaker of the two.
+    /// Adds another amount. The sum has the less reliable source of the two.
     pub fn add(&mut self, other: Self) {
         self.joules += other.joules;
         self.source = self.source.max(other.source);
         self.is_unknown |= other.is_unknown;
     }
 
-    /// What this has beyond `earlier`, an amount that it grew from.
+    /// The energy since `earlier`, an earlier value of this sum.
     pub fn beyond(self, earlier: Self) -> Self {
         Self { joules: (self.joules - earlier.joules).max(0.0), ..self }
     }
 
-    /// Joules and their source; `None` where any part is unknown, and where there is none.
+    /// Joules and their source; `None` where a part is unknown or nothing was added.
     pub fn reported(&self) -> Option<(f64, EnergySource)> {
         self.source.filter(|_| !self.is_unknown).map(|source| (self.joules, source))
     }
@@ -68,17 +68,13 @@ struct Package {
     last_uj: u64,
 }
 
-/// The meters of all packages.
 #[derive(Debug)]
-struct Rapl {
-    packages: Vec<Package>,
-}
+struct Rapl(Vec<Package>);
 
 impl Rapl {
-    /// The packages under `root`; `None` where there is none, or one that this user may not read.
+    /// The packages under `root`; `None` where there is none or this user may not read one.
     ///
-    /// Core and memory domains are parts of a package or lie beside it, and the platform's domain holds the packages:
-    /// only packages are added up.
+    /// Only packages are added up: the core domains are parts of a package, and the platform's domain includes the packages.
     fn open(root: &Path) -> Option<Self> {
         let mut packages = Vec::new();
         for entry in fs::read_dir(root).ok()?.flatten() {
@@ -92,13 +88,13 @@ impl Rapl {
                 packages.push(Package { counter, range_uj, last_uj });
             }
         }
-        (!packages.is_empty()).then_some(Self { packages })
+        (!packages.is_empty()).then_some(Self(packages))
     }
 
     /// Joules since the last call.
     fn advance(&mut self) -> Option<f64> {
         let mut passed_uj = 0;
-        for package in &mut self.packages {
+        for package in &mut self.0 {
             let now = number(&package.counter)?;
             passed_uj += since(package.last_uj, now, package.range_uj);
             package.last_uj = now;
@@ -107,7 +103,7 @@ impl Rapl {
     }
 }
 
-/// What a counter that wraps around after `range` has counted.
+/// The count between two readings of a counter that wraps around after `range`.
 fn since(before: u64, after: u64, range: u64) -> u64 {
     if after >= before { after - before } else { range.saturating_sub(before) + after }
 }
@@ -125,7 +121,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// The machine's meter, if this user may read it, else an estimate from `watts`, if they are stated.
+    /// Reads the machine's meter if this user may, else estimates from `watts` if they are given.
     pub fn new(watts: Option<f64>, from: Moment) -> Self {
         Self::at(Path::new(POWERCAP), watts, from)
     }
@@ -194,7 +190,7 @@ mod tests {
         let mut silent = Meter::at(&missing, None, Moment::now());
         assert!(!silent.is_known());
         assert_eq!(silent.advance().reported(), None);
-        // A meter that cannot be read is none.
+        // A meter that cannot be read counts as missing.
         domain(folder.path(), "intel-rapl:0", "package-0", 1);
         fs::write(folder.path().join("intel-rapl:0/energy_uj"), "").unwrap();
         assert!(!Meter::at(folder.path(), None, Moment::now()).is_known());

@@ -1,19 +1,19 @@
-//! What a process has spent since it began to count, so that what no span of time was booked for is found.
+//! What a process has spent since counting began, to find time that the ledger has not recorded.
 
 use super::children;
 use super::clock::{Elapsed, Moment};
 use super::energy::{self, Energy};
 
-/// Seconds between two looks at other programs' time: finding them costs more than reading a clock.
+/// Seconds between two readings of the children's time, which costs more than reading a clock.
 const LOOK_EVERY_S: f64 = 0.1;
 
 /// Counts what this process spends.
 #[derive(Debug)]
 pub struct Meter {
     started: Moment,
-    /// What the books held when the count began.
+    /// What the ledger held when counting began.
     opening: Elapsed,
-    /// Time of other programs that was there before, and the most that was seen since.
+    /// The children's time before counting began, and the greatest value since.
     children_before_s: f64,
     children_s: f64,
     looked: Moment,
@@ -21,7 +21,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Counts from `started` on, beside books that hold `opening` already.
+    /// Counts from `started` on, for a ledger that already holds `opening`.
     pub fn new(started: Moment, opening: Elapsed, watts: Option<f64>) -> Self {
         Self {
             started,
@@ -33,13 +33,13 @@ impl Meter {
         }
     }
 
-    /// Processor time of other programs since the last call, where it is time to look again or `is_due`.
+    /// Processor time of the children since the last reading; reads again if `is_due` or if some time has passed.
     pub fn children(&mut self, is_due: bool) -> f64 {
         if !is_due && self.looked.elapsed().wall_s < LOOK_EVERY_S {
             return 0.0;
         }
         self.looked = Moment::now();
-        // A program that ends changes from ticks to microseconds, and may seem to lose some.
+        // When a program ends, its time changes from ticks to microseconds and may decrease.
         let most = (children::cpu_s() - self.children_before_s).max(self.children_s);
         let more = most - self.children_s;
         self.children_s = most;
@@ -51,7 +51,7 @@ impl Meter {
         self.energy.advance()
     }
 
-    /// What has passed and is not in books that hold `booked`.
+    /// The time that passed and that a ledger with `booked` does not hold.
     pub fn unbooked(&self, booked: Elapsed) -> Elapsed {
         let passed = self.started.elapsed();
         Elapsed {

@@ -1,11 +1,11 @@
-//! Quantities that cannot be mistaken for one another.
+//! Quantities with units, as separate types.
 
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul};
 
 use serde::{Deserialize, Serialize};
 
-/// A quantity that is added to its like and compared with its like.
+/// A quantity that can be added to and compared with quantities of the same type.
 macro_rules! quantity {
     ($(#[$about:meta])* $name:ident($number:ty)) => {
         $(#[$about])*
@@ -14,7 +14,7 @@ macro_rules! quantity {
         pub struct $name($number);
 
         impl $name {
-            /// So many of the unit.
+            /// A quantity of `number` units.
             pub const fn new(number: $number) -> Self {
                 Self(number)
             }
@@ -63,65 +63,30 @@ quantity! {
     Dollars(f64)
 }
 quantity! {
-    /// US dollars an hour.
+    /// US dollars per hour.
     DollarsPerHour(f64)
 }
 
-/// Operations a token, times tokens.
-impl Mul<Tokens> for Flops {
-    type Output = Flops;
-    fn mul(self, tokens: Tokens) -> Flops {
-        Flops(self.0 * tokens.0 as f64)
-    }
+/// A multiplication or division of quantities.
+macro_rules! operation {
+    ($operator:ident::$method:ident($left:ident, $right:ty) -> $output:ty: $result:expr) => {
+        impl $operator<$right> for $left {
+            type Output = $output;
+            fn $method(self, right: $right) -> $output {
+                let result: fn($left, $right) -> $output = $result;
+                result(self, right)
+            }
+        }
+    };
 }
 
-/// So many times the work.
-impl Mul<f64> for Flops {
-    type Output = Flops;
-    fn mul(self, times: f64) -> Flops {
-        Flops(self.0 * times)
-    }
-}
-
-/// How much of some work another is.
-impl Div for Flops {
-    type Output = f64;
-    fn div(self, whole: Flops) -> f64 {
-        self.0 / whole.0
-    }
-}
-
-/// Operations a second.
-impl Div<Seconds> for Flops {
-    type Output = f64;
-    fn div(self, time: Seconds) -> f64 {
-        self.0 / time.0
-    }
-}
-
-/// Tokens a second.
-impl Div<Seconds> for Tokens {
-    type Output = f64;
-    fn div(self, time: Seconds) -> f64 {
-        self.0 as f64 / time.0
-    }
-}
-
-/// The time of so many cores or devices at work side by side.
-impl Mul<f64> for Seconds {
-    type Output = Seconds;
-    fn mul(self, times: f64) -> Seconds {
-        Seconds(self.0 * times)
-    }
-}
-
-/// What time costs.
-impl Mul<DollarsPerHour> for Seconds {
-    type Output = Dollars;
-    fn mul(self, price: DollarsPerHour) -> Dollars {
-        Dollars(self.0 / 3600.0 * price.0)
-    }
-}
+operation!(Mul::mul(Flops, Tokens) -> Flops: |per_token, tokens| Flops(per_token.0 * tokens.0 as f64));
+operation!(Mul::mul(Flops, f64) -> Flops: |flops, times| Flops(flops.0 * times));
+operation!(Div::div(Flops, Flops) -> f64: |part, whole| part.0 / whole.0);
+operation!(Div::div(Flops, Seconds) -> f64: |flops, time| flops.0 / time.0);
+operation!(Div::div(Tokens, Seconds) -> f64: |tokens, time| tokens.0 as f64 / time.0);
+operation!(Mul::mul(Seconds, f64) -> Seconds: |time, times| Seconds(time.0 * times));
+operation!(Mul::mul(Seconds, DollarsPerHour) -> Dollars: |time, price| Dollars(time.0 / 3600.0 * price.0));
 
 #[cfg(test)]
 mod tests {

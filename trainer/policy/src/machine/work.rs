@@ -1,8 +1,8 @@
-//! Kinds of work and amounts of it: what a rollout, a pass or a judgement reports, and what the ledger adds up.
+//! Kinds and amounts of work, which the parts of a run report and the ledger adds up.
 
 use serde::{Deserialize, Serialize};
 
-/// What time and operations are spent on.
+/// A kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Work {
@@ -35,7 +35,7 @@ pub enum Work {
 }
 
 impl Work {
-    /// Whether a resume does it again. What is not done again keeps its kind when a run is killed.
+    /// Whether a resumed run does it again. Other work keeps its kind when a run is killed.
     pub fn is_done_again(self) -> bool {
         !matches!(self, Self::Startup | Self::Checkpoint | Self::Records)
     }
@@ -44,9 +44,9 @@ impl Work {
 /// An amount of work, without its time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Amount {
-    /// Operations of products that the model asks for.
+    /// Operations of products that the model requires.
     pub flops: u64,
-    /// Operations of products beyond those: computed again, or masked.
+    /// Further operations of products: computed again, or masked.
     pub surplus_flops: u64,
     /// Tokens that went through the policy.
     pub tokens: u64,
@@ -60,29 +60,29 @@ impl std::ops::AddAssign for Amount {
     }
 }
 
-/// What something has cost, as it reports it itself.
+/// The reported costs of a part of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Costs {
-    /// Amounts by kind of work. The time of the whole is divided among them by their operations.
+    /// Amounts by kind of work. The total time is divided in proportion to their operations.
     pub work: Vec<(Work, Amount)>,
-    /// Tokens that an update has learnt from.
+    /// Tokens in updates.
     pub tokens_trained: u64,
     /// Tokens that were drawn for training.
     pub tokens_generated: u64,
     /// Completions that were judged for training.
     pub verifier_calls: u64,
-    /// Right answers among them.
+    /// Correct answers among them.
     pub correct: u64,
 }
 
 impl Costs {
-    /// The costs of one kind of work whose operations nobody counts.
+    /// The costs of one kind of work, without operations.
     pub fn of(work: Work) -> Self {
         Self { work: vec![(work, Amount::default())], ..Self::default() }
     }
 }
 
-/// Something that reports what it has cost; the ledger only adds.
+/// A result that reports its costs.
 pub trait Costed {
     /// The amounts, without their time.
     fn costs(&self) -> Costs;

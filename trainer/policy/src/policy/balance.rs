@@ -1,4 +1,4 @@
-//! Loads of experts, and the biases that balance them without an auxiliary loss.
+//! Loads of experts, and load balancing by biases instead of an auxiliary loss.
 
 /// Adds `loads` to `sum`, which may be empty.
 pub fn add_loads(sum: &mut Vec<Vec<u64>>, loads: &[Vec<u64>]) {
@@ -11,9 +11,8 @@ pub fn add_loads(sum: &mut Vec<Vec<u64>>, loads: &[Vec<u64>]) {
     }
 }
 
-/// Moves each expert's bias by `speed` against its load: down where it got more than the mean, up where less.
-///
-/// Source: DeepSeek-V3 §2.1.2, auxiliary-loss-free balancing; a load at the mean leaves its bias.
+/// Moves each expert's bias by `speed`: down if its load is above the mean, up if it is below.
+/// Source: DeepSeek-V3 §2.1.2, auxiliary-loss-free load balancing.
 pub fn balance_biases(biases: &mut [Vec<f32>], loads: &[Vec<u64>], speed: f32) {
     for (biases, loads) in biases.iter_mut().zip(loads) {
         let total: u64 = loads.iter().sum();
@@ -27,7 +26,7 @@ pub fn balance_biases(biases: &mut [Vec<f32>], loads: &[Vec<u64>], speed: f32) {
     }
 }
 
-/// The greatest load of an expert over the mean of its layer, the worst layer; `None` without experts.
+/// The greatest load divided by the mean load, in the worst layer; `None` without experts.
 pub fn load_max_over_mean(loads: &[Vec<u64>]) -> Option<f64> {
     loads
         .iter()
@@ -39,8 +38,7 @@ pub fn load_max_over_mean(loads: &[Vec<u64>]) -> Option<f64> {
         .reduce(f64::max)
 }
 
-/// Each expert's share of its layer's choices, to four digits; a list a sparse layer. A layer that chose nothing has
-/// shares of 0.
+/// Each expert's share of its layer's choices, to four digits: one list per sparse layer.
 pub fn load_shares(loads: &[Vec<u64>]) -> Vec<Vec<f64>> {
     let shares = |loads: &Vec<u64>| {
         let total = loads.iter().sum::<u64>().max(1) as f64;
@@ -52,7 +50,7 @@ pub fn load_shares(loads: &[Vec<u64>]) -> Vec<Vec<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::experts::Rule;
+    use crate::kernels::experts::RoutingRule;
 
     #[test]
     fn biases_move_by_the_sign_of_the_load() {
@@ -71,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_skewed_router_comes_to_balance_by_bias_alone() {
-        let rule = Rule { experts: 16, chosen: 2, normalise: true, scale: 1.0 };
+        let rule = RoutingRule { experts: 16, chosen: 2, normalise: true, scale: 1.0 };
         let mut biases = vec![vec![0.0; 16]];
         let mut stream = thinkling_datasets::seed::Stream::at("skewed router", 0, &[]);
         let mut last = Vec::new();

@@ -1,7 +1,7 @@
-//! The policy in plain candle operations: slow, short, differentiated by candle itself, on any device.
+//! The policy in plain candle operations: slow and short, differentiated by candle, on any device.
 //!
-//! [`Network`] is what the own kernels are tested against, in float32 or float64. [`CandlePolicy`] runs a whole training
-//! with it. Only operations whose backward candle has right are used here (`.clippy.toml` lists those it has not).
+//! Tests compare the kernels with [`Network`], in float32 or float64. [`CandlePolicy`] trains with it. `.clippy.toml` lists the
+//! operations that candle differentiates wrongly, which must not be used here.
 
 use candle_core::{D, DType, Device, Result, Tensor, Var, backprop::GradStore};
 use candle_nn::ops::{log_softmax, sigmoid, silu, softmax};
@@ -20,7 +20,7 @@ use super::{Pass, Policy, Scores, Sequence};
 use crate::kernels::precision::Precision;
 use crate::machine::work::Amount;
 
-/// A network whose forward candle records and differentiates.
+/// A network that candle differentiates.
 pub struct Network {
     config: Config,
     names: Vec<String>,
@@ -28,15 +28,13 @@ pub struct Network {
     expert_biases: Vec<Vec<f32>>,
 }
 
-/// Rows that go through the layers together: sequences of one length, without padding.
+/// A batch of sequences of equal length.
 struct Rows<'a> {
-    /// Tokens of each sequence.
     tokens: &'a [&'a [u32]],
-    /// Experts to be taken again, as in [`Sequence::routes`]; of the one sequence that there is then.
+    /// Experts to use again, as in [`Sequence::routes`]; only for a batch of one sequence.
     routes: Option<&'a [u16]>,
-    /// The experts that were chosen: for each sparse layer `[rows, chosen]`.
+    /// The chosen experts: for each sparse layer `[rows, chosen]`.
     choices: Vec<Vec<u16>>,
-    /// For each sparse layer the balance loss of the sequences, with its gradient.
     balance: Vec<Tensor>,
 }
 
@@ -52,9 +50,6 @@ impl<'a> Rows<'a> {
 
 impl Network {
     /// The network with these weights, as `dtype` on `device`.
-    ///
-    /// # Errors
-    /// When candle cannot make a tensor there.
     pub fn new(config: &Config, parameters: &Parameters, dtype: DType, device: &Device) -> Result<Self> {
         let slots = &parameters.layout.slots;
         let weights = slots.iter().map(|slot| {
@@ -92,7 +87,7 @@ impl Network {
         self.linear(&inner, &format!("{prefix}.down_proj"))
     }
 
-    /// Turns `x`, `[batch, time, heads, dim]`, by its position.
+    /// Rotates `x`, `[batch, time, heads, dim]`, by its position.
     fn rotate(&self, x: &Tensor) -> Result<Tensor> {
         let (batch, time, heads, dim) = x.dims4()?;
         let half = dim / 2;
@@ -105,7 +100,7 @@ impl Network {
             .collect();
         let angles = Tensor::from_vec(angles, (1, time, 1, half, 1), x.device())?;
         let (cosine, sine) = (angles.cos()?.to_dtype(x.dtype())?, angles.sin()?.to_dtype(x.dtype())?);
-        // Pairs in the last axis: neighbours, or numbers half a head apart.
+        // Moves pairs to the last axis: neighbours, or numbers half a head apart.
         let is_interleaved = self.config.attention == Attention::Mla;
         let pairs = if is_interleaved {
             x.reshape((batch, time, heads, half, 2))?
@@ -120,8 +115,7 @@ impl Network {
         turned.contiguous()?.reshape((batch, time, heads, dim))
     }
 
-    /// Query, key and value of `x`, `[batch · time, hidden]`: each `[batch, time, heads, dim]`, with as many key heads as
-    /// query heads.
+    /// Query, key and value of `x`, `[batch · time, hidden]`: each `[batch, time, heads, dim]`, with key heads repeated.
     fn project(&self, x: &Tensor, batch: usize, prefix: &str) -> Result<[Tensor; 3]> {
         let config = &self.config;
         let (time, heads) = (x.dim(0)? / batch, config.num_attention_heads);
@@ -170,7 +164,7 @@ impl Network {
         let by_head = |x: &Tensor| x.transpose(1, 2)?.contiguous();
         let scores = by_head(&query)?.matmul(&by_head(&key)?.transpose(2, 3)?.contiguous()?)?;
         let scores = (scores / (self.config.query_dim() as f64).sqrt())?;
-        // A finite number instead of minus infinity: 0 times infinity would be NaN in the backward.
+        // Not minus infinity: 0 times infinity would be NaN in the backward.
         let hidden: Vec<f64> =
             (0..time * time).map(|at| if at % time > at / time { -1e9 } else { 0.0 }).collect();
         let hidden = Tensor::from_vec(hidden, (1, 1, time, time), x.device())?.to_dtype(x.dtype())?;
@@ -179,7 +173,7 @@ impl Network {
         self.linear(&attended.reshape((batch * time, ()))?, &format!("{prefix}.o_proj"))
     }
 
-    /// The choices of each row, `[rows, chosen]`: those of the routes, or the experts with the greatest affinities.
+    /// The choices of each row, `[rows, chosen]`: the recorded ones, or the greatest affinities with their biases.
     fn choose(&self, affinities: &Tensor, rows: &Rows<'_>) -> Result<Vec<u16>> {
         let (sparse, layers, chosen) =
             (rows.choices.len(), self.expert_biases.len(), self.config.num_experts_per_tok);
@@ -200,7 +194,7 @@ impl Network {
         Ok(choices)
     }
 
-    /// Every expert sees every row; the gates of those not chosen are 0.
+    /// Every expert computes every row; the gates of the others are 0.
     fn experts(&self, x: &Tensor, prefix: &str, rows: &mut Rows<'_>) -> Result<Tensor> {
         let config = &self.config;
         let (count, experts, chosen) = (x.dim(0)?, config.n_routed_experts, config.num_experts_per_tok);
@@ -262,26 +256,15 @@ impl Network {
         self.linear(&self.norm(x, "model.norm")?, head)
     }
 
-    /// The logarithms of the distributions that a sequence's targets are drawn from, `[targets, vocabulary]`; the experts
-    /// that were chosen; and the sum of the balance losses, where there are experts.
-    fn sequence(
-        &self,
-        sequence: &Sequence<'_>,
-        temperature: f64,
-    ) -> Result<(Tensor, Vec<Vec<u16>>, Option<Tensor>)> {
-        let (count, from) = (sequence.rows(), sequence.first_target - 1);
-        let tokens = [&sequence.tokens[..count]];
-        let mut rows = Rows::new(&tokens, sequence.routes);
+    /// The log-probabilities of all tokens for each target, `[targets, vocabulary]`; the chosen experts and the balance losses of
+    /// each sparse layer.
+    fn sequence(&self, one: &Sequence<'_>, temperature: f64) -> Result<(Tensor, Vec<Vec<u16>>, Vec<Tensor>)> {
+        let (count, from) = (one.rows(), one.first_target - 1);
+        let tokens = [&one.tokens[..count]];
+        let mut rows = Rows::new(&tokens, one.routes);
         let x = self.layers(&mut rows)?.squeeze(0)?.narrow(0, from, count - from)?;
         let distributions = log_softmax(&(self.logits(&x)? / temperature)?, D::Minus1)?;
-        let mut balance = None;
-        for of_layer in rows.balance {
-            balance = Some(match balance {
-                Some(sum) => (sum + of_layer)?,
-                None => of_layer,
-            });
-        }
-        Ok((distributions, rows.choices, balance))
+        Ok((distributions, rows.choices, rows.balance))
     }
 
     fn targets(&self, sequence: &Sequence<'_>, distributions: &Tensor) -> Result<Tensor> {
@@ -290,10 +273,7 @@ impl Network {
         distributions.gather(&targets, 1)?.squeeze(1)
     }
 
-    /// The log-probability of each target of each sequence, one behind the other.
-    ///
-    /// # Errors
-    /// When candle cannot carry out an operation.
+    /// The log-probability of each target, sequence after sequence.
     pub fn log_probabilities(&self, batch: &[Sequence<'_>], temperature: f32) -> Result<Tensor> {
         let each = batch.iter().map(|one| {
             let (distributions, ..) = self.sequence(one, f64::from(temperature))?;
@@ -302,11 +282,8 @@ impl Network {
         Tensor::cat(&each.collect::<Result<Vec<_>>>()?, 0)
     }
 
-    /// The gradient of every parameter in the order of the layout, as float32. A parameter that took no part has an error,
-    /// or, where `may_miss`, a gradient of 0.
-    ///
-    /// # Errors
-    /// When a parameter did not take part in the loss.
+    /// The gradient of every parameter in the order of the layout, as float32. A parameter that the loss does not depend on is an
+    /// error, or has a gradient of 0 if `may_miss`.
     pub fn gradient(&self, store: &GradStore, may_miss: bool) -> Result<Vec<f32>> {
         let mut gradient = Vec::new();
         for (name, weight) in self.names.iter().zip(&self.weights) {
@@ -321,7 +298,6 @@ impl Network {
 }
 
 /// The sequence-wise balance loss `Σ f P` of each of `batch` sequences, summed; `f` counts choices and has no gradient.
-///
 /// Shapes: `affinities` and `mask` `[batch · time, experts]`. Source: DeepSeek-V3 eq. 17–20.
 fn balance(affinities: &Tensor, mask: &Tensor, batch: usize, chosen: usize) -> Result<Tensor> {
     let experts = affinities.dim(1)?;
@@ -332,7 +308,6 @@ fn balance(affinities: &Tensor, mask: &Tensor, batch: usize, chosen: usize) -> R
     (probability * counts)?.sum_all()
 }
 
-/// How many choices fell on each expert.
 fn loads(choices: &[Vec<u16>], experts: usize) -> Vec<Vec<u64>> {
     let of_layer = |choices: &Vec<u16>| {
         let mut loads = vec![0; experts];
@@ -342,9 +317,7 @@ fn loads(choices: &[Vec<u16>], experts: usize) -> Vec<Vec<u64>> {
     choices.iter().map(of_layer).collect()
 }
 
-/// A policy that candle computes, in float32.
-///
-/// It keeps no cache: each token runs the whole sequence so far. Its draws have the addresses of every policy's.
+/// A policy that candle computes in float32, without a cache: each token runs the whole sequence again.
 pub struct CandlePolicy {
     network: Network,
     parameters: Parameters,
@@ -355,9 +328,6 @@ pub struct CandlePolicy {
 
 impl CandlePolicy {
     /// A policy with these weights on `device`.
-    ///
-    /// # Errors
-    /// When candle cannot make a tensor there.
     pub fn new(config: &Config, parameters: Parameters, device: Device) -> Result<Self> {
         let network = Network::new(config, &parameters, DType::F32, &device)?;
         let gradient = vec![0.0; parameters.layout.len];
@@ -373,7 +343,6 @@ impl CandlePolicy {
         Ok(())
     }
 
-    /// The completions of one request.
     fn complete(
         &self,
         request: &Request<'_>,
@@ -397,7 +366,7 @@ impl CandlePolicy {
             let chosen = self.network.config.num_experts_per_tok;
             for (row, (&at, mut logits)) in live.iter().zip(logits).enumerate() {
                 let one = &mut writing[at];
-                // Rows that were not there at the last draw: the prompt at first, then one token at a time.
+                // The rows since the last draw: the prompt at first, then one token.
                 let before = if one.completion.tokens.is_empty() { 0 } else { time - 1 };
                 for position in before..time {
                     let place = (row * time + position) * chosen;
@@ -533,11 +502,13 @@ impl CandlePolicy {
         let (log_probabilities, entropies) = seen(&self.network, sequence, &distributions)?;
         let seen = Seen { log_probabilities: &log_probabilities, entropies: &entropies };
         let (wanted, measured) = loss.of(number..number + 1, seen)?;
-        // The loss's own gradient for each log-probability is a constant here: the chain rule does the rest.
+        // By the chain rule, with the loss's gradient of each log-probability as a constant.
         let wanted = Tensor::from_vec(wanted, log_probabilities.len(), &self.device)?;
         let mut total = (self.network.targets(sequence, &distributions)? * wanted)?.sum_all()?;
-        if let Some(balances) = balances.filter(|_| balance != 0.0) {
-            total = (total + (balances * f64::from(balance))?)?;
+        if balance != 0.0
+            && let Some(balances) = balances.into_iter().map(Ok).reduce(|sum, layer| sum? + layer?)
+        {
+            total = (total + (balances? * f64::from(balance))?)?;
         }
         let part = self.network.gradient(&total.backward()?, true)?;
         gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
@@ -548,7 +519,7 @@ impl CandlePolicy {
         Ok(Pass { measured, expert_loads, norm: 0.0, forward, backward })
     }
 
-    /// What the forward of a sequence takes; every expert sees every row here, which the model does not ask for.
+    /// The work of a forward pass. Every expert computes every row, which the model does not require.
     fn forward(&self, sequence: &Sequence<'_>) -> Amount {
         let (rows, targets) = (sequence.rows() as f64, sequence.targets().len() as f64);
         let config = self.config();

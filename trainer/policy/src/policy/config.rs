@@ -1,13 +1,13 @@
-//! The shape of a policy, under the names of Hugging Face's configurations.
+//! The shape of a policy, with the names of Hugging Face's configurations.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How attention keeps what it has read.
+/// The kind of attention.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Attention {
-    /// Multi-head latent attention: one compressed vector a token, shared by all heads (DeepSeek-V2).
+    /// Multi-head latent attention: one compressed vector per token for all heads (DeepSeek-V2).
     #[default]
     Mla,
     /// Grouped-query attention: keys and values shared by groups of heads.
@@ -16,11 +16,11 @@ pub enum Attention {
 
 /// The shape of a policy.
 ///
-/// Source: DeepSeek-V3 (arXiv 2412.19437 §2.1) for attention and experts. Learned absolute positions are ours: with
-/// rotary positions alone, models of this size do not learn to address by place.
+/// Source: DeepSeek-V3 (arXiv 2412.19437 §2.1) for attention and experts. Learned absolute positions are an addition: with
+/// rotary positions alone, models of this size do not learn to address by position.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
-    /// Number of tokens that exist.
+    /// Size of the vocabulary.
     pub vocab_size: usize,
     /// Width of the residual stream.
     pub hidden_size: usize,
@@ -48,31 +48,31 @@ pub struct Config {
     pub intermediate_size: usize,
     /// Number of routed experts; 0 for dense layers only.
     pub n_routed_experts: usize,
-    /// Number of shared experts, which see every token.
+    /// Number of shared experts, which process every token.
     pub n_shared_experts: usize,
-    /// Routed experts a token goes to.
+    /// Routed experts per token.
     pub num_experts_per_tok: usize,
     /// Width of one expert.
     pub moe_intermediate_size: usize,
-    /// The first layers, which have a dense feed-forward.
+    /// Number of first layers with a dense feed-forward.
     pub first_k_dense_replace: usize,
     /// Whether the gates of the chosen experts are divided by their sum.
     pub norm_topk_prob: bool,
-    /// Factor on the gates, after normalisation.
+    /// Factor of the gates, after normalisation.
     pub routed_scaling_factor: f32,
     /// Weight of the sequence-wise balance loss.
     pub aux_loss_alpha: f32,
-    /// Added under the root of RMSNorm.
+    /// Added under the square root of RMSNorm.
     pub rms_norm_eps: f32,
     /// Base of the rotary frequencies.
     pub rope_theta: f32,
-    /// Whether the head is the embedding, transposed.
+    /// Whether the output head shares the embedding's weights.
     pub tie_word_embeddings: bool,
     /// Whether a learned vector is added for each absolute position.
     pub learned_positions: bool,
     /// Longest sequence.
     pub max_position_embeddings: usize,
-    /// Deviation of the initial weights.
+    /// Standard deviation of the initial weights.
     pub initializer_range: f32,
 }
 
@@ -125,7 +125,7 @@ impl Config {
         self.sparse_layers().next().is_some()
     }
 
-    /// Routed expert choices a token makes in all layers together.
+    /// Routed experts per token in all layers together.
     pub fn choices_per_token(&self) -> usize {
         self.sparse_layers().count() * self.num_experts_per_tok
     }

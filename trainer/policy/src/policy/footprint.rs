@@ -1,4 +1,4 @@
-//! What a network costs: its parameters and the work of a token.
+//! The size of a network and its operations per token.
 
 use serde::Serialize;
 
@@ -7,27 +7,26 @@ use super::config::{Attention as Kind, Config};
 use super::layout::Builder;
 use crate::machine::units::Flops;
 
-/// Parameters of a network and the floating-point operations they take.
+/// The parameters of a network and its floating-point operations.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Footprint {
-    /// Trained numbers. The experts' load bias, which no gradient reaches, is not among them.
+    /// Trained parameters, without the experts' load biases.
     pub parameters_total: u64,
-    /// Those that one token uses, looked-up embeddings aside; the output head counts, tied or not.
+    /// Parameters that one token uses, without embeddings but with the output head, tied or not.
     pub parameters_active: u64,
-    /// Those that one token is multiplied with.
+    /// Parameters of the matrices that one token is multiplied with.
     matrix_parameters: u64,
-    /// Operations of one token's scores and values, for each token it attends to.
+    /// Operations of the attention of one token to another.
     flops_per_context: u64,
-    /// The same in a decoder, which attends to what it keeps.
+    /// The same in a decoder with its cache.
     flops_per_cached: u64,
-    /// Those of the output head.
     head_parameters: u64,
 }
 
-/// Counts the parameters of `model`, and the work of a token.
+/// Counts the parameters and operations of `model`.
 ///
-/// *Source*: PaLM, appendix B (6 operations a parameter and trained token), with attention counted causally and
-/// latent attention by its two widths of heads.
+/// Source: PaLM, appendix B (6 operations per parameter and trained token), with causal attention, and with both head widths
+/// of latent attention.
 pub fn footprint(model: &Config) -> Footprint {
     let (hidden, heads, layers) =
         (model.hidden_size as u64, model.num_attention_heads as u64, model.num_hidden_layers as u64);
@@ -54,12 +53,12 @@ pub fn footprint(model: &Config) -> Footprint {
 }
 
 impl Footprint {
-    /// Forward pass of one token that attends to `context` tokens, itself included.
+    /// Forward pass of one token that attends to `context` tokens, including itself.
     pub fn forward(&self, context: usize) -> Flops {
         Flops::new(2.0 * self.matrix_parameters as f64 + (self.flops_per_context * context as u64) as f64)
     }
 
-    /// Forward pass of all tokens of a row of `length`, each attending to itself and those before it.
+    /// Forward pass of all tokens of a row of `length`.
     pub fn forward_row(&self, length: usize) -> Flops {
         let contexts = length as f64 * (length as f64 + 1.0) / 2.0;
         let matrices = 2.0 * self.matrix_parameters as f64 * length as f64;
@@ -79,10 +78,9 @@ impl Footprint {
         self.forward_targets(length, targets) * 3.0
     }
 
-    /// A decoder's pass of one token that attends to `context` kept ones, itself included.
+    /// A decoder's pass of one token that attends to `context` cached tokens, including itself.
     ///
-    /// Latent attention does not build keys and values again: its products with absorbed projections have as many
-    /// parameters as the projections, and scores and values are taken of the latents.
+    /// Latent attention attends to latents, with absorbed projections of the same size as the projections.
     pub fn decode(&self, context: usize) -> Flops {
         Flops::new(2.0 * self.matrix_parameters as f64 + (self.flops_per_cached * context as u64) as f64)
     }
@@ -94,31 +92,26 @@ impl Footprint {
         Flops::new(2.0 * matrices + self.flops_per_cached as f64 * length * (length + 1.0) / 2.0)
     }
 
-    /// A decoder's passes for `drawn` tokens after a prompt; the last one drawn is not run.
+    /// A decoder's passes for `drawn` tokens after a prompt, of which the last is not run.
     pub fn decode_run(&self, prompt: f64, drawn: f64) -> Flops {
         let rows = (drawn - 1.0).max(0.0);
         let contexts = rows * prompt + rows * (rows + 1.0) / 2.0;
         Flops::new(2.0 * self.matrix_parameters as f64 * rows + self.flops_per_cached as f64 * contexts)
     }
 
-    /// Parameters of all routed experts of `model`, whose footprint this is.
+    /// Parameters of all routed experts of `model`.
     pub fn routed_parameters(&self, model: &Config) -> u64 {
         let expert = dense::count(model.hidden_size, model.moe_intermediate_size);
         model.sparse_layers().count() as u64 * model.n_routed_experts as u64 * expert
     }
 
-    /// Forward and backward pass of all tokens of a row of `length`; the backward pass is twice the forward pass.
-    pub fn train_row(&self, length: usize) -> Flops {
-        self.forward_row(length) * 3.0
-    }
-
     /// Forward and backward pass of a token, on average over a row of `length`.
     pub fn train_token(&self, length: usize) -> Flops {
-        self.train_row(length) * (1.0 / length.max(1) as f64)
+        self.forward_row(length) * 3.0 * (1.0 / length.max(1) as f64)
     }
 }
 
-/// Numbers that a decoder keeps for a token: latent and rotary key of each layer, or keys and values.
+/// Numbers per token in a decoder's cache: latents and rotary keys, or keys and values.
 pub fn cache_elements(model: &Config) -> u64 {
     let of_layer = match model.attention {
         Kind::Mla => model.kv_lora_rank + model.qk_rope_head_dim,
@@ -127,7 +120,7 @@ pub fn cache_elements(model: &Config) -> u64 {
     (model.num_hidden_layers * of_layer) as u64
 }
 
-/// One layer's attention, with the numbers in its matrices and in its norms.
+/// The attention of one layer, and the parameters of its matrices and of its norms.
 fn attention(model: &Config) -> (Attention, u64, u64) {
     let mut builder = Builder::default();
     let attention = Attention::new(model, "self_attn", &mut builder);
@@ -190,7 +183,7 @@ mod tests {
         assert_eq!(count.forward(3).get(), 2.0 * 392.0 + 2.0 * 2.0 * 8.0 * 3.0);
         let by_token: f64 = (1..=6).map(|context| count.forward(context).get()).sum();
         assert_eq!(count.forward_row(6).get(), by_token);
-        assert_eq!(count.train_row(6).get(), 3.0 * by_token);
+        assert_eq!(count.train_token(6).get(), 3.0 * by_token * (1.0 / 6.0));
     }
 
     /// Dense, experts and latent attention: what the kernels counted against what the shapes ask for.

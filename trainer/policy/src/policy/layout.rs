@@ -1,14 +1,14 @@
-//! The layout of the one vector of weights, and the names that point into it.
+//! The layout of all weights in one vector: names, shapes and places. Names and shapes are Hugging Face's for DeepSeek-V3.
 //!
-//! Weights, gradients and the optimizer's moments are vectors of one layout, so a sum over leaves, a clip or a step is
-//! one loop, and its order is the same on every machine. Names and shapes are Hugging Face's for DeepSeek-V3.
+//! Weights, gradients and the optimizer's moments share one layout, so that a sum over leaves, a clip or an update is one loop
+//! with the same order on every machine.
 
 use std::ops::Range;
 
 use super::blocks::Layer;
 use super::config::Config;
 
-/// Where a parameter lies, and how it is treated.
+/// One parameter in the vector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slot {
     /// Hugging Face's name.
@@ -19,7 +19,6 @@ pub struct Slot {
     pub range: Place,
     /// Whether weight decay applies: matrices, not norms.
     pub decays: bool,
-    /// How it starts.
     pub(super) initial: Initial,
 }
 
@@ -29,10 +28,10 @@ pub(super) enum Initial {
     Normal,
 }
 
-/// A linear layer, norm or table in the vector: its range.
+/// The range of a parameter in the vector.
 pub type Place = Range<usize>;
 
-/// The names, shapes and places of a policy's weights.
+/// The layout of a policy's weights.
 #[derive(Clone, Debug)]
 pub struct Layout {
     /// In the order of the vector.
@@ -43,7 +42,7 @@ pub struct Layout {
     pub positions: Option<Place>,
     /// The last RMSNorm.
     pub norm: Place,
-    /// `[vocabulary, hidden]`; the embedding's place where they are tied.
+    /// `[vocabulary, hidden]`; the embedding's range if they are tied.
     pub head: Place,
     /// Number of floats.
     pub len: usize,
@@ -55,7 +54,7 @@ impl Layout {
         Self::with_layers(config).0
     }
 
-    /// The layout and the layers that know their places in it. Their weights are not packed yet.
+    /// The layout, and the layers with their places in it. Their weights are not packed yet.
     pub(super) fn with_layers(config: &Config) -> (Self, Vec<Layer>) {
         let mut builder = Builder::default();
         let hidden = config.hidden_size;
@@ -75,7 +74,7 @@ impl Layout {
     }
 }
 
-/// A layout to which blocks add their weights, one behind the other.
+/// A layout to which the blocks add their weights.
 #[derive(Default)]
 pub(super) struct Builder {
     slots: Vec<Slot>,
@@ -99,7 +98,7 @@ impl Builder {
         self.add(name, &[width], Initial::Ones)
     }
 
-    /// Numbers in all matrices, or in all norms.
+    /// The size of all matrices, or of all norms.
     pub(super) fn count(&self, in_matrices: bool) -> u64 {
         let slots = self.slots.iter().filter(|slot| slot.decays == in_matrices);
         slots.map(|slot| slot.range.len() as u64).sum()

@@ -1,51 +1,47 @@
-//! What a policy asks of a loss: the gradient of each log-probability.
+//! The loss of a policy: the gradient of each log-probability.
 
 use std::ops::Range;
 
-/// What a policy says about some sequences: one number per target token, one sequence after the other.
+/// The results of a forward pass: one number per target, sequence after sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
     /// The log-probability of each target.
     pub log_probabilities: &'a [f32],
-    /// The entropy of the distribution that each target was drawn from, in nats.
+    /// The entropy of the distribution of each target, in nats.
     pub entropies: &'a [f32],
 }
 
-/// A loss over a batch of sequences, asked for one micro-batch at a time.
+/// A loss over a batch of sequences, computed by micro-batches.
 pub trait Loss: Sync {
-    /// The gradient of the loss for each log-probability in `seen`, which are those of the sequences `part` of the batch,
-    /// and what the micro-batch shows.
-    ///
-    /// # Errors
-    /// When candle cannot carry out an operation.
+    /// The gradient of each log-probability in `seen`, and measurements. `part` is the range of these sequences in the batch.
     fn of(&self, part: Range<usize>, seen: Seen<'_>) -> candle_core::Result<(Vec<f32>, Measured)>;
 }
 
-/// What a micro-batch shows.
+/// The measurements of a micro-batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Measured {
-    /// The micro-batch's part of the loss.
+    /// The part of the loss.
     pub loss: f64,
     /// Greatest importance ratio.
     pub ratio_max: f64,
     /// Least importance ratio.
     pub ratio_min: f64,
-    /// Tokens whose gradient the lower clip cuts.
+    /// Tokens that the lower clip affects.
     pub clipped_low: u64,
-    /// Tokens whose gradient the upper clip cuts.
+    /// Tokens that the upper clip affects.
     pub clipped_high: u64,
     /// Sum over tokens of the divergence from the KL reference; 0 without one.
     pub kl: f64,
     /// Sum over tokens of the entropy.
     pub entropy: f64,
-    /// Greatest distance of a log-probability from the one that the decoder saw; 0 where it is not compared.
+    /// Greatest difference of a log-probability from the decoder's; 0 where it is not compared.
     pub rollout_gap: f64,
     /// Tokens.
     pub tokens: u64,
 }
 
 impl Measured {
-    /// Both together.
+    /// The measurements of both micro-batches together.
     pub fn join(self, other: Self) -> Self {
         if self.tokens == 0 {
             return other;
@@ -64,13 +60,13 @@ impl Measured {
     }
 }
 
-/// Predicts every next token: the mean over all target tokens of the negative log-probability.
+/// Next-token prediction: the mean negative log-probability of all targets.
 pub struct NextToken {
     tokens: usize,
 }
 
 impl NextToken {
-    /// The loss on sequences with so many target tokens in all.
+    /// The loss on sequences with `tokens` targets in all.
     pub fn over(tokens: usize) -> Self {
         Self { tokens }
     }

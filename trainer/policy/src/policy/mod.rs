@@ -1,6 +1,4 @@
-//! The policy: a transformer in DeepSeek-V3 form, every part a setting.
-//!
-//! Tokens in, log-probabilities out; nothing here knows text.
+//! The policy: a configurable transformer like DeepSeek-V3, from tokens to log-probabilities.
 
 use candle_core::Result;
 
@@ -36,32 +34,32 @@ use sampling::Sampling;
 #[cfg(test)]
 pub(crate) mod tests;
 
-/// One sequence to be evaluated.
+/// One sequence to evaluate.
 #[derive(Clone, Copy, Debug)]
 pub struct Sequence<'a> {
     /// Prompt and completion.
     pub tokens: &'a [u32],
-    /// Index of the first token whose log-probability is wanted; at least 1.
+    /// Index of the first target; at least 1.
     pub first_target: usize,
-    /// Experts chosen at rollout, `[tokens - 1, sparse layers, chosen]`, to be taken again; `None` to choose afresh.
+    /// Experts chosen at rollout, `[tokens - 1, sparse layers, chosen]`, to use again; `None` to choose anew.
     pub routes: Option<&'a [u16]>,
 }
 
 impl Sequence<'_> {
-    /// Rows that go through the layers: every token but the last.
+    /// Rows that pass through the layers: all tokens except the last.
     pub fn rows(&self) -> usize {
         self.tokens.len() - 1
     }
 
-    /// Tokens whose log-probability is wanted.
+    /// The tokens to predict.
     pub fn targets(&self) -> &[u32] {
         &self.tokens[self.first_target..]
     }
 }
 
-/// What learns: a network with its weights, on some device, asked for whole batches.
+/// A network with its weights on a device, which works on whole batches.
 ///
-/// The results of every method depend on its arguments and the weights alone, never on the number of threads.
+/// Results depend on the arguments and the weights only, never on the number of threads.
 pub trait Policy: Send + Sync {
     /// The network's shape.
     fn config(&self) -> &Config;
@@ -73,15 +71,9 @@ pub trait Policy: Send + Sync {
     fn precision(&self) -> Precision;
 
     /// Changes the weights.
-    ///
-    /// # Errors
-    /// When the device refuses them.
     fn change(&mut self, change: &mut dyn FnMut(&mut Parameters)) -> Result<()>;
 
-    /// Answers every request. A draw depends on `seed`, the request's address and the sample's number.
-    ///
-    /// # Errors
-    /// When candle cannot carry out an operation.
+    /// Samples completions for every request. A draw depends on `seed`, the request's address and the sample's number.
     fn roll_out(
         &self,
         requests: &[Request<'_>],
@@ -90,19 +82,13 @@ pub trait Policy: Send + Sync {
         seed: u64,
     ) -> Result<Rollout>;
 
-    /// The log-probability and the entropy of each target of each sequence, at this temperature.
-    ///
-    /// # Errors
-    /// When candle cannot carry out an operation.
+    /// The log-probability and the entropy of each target of each sequence.
     fn scores(&mut self, sequences: &[Sequence<'_>], temperature: f32) -> Result<Scores>;
 
-    /// Runs every sequence forward and backward; the gradient stays here until [`Policy::apply`] takes it.
+    /// Runs every sequence forward and backward, and keeps the gradient for [`Policy::apply`].
     ///
-    /// `balance` is the weight of each sequence's balance loss; 0 leaves that out. Each of the `ranks` computes its part of
+    /// `balance` is the weight of the sequence-wise balance loss; 0 turns it off. Each of the `ranks` computes its part of
     /// the batch, and all get the same gradient.
-    ///
-    /// # Errors
-    /// When the loss fails.
     fn gradient(
         &mut self,
         sequences: &[Sequence<'_>],
@@ -112,34 +98,28 @@ pub trait Policy: Send + Sync {
         ranks: &dyn Collective,
     ) -> Result<Pass>;
 
-    /// Applies the last gradient, whose norm is finite.
-    ///
-    /// # Errors
-    /// When the device refuses the new weights.
+    /// Applies the last gradient. Its norm must be finite.
     fn apply(&mut self, optimizer: &mut AdamW, step: &AdamStep<'_>) -> Result<()>;
 
-    /// A gradient of all weights in the order of the layout: that of the last [`Policy::gradient`].
+    /// The gradient of the last [`Policy::gradient`], in the order of the layout.
     fn last_gradient(&self) -> &[f32];
 
-    /// Another policy of the same network, with these weights.
-    ///
-    /// # Errors
-    /// When the device refuses them.
+    /// Another policy with the same network and these weights.
     fn with_weights(&self, weights: &Snapshot) -> Result<Box<dyn Policy>>;
 }
 
-/// What a pass over a batch gives; the gradient stays with the policy until it is applied.
+/// The results of a forward and a backward pass; the policy keeps the gradient.
 #[derive(Clone, Debug, Default)]
 pub struct Pass {
-    /// What the loss has measured.
+    /// The measurements of the loss.
     pub measured: Measured,
-    /// How many choices fell on each expert: one list per sparse layer.
+    /// The number of choices of each expert: one list per sparse layer.
     pub expert_loads: Vec<Vec<u64>>,
     /// The gradient's norm.
     pub norm: f64,
-    /// What the forward took.
+    /// The work of the forward pass.
     pub forward: Amount,
-    /// What the backward took.
+    /// The work of the backward pass.
     pub backward: Amount,
 }
 
@@ -150,16 +130,16 @@ impl Costed for Pass {
     }
 }
 
-/// What a policy says about sequences, without a gradient: one list per sequence.
+/// The results of a forward pass: one list per sequence.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scores {
     /// The log-probability of each target.
     pub log_probabilities: Vec<Vec<f32>>,
-    /// The entropy of the distribution that each target is drawn from, in nats.
+    /// The entropy of the distribution of each target, in nats.
     pub entropies: Vec<Vec<f32>>,
-    /// How many choices fell on each expert: one list per sparse layer.
+    /// The number of choices of each expert: one list per sparse layer.
     pub expert_loads: Vec<Vec<u64>>,
-    /// What the forward took.
+    /// The work of the forward pass.
     pub forward: Amount,
 }
 

@@ -1,4 +1,4 @@
-//! AdamW over one vector of weights, with moments that can be saved, and clipping by the norm.
+//! AdamW on one vector of weights, with gradient clipping and moments that can be saved.
 
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -8,51 +8,51 @@ use super::balance::balance_biases;
 use super::parameters::{Layout, Parameters};
 use crate::kernels::adamw;
 
-/// Numbers that one thread handles at a time; sums over a vector are taken chunk by chunk, in order.
+/// Numbers per chunk. Sums over a vector are taken chunk by chunk, in a fixed order.
 const CHUNK: usize = 1 << 14;
 
-/// How the learning rate moves after the warm-up.
+/// The learning-rate schedule after the warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// Falls along half a cosine to `final_learning_rate_share`.
     Cosine,
-    /// Stays.
+    /// Stays constant.
     Constant,
 }
 
-/// How a stage of a recipe updates weights.
+/// The optimizer settings of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OptimizerSettings {
     /// Learning rate after the warm-up.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub learning_rate: f64,
-    /// Where the cosine schedule ends, as a share of the highest learning rate.
+    /// The last learning rate of the cosine schedule, as a share of the highest one.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub final_learning_rate_share: f64,
-    /// Steps in which the learning rate rises from 0.
+    /// Steps over which the learning rate rises from 0.
     pub warmup_steps: u64,
-    /// How the learning rate moves after the warm-up.
+    /// The learning-rate schedule after the warm-up.
     pub schedule: Schedule,
     /// Decoupled weight decay of AdamW.
     #[schemars(range(min = 0.0))]
     pub weight_decay: f64,
-    /// Memory of AdamW's first moment.
+    /// Decay of AdamW's first moment.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub beta1: f64,
-    /// Memory of AdamW's second moment.
+    /// Decay of AdamW's second moment.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub beta2: f64,
-    /// Added to the root of AdamW's second moment.
+    /// Added to the square root of AdamW's second moment.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub epsilon: f64,
-    /// Longest gradient; a longer one is scaled down to it.
+    /// Greatest norm of a gradient; a greater gradient is scaled down to it.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub max_grad_norm: f64,
 }
 
 impl OptimizerSettings {
-    /// The usual value of `final_learning_rate_share`.
+    /// The default of `final_learning_rate_share`.
     pub const FINAL_SHARE: f64 = 0.1;
 
     /// The learning rate of step `step` (from 1) of `steps`.
@@ -61,21 +61,21 @@ impl OptimizerSettings {
         learning_rate(self.learning_rate, self.warmup_steps, last_share, step, steps)
     }
 
-    /// The settings of AdamW.
-    pub fn adamw(&self) -> Settings {
+    /// The settings of AdamW among these.
+    pub fn adamw(&self) -> AdamWSettings {
         let Self { beta1, beta2, epsilon, weight_decay, max_grad_norm, .. } = *self;
-        Settings { beta1, beta2, epsilon, weight_decay, max_grad_norm }
+        AdamWSettings { beta1, beta2, epsilon, weight_decay, max_grad_norm }
     }
 }
 
 /// The settings of AdamW.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Settings {
+pub struct AdamWSettings {
     /// Decay of the first moment.
     pub beta1: f64,
     /// Decay of the second moment.
     pub beta2: f64,
-    /// Added to the root of the second moment.
+    /// Added to the square root of the second moment.
     pub epsilon: f64,
     /// Decoupled weight decay, on matrices only.
     pub weight_decay: f64,
@@ -89,17 +89,17 @@ pub struct AdamStep<'a> {
     /// The learning rate.
     pub learning_rate: f64,
     /// The settings of AdamW.
-    pub settings: Settings,
+    pub settings: AdamWSettings,
     /// The norm of the gradient, finite.
     pub gradient_norm: f64,
-    /// How many choices fell on each expert: one list per sparse layer.
+    /// The number of choices of each expert: one list per sparse layer.
     pub expert_loads: &'a [Vec<u64>],
-    /// Step of the experts' load bias; 0 for none.
+    /// Step size of the experts' load biases; 0 for none.
     pub bias_update_speed: f64,
 }
 
 impl AdamStep<'_> {
-    /// Updates the weights, and the biases that balance the experts.
+    /// Updates the weights and the load biases.
     pub(super) fn apply(&self, optimizer: &mut AdamW, parameters: &mut Parameters, gradient: &[f32]) {
         let Parameters { layout, values, expert_biases } = parameters;
         optimizer.update(layout, values, gradient, self.gradient_norm, self.learning_rate, &self.settings);
@@ -119,12 +119,12 @@ pub struct AdamW {
 }
 
 impl AdamW {
-    /// Fresh state for `length` weights.
+    /// Initial state for `length` weights.
     pub fn new(length: usize) -> Self {
         Self { first: vec![0.0; length], second: vec![0.0; length], updates: 0 }
     }
 
-    /// One update of `weights`. The gradient's norm, which [`norm`] gives, must be finite.
+    /// One update of `weights`. The gradient's norm must be finite.
     pub fn update(
         &mut self,
         layout: &Layout,
@@ -132,11 +132,11 @@ impl AdamW {
         gradient: &[f32],
         gradient_norm: f64,
         learning_rate: f64,
-        settings: &Settings,
+        settings: &AdamWSettings,
     ) {
         self.updates += 1;
         let correction = |beta: f64| 1.0 / (1.0 - beta.powf(self.updates as f64));
-        let step = adamw::Step {
+        let step = adamw::AdamWUpdate {
             learning_rate: learning_rate as f32,
             beta1: settings.beta1 as f32,
             beta2: settings.beta2 as f32,
@@ -146,11 +146,11 @@ impl AdamW {
             correction2: correction(settings.beta2) as f32,
             gradient_scale: (settings.max_grad_norm / gradient_norm.max(settings.max_grad_norm)) as f32,
         };
-        // Neighbours of one kind are one stretch: experts alone would be hundreds.
+        // Neighbouring slots of one kind together: the experts alone have hundreds of slots.
         for stretch in layout.slots.chunk_by(|a, b| a.decays == b.decays) {
             let range = stretch[0].range.start..stretch[stretch.len() - 1].range.end;
             let weight_decay = if stretch[0].decays { settings.weight_decay as f32 } else { 0.0 };
-            let step = adamw::Step { weight_decay, ..step };
+            let step = adamw::AdamWUpdate { weight_decay, ..step };
             weights[range.clone()]
                 .par_chunks_mut(CHUNK)
                 .zip(gradient[range.clone()].par_chunks(CHUNK))
@@ -163,14 +163,14 @@ impl AdamW {
     }
 }
 
-/// The Euclidean norm, the same for any number of threads.
+/// The Euclidean norm, independent of the number of threads.
 pub fn norm(values: &[f32]) -> f64 {
     let squares = |chunk: &[f32]| chunk.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
     let parts: Vec<f64> = values.par_chunks(CHUNK).map(squares).collect();
     parts.iter().sum::<f64>().sqrt()
 }
 
-/// The learning rate of update `update` (from 1): a linear rise, then a cosine or a constant.
+/// The learning rate of update `update` (from 1): a linear warm-up, then a cosine or a constant.
 fn learning_rate(peak: f64, warmup: u64, last_share: Option<f64>, update: u64, updates: u64) -> f64 {
     if update <= warmup {
         return peak * update as f64 / warmup as f64;
@@ -189,7 +189,7 @@ fn learning_rate(peak: f64, warmup: u64, last_share: Option<f64>, update: u64, u
 mod tests {
     use super::*;
     use crate::policy::Parameters;
-    use crate::policy::tests::small;
+    use crate::policy::tests::{ADAMW, small};
     use thinkling_datasets::seed::Stream;
 
     #[test]
@@ -197,8 +197,6 @@ mod tests {
         let parameters = Parameters::new(&small(), 0);
         let mut weights = parameters.values.clone();
         let mut state = AdamW::new(weights.len());
-        let settings =
-            Settings { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1, max_grad_norm: 1.0 };
         let decays: Vec<bool> = parameters
             .layout
             .slots
@@ -210,7 +208,7 @@ mod tests {
         for update in 1..=4i32 {
             let gradient: Vec<f32> = weights.iter().map(|_| stream.normal() as f32).collect();
             let size = norm(&gradient);
-            state.update(&parameters.layout, &mut weights, &gradient, size, 1e-2, &settings);
+            state.update(&parameters.layout, &mut weights, &gradient, size, 1e-2, &ADAMW);
             for (((weight, first, second), gradient), decays) in exact.iter_mut().zip(&gradient).zip(&decays)
             {
                 let gradient = f64::from(*gradient) / size;

@@ -1,4 +1,4 @@
-//! A policy's weights as numbers: one vector of a [`Layout`], and the biases beside it.
+//! A policy's weights: one vector with a [`Layout`], and the load biases.
 
 use std::collections::BTreeMap;
 
@@ -12,28 +12,28 @@ use super::layout::{Initial, Place, Slot};
 /// Named float32 tensors: shape and numbers.
 pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
-/// A policy's weights, and the load biases of its experts, which no gradient moves.
+/// A policy's weights, and the load biases of its experts, which have no gradient.
 #[derive(Clone, Debug)]
 pub struct Parameters {
     /// Names and places.
     pub layout: Layout,
     /// The weights.
     pub values: Vec<f32>,
-    /// For each layer with experts, a bias an expert, added to the affinities when experts are chosen.
+    /// One bias per expert of each sparse layer, added to the affinities when experts are chosen.
     pub expert_biases: Vec<Vec<f32>>,
 }
 
 impl Parameters {
-    /// Fresh weights: normal with the configured deviation, norms 1, biases 0. Each parameter has a stream of its own.
+    /// Initial weights: normal with the configured deviation, norms 1, biases 0. Each parameter has its own random stream.
     pub fn new(config: &Config, seed: u64) -> Self {
         let layout = Layout::new(config);
         let mut values = vec![0.0; layout.len];
         let mut rest = &mut values[..];
         let mut parts: Vec<(u64, &Slot, &mut [f32])> = Vec::with_capacity(layout.slots.len());
         for (index, slot) in (0..).zip(&layout.slots) {
-            let (part, behind) = std::mem::take(&mut rest).split_at_mut(slot.range.len());
+            let (part, others) = std::mem::take(&mut rest).split_at_mut(slot.range.len());
             parts.push((index, slot, part));
-            rest = behind;
+            rest = others;
         }
         let deviation = f64::from(config.initializer_range);
         parts.into_par_iter().for_each(|(index, slot, values)| match slot.initial {
@@ -47,12 +47,12 @@ impl Parameters {
         Self { layout, values, expert_biases }
     }
 
-    /// The weights at `place`.
+    /// The weights at a place.
     pub fn at(&self, place: &Place) -> &[f32] {
         &self.values[place.clone()]
     }
 
-    /// The name of the experts' biases of the layer `layer`.
+    /// The name of the load biases of a layer.
     pub fn expert_bias_name(layer: usize) -> String {
         format!("model.layers.{layer}.mlp.gate.e_score_correction_bias")
     }
@@ -69,15 +69,12 @@ impl Parameters {
         tensors
     }
 
-    /// The weights that [`Parameters::tensors`] gave.
-    ///
-    /// # Errors
-    /// Which tensor is missing or has another shape.
+    /// The parameters of these tensors, which [`Parameters::tensors`] gives. An error names a missing or misshapen tensor.
     pub fn from_tensors(config: &Config, tensors: &Tensors) -> Result<Self, String> {
         let find = |name: &str, shape: &[usize]| match tensors.get(name) {
             Some((found, values)) if found == shape => Ok(values),
             Some((found, _)) => Err(format!("has {name} of shape {found:?} instead of {shape:?}")),
-            None => Err(format!("lacks {name}")),
+            None => Err(format!("has no {name}")),
         };
         let layout = Layout::new(config);
         let mut values = vec![0.0; layout.len];
@@ -105,18 +102,18 @@ impl Snapshot {
         Self { values: values.clone(), expert_biases: expert_biases.clone() }
     }
 
-    /// Puts the weights into `parameters`.
+    /// Copies the weights into `parameters`.
     pub fn restore(&self, parameters: &mut Parameters) {
         parameters.values.clone_from(&self.values);
         parameters.expert_biases.clone_from(&self.expert_biases);
     }
 
-    /// The weights and the biases, one after the other.
+    /// The weights, and the biases of all layers in one list.
     pub fn parts(&self) -> (&[f32], Vec<f32>) {
         (&self.values, self.expert_biases.concat())
     }
 
-    /// The snapshot with these parts, of a policy with weights like `like`; `None` where their number is another.
+    /// The snapshot with these parts for a policy like `like`; `None` if the number of weights differs.
     pub fn from_parts(like: &Parameters, values: &[f32], biases: &[f32]) -> Option<Self> {
         let mut biases = biases.iter().copied();
         let expert_biases: Vec<Vec<f32>> =

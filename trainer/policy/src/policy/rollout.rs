@@ -1,4 +1,4 @@
-//! Prompts to groups of completions, with log-probabilities and routes.
+//! Rollouts: groups of completions of prompts, with log-probabilities and routes.
 
 use thinkling_datasets::seed::Stream;
 
@@ -7,20 +7,18 @@ use crate::machine::work::{Amount, Costed, Costs, Work};
 
 use super::sampling::{self, Sampling};
 
-/// What a completion may look like.
+/// The limits of a completion.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Most tokens of a completion, its end included.
+    /// Maximum number of tokens, including the end.
     pub max_new_tokens: usize,
     /// The token that ends a completion.
     pub end: u32,
-    /// Closes the thinking once it has this many tokens; `None` to let it run.
+    /// The thinking budget; `None` for no limit.
     pub thinking: Option<ThinkingBudget>,
 }
 
-/// A cap on the thinking, by closing it.
-///
-/// Source: budget forcing of s1 (arXiv 2501.19393), the capping half.
+/// A limit of the thinking, which is then closed. Source: budget forcing in s1 (arXiv 2501.19393).
 #[derive(Clone, Copy, Debug)]
 pub struct ThinkingBudget {
     /// Tokens between the tags.
@@ -31,45 +29,45 @@ pub struct ThinkingBudget {
     pub close: u32,
 }
 
-/// One prompt, to be answered several times.
+/// One prompt to complete several times.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// The prompt.
     pub prompt: &'a [u32],
     /// Number of completions.
     pub samples: usize,
-    /// The address of the prompt's random streams; the sample's number is added to it.
+    /// The address of the random streams, to which the sample's number is appended.
     pub address: [u64; 3],
 }
 
 /// One sampled completion.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Completion {
-    /// The tokens, the end included where it was reached.
+    /// The tokens, including the end if it was reached.
     pub tokens: Vec<u32>,
-    /// The log-probability of each, as the decoder saw it.
+    /// The log-probability of each token in the decoder.
     pub log_probabilities: Vec<f32>,
-    /// The entropy of the distribution each was drawn from.
+    /// The entropy of the distribution of each token.
     pub entropies: Vec<f32>,
-    /// The experts chosen for each token of prompt and completion but the last, `[tokens - 1, sparse layers, chosen]`.
+    /// The experts of all tokens of prompt and completion except the last, `[tokens - 1, sparse layers, chosen]`.
     pub routes: Vec<u16>,
-    /// Whether it ended by itself within the limit.
+    /// Whether it ended within the limit.
     pub is_finished: bool,
 }
 
-/// The completions of one batch, and what they took.
+/// The completions of one batch, and their work.
 #[derive(Clone, Debug, Default)]
 pub struct Rollout {
     /// For each request in order, its completions in the order of their numbers.
     pub completions: Vec<Vec<Completion>>,
-    /// Running the prompts through the policy.
+    /// The work of running the prompts.
     pub prefill: Amount,
-    /// Drawing the completions.
+    /// The work of drawing the completions.
     pub decode: Amount,
 }
 
 impl Rollout {
-    /// The operations and tokens of both.
+    /// The work of both.
     pub fn amount(&self) -> Amount {
         let mut sum = self.prefill;
         sum += self.decode;
@@ -84,7 +82,7 @@ impl Costed for Rollout {
     }
 }
 
-/// A completion while it is written, with its own random stream: every policy draws through this.
+/// A completion in progress with its random stream, for every policy.
 pub(super) struct Writing {
     pub(super) completion: Completion,
     stream: Stream,
@@ -103,14 +101,13 @@ impl Writing {
         }
     }
 
-    /// Draws the next token; the completion may be over after it.
     pub(super) fn extend(&mut self, logits: &mut [f32], sampling: &Sampling, limits: &Limits) {
         let _scope = profile::enter(Part::Sampling);
         let mut draw = sampling::draw(logits, sampling, &mut self.stream);
         if let Some(budget) = limits.thinking {
             if self.thought.is_some_and(|tokens| tokens >= budget.tokens) && draw.token != budget.close {
                 draw.token = budget.close;
-                // The row holds probabilities now.
+                // Drawing has turned the logits into probabilities.
                 draw.log_probability = logits[budget.close as usize].ln();
             }
             self.thought = match self.thought {

@@ -1,4 +1,4 @@
-//! How the next token is drawn from logits.
+//! Sampling of the next token from logits.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,18 +6,18 @@ use thinkling_datasets::seed::Stream;
 
 use crate::kernels::likelihood::probabilities;
 
-/// How a stage of a recipe samples.
+/// The sampling settings of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SamplingSettings {
     /// Temperature of sampling.
     #[schemars(range(min = 0.001))]
     pub temperature: f64,
-    /// Samples among so many likeliest tokens; 0: among all.
+    /// Samples among this many of the most likely tokens; 0: among all.
     pub top_k: usize,
-    /// Samples among the likeliest tokens that together have this probability.
+    /// Samples among the most likely tokens that together have this probability.
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
     pub top_p: f64,
-    /// Samples among tokens at least this likely, relative to the likeliest.
+    /// Samples among tokens with at least this share of the greatest probability.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub min_p: f64,
 }
@@ -43,13 +43,13 @@ impl Default for SamplingSettings {
 /// The sampling rule.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
-    /// Logits are divided by this; 0 takes the most likely token.
+    /// The divisor of the logits; 0 takes the most likely token.
     pub temperature: f32,
-    /// Only this many of the most likely tokens; 0 for all.
+    /// The number of most likely tokens to draw from; 0 for all.
     pub top_k: usize,
-    /// Only the most likely tokens whose probabilities sum to this; 1 for all.
+    /// The probability of the most likely tokens to draw from; 1 for all.
     pub top_p: f32,
-    /// Only tokens with at least this share of the most likely token's probability; 0 for all.
+    /// The least share of the greatest probability to draw from; 0 for all.
     pub min_p: f32,
 }
 
@@ -64,7 +64,7 @@ impl Sampling {
     }
 }
 
-/// A token that was drawn.
+/// A drawn token.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Draw {
     /// The token.
@@ -75,7 +75,7 @@ pub struct Draw {
     pub entropy: f32,
 }
 
-/// Draws a token from one row of logits, which is overwritten. Takes one number from `stream`, none when greedy.
+/// Draws a token and overwrites the logits with probabilities. Takes one number from `stream`, or none when greedy.
 pub fn draw(logits: &mut [f32], sampling: &Sampling, stream: &mut Stream) -> Draw {
     let is_greedy = sampling.temperature == 0.0;
     let entropy = probabilities(logits, if is_greedy { 1.0 } else { 1.0 / sampling.temperature });
@@ -90,7 +90,6 @@ pub fn draw(logits: &mut [f32], sampling: &Sampling, stream: &mut Stream) -> Dra
     Draw { token: token as u32, log_probability: probabilities[token].ln(), entropy }
 }
 
-/// The first of the most likely tokens.
 fn most_likely(probabilities: &[f32]) -> usize {
     let mut best = 0;
     for (token, probability) in probabilities.iter().enumerate() {
@@ -101,7 +100,7 @@ fn most_likely(probabilities: &[f32]) -> usize {
     best
 }
 
-/// The token at which the running sum passes `at · total`; the last one with a probability if rounding falls short.
+/// The token at which the running sum exceeds `at · total`, or the last possible token if rounding prevents that.
 fn pick(candidates: impl Iterator<Item = (usize, f32)>, total: f32, at: f32) -> usize {
     let (mut sum, mut last) = (0.0, 0);
     for (token, probability) in candidates {

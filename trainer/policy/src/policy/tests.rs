@@ -1,14 +1,14 @@
-//! The kernels' policy against candle's, for every setting.
+//! Comparison of the kernels' policy with candle's, for every setting.
 
 use crate::kernels::precision::Precision;
 use candle_core::{DType, Device, Tensor};
 use thinkling_datasets::seed::Stream;
 
 use super::candle::Network;
-use super::cpu::decoder::{Decoder, Row};
+use super::cpu::decoder::{DecodeRow, Decoder};
 use super::cpu::{Tape, Transformer};
 use super::loss::NextToken;
-use super::optimizer::{AdamStep, AdamW};
+use super::optimizer::{AdamStep, AdamW, AdamWSettings};
 use super::rollout::{Limits, Request, Rollout};
 use super::sampling::Sampling;
 use super::{
@@ -71,7 +71,7 @@ pub(crate) fn cpu_policy(config: &Config, seed: u64) -> CpuPolicy {
     CpuPolicy::new(config.clone(), policy(config, seed).parameters, Precision::Float32)
 }
 
-/// The same as the kernels see it.
+/// A policy with norms other than 1 and with load biases.
 pub(crate) fn policy(config: &Config, seed: u64) -> Transformer {
     let mut parameters = Parameters::new(config, seed);
     let mut stream = Stream::at("test policy", seed, &[]);
@@ -84,10 +84,10 @@ pub(crate) fn policy(config: &Config, seed: u64) -> Transformer {
     for bias in parameters.expert_biases.iter_mut().flatten() {
         *bias = (0.02 * stream.normal()) as f32;
     }
-    Transformer::new(config.clone(), parameters)
+    Transformer::with_precision(config.clone(), parameters, Precision::Float32)
 }
 
-/// The precisions below float32 that this machine has; those it lacks are named on standard error.
+/// The lower precisions of this machine. Names the missing ones on standard error.
 fn rounded_precisions() -> Vec<(Precision, f32)> {
     let mut found = Vec::new();
     for (precision, tolerance) in [(Precision::Bf16x3, 1e-3), (Precision::Bf16, 0.1)] {
@@ -100,7 +100,6 @@ fn rounded_precisions() -> Vec<(Precision, f32)> {
     found
 }
 
-/// The same policy with other products.
 fn in_precision(policy: &Transformer, precision: Precision) -> Transformer {
     Transformer::with_precision(policy.config.clone(), policy.parameters.clone(), precision)
 }
@@ -114,7 +113,7 @@ fn lower_precisions_are_near_float32_in_value_and_gradient() {
             let tokens = random_tokens(&[40, 23], config.vocab_size);
             let mut routes = Vec::new();
             let mut run = |policy: &Transformer| {
-                // The same experts in both, or a choice that flips would be taken for a fault.
+                // The same experts in both: another choice is no error of the products.
                 let recorded: Vec<Option<Vec<u16>>> = if routes.is_empty() {
                     vec![None; 2]
                 } else {
@@ -275,9 +274,9 @@ fn decoded(policy: &Transformer, prompt: &[u32], completion: &[u32], others: usi
     let mut decoder = Decoder::new(policy, completion.len());
     let group = decoder.add_group(prompt.len());
     let samples: Vec<usize> = (0..=others).map(|_| decoder.add_sample()).collect();
-    let rows_of = |prompt: &[u32], group: usize| -> Vec<Row> {
+    let rows_of = |prompt: &[u32], group: usize| -> Vec<DecodeRow> {
         let tokens = prompt.iter().enumerate();
-        tokens.map(|(position, token)| Row { token: *token, position, group, sample: None }).collect()
+        tokens.map(|(position, token)| DecodeRow { token: *token, position, group, sample: None }).collect()
     };
     let logits = decoder.step(&rows_of(prompt, group), &[prompt.len() - 1]);
     let mut values = vec![log_probability(logits, completion[0])];
@@ -288,19 +287,19 @@ fn decoded(policy: &Transformer, prompt: &[u32], completion: &[u32], others: usi
         decoder.step(&rows_of(&other_prompt, group), &[0]);
     }
     for at in 0..completion.len() - 1 {
-        // Neighbours that write something else must change nothing.
-        let mut rows: Vec<Row> = (0..=others)
-            .map(|sample| Row {
+        // Other samples must not change the result.
+        let mut rows: Vec<DecodeRow> = (0..=others)
+            .map(|sample| DecodeRow {
                 token: (completion[at] as usize + sample) as u32 % vocabulary as u32,
                 position: prompt.len() + at,
                 group,
                 sample: Some(samples[sample]),
             })
             .collect();
-        // A longer neighbour, now and then.
+        // Sometimes with a longer sample.
         if let (Some((group, sample)), 0) = (other, at % 2) {
             let position = other_prompt.len() + at / 2;
-            rows.push(Row { token: 1, position, group, sample: Some(sample) });
+            rows.push(DecodeRow { token: 1, position, group, sample: Some(sample) });
         }
         let logits = decoder.step(&rows, &[0]);
         values.push(log_probability(logits, completion[at + 1]));
@@ -335,7 +334,7 @@ fn the_decoder_agrees_with_the_training_forward_for_every_setting() {
     }
 }
 
-/// What both policies must agree in, for every setting: the contract of [`Policy`].
+/// The contract of [`Policy`]: both policies agree, for every setting.
 #[test]
 fn every_policy_keeps_the_contract() {
     for (name, config) in settings() {
@@ -417,10 +416,5 @@ fn every_policy_keeps_the_contract() {
     }
 }
 
-const ADAMW: super::optimizer::Settings = super::optimizer::Settings {
-    beta1: 0.9,
-    beta2: 0.95,
-    epsilon: 1e-8,
-    weight_decay: 0.1,
-    max_grad_norm: 1.0,
-};
+pub(super) const ADAMW: AdamWSettings =
+    AdamWSettings { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1, max_grad_norm: 1.0 };

@@ -9,7 +9,7 @@ use thinkling_datasets::{Problem, Split};
 use thinkling_verifiers::{Item, answer, format};
 
 use super::{Example, Finding};
-use crate::learn::terms::Reward;
+use crate::learn::reward_terms::RewardEntry;
 use crate::plan::{self, Plan, Stage};
 use crate::tracking::run_folder;
 
@@ -108,7 +108,7 @@ pub fn run(folder: &Path, plan: &Plan) -> Result<RunAudit, AuditError> {
         let Some(rewards) = stage.settings.kind().rewards() else { continue };
         let rows: Vec<&Rollout> = rollouts.iter().filter(|row| row.stage == stage.name).collect();
         let terms = rewards.settings.rewards.iter().filter(|reward| reward.term.judges());
-        let judging: Vec<&str> = terms.map(Reward::name).collect();
+        let judging: Vec<&str> = terms.map(RewardEntry::name).collect();
         let again = Again::new(plan, stage, &judging, &rows);
         judged_again += again.judged;
         findings.extend(again.findings);

@@ -8,8 +8,8 @@ use thinkling_verifiers::{Item, Verdict, answer};
 
 use super::attempts::{self, Attempt, Due};
 use super::{Example, Finding, cut};
-use crate::learn::reward::{Earned, Reading, Rule, Term};
-use crate::learn::terms::RewardTerm;
+use crate::learn::reward::{Earned, Reading, RewardRule, Term};
+use crate::learn::reward_terms::RewardTerm;
 use crate::plan::{self, Plan, Stage};
 
 /// Wrong answers that a question is tried with.
@@ -85,7 +85,7 @@ struct Tried<'a> {
 /// When a question cannot be posed.
 pub fn recipe(
     plan: &Plan,
-    rules: &std::collections::BTreeMap<String, Rule>,
+    rules: &std::collections::BTreeMap<String, RewardRule>,
     questions: u64,
 ) -> Result<RecipeAudit, DatasetError> {
     let mut stages = Vec::new();
@@ -103,7 +103,7 @@ fn audit(
     plan: &Plan,
     stage: &Stage,
     task: &plan::Task,
-    rule: &Rule,
+    rule: &RewardRule,
     questions: u64,
 ) -> Result<StageAudit, DatasetError> {
     let dataset = task.dataset(plan.seed)?;
@@ -127,7 +127,7 @@ fn audit(
 fn attempt<'a>(
     task: &plan::Task,
     plan: &Plan,
-    rule: &Rule,
+    rule: &RewardRule,
     problem: &'a Problem,
     problems: &[Problem],
 ) -> Vec<Tried<'a>> {
@@ -185,7 +185,7 @@ fn attempt<'a>(
 }
 
 /// A row a kind of attempt, in the order of their first appearance.
-fn rows(rule: &Rule, tried: &[Tried<'_>]) -> Vec<Row> {
+fn rows(rule: &RewardRule, tried: &[Tried<'_>]) -> Vec<Row> {
     let mut names: Vec<&'static str> = Vec::new();
     for one in tried {
         if !names.contains(&one.attempt.name) {
@@ -222,7 +222,7 @@ struct Cases<'t> {
     found: Vec<(&'t Tried<'t>, String)>,
 }
 
-fn findings(stage: &str, rule: &Rule, tried: &[Tried<'_>]) -> Vec<Finding> {
+fn findings(stage: &str, rule: &RewardRule, tried: &[Tried<'_>]) -> Vec<Finding> {
     let mut found = Vec::new();
     for (at, term) in rule.terms.iter().enumerate() {
         found.extend(of_term(stage, at, term, tried));

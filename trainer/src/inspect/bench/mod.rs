@@ -8,7 +8,7 @@ use crate::kernels::precision::Precision;
 use crate::kernels::profile::{self, Part as Kernel, Taken};
 use crate::learn::advantage::AdvantageSettings;
 use crate::learn::batch::{Minibatch, Sample, Scored};
-use crate::learn::objective::{Aggregation, Objective};
+use crate::learn::objective::{LossAggregation, Objective};
 use crate::learn::score::Judged;
 use crate::machine::clock::{Elapsed, Moment, page_faults, usage};
 use crate::policy::optimizer::{self, AdamStep, AdamW};
@@ -232,12 +232,13 @@ impl Bench {
             clip_low: 0.2,
             clip_high: 0.28,
             kl_coefficient: 0.0,
-            aggregation: Aggregation::TokenMean,
+            aggregation: LossAggregation::TokenMean,
+            max_new_tokens: self.amount.new_tokens,
         };
         let loss = minibatch.loss(&objective, None, false);
         let pass = self.policy.gradient(&minibatch.sequences(true), 1.0, 0.0, &loss, &Alone)?;
         self.flops += pass.forward.flops + pass.backward.flops;
-        let settings = optimizer::Settings {
+        let settings = optimizer::AdamWSettings {
             beta1: 0.9,
             beta2: 0.95,
             epsilon: 1e-8,

@@ -86,8 +86,13 @@ pub fn measure(plan: &Plan) -> Speed {
         norm = pass.norm;
         pass.forward.flops + pass.backward.flops
     });
-    let settings =
-        optimizer::Settings { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.0, max_grad_norm: 1.0 };
+    let settings = optimizer::AdamWSettings {
+        beta1: 0.9,
+        beta2: 0.95,
+        epsilon: 1e-8,
+        weight_decay: 0.0,
+        max_grad_norm: 1.0,
+    };
     let mut optimizer = AdamW::new(policy.parameters().layout.len);
     let step = AdamStep {
         learning_rate: 1e-4,

@@ -10,7 +10,7 @@ use super::{Chain, DoctorError, Finding, Patient, has_error, percent};
 use crate::data::tokenizer::{Tokenizer, TokenizerError};
 use crate::learn::advantage::AdvantageScale;
 use crate::learn::batch::{Batch, Group};
-use crate::learn::reward::{Control, RewardSettings, Rule};
+use crate::learn::reward::{Control, RewardRule, RewardSettings};
 use crate::learn::score::Judged;
 use crate::plan;
 use crate::policy::rollout::Completion;
@@ -28,7 +28,7 @@ const MAX_FLAT: f64 = 0.9;
 pub(super) fn check(patient: &Patient<'_>) -> Result<Chain, DoctorError> {
     // A control experiment is told apart.
     let settings = RewardSettings { control: Control::None, ..patient.rewards.settings.clone() };
-    let rule = Rule::new(&settings, patient.rewards.max_new_tokens)?;
+    let rule = RewardRule::new(&settings, patient.rewards.max_new_tokens)?;
     let mut findings = Vec::new();
     for asked in &patient.stage.measured {
         findings.extend(check_task(patient, &rule, asked)?);
@@ -39,7 +39,11 @@ pub(super) fn check(patient: &Patient<'_>) -> Result<Chain, DoctorError> {
     Ok(findings)
 }
 
-fn check_task(patient: &Patient<'_>, rule: &Rule, asked: &Arc<plan::Task>) -> Result<Chain, DoctorError> {
+fn check_task(
+    patient: &Patient<'_>,
+    rule: &RewardRule,
+    asked: &Arc<plan::Task>,
+) -> Result<Chain, DoctorError> {
     let dataset = asked.dataset(patient.plan.seed)?;
     let tasks: Vec<Question> = (0..PROBES)
         .map(|index| dataset.question(if index % 2 == 0 { Split::Train } else { Split::Test }, index))
@@ -73,7 +77,7 @@ struct Exam<'a> {
     tokenizer: &'a Tokenizer,
     /// Positions of the policy.
     room: usize,
-    rule: &'a Rule,
+    rule: &'a RewardRule,
 }
 
 /// The kinds of solution in which a task thinks.

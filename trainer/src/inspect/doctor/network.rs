@@ -36,7 +36,7 @@ struct Subject<'a> {
     updates: u64,
     bias_update_speed: f64,
     learning_rate: f64,
-    adamw: optimizer::Settings,
+    adamw: optimizer::AdamWSettings,
     seed: u64,
 }
 

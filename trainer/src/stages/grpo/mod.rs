@@ -16,7 +16,7 @@ use crate::kernels::precision::Precision;
 use crate::learn::advantage::is_flat;
 use crate::learn::batch::{Batch, Group, Sample, Samples, Scored};
 use crate::learn::objective::Objective;
-use crate::learn::reward::{Control, Rule};
+use crate::learn::reward::{Control, RewardRule};
 use crate::learn::score::Judged;
 use crate::machine::work::Work;
 use crate::policy::balance::add_loads;
@@ -43,7 +43,7 @@ const MAX_ROLLOUT_GAP: f64 = 1e-2;
 pub fn run(stage: &StagePlan, settings: &Grpo, run: &mut Run) -> Result<Status, TrainError> {
     let rule = match run.rules.remove(&stage.name) {
         Some(rule) => rule,
-        None => Rule::new(&settings.rewards, settings.max_new_tokens)?,
+        None => RewardRule::new(&settings.rewards, settings.max_new_tokens)?,
     };
     let objective = settings.objective.objective(&settings.kl, settings.max_new_tokens);
     let rollouts_per_step = run.tracker.rollouts_per_step();
@@ -54,7 +54,7 @@ pub fn run(stage: &StagePlan, settings: &Grpo, run: &mut Run) -> Result<Status, 
 struct Reinforcement<'a> {
     stage: &'a StagePlan,
     settings: &'a Grpo,
-    rule: Rule,
+    rule: RewardRule,
     objective: Objective,
     /// Completions of a step that are written down.
     rollouts_per_step: usize,

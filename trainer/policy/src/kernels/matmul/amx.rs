@@ -1,9 +1,7 @@
-//! AMX: products of tiles, sixteen rows of thirty-two bfloat16 each, in inline assembly.
+//! AMX: products of tiles of sixteen rows and thirty-two bfloat16, in inline assembly, because the intrinsics are not stable.
 //!
-//! The intrinsics are not stable, the instructions assemble. The compiler knows nothing of tiles and so never touches
-//! them; a product configures them at its start and releases them at its end, and calls nothing in between.
-
-use super::bfloat16::{Left, Right};
+//! The compiler does not use tiles. A product configures them at its start, releases them at its end, and calls nothing in
+//! between.
 
 /// Whether the processor has the tiles and the system lets this process use them.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -18,7 +16,7 @@ pub(super) fn is_usable() -> bool {
     let has_tiles = __cpuid_count(7, 0).edx & (1 << 22 | 1 << 24) == 1 << 22 | 1 << 24;
     // SAFETY: bit 27 above says that the system has switched the instruction on.
     let is_saved = unsafe { extended_state() } & 0b11 << 17 == 0b11 << 17;
-    // SAFETY: the call takes two numbers and changes only what this process may use; other systems refuse it.
+    // SAFETY: the call takes two numbers and changes only what this process may use; other kernels refuse it.
     return has_tiles
         && is_saved
         && unsafe { libc::syscall(libc::SYS_arch_prctl, REQUEST.0, REQUEST.1) } == 0;
@@ -30,25 +28,9 @@ pub(super) fn is_usable() -> bool {
     }
 }
 
-/// As above: only Linux on x86-64 is known to have them.
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 pub(super) fn is_usable() -> bool {
     false
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-#[allow(clippy::too_many_arguments, reason = "two matrices with their strides and a shape")]
-pub(super) fn multiply(
-    _: Left<'_>,
-    _: Right<'_>,
-    _: usize,
-    _: usize,
-    _: &mut [f32],
-    _: usize,
-    _: usize,
-    _: bool,
-) {
-    unreachable!("only x86-64 has tiles")
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -59,7 +41,7 @@ mod x86_64 {
     use std::arch::asm;
 
     use super::super::PANEL;
-    use super::{Left, Right};
+    use super::super::bfloat16::{Left, Output, Right};
 
     /// Rows of a tile, and numbers in a row of sums.
     const SIDE: usize = 16;
@@ -69,12 +51,12 @@ mod x86_64 {
     // Flags of a run, as the assembly tests them.
     /// There is a second tile of columns.
     const SECOND_COLUMNS: usize = 1;
-    /// Sums start with what is there.
+    /// Sums start with the old result.
     const ADD: usize = 2;
-    /// Three products in place of one.
+    /// Three products instead of one.
     const SPLIT: usize = 4;
 
-    /// Palette 1: what eight tiles hold.
+    /// The configuration of eight tiles, as palette 1 has it.
     #[repr(C, align(64))]
     struct Configuration {
         palette: u8,
@@ -85,8 +67,7 @@ mod x86_64 {
     }
 
     impl Configuration {
-        /// Tiles for exactly `rows` × `columns` sums: those in 0 and 1, the left rows in 2, the right columns in 4 and 5. A
-        /// product of few rows costs few.
+        /// Tiles for `rows` × `columns` sums in tiles 0 and 1, with the left rows in 2 and the right columns in 4 and 5.
         fn of(rows: usize, columns: usize) -> Self {
             let mut configuration =
                 Self { palette: 1, start_row: 0, reserved: [0; 14], bytes: [0; 16], rows: [0; 16] };
@@ -104,18 +85,9 @@ mod x86_64 {
         }
     }
 
-    /// `y = left · right` or `y += …`; rows and columns that are not there are neither computed nor touched.
-    #[allow(clippy::too_many_arguments, reason = "two matrices with their strides and a shape")]
-    pub(in super::super) fn multiply(
-        left: Left<'_>,
-        right: Right<'_>,
-        pairs: usize,
-        n: usize,
-        y: &mut [f32],
-        y_stride: usize,
-        rows: usize,
-        add: bool,
-    ) {
+    /// `y = left · right` or `y += …`.
+    pub(in super::super) fn multiply(left: Left<'_>, right: Right<'_>, pairs: usize, out: Output<'_>) {
+        let Output { y, stride, rows, n, add } = out;
         if rows == 0 || n == 0 {
             return;
         }
@@ -126,9 +98,9 @@ mod x86_64 {
         assert!(right.depth >= pairs && right.high.len() >= n.div_ceil(PANEL) * 2 * right.depth);
         let is_split = !right.low.is_empty();
         assert!(!is_split || left.low.len() >= words && right.low.len() >= right.high.len());
-        assert!(y_stride >= n && y.len() >= (rows - 1) * y_stride + n);
+        assert!(stride >= n && y.len() >= (rows - 1) * stride + n);
         let low = |low: usize, high: usize| if is_split { low.wrapping_sub(high) } else { 0 };
-        // Exposed, since the tiles reach the low parts by a distance from the high ones.
+        // Exposed, because the tiles address the low parts by their distance from the high ones.
         let left_low = low(left.low.as_ptr().expose_provenance(), left.high.as_ptr().addr());
         let right_low = low(right.low.as_ptr().expose_provenance(), right.high.as_ptr().addr());
         for (columns, panels) in cut(n, PANEL) {
@@ -136,7 +108,7 @@ mod x86_64 {
                 let configuration = Configuration::of(count, columns);
                 let flags = [(columns > SIDE, SECOND_COLUMNS), (add, ADD), (is_split, SPLIT)];
                 let flags = flags.iter().map(|(is_set, flag)| usize::from(*is_set) * flag).sum();
-                // SAFETY: whoever chose this unit has seen that tiles may be used.
+                // SAFETY: the unit was only chosen because tiles may be used.
                 unsafe {
                     asm!("ldtilecfg [{}]", in(reg) &raw const configuration, options(nostack, readonly));
                 }
@@ -151,8 +123,8 @@ mod x86_64 {
                                 right.high.as_ptr().add(column / PANEL * 2 * right.depth).cast(),
                                 right_low,
                                 pairs / SIDE,
-                                y.as_mut_ptr().add(row * y_stride + column),
-                                4 * y_stride,
+                                y.as_mut_ptr().add(row * stride + column),
+                                4 * stride,
                                 flags,
                             );
                         }
@@ -164,14 +136,14 @@ mod x86_64 {
         }
     }
 
-    /// Whole blocks, and what is left over: how long each is and where they lie.
+    /// The whole blocks and the rest of a length: the length of a block, and the range that such blocks cover.
     fn cut(length: usize, block: usize) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> {
         let whole = length - length % block;
         [(block, 0..whole), (length - whole, whole..length)].into_iter().filter(|(_, part)| !part.is_empty())
     }
 
-    // The pieces of a step. One tile of rows and two of columns: with two of rows as well, which read less, products ran at
-    // two thirds of the speed where another thread shared the core, and no faster where none did.
+    // A step uses one tile of rows and two of columns. With two tiles of rows, products ran at two thirds of the speed where
+    // another thread shared the core, and no faster elsewhere.
     macro_rules! load_right {
         () => {
             "tileloadd tmm4, [{right} + {right_stride}*1]
@@ -194,9 +166,8 @@ mod x86_64 {
     /// One block of sums over `steps` times sixteen pairs; with [`SPLIT`] `high · high + low · high + high · low`.
     ///
     /// # Safety
-    /// Tiles are configured as `flags` say. Each of the tiles' rows lies in its operand: of the left one `left_stride` bytes
-    /// apart, of the right one as packed, of the result `out_stride` bytes apart. The low parts lie as far from the high
-    /// ones as `left_low` and `right_low` say.
+    /// Tiles are configured for `flags`. All rows of the tiles lie within their operands, at their strides in bytes. `left_low` and
+    /// `right_low` are the distances of the low parts from the high ones.
     #[allow(clippy::too_many_arguments, reason = "three matrices with their strides")]
     unsafe fn run(
         left: *const u8,

@@ -1,7 +1,6 @@
-//! Products of bfloat16 parts with float32 sums, by AVX-512's dot-product instruction, by AMX tiles, or widened.
+//! Products of bfloat16 parts with float32 sums: by AVX-512's dot product, by AMX tiles, or widened to float32.
 //!
-//! Two neighbours along the summed axis share a word of 32 bits, the first in the low half, as both instructions want
-//! them. A float32 is split into the nearest bfloat16 and, for three products, the bfloat16 nearest to what is left.
+//! Two neighbours along the summed axis share a word of 32 bits, the first in the low half, as both instructions require.
 
 use std::cell::RefCell;
 
@@ -18,16 +17,16 @@ impl Pairs {
     pub(super) const ZERO: Self = Self([0; 16]);
 }
 
-/// The variable of the environment that takes the unit which every machine has.
+/// The environment variable that selects the unit which every machine has.
 pub(in super::super) const VARIABLE: &str = "THINKLING_BFLOAT16";
-/// Pairs that a tile sums over: depths are padded to a multiple of it.
+/// Pairs that a tile sums over; depths are padded to a multiple.
 const TILE_PAIRS: usize = 16;
-/// Rows whose left matrix is converted at a time, where it has one part.
+/// Rows of the left matrix that are converted at a time, where it has one part.
 const ROWS: usize = 64;
-/// Rows that the gradient of a weight sums over at a time; fixed, since its bits depend on it.
+/// Rows that a weight's gradient sums over at a time. Fixed, because the bits of the gradient depend on it.
 const OUTER_ROWS: usize = 256;
 
-/// How products of bfloat16 are computed on this machine.
+/// A way to compute products of bfloat16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
     /// AMX tiles.
@@ -35,14 +34,13 @@ pub(super) enum Unit {
     /// AVX-512's dot product of pairs.
     #[cfg(target_arch = "x86_64")]
     DotProduct,
-    /// Float32 multiply-adds of the widened parts: what every processor can do, without the gain.
+    /// Float32 multiply-adds of the widened parts: on every processor, but no faster than float32.
     Widened,
 }
 
 impl Unit {
-    /// The best unit that this machine has. Where the variable `THINKLING_BFLOAT16` is `widened` it is that one, so that
-    /// a machine without the others can tell what a precision does to a run. Where less than AVX-512 was asked for there
-    /// is none, as on a machine that has no more.
+    /// The best unit of this machine, if the selected instruction set has any. `THINKLING_BFLOAT16=widened` selects
+    /// [`Unit::Widened`], so that any machine can show what a precision does to a run.
     pub(super) fn detected() -> Option<Self> {
         static DETECTED: std::sync::OnceLock<Option<Unit>> = std::sync::OnceLock::new();
         *DETECTED.get_or_init(|| {
@@ -56,7 +54,6 @@ impl Unit {
         })
     }
 
-    /// The dot product, where the machine has it.
     pub(super) fn dot_product() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         if InstructionSet::has_bfloat16() {
@@ -66,32 +63,25 @@ impl Unit {
     }
 }
 
-/// Pairs that a depth of `k` takes, padded.
 pub(super) fn pairs_of(k: usize) -> usize {
     k.div_ceil(2 * TILE_PAIRS) * TILE_PAIRS
 }
 
-/// Lines that a matrix `[k, n]` takes.
+/// The lines of a packed matrix `[k, n]`.
 pub(super) fn lines_of(k: usize, n: usize) -> usize {
     n.div_ceil(PANEL) * pairs_of(k) * 2
 }
 
-/// Packs a matrix `[k, n]` whose rows lie `stride` apart. Every line of `out` is written.
-pub(super) fn pack_rows(
-    matrix: &[f32],
-    stride: usize,
-    (k, n): (usize, usize),
-    half: Half,
-    out: &mut [Pairs],
-) {
+/// Packs a matrix `[k, n]` with rows `stride` apart. Writes every line of `out`.
+pub(super) fn pack_rows(rows: &[f32], stride: usize, (k, n): (usize, usize), half: Half, out: &mut [Pairs]) {
     assert_eq!(out.len(), lines_of(k, n));
     for (panel, lines) in out.chunks_exact_mut(2 * pairs_of(k)).enumerate() {
         let first = panel * PANEL;
-        convert_columns(&matrix[first..], stride, (k, PANEL.min(n - first)), half, lines);
+        convert_columns(&rows[first..], stride, (k, PANEL.min(n - first)), half, lines);
     }
 }
 
-/// Packs a matrix `[n, k]` for products with what lies along its rows. Every line of `out` is written.
+/// Packs the transpose of a matrix `[n, k]` with rows `stride` apart. Writes every line of `out`.
 pub(super) fn pack_columns(
     matrix: &[f32],
     stride: usize,
@@ -115,11 +105,11 @@ pub(super) fn pack_columns(
     });
 }
 
-/// The left matrix of a product: some rows of words, each word a pair.
+/// The left matrix of a product: rows of words, one word per pair.
 #[derive(Clone, Copy)]
 pub(super) struct Left<'a> {
     pub(super) high: &'a [u32],
-    /// Empty for a single product.
+    /// Empty where there is one product.
     pub(super) low: &'a [u32],
     /// Words between rows.
     pub(super) row: usize,
@@ -127,14 +117,23 @@ pub(super) struct Left<'a> {
     pub(super) pair: usize,
 }
 
-/// The right matrix: a packed one's parts.
+/// The right matrix of a product: the parts of a packed matrix.
 #[derive(Clone, Copy)]
 pub(super) struct Right<'a> {
     pub(super) high: &'a [Pairs],
-    /// Empty for a single product.
+    /// Empty where there is one product.
     pub(super) low: &'a [Pairs],
-    /// Pairs of the whole packed depth.
+    /// Pairs in the packed depth.
     pub(super) depth: usize,
+}
+
+/// The result of a product: `[rows, n]` with rows `stride` apart, overwritten or added to.
+pub(super) struct Output<'a> {
+    pub(super) y: &'a mut [f32],
+    pub(super) stride: usize,
+    pub(super) rows: usize,
+    pub(super) n: usize,
+    pub(super) add: bool,
 }
 
 #[derive(Default)]
@@ -148,7 +147,6 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// The words of `lines`.
 fn words(lines: &[Pairs]) -> &[u32] {
     // SAFETY: `Pairs` is sixteen words without padding, and the slice's length is scaled accordingly.
     unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * 16) }
@@ -159,7 +157,7 @@ fn words_mut(lines: &mut [Pairs]) -> &mut [u32] {
     unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * 16) }
 }
 
-/// `y = x · right` or `y += …`, of the first `k` rows and `n` columns.
+/// `y = x · right` or `y += …`, with the first `k` rows and `n` columns of `right`.
 #[allow(clippy::too_many_arguments, reason = "two matrices with their strides and a shape")]
 pub(super) fn product(
     unit: Unit,
@@ -174,10 +172,10 @@ pub(super) fn product(
     add: bool,
 ) {
     let pairs = pairs_of(k);
-    // An odd number of cache lines, so that the rows of a tile do not share the same few places in the cache.
+    // An odd number of cache lines, so that the rows of a tile do not compete for the same sets of the cache.
     let row = pairs + if (pairs / 16).is_multiple_of(2) { 16 } else { 0 };
     let halves = &Half::ALL[..if right.low.is_empty() { 1 } else { 2 }];
-    // Two parts take twice the room in the first cache.
+    // Two parts need twice the space in the first-level cache.
     let most = ROWS / halves.len();
     SCRATCH.with_borrow_mut(|Scratch { left, .. }| {
         for start in (0..rows).step_by(most) {
@@ -192,7 +190,8 @@ pub(super) fn product(
             let [high, low] = &*left;
             let low = if right.low.is_empty() { &[] } else { words(low) };
             let left = Left { high: words(high), low, row, pair: 1 };
-            multiply(unit, left, right, k, n, &mut y[start * y_stride..], y_stride, count, add);
+            let y = &mut y[start * y_stride..];
+            multiply(unit, left, right, k, Output { y, stride: y_stride, rows: count, n, add });
         }
     });
 }
@@ -238,33 +237,24 @@ pub(super) fn add_outer(
                 }
                 let (row, pair) = if unit == Unit::Tiles { (depth, 1) } else { (1, PANEL) };
                 let left = Left { high: parts[0], low: parts[1], row, pair };
-                multiply(unit, left, right, count, n, &mut out[first * n..], n, columns, true);
+                let y = &mut out[first * n..];
+                multiply(unit, left, right, count, Output { y, stride: n, rows: columns, n, add: true });
             }
         }
     });
 }
 
-/// `y = left · right` or `y += …` for `rows` rows of converted numbers.
-#[allow(clippy::too_many_arguments, reason = "two matrices with their strides and a shape")]
-fn multiply(
-    unit: Unit,
-    left: Left<'_>,
-    right: Right<'_>,
-    k: usize,
-    n: usize,
-    y: &mut [f32],
-    y_stride: usize,
-    rows: usize,
-    add: bool,
-) {
+/// `y = left · right` or `y += …` for converted numbers.
+fn multiply(unit: Unit, left: Left<'_>, right: Right<'_>, k: usize, out: Output<'_>) {
     match unit {
-        Unit::Tiles => amx::multiply(left, right, pairs_of(k), n, y, y_stride, rows, add),
-        Unit::Widened => widened::multiply(left, right, k.div_ceil(2), n, y, y_stride, rows, add),
+        #[cfg(target_arch = "x86_64")]
+        Unit::Tiles => amx::multiply(left, right, pairs_of(k), out),
+        #[cfg(not(target_arch = "x86_64"))]
+        Unit::Tiles => unreachable!("only x86-64 has tiles"),
+        Unit::Widened => widened::multiply(left, right, k.div_ceil(2), out),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the unit is only detected where the processor has these instructions.
-        Unit::DotProduct => unsafe {
-            dot_product::multiply(left, right, k.div_ceil(2), n, y, y_stride, rows, add);
-        },
+        Unit::DotProduct => unsafe { dot_product::multiply(left, right, k.div_ceil(2), out) },
     }
 }
 
@@ -276,35 +266,23 @@ mod dot_product {
 
     use super::super::PANEL;
     use super::super::float32::{TILE, store};
-    use super::{Left, Pairs, Right};
+    use super::{Left, Output, Pairs, Right};
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma")]
-    #[allow(clippy::too_many_arguments, reason = "two matrices with their strides and a shape")]
-    pub(super) fn multiply(
-        left: Left<'_>,
-        right: Right<'_>,
-        pairs: usize,
-        n: usize,
-        y: &mut [f32],
-        y_stride: usize,
-        rows: usize,
-        add: bool,
-    ) {
+    pub(super) fn multiply(left: Left<'_>, right: Right<'_>, pairs: usize, out: Output<'_>) {
+        let Output { y, stride, rows, n, add } = out;
         let last = (rows - 1) * left.row + (pairs - 1) * left.pair;
         assert!(left.high.len() > last && (right.low.is_empty() || left.low.len() > last));
         for panel in 0..n.div_ceil(PANEL) {
-            let lines = |parts: &'_ [Pairs]| -> *const Pairs {
-                if parts.is_empty() {
-                    parts.as_ptr()
-                } else {
-                    parts[panel * 2 * right.depth..][..2 * pairs].as_ptr()
-                }
+            let lines = |parts: &[Pairs]| match parts {
+                [] => parts.as_ptr(),
+                _ => parts[panel * 2 * right.depth..][..2 * pairs].as_ptr(),
             };
             let (high, low) = (lines(right.high), lines(right.low));
             let columns = (n - panel * PANEL).min(PANEL);
             let mut row = 0;
             while row < rows {
-                let y = &mut y[row * y_stride + panel * PANEL..];
+                let y = &mut y[row * stride + panel * PANEL..];
                 macro_rules! tile {
                     ($count:expr) => {{
                         let sums = if right.low.is_empty() {
@@ -314,7 +292,7 @@ mod dot_product {
                             // SAFETY: as above.
                             unsafe { tile::<{ $count }, true>(left, row, high, low, pairs) }
                         };
-                        store(&sums, y, y_stride, columns, add);
+                        store(&sums, y, stride, columns, add);
                         row += $count;
                     }};
                 }
@@ -332,11 +310,10 @@ mod dot_product {
         }
     }
 
-    /// A pair in every lane.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bf16")]
     fn broadcast(pair: u32) -> __m512bh {
-        // SAFETY: both types are 512 bits without meaning of their own.
+        // SAFETY: both types are 512 plain bits.
         unsafe { std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(pair.cast_signed())) }
     }
 

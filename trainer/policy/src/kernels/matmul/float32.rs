@@ -1,4 +1,4 @@
-//! Products in float32: register tiles of some rows with one panel.
+//! Products in float32, by register tiles of a few rows and one panel.
 
 use std::cell::RefCell;
 
@@ -8,14 +8,13 @@ use super::{Line, PANEL};
 /// Rows of a register tile: 8 × 2 accumulators; with 12 rows the compiler spills them.
 pub(super) const TILE: usize = 8;
 
-/// The same with sixteen registers of half the width: 3 × 4 accumulators. With fewer rows a panel is read so often that the cache
-/// cannot keep up. A row's sums are the same in any tile.
+/// The same with sixteen registers of half the width: 3 × 4 accumulators. With fewer rows, reading the panel limits the speed.
 const NARROW_TILE: usize = 3;
-/// The same where only half of a panel's columns are there.
+/// The same where a panel has at most half of its columns.
 const HALF_TILE: usize = 6;
 
-/// Rows that the gradient of a weight sums over at a time: with their 32 columns they stay in the nearest cache. Fixed, since its
-/// bits depend on it.
+/// Rows that a weight's gradient sums over at a time: they stay in the first-level cache. Fixed, because the bits of the
+/// gradient depend on it.
 const OUTER_ROWS: usize = 128;
 
 dispatch! {
@@ -33,7 +32,7 @@ dispatch! {
     }
 }
 
-/// The products of `rows` rows with one panel, tile by tile, while the next panel is brought near.
+/// The products of `rows` rows with one panel, tile by tile. Prefetches the next panel.
 #[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "three matrices with their strides and a shape")]
 pub(super) fn tiles<const FUSED: bool, const WIDE: bool, const TURNED: bool>(
@@ -49,7 +48,7 @@ pub(super) fn tiles<const FUSED: bool, const WIDE: bool, const TURNED: bool>(
     let mut row = 0;
     macro_rules! in_tiles {
         ($lanes:literal, $parts:literal, $most:ident: $($count:literal)*) => {{
-            // Few rows end before the next panel could arrive.
+            // Few rows are done before the next panel could arrive.
             let next = if rows > $most { next } else { &[] };
             let mut next = next.chunks(next.len().div_ceil(rows.div_ceil($most).max(1)).max(1));
             while row < rows {
@@ -77,9 +76,9 @@ pub(super) fn tiles<const FUSED: bool, const WIDE: bool, const TURNED: bool>(
     }
 }
 
-/// The products of `ROWS` rows with one panel, whose columns lie in `PARTS` registers of `LANES`.
+/// The products of `ROWS` rows with one panel in `PARTS` registers of `LANES` columns.
 ///
-/// Number `depth` of row `row` is `x[row · x_stride + depth]`, or, where `x` is turned, `x[depth · x_stride + row]`.
+/// Number `depth` of row `row` is `x[row · x_stride + depth]`, or `x[depth · x_stride + row]` where `x` is turned.
 #[inline(always)]
 fn tile<const ROWS: usize, const LANES: usize, const PARTS: usize, const FUSED: bool, const TURNED: bool>(
     lines: &[Line],
@@ -97,18 +96,19 @@ fn tile<const ROWS: usize, const LANES: usize, const PARTS: usize, const FUSED: 
         std::array::from_fn(|row| if TURNED { x } else { &x[row * x_stride..row * x_stride + k] });
     assert!(!TURNED || k == 0 || x.len() >= (k - 1) * x_stride + ROWS);
     if add {
-        (0..ROWS).for_each(|row| prefetch_words(&y[row * y_stride..row * y_stride + columns]));
+        let rows = (0..ROWS).map(|row| &y[row * y_stride..row * y_stride + columns]);
+        rows.for_each(|row| row.chunks(16).for_each(|line| prefetch(&line[..1])));
     }
     let parts = lines.as_ptr().cast::<[f32; LANES]>();
     for depth in 0..k {
         let value = |row: usize| {
             let at = if TURNED { depth * x_stride + row } else { depth };
-            // SAFETY: every slice of `straight` is `k` long, and `depth < k`; turned, the last index was seen to be there.
+            // SAFETY: every slice of `straight` is `k` long, and `depth < k`; where turned, the last index was checked.
             unsafe { *straight[row].get_unchecked(at) }
         };
         // SAFETY: two lines hold all parts of a panel, and there are `k` pairs of lines.
         let numbers = |part: usize| unsafe { &*parts.add(depth * (PANEL / LANES) + part) };
-        // Sums that stay in registers take one order where these are few and the other where they are many.
+        // The order that keeps the sums in registers depends on their number.
         if PARTS > 2 {
             let values: [f32; ROWS] = std::array::from_fn(value);
             for part in 0..PARTS {
@@ -118,7 +118,7 @@ fn tile<const ROWS: usize, const LANES: usize, const PARTS: usize, const FUSED: 
             }
         } else {
             for (row, sums) in sums.iter_mut().enumerate() {
-                // Vectors of a row's columns, not of one column in all rows; the other order comes out so by itself.
+                // Vectors of a row's columns, not of one column in all rows; the other order gives them anyway.
                 keep_lanes();
                 for (part, sums) in sums.iter_mut().enumerate() {
                     add_scaled::<LANES, FUSED>(sums, value(row), numbers(part));
@@ -140,7 +140,7 @@ fn add_scaled<const LANES: usize, const FUSED: bool>(
     }
 }
 
-/// Writes, or adds, the sums of `ROWS` rows and one panel, or half of one.
+/// Writes or adds the sums of `ROWS` rows and one panel or half of one.
 #[inline(always)]
 pub(super) fn store<const ROWS: usize, const LANES: usize, const PARTS: usize>(
     sums: &[[[f32; LANES]; PARTS]; ROWS],
@@ -169,11 +169,11 @@ pub(super) fn store<const ROWS: usize, const LANES: usize, const PARTS: usize>(
     }
 }
 
-/// Copies the numbers of one row that lie in a panel; what is over in its two lines stays.
+/// Copies the numbers of one row that lie in a panel; the rest of its two lines keeps its content.
 #[inline(always)]
 pub(super) fn set_columns(numbers: &[f32], lines: &mut [Line; 2]) {
     if let Some((numbers, [])) = numbers.split_first_chunk::<PANEL>() {
-        // Of a known length: a copy of any length is a call.
+        // A copy of unknown length would be a call.
         lines[0].0.copy_from_slice(&numbers[..16]);
         lines[1].0.copy_from_slice(&numbers[16..]);
     } else {
@@ -183,7 +183,7 @@ pub(super) fn set_columns(numbers: &[f32], lines: &mut [Line; 2]) {
     }
 }
 
-/// `out += leftᵀ · right`; shapes as of [`super::add_outer`].
+/// `out += leftᵀ · right`; shapes as in [`super::add_outer`].
 pub(super) fn add_outer(
     left: &[f32],
     right: &[f32],
@@ -199,7 +199,7 @@ thread_local! {
 }
 
 dispatch! {
-    /// By the tiles of a product: what is read again and again of `right` is brought together first.
+    /// Copies the columns of `right` into a panel first, because every tile reads them again.
     fn outer(
         left: &[f32], right: &[f32], right_stride: usize, out: &mut [f32],
         shape: (usize, usize, usize), panel: &mut [Line],
@@ -219,12 +219,7 @@ dispatch! {
     }
 }
 
-/// Asks for the lines of numbers to be brought near.
-fn prefetch_words(numbers: &[f32]) {
-    numbers.chunks(16).for_each(|line| prefetch(&line[..1]));
-}
-
-/// Asks for lines to be brought near.
+/// Prefetches lines into the second-level cache.
 pub(super) fn prefetch<T>(lines: &[T]) {
     #[cfg(target_arch = "x86_64")]
     for line in lines {

@@ -1,22 +1,21 @@
-//! Float32 as the sum of two bfloat16: the nearest one, and the nearest to what that leaves.
+//! A float32 as the sum of two bfloat16: the nearest one, and the one nearest to the remainder.
 //!
-//! Two neighbours along the summed axis share a word of 32 bits, the first in the low half. Numbers too small to be
-//! normal become 0, as the instructions have it.
+//! Two neighbours along the summed axis share a word of 32 bits, the first in the low half. Subnormal numbers become 0, as in
+//! the processor's instructions.
 
 use super::Precision;
 use super::bfloat16::Pairs;
 
-/// The part of a number that one of the passes multiplies.
+/// One of the two parts of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Half {
     /// The nearest bfloat16.
     High,
-    /// The bfloat16 nearest to what that leaves.
+    /// The bfloat16 nearest to the remainder.
     Low,
 }
 
 impl Half {
-    /// Both parts, in the order of the passes.
     pub(super) const ALL: [Self; 2] = [Self::High, Self::Low];
 
     /// The parts that the products of a precision multiply; none in float32.
@@ -34,14 +33,13 @@ impl Half {
         if self == Self::High { high } else { rounded(value - f32::from_bits(high << 16)) }
     }
 
-    /// Two neighbours in one word.
     #[inline(always)]
     fn pair(self, first: f32, second: f32) -> u32 {
         self.take(first) | self.take(second) << 16
     }
 }
 
-/// The nearest bfloat16, ties to even, as its bits. NaN stays NaN, and what is not normal becomes 0.
+/// The bits of the nearest bfloat16, ties to even. NaN stays NaN; subnormal numbers become 0.
 #[inline(always)]
 fn rounded(value: f32) -> u32 {
     let bits = value.to_bits();
@@ -55,7 +53,7 @@ fn rounded(value: f32) -> u32 {
     }
 }
 
-/// Sets number `at` of the pairs' axis in one lane.
+/// Sets the half of a pair that number `at` belongs to.
 pub(super) fn set(pairs: &mut u32, at: usize, value: f32, half: Half) {
     let bits = half.take(value);
     *pairs =
@@ -69,7 +67,7 @@ pub(super) fn set_pairs<'a>(pairs: impl Iterator<Item = &'a mut u32>, values: &[
     }
 }
 
-/// Converts a row into pairs; `out` is whole cache lines, and what is over at its end becomes 0.
+/// Converts a row into pairs. `out` is whole cache lines; its rest becomes 0.
 pub(super) fn convert_row(row: &[f32], half: Half, out: &mut [u32]) {
     assert!(out.len().is_multiple_of(16) && row.len() <= 2 * out.len());
     #[cfg(target_arch = "x86_64")]
@@ -81,9 +79,7 @@ pub(super) fn convert_row(row: &[f32], half: Half, out: &mut [u32]) {
     convert_row_plainly(row, half, out);
 }
 
-/// Converts `rows` × `columns` numbers, at most 32 columns, into pairs of rows: two lines each, filled up with zeros.
-///
-/// `out` is a multiple of two lines, one pair each; pairs beyond the last row are 0.
+/// Converts `rows` × `columns` numbers, at most 32 columns, into pairs of rows: two lines each, padded with zeros.
 pub(super) fn convert_columns(
     numbers: &[f32],
     stride: usize,
@@ -137,16 +133,16 @@ mod native {
 
     use super::{Half, Pairs};
 
-    /// Two lots of sixteen numbers as 32 bfloat16, the first lot in the low half.
+    /// Twice sixteen numbers as 32 bfloat16, the first sixteen in the low half.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     fn convert(first: __m512, second: __m512, half: Half) -> __m512i {
-        // SAFETY: both types are 512 bits without meaning of their own.
+        // SAFETY: both types are 512 plain bits.
         let high = unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second, first)) };
         if half == Half::High {
             return high;
         }
-        // Widened, the low half of the numbers lies in the even words and the high half in the odd ones, once they are mixed.
+        // After mixing, the first sixteen numbers are the low halves of the words and the others the high halves.
         let mixed = mix(high);
         let even = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(mixed));
         let odd =
@@ -156,7 +152,7 @@ mod native {
         unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second, first)) }
     }
 
-    /// Numbers 0 to 15 into the low halves of the words, 16 to 31 into the high ones.
+    /// Moves numbers 0 to 15 to the low halves of the words, and 16 to 31 to the high halves.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
     fn mix(numbers: __m512i) -> __m512i {
@@ -175,7 +171,6 @@ mod native {
         _mm512_permutexvar_epi16(order, numbers)
     }
 
-    /// A mask of the first `count` of sixteen lanes.
     fn first(count: usize) -> __mmask16 {
         if count >= 16 { !0 } else { (1 << count) - 1 }
     }
@@ -183,7 +178,7 @@ mod native {
     #[inline]
     #[target_feature(enable = "avx512f")]
     fn load(numbers: &[f32]) -> __m512 {
-        // SAFETY: what lies beyond the slice is masked out.
+        // SAFETY: lanes beyond the slice are masked out.
         unsafe { _mm512_maskz_loadu_ps(first(numbers.len()), numbers.as_ptr()) }
     }
 
@@ -219,7 +214,7 @@ mod native {
         for (pair, lines) in out.as_chunks_mut::<2>().0.iter_mut().enumerate() {
             let row = |row: usize, line: usize| {
                 let (mask, at) = if row < rows { (masks[line], row * stride + 16 * line) } else { (0, 0) };
-                // SAFETY: what lies beyond the rows and columns is masked out.
+                // SAFETY: lanes beyond the rows and columns are masked out.
                 unsafe { _mm512_maskz_loadu_ps(mask, numbers.as_ptr().wrapping_add(at)) }
             };
             for (line, place) in lines.iter_mut().enumerate() {
@@ -237,7 +232,7 @@ mod tests {
 
     use super::*;
 
-    /// The usual, and what rounds, overflows, vanishes or is no number.
+    /// Normal numbers, and special ones in between.
     fn numbers(length: usize, stream: &mut Stream) -> Vec<f32> {
         let odd =
             [0.0, -0.0, 1e-40, -3e-39, f32::MIN_POSITIVE, f32::INFINITY, f32::NAN, 1.003_906_3, f32::MAX];

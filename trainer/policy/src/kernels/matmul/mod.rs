@@ -1,8 +1,7 @@
 //! Matrix products.
 //!
-//! A weight is packed once an update into panels of 32 columns, so that a product of any number of rows reads it in
-//! order. Every output is one chain of multiply-adds over `k` in order: a row's bits do not depend on the rows beside
-//! it, so a batch may be cut anywhere.
+//! A weight is packed once per update into panels of 32 columns, which every product reads in order. Every output is one
+//! chain of multiply-adds in the order of `k`, so the bits of a row do not depend on the other rows of the batch.
 
 use super::precision::Precision;
 use super::{InstructionSet, count_flops};
@@ -21,7 +20,6 @@ mod widened;
 
 /// Columns of a panel: two AVX-512 registers.
 const PANEL: usize = 32;
-/// One cache line of floats.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 struct Line([f32; 16]);
@@ -30,7 +28,7 @@ impl Line {
     const ZERO: Self = Self([0.0; 16]);
 }
 
-/// The instructions that products of bfloat16 take on this machine, if it has any.
+/// The instructions for products of bfloat16 on this machine, if it has any.
 pub fn bfloat16_unit() -> Option<&'static str> {
     Unit::detected().map(|unit| match unit {
         Unit::Tiles => "amx",
@@ -53,12 +51,12 @@ pub struct Packed {
     precision: Precision,
     /// In float32.
     lines: Vec<Line>,
-    /// In bfloat16: the numbers, and for three products what rounding left of them.
+    /// In bfloat16: the rounded numbers and, for three products, the rounded remainders.
     halves: [Vec<Pairs>; 2],
 }
 
 impl Packed {
-    /// Packs `weight`, stored `[n, k]` with rows `stride` apart, for products `x · weightᵀ` (a linear layer's has `stride` `k`).
+    /// Packs `weight`, stored `[n, k]` with rows `stride` apart, for products `x · weightᵀ`.
     pub fn pack_transposed(
         &mut self,
         precision: Precision,
@@ -102,13 +100,13 @@ impl Packed {
         }
     }
 
-    /// Numbers from the first to the last of a matrix whose rows lie `stride` apart.
+    /// The length of the slice of a matrix with rows `stride` apart.
     fn length(stride: usize, rows: usize, columns: usize) -> usize {
         assert!(0 < columns && columns <= stride);
         if rows == 0 { 0 } else { (rows - 1) * stride + columns }
     }
 
-    /// An empty matrix of `k` × `n` zeros, to be filled column by column or row by row.
+    /// `k` × `n` zeros, to fill by columns or by rows.
     pub fn zeros(precision: Precision, k: usize, n: usize) -> Self {
         let mut packed = Self::default();
         packed.size(precision, k, n);
@@ -161,7 +159,7 @@ impl Packed {
         }
     }
 
-    /// Makes room, with whatever was there before.
+    /// Changes the size; the content is undefined.
     fn size(&mut self, precision: Precision, k: usize, n: usize) {
         (self.precision, self.k, self.n) = (precision, k, n);
         let lines = if precision == Precision::Float32 { n.div_ceil(PANEL) * k * 2 } else { 0 };
@@ -172,7 +170,7 @@ impl Packed {
         }
     }
 
-    /// Asks for the first `k` rows and `n` columns to be brought near, for a product that follows soon.
+    /// Prefetches the first `k` rows and `n` columns for the next product.
     pub fn prefetch(&self, k: usize, n: usize) {
         let panels = n.div_ceil(PANEL);
         if self.precision == Precision::Float32 {
@@ -185,7 +183,6 @@ impl Packed {
     }
 
     /// `y = x · self`, or `y += x · self`.
-    ///
     /// Shapes: `x` is `[rows, k]` with rows `x_stride` apart, `y` is `[rows, n]` with rows `y_stride` apart.
     pub fn product(
         &self,
@@ -239,11 +236,10 @@ fn line_words(lines: &mut [Line]) -> &mut [u32] {
 }
 
 fn unit() -> Unit {
-    Unit::detected().expect("Precision::available lets no precision through that the machine lacks")
+    Unit::detected().expect("Precision::available refuses a precision that the machine does not have")
 }
 
 /// `out += leftᵀ · right`: the gradient of a weight from its output's gradient and its input.
-///
 /// Shapes: `left` is `[rows, m]`, `right` `[rows, n]` with rows `right_stride` apart, `out` `[m, n]`.
 pub fn add_outer(
     precision: Precision,
@@ -276,6 +272,18 @@ mod tests {
         (0..length).map(|_| stream.normal() as f32).collect()
     }
 
+    fn transposed(precision: Precision, weight: &[f32], stride: usize, n: usize, k: usize) -> Packed {
+        let mut packed = Packed::default();
+        packed.pack_transposed(precision, weight, stride, n, k);
+        packed
+    }
+
+    fn straight(precision: Precision, matrix: &[f32], stride: usize, k: usize, n: usize) -> Packed {
+        let mut packed = Packed::default();
+        packed.pack_straight(precision, matrix, stride, k, n);
+        packed
+    }
+
     #[test]
     fn products_agree_with_float64() {
         let mut stream = Stream::at("matmul", 0, &[]);
@@ -291,15 +299,13 @@ mod tests {
             (300, 40, 70),
         ] {
             let (x, w) = (random(rows * k, &mut stream), random(n * k, &mut stream));
-            let mut transposed = Packed::default();
-            transposed.pack_transposed(Precision::Float32, &w, k, n, k);
+            let mut transposed = transposed(Precision::Float32, &w, k, n, k);
             let mut y = vec![1.0; rows * n];
             transposed.product(&x, k, &mut y, n, rows, false);
             let mut added = y.clone();
             transposed.product(&x, k, &mut added, n, rows, true);
-            let mut straight = Packed::default();
             let columns: Vec<f32> = (0..k * n).map(|i| w[(i % n) * k + i / n]).collect();
-            straight.pack_straight(Precision::Float32, &columns, n, k, n);
+            let mut straight = straight(Precision::Float32, &columns, n, k, n);
             let mut same = vec![0.0; rows * n];
             straight.product(&x, k, &mut same, n, rows, false);
             assert_eq!(y, same);
@@ -322,10 +328,8 @@ mod tests {
             }
             for i in 0..k {
                 for column in 0..n {
-                    let exact: f64 = 0.5
-                        + (0..rows)
-                            .map(|row| f64::from(x[row * k + i]) * f64::from(y[row * n + column]))
-                            .sum::<f64>();
+                    let product = |row: usize| f64::from(x[row * k + i]) * f64::from(y[row * n + column]);
+                    let exact = 0.5 + (0..rows).map(product).sum::<f64>();
                     assert!((f64::from(outer[i * n + column]) - exact).abs() < 1e-3, "{rows} {k} {n}");
                 }
             }
@@ -337,8 +341,7 @@ mod tests {
         let mut stream = Stream::at("matmul", 1, &[]);
         let (rows, k, n) = (29, 50, 70);
         let (x, w) = (random(rows * k, &mut stream), random(n * k, &mut stream));
-        let mut packed = Packed::default();
-        packed.pack_transposed(Precision::Float32, &w, k, n, k);
+        let packed = transposed(Precision::Float32, &w, k, n, k);
         let mut all = vec![0.0; rows * n];
         packed.product(&x, k, &mut all, n, rows, false);
         for row in 0..rows {
@@ -348,7 +351,7 @@ mod tests {
         }
     }
 
-    /// The rows of a matrix three numbers further apart, which are not numbers; it ends with its last row.
+    /// The matrix with three NaN between its rows.
     fn spread(matrix: &[f32], columns: usize) -> Vec<f32> {
         let mut spread: Vec<f32> =
             matrix.chunks(columns).flat_map(|row| row.iter().copied().chain([f32::NAN; 3])).collect();
@@ -356,9 +359,9 @@ mod tests {
         spread
     }
 
-    /// The units of this machine; those it lacks are named on standard error.
+    /// The units of this machine. Names the missing ones on standard error.
     fn units() -> Vec<Unit> {
-        // An emulator of the instructions cannot change what the processor says of itself.
+        // An emulator of the instructions does not change what CPUID reports.
         let is_emulated = std::env::var_os("THINKLING_TEST_TILES").is_some();
         let mut units = vec![Unit::Widened];
         units.extend(Unit::dot_product());
@@ -373,7 +376,6 @@ mod tests {
         units
     }
 
-    /// The nearest bfloat16.
     fn rounded(number: f32) -> f32 {
         f32::from_bits(Half::High.take(number) << 16)
     }
@@ -397,7 +399,7 @@ mod tests {
     fn products_of_bfloat16_agree_with_float64() {
         let mut stream = Stream::at("matmul", 2, &[]);
         for unit in units() {
-            // Against the operands as `bf16` rounds them, so that what is left is the unit's own error.
+            // Compared with products of the rounded operands, so that only the error of the unit remains.
             for precision in [Precision::Bf16x3, Precision::Bf16] {
                 let tolerance = 2e-5;
                 for (rows, k, n) in [
@@ -413,27 +415,24 @@ mod tests {
                     let seen = |number: f32| {
                         f64::from(if precision == Precision::Bf16 { rounded(number) } else { number })
                     };
-                    let mut transposed = Packed::default();
-                    transposed.pack_transposed(precision, &w, k, n, k);
+                    let in_order = transposed(precision, &w, k, n, k);
                     let mut y = vec![1.0; rows * n];
-                    on(unit, &transposed, (k, n), &x, &mut y, rows, false);
+                    on(unit, &in_order, (k, n), &x, &mut y, rows, false);
                     let mut added = y.clone();
-                    on(unit, &transposed, (k, n), &x, &mut added, rows, true);
-                    let mut straight = Packed::default();
+                    on(unit, &in_order, (k, n), &x, &mut added, rows, true);
                     let columns: Vec<f32> = (0..k * n).map(|i| w[(i % n) * k + i / n]).collect();
-                    straight.pack_straight(precision, &columns, n, k, n);
+                    let by_columns = straight(precision, &columns, n, k, n);
                     let mut by_rows = Packed::zeros(precision, k, n);
                     columns.chunks(n).enumerate().for_each(|(row, values)| by_rows.set_row(row, values));
-                    let (mut spread_out, mut spread_in) = (Packed::default(), Packed::default());
-                    spread_out.pack_transposed(precision, &spread(&w, k), k + 3, n, k);
-                    spread_in.pack_straight(precision, &spread(&columns, n), n + 3, k, n);
-                    for other in [&straight, &by_rows, &spread_out, &spread_in] {
+                    let spread_out = transposed(precision, &spread(&w, k), k + 3, n, k);
+                    let spread_in = straight(precision, &spread(&columns, n), n + 3, k, n);
+                    for other in [&by_columns, &by_rows, &spread_out, &spread_in] {
                         let mut same = vec![0.0; rows * n];
                         on(unit, other, (k, n), &x, &mut same, rows, false);
                         assert_eq!(y, same, "{unit:?} {precision:?} {rows} {k} {n}");
                     }
                     let mut alone = vec![0.0; n];
-                    on(unit, &transposed, (k, n), &x[(rows - 1) * k..], &mut alone, 1, false);
+                    on(unit, &in_order, (k, n), &x[(rows - 1) * k..], &mut alone, 1, false);
                     assert_eq!(alone, y[(rows - 1) * n..], "{unit:?} {precision:?}: a row alone");
                     let mut outer = vec![0.5; k * n];
                     let right = random(rows * n, &mut stream);
@@ -483,7 +482,7 @@ mod tests {
                     assert_eq!(some[at..at + 37], all[at..at + 37]);
                     assert!(some[at + 37..at + capacity].iter().all(|value| *value == 0.0));
                 }
-                // As values: the depth that counts is shorter than the capacity.
+                // As values: the depth is shorter than the capacity.
                 let mut values = Packed::zeros(precision, capacity, k);
                 columns.iter().enumerate().for_each(|(at, row)| values.set_row(at, row));
                 let mut fresh = Packed::zeros(precision, capacity, k);

@@ -32,7 +32,7 @@ pub(super) fn transpose(
     }
 }
 
-/// The plain twin, for what is less than a block, too.
+/// The plain twin, also for less than a whole block.
 fn block(
     from: &[u32],
     from_stride: usize,
@@ -69,7 +69,6 @@ mod native {
     use super::SIDE;
     use crate::kernels::InstructionSet;
 
-    /// Words of a register of AVX2.
     const HALF: usize = SIDE / 2;
 
     pub(super) fn is_there() -> bool {
@@ -77,8 +76,7 @@ mod native {
     }
 
     /// # Safety
-    /// The instructions are there, and sixteen rows of sixteen words may be read from `from` and written to `to`, at their
-    /// strides.
+    /// The processor has the instructions. Sixteen rows of sixteen words may be read from `from` and written to `to`.
     pub(super) unsafe fn block(from: *const u32, from_stride: usize, to: *mut u32, to_stride: usize) {
         if InstructionSet::detected() == InstructionSet::Avx512 {
             // SAFETY: see above.
@@ -90,7 +88,7 @@ mod native {
     }
 
     /// # Safety
-    /// As of [`block`].
+    /// As for [`block`].
     #[target_feature(enable = "avx2")]
     pub(super) unsafe fn quarters(from: *const u32, from_stride: usize, to: *mut u32, to_stride: usize) {
         for (row, column) in [(0, 0), (0, HALF), (HALF, 0), (HALF, HALF)] {
@@ -103,7 +101,7 @@ mod native {
     }
 
     /// # Safety
-    /// As of [`block`], with eight rows and words.
+    /// As for [`block`], with eight rows and words.
     #[target_feature(enable = "avx2")]
     unsafe fn quarter(from: *const u32, from_stride: usize, to: *mut u32, to_stride: usize) {
         let mut rows = [_mm256_setzero_si256(); HALF];
@@ -130,7 +128,7 @@ mod native {
     }
 
     /// # Safety
-    /// As of [`block`].
+    /// As for [`block`].
     #[target_feature(enable = "avx512f")]
     pub(super) unsafe fn whole(from: *const u32, from_stride: usize, to: *mut u32, to_stride: usize) {
         let mut rows = [_mm512_setzero_si512(); SIDE];
@@ -138,7 +136,7 @@ mod native {
             // SAFETY: see above.
             *lanes = unsafe { _mm512_loadu_si512(from.add(row * from_stride).cast()) };
         }
-        // Four rounds, each of which exchanges halves of twice the size: words, pairs, quarters and halves of a register.
+        // The four rounds exchange words, pairs, quarters and halves of a register.
         let rows =
             round::<1, SIDE, _>(rows, |a, b| [_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b)]);
         let rows =
@@ -153,7 +151,7 @@ mod native {
         }
     }
 
-    /// Exchanges rows whose numbers differ by `DISTANCE`.
+    /// Exchanges parts of rows that are `DISTANCE` apart.
     #[inline(always)]
     fn round<const DISTANCE: usize, const ROWS: usize, T: Copy>(
         mut rows: [T; ROWS],
@@ -197,7 +195,7 @@ mod tests {
         block(&from, from_stride, (SIDE, SIDE), &mut plain, to_stride);
         let check = |native: unsafe fn(*const u32, usize, *mut u32, usize)| {
             let mut to = vec![u32::MAX; SIDE * to_stride];
-            // SAFETY: whoever calls saw the instructions, and the block lies within both.
+            // SAFETY: the callers checked the instructions, and the block lies within both slices.
             unsafe { native(from.as_ptr(), from_stride, to.as_mut_ptr(), to_stride) };
             assert_eq!(to, plain);
         };

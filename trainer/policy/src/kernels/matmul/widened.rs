@@ -1,14 +1,13 @@
-//! Products of bfloat16 parts by float32's multiply-adds: each part is widened first. The twin of the units that multiply
-//! bfloat16 themselves, and no faster than float32.
+//! Products of bfloat16 parts, widened to float32 first: the twin of the units that multiply bfloat16.
 
 use std::cell::RefCell;
 
 use super::super::keep_lanes;
-use super::bfloat16::{Left, Pairs, Right};
+use super::bfloat16::{Left, Output, Pairs, Right};
 use super::float32::tiles;
 use super::{Line, PANEL};
 
-/// Numbers widened: of the left rows and of one panel, for one of the products.
+/// The widened left rows and one widened panel.
 #[derive(Default)]
 struct Scratch {
     left: Vec<f32>,
@@ -19,24 +18,14 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// The two numbers of a pair.
 #[inline(always)]
 fn widen(pair: u32) -> [f32; 2] {
     [f32::from_bits(pair << 16), f32::from_bits(pair & 0xffff_0000)]
 }
 
-/// `y = left · right` or `y += …` for `rows` rows of `pairs` pairs.
-#[allow(clippy::too_many_arguments, reason = "two matrices with their strides and a shape")]
-pub(super) fn multiply(
-    left: Left<'_>,
-    right: Right<'_>,
-    pairs: usize,
-    n: usize,
-    y: &mut [f32],
-    y_stride: usize,
-    rows: usize,
-    add: bool,
-) {
+/// `y = left · right` or `y += …` for rows of `pairs` pairs.
+pub(super) fn multiply(left: Left<'_>, right: Right<'_>, pairs: usize, out: Output<'_>) {
+    let Output { y, stride, rows, n, add } = out;
     let products = [(left.high, right.high), (left.low, right.high), (left.high, right.low)];
     let products = &products[..if right.low.is_empty() { 1 } else { 3 }];
     SCRATCH.with_borrow_mut(|Scratch { left: numbers, panel }| {
@@ -51,14 +40,14 @@ pub(super) fn multiply(
                 widen_panel(lines, panel);
                 let columns = (n - first).min(PANEL);
                 let add = add || at > 0;
-                product(panel, numbers, 2 * pairs, &mut y[first..], y_stride, rows, columns, add);
+                product(panel, numbers, 2 * pairs, &mut y[first..], stride, rows, columns, add);
             }
         }
     });
 }
 
 dispatch! {
-    /// Two lines of pairs become four of numbers: those of the pairs' first row, then those of their second.
+    /// Turns each two lines of pairs into four lines of numbers: the first row of the pairs, then the second.
     fn widen_panel(lines: &[Pairs], panel: &mut [Line]) {
         for (lines, rows) in lines.chunks_exact(2).zip(panel.chunks_exact_mut(4)) {
             for (half, line) in lines.iter().enumerate() {

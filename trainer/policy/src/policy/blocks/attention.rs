@@ -1,26 +1,26 @@
-//! What all attentions share: scores, weights and sums, within sequences in training and over the cache in decoding.
+//! The part that all attentions share: within sequences in training, and over the cache in decoding.
 
 use super::{Builder, Linear, Scratch, Training, sized};
-use crate::kernels::attention::{self, Heads, HeadsMut, Shape};
+use crate::kernels::attention::{self, AttentionShape, Heads, HeadsMut};
 use crate::kernels::matmul::Packed;
 use crate::kernels::precision::Precision;
 use crate::kernels::profile::{self, Part};
 use crate::kernels::rotary::Rotary;
 
-/// Scaled dot-product attention, and the projection of what it gives.
+/// Scaled dot-product attention with its output projection.
 pub(super) struct DotProduct {
-    pub(super) shape: Shape,
+    pub(super) shape: AttentionShape,
     /// `[hidden, heads · value]`.
     pub(super) output: Linear,
 }
 
 impl DotProduct {
-    pub(super) fn new(shape: Shape, hidden: usize, prefix: &str, builder: &mut Builder) -> Self {
+    pub(super) fn new(shape: AttentionShape, hidden: usize, prefix: &str, builder: &mut Builder) -> Self {
         let output = Linear::new(builder, &format!("{prefix}.o_proj"), hidden, shape.heads * shape.value_dim);
         Self { shape, output }
     }
 
-    /// Adds to `out`, given query, key and value of the rows from a row on.
+    /// Adds to `out`. `operands` gives query, key and value from a row on.
     pub(super) fn forward<'t>(
         &self,
         operands: impl Fn(usize) -> [Heads<'t>; 3],
@@ -28,7 +28,7 @@ impl DotProduct {
         out: &mut [f32],
         batch: &mut Training<'_>,
     ) {
-        let Shape { heads, value_dim, .. } = self.shape;
+        let AttentionShape { heads, value_dim, .. } = self.shape;
         let attended = sized(attended, batch.positions.len() * heads * value_dim);
         for span in batch.spans {
             let [query, key, value] = operands(span.start);
@@ -39,7 +39,7 @@ impl DotProduct {
         self.output.apply(attended, out, true);
     }
 
-    /// Leaves the gradients of query, key and value in the scratch, each `[rows, heads · width]`.
+    /// Writes the gradients of query, key and value to the scratch, each `[rows, heads · width]`.
     pub(super) fn backward<'t>(
         &self,
         operands: impl Fn(usize) -> [Heads<'t>; 3],
@@ -48,7 +48,7 @@ impl DotProduct {
         batch: &mut Training<'_>,
         weights: &mut [f32],
     ) {
-        let Shape { heads, key_heads, query_dim, value_dim } = self.shape;
+        let AttentionShape { heads, key_heads, query_dim, value_dim } = self.shape;
         let (rows, width) = (batch.positions.len(), heads * value_dim);
         let Scratch { attention, inner, dquery, dkey, dvalue, .. } = &mut *batch.scratch;
         let dattended = sized(inner, rows * width);
@@ -59,50 +59,44 @@ impl DotProduct {
         for span in batch.spans {
             let [query, key, value] = operands(span.start);
             let _scope = profile::enter(Part::Attention);
-            attention::backward(
-                self.shape,
-                span.len(),
-                query,
-                key,
-                value,
-                self::heads(dattended, span.start, width, 0, value_dim),
-                HeadsMut::packed(dquery, span.start, heads, query_dim),
-                HeadsMut::packed(dkey, span.start, key_heads, query_dim),
-                HeadsMut::packed(dvalue, span.start, key_heads, value_dim),
-                attention,
-            );
+            let dout = self::heads(dattended, span.start, width, 0, value_dim);
+            let dquery = HeadsMut::packed(dquery, span.start, heads, query_dim);
+            let dkey = HeadsMut::packed(dkey, span.start, key_heads, query_dim);
+            let dvalue = HeadsMut::packed(dvalue, span.start, key_heads, value_dim);
+            let (shape, time) = (self.shape, span.len());
+            attention::backward(shape, time, query, key, value, dout, dquery, dkey, dvalue, attention);
         }
     }
 }
 
-/// The rows from `row` on of heads that lie `offset` numbers into rows of `width`, `head` numbers apart.
+/// The heads from `row` on of a matrix with rows of `width`. They start at `offset` in a row, `head` numbers apart.
 pub(super) fn heads(data: &[f32], row: usize, width: usize, offset: usize, head: usize) -> Heads<'_> {
     Heads { data: &data[row * width + offset..], row: width, head }
 }
 
-/// A token to be decoded.
+/// A token to decode.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub struct DecodeRow {
     /// The token.
     pub token: u32,
-    /// Its place in the sequence, from 0.
+    /// Its position in the sequence, from 0.
     pub position: usize,
-    /// The group whose prompt it follows or belongs to.
+    /// Its group.
     pub group: usize,
-    /// The sample it belongs to; `None` for a token of the prompt.
+    /// Its sample; `None` for a token of the prompt.
     pub sample: Option<usize>,
 }
 
-/// The rows that a decoder takes through one layer.
+/// The rows of a decoder in one layer.
 pub(crate) struct Decoding<'a> {
-    pub(crate) rows: &'a [Row],
+    pub(crate) rows: &'a [DecodeRow],
     pub(crate) layer: usize,
     pub(crate) rotary: &'a Rotary,
     pub(crate) caches: &'a mut Caches,
     pub(crate) scratch: &'a mut Scratch,
 }
 
-/// Keys and values of one stretch of a sequence in one layer: a pair of matrices for each head of keys.
+/// Keys and values of a prompt or of a sample in one layer: a pair of matrices for each key head.
 pub(crate) struct Cache {
     /// `[key, capacity]`.
     keys: Vec<Packed>,
@@ -111,14 +105,14 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Keeps key and value of a head for the token `index`.
+    /// Stores key and value of one head of a token.
     pub(super) fn set(&mut self, head: usize, index: usize, key: &[f32], value: &[f32]) {
         self.keys[head].set_column(index, key);
         self.values[head].set_row(index, value);
     }
 }
 
-/// Sizes of the attention over the cache.
+/// The sizes of the attention to the cache.
 #[derive(Clone, Copy)]
 pub(crate) struct CacheShape {
     pub(super) heads: usize,
@@ -136,14 +130,13 @@ impl CacheShape {
     }
 }
 
-/// What is kept of a prompt, which the samples of its group share.
+/// The cache of a prompt, which the samples of its group share.
 pub(crate) struct Prompt {
     pub(crate) length: usize,
-    /// One cache for each layer.
     pub(crate) layers: Vec<Cache>,
 }
 
-/// What is kept of all prompts and samples.
+/// The caches of all prompts and samples.
 #[derive(Default)]
 pub(crate) struct Caches {
     pub(crate) prompts: Vec<Prompt>,
@@ -152,8 +145,8 @@ pub(crate) struct Caches {
 }
 
 impl Caches {
-    /// The cache that keeps a row's key and value, and the row's place in it.
-    pub(super) fn place(&mut self, layer: usize, row: &Row) -> (&mut Cache, usize) {
+    /// The cache of a row, and the index of the row in it.
+    pub(super) fn place(&mut self, layer: usize, row: &DecodeRow) -> (&mut Cache, usize) {
         let prompt = &mut self.prompts[row.group];
         match row.sample {
             Some(sample) => (&mut self.samples[sample][layer], row.position - prompt.length),
@@ -161,9 +154,9 @@ impl Caches {
         }
     }
 
-    /// Attends with the scratch's queries, and leaves the weighted sums of values in its `sums`. Of a prompt, the part for
-    /// all rows of its group comes at once.
-    pub(super) fn attend(&self, shape: CacheShape, layer: usize, rows: &[Row], scratch: &mut Scratch) {
+    /// Attends with the scratch's queries, and writes the weighted sums of values to its `sums`. All rows of a group attend to
+    /// their prompt together.
+    pub(super) fn attend(&self, shape: CacheShape, layer: usize, rows: &[DecodeRow], scratch: &mut Scratch) {
         let CacheShape { heads, key_heads, key, value, scale } = shape;
         let sharing = heads / key_heads;
         let longest = attention::padded(rows.iter().map(|row| row.position + 1).max().unwrap_or(0));

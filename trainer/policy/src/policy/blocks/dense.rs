@@ -1,4 +1,4 @@
-//! The dense feed-forward: one SwiGLU for every token.
+//! The dense feed-forward: one SwiGLU.
 
 use super::{Builder, Gradients, Linear, Scratch, sized};
 use crate::kernels::precision::Precision;
@@ -7,7 +7,6 @@ use crate::kernels::swiglu;
 use crate::policy::Parameters;
 use crate::policy::layout::Place;
 
-/// A SwiGLU.
 pub(crate) struct Dense {
     width: usize,
     /// `[2 · width, hidden]`: gate, then up.
@@ -16,14 +15,14 @@ pub(crate) struct Dense {
     down: Linear,
 }
 
-/// What the forward leaves for the backward.
+/// The activations that the backward needs.
 #[derive(Default)]
 pub(super) struct Tape {
     gate_up: Vec<f32>,
     activation: Vec<f32>,
 }
 
-/// The places of gate and up, one behind the other, and of down.
+/// The places of gate and up together, and of down.
 pub(super) fn places(hidden: usize, width: usize, prefix: &str, builder: &mut Builder) -> [Place; 2] {
     let gate = builder.matrix(&format!("{prefix}.gate_proj"), width, hidden);
     let up = builder.matrix(&format!("{prefix}.up_proj"), width, hidden);

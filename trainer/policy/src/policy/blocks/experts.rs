@@ -1,31 +1,29 @@
-//! The feed-forward of a sparse layer: a router, the routed experts, and the shared ones.
+//! The feed-forward of a sparse layer: a router, routed experts and shared experts.
 
 use std::ops::Range;
 
 use super::dense::{self, Dense};
 use super::{Builder, Gradients, Linear, Routing, Training, sized, zeroed};
-use crate::kernels::experts::{self, Dispatch, Expert, ExpertGradient, Rule, Saved, Size};
+use crate::kernels::experts::{self, Dispatch, Expert, ExpertGradient, RoutingRule, Saved, Size};
 use crate::kernels::precision::Precision;
 use crate::kernels::profile::{self, Part};
 use crate::policy::layout::Place;
 use crate::policy::{Config, Parameters};
 
-/// Routed and shared experts.
 pub(crate) struct Experts {
-    /// Which of the sparse layers this is.
+    /// The number of this layer among the sparse layers.
     pub(crate) number: usize,
-    rule: Rule,
+    rule: RoutingRule,
     size: Size,
     /// `[experts, hidden]`.
     router: Linear,
     routed: Vec<Expert>,
-    /// Of each routed expert.
     places: Vec<[Place; 2]>,
-    /// As one SwiGLU of their joint width.
+    /// The shared experts as one SwiGLU.
     shared: Option<Dense>,
 }
 
-/// What the forward leaves for the backward.
+/// The activations that the backward needs.
 #[derive(Default)]
 pub(crate) struct Tape {
     affinities: Vec<f32>,
@@ -34,11 +32,11 @@ pub(crate) struct Tape {
     gates: Vec<f32>,
     dispatch: Dispatch,
     saved: Saved,
-    /// Of the shared experts, or of the dense feed-forward that a layer has instead: a decoder's layers take turns.
+    /// The tape of the shared experts or of a dense feed-forward; a decoder uses one tape for all layers.
     pub(super) dense: dense::Tape,
 }
 
-/// Parameters of a sparse layer of which a token uses `used` routed experts.
+/// Parameters of a sparse layer with `used` routed experts.
 pub(crate) fn count(config: &Config, used: usize) -> u64 {
     let router = config.hidden_size as u64 * config.n_routed_experts as u64;
     let expert = dense::count(config.hidden_size, config.moe_intermediate_size);
@@ -60,7 +58,7 @@ impl Experts {
             (joint > 0).then(|| Dense::new(hidden, joint, &format!("{prefix}.shared_experts"), builder));
         Self {
             number: config.sparse_layers().take_while(|sparse| *sparse < layer).count(),
-            rule: Rule { experts, chosen, normalise, scale },
+            rule: RoutingRule { experts, chosen, normalise, scale },
             size: Size { hidden, width, chosen },
             router,
             routed: (0..experts).map(|_| Expert::default()).collect(),
@@ -84,10 +82,10 @@ impl Experts {
         }
     }
 
-    /// Takes the choices that sequences have recorded; all other rows choose afresh.
+    /// Uses the recorded routes of sequences; all other rows choose anew.
     pub(super) fn forward(&self, x: &[f32], out: &mut [f32], routing: Routing<'_>, tape: &mut Tape) {
         let scope = profile::enter(Part::Router);
-        let Rule { experts, chosen, .. } = self.rule;
+        let RoutingRule { experts, chosen, .. } = self.rule;
         let rows = x.len() / self.size.hidden;
         let affinities = sized(&mut tape.affinities, rows * experts);
         self.router.apply(x, affinities, false);
@@ -122,7 +120,7 @@ impl Experts {
         experts::forward(self.size, &self.routed, &tape.dispatch, x, gates, out, &mut tape.saved);
     }
 
-    /// How many choices of the last forward fell on each expert.
+    /// The number of choices of each expert in the last forward.
     pub(crate) fn loads<'t>(&self, tape: &'t Tape) -> impl Iterator<Item = u64> + use<'t> {
         (0..self.rule.experts).map(|expert| tape.dispatch.of(expert).len() as u64)
     }
@@ -139,7 +137,7 @@ impl Experts {
             shared.backward(Gradients { x, dout, dx, weights }, &mut tape.dense, scratch);
         }
         let _scope = profile::enter(Part::Experts);
-        let Rule { experts, chosen, .. } = self.rule;
+        let RoutingRule { experts, chosen, .. } = self.rule;
         let dgates = sized(&mut scratch.dgates, tape.choices.len());
         experts::backward(
             self.size,

@@ -1,25 +1,23 @@
-//! Grouped-query attention: several query heads share a head of keys and values.
+//! Grouped-query attention: several query heads share one key and value head.
 
 use super::attention::{CacheShape, Decoding, DotProduct, heads};
 use super::{Builder, Gradients, Linear, Scratch, Training, sized};
-use crate::kernels::attention::{Heads, Shape};
+use crate::kernels::attention::{AttentionShape, Heads};
 use crate::kernels::precision::Precision;
 use crate::kernels::profile::{self, Part};
 use crate::kernels::rotary::Rotary;
 use crate::policy::{Config, Parameters};
 
-/// Grouped-query attention.
 pub(crate) struct Gqa {
-    /// `[(heads + 2 · key heads) · dim, hidden]`: query, key, value, one behind the other.
+    /// `[(heads + 2 · key heads) · dim, hidden]`: query, key and value, one after the other.
     query_key_value: Linear,
     core: DotProduct,
     pub(super) cached: CacheShape,
 }
 
-/// What the forward leaves for the backward.
+/// The activations that the backward needs.
 #[derive(Default)]
 pub(super) struct Tape {
-    /// Query, key and value of each row.
     joint: Vec<f32>,
     /// `[rows, heads · value]`.
     attended: Vec<f32>,
@@ -32,7 +30,7 @@ impl Gqa {
         let query = builder.matrix(&format!("{prefix}.q_proj"), heads * dim, hidden);
         builder.matrix(&format!("{prefix}.k_proj"), key_heads * dim, hidden);
         let value = builder.matrix(&format!("{prefix}.v_proj"), key_heads * dim, hidden);
-        let shape = Shape { heads, key_heads, query_dim: dim, value_dim: dim };
+        let shape = AttentionShape { heads, key_heads, query_dim: dim, value_dim: dim };
         Self {
             query_key_value: Linear::at(query.start..value.end, (heads + 2 * key_heads) * dim, hidden),
             core: DotProduct::new(shape, hidden, prefix, builder),
@@ -45,9 +43,9 @@ impl Gqa {
         self.core.output.pack(precision, parameters);
     }
 
-    /// Fills query, key and value of each row, turned by its position.
+    /// Computes query, key and value of each row and rotates them by its position.
     fn project(&self, x: &[f32], positions: impl Iterator<Item = usize>, rotary: &Rotary, tape: &mut Tape) {
-        let Shape { heads, key_heads, query_dim, .. } = self.core.shape;
+        let AttentionShape { heads, key_heads, query_dim, .. } = self.core.shape;
         let Linear { out, input, .. } = self.query_key_value;
         let rows = x.len() / input;
         let joint = sized(&mut tape.joint, rows * out);
@@ -59,9 +57,8 @@ impl Gqa {
         }
     }
 
-    /// Query, key and value of the rows from `row` on.
     fn operands<'t>(&self, joint: &'t [f32], row: usize) -> [Heads<'t>; 3] {
-        let Shape { heads: all, key_heads, query_dim: dim, .. } = self.core.shape;
+        let AttentionShape { heads: all, key_heads, query_dim: dim, .. } = self.core.shape;
         [0, all, all + key_heads].map(|first| heads(joint, row, self.query_key_value.out, first * dim, dim))
     }
 
@@ -78,7 +75,7 @@ impl Gqa {
         let operands = |row| self.operands(&tape.joint, row);
         self.core.backward(operands, &tape.attended, dout, batch, weights);
         let Scratch { dquery, dkey, dvalue, .. } = &mut *batch.scratch;
-        let Shape { heads, key_heads, query_dim, .. } = self.core.shape;
+        let AttentionShape { heads, key_heads, query_dim, .. } = self.core.shape;
         let (query_width, key_width) = (heads * query_dim, key_heads * query_dim);
         let joint = &mut tape.joint;
         for (row, joint) in joint.chunks_exact_mut(self.query_key_value.out).enumerate() {

@@ -1,51 +1,46 @@
-//! Multi-head latent attention: keys and values are built from a latent of low rank, and one rotary key serves all heads.
+//! Multi-head latent attention: keys and values come from a latent of low rank, and all heads share one rotary key.
 //!
-//! A decoder keeps only the latent and the rotary key of a token (the latent twice, once for each of the two products
-//! that read it), and attends to latents with absorbed projections. Source: DeepSeek-V3 (arXiv 2412.19437 §2.1.1).
+//! A decoder caches only the latent and the rotary key of a token (the latent twice, once for each of the two products that
+//! read it), and attends to latents with absorbed projections. Source: DeepSeek-V3 (arXiv 2412.19437 §2.1.1).
 
 use super::attention::{CacheShape, Decoding, DotProduct, heads};
 use super::{Builder, Gradients, Linear, Norm, NormTape, Scratch, Training, sized, zeroed};
-use crate::kernels::attention::{Heads, Shape};
+use crate::kernels::attention::{AttentionShape, Heads};
 use crate::kernels::matmul::Packed;
 use crate::kernels::precision::Precision;
 use crate::kernels::profile::{self, Part};
 use crate::kernels::rms_norm;
 use crate::policy::{Config, Parameters};
 
-/// Multi-head latent attention.
 pub(crate) struct Mla {
-    /// `[q_rank, hidden]` and its norm; without a rank, `query_up` is the whole projection.
+    /// `[q_rank, hidden]` and its norm; `None` without a rank: `query_up` is the whole projection.
     query_down: Option<(Linear, Norm)>,
     /// `[heads · query, q_rank]`, or `[…, hidden]`.
     query_up: Linear,
     /// `[rank + rope, hidden]`.
     key_value_down: Linear,
-    /// Norm of the latent.
     key_value_norm: Norm,
     /// `[heads · (nope + value), rank]`.
     key_value_up: Linear,
-    /// One for each head.
     absorbed: Vec<Absorbed>,
     core: DotProduct,
-    /// All heads look at the same latents.
     pub(super) cached: CacheShape,
     rank: usize,
     /// Width of a head's key without position.
     nope: usize,
-    /// Width of the rotary key.
     rope: usize,
 }
 
-/// One head's part of the latent up-projection, for a decoder that attends to latents themselves.
+/// One head's part of the latent up-projection, for decoding.
 #[derive(Default)]
 struct Absorbed {
-    /// Takes a query without position to the latents: `[nope, rank]`.
+    /// From a query without position to a latent: `[nope, rank]`.
     key: Packed,
-    /// Takes a sum of latents to the head's value: `[rank, value]`.
+    /// From a sum of latents to the value of the head: `[rank, value]`.
     value: Packed,
 }
 
-/// What the forward leaves for the backward.
+/// The activations that the backward needs.
 #[derive(Default)]
 pub(super) struct Tape {
     /// `[rows, q_rank]`.
@@ -69,7 +64,7 @@ impl Mla {
         let (hidden, heads, rank) = (config.hidden_size, config.num_attention_heads, config.kv_lora_rank);
         let (nope, rope, value_dim) = (config.qk_nope_head_dim, config.qk_rope_head_dim, config.v_head_dim);
         let query_dim = nope + rope;
-        let shape = Shape { heads, key_heads: heads, query_dim, value_dim };
+        let shape = AttentionShape { heads, key_heads: heads, query_dim, value_dim };
         let scale = 1.0 / (query_dim as f32).sqrt();
         let name = |name: &str| format!("{prefix}.{name}");
         let query_down = config.q_lora_rank.map(|rank| {
@@ -110,7 +105,7 @@ impl Mla {
         self.core.output.pack(precision, parameters);
     }
 
-    /// Fills queries and latents of all rows, not yet turned.
+    /// Computes queries and latents of all rows, before the rotation.
     fn project(&self, x: &[f32], tape: &mut Tape, scratch: &mut Scratch) {
         let rows = x.len() / self.key_value_down.input;
         let query = sized(&mut tape.query, rows * self.query_up.out);
@@ -131,9 +126,8 @@ impl Mla {
         rms_norm::forward(latent, width, weight, *epsilon, normed, inverse);
     }
 
-    /// Query, key and value of the rows from `row` on.
     fn operands<'t>(&self, [query, key, key_value]: [&'t [f32]; 3], row: usize) -> [Heads<'t>; 3] {
-        let Shape { query_dim, value_dim, .. } = self.core.shape;
+        let AttentionShape { query_dim, value_dim, .. } = self.core.shape;
         let (width, up_width) = (self.query_up.out, self.key_value_up.out);
         [
             heads(query, row, width, 0, query_dim),
@@ -151,7 +145,7 @@ impl Mla {
         self.key_value_up.apply(latent_normed, key_value, false);
         let key = sized(key, count * self.query_up.out);
         let Self { rank, nope, rope, .. } = *self;
-        let Shape { heads, query_dim, value_dim, .. } = self.core.shape;
+        let AttentionShape { heads, query_dim, value_dim, .. } = self.core.shape;
         for (row, position) in batch.positions.iter().enumerate() {
             let position = *position as usize;
             let rotary_key = &mut latent[row * (rank + rope) + rank..][..rope];
@@ -176,9 +170,9 @@ impl Mla {
         self.core.backward(operands, &tape.attended, dout, batch, weights);
         let Scratch { inner, dlow, dquery, dkey, dvalue, .. } = &mut *batch.scratch;
         let Self { rank, nope, rope, .. } = *self;
-        let Shape { heads, query_dim, value_dim, .. } = self.core.shape;
+        let AttentionShape { heads, query_dim, value_dim, .. } = self.core.shape;
         let dlatent = zeroed(dlow, count * (rank + rope));
-        // The forward's buffer is read no more, so the gradients of key and value take its place.
+        // The forward's buffer is free now and holds the gradients of key and value.
         let dup = &mut tape.key_value;
         for (row, position) in batch.positions.iter().enumerate() {
             let position = *position as usize;

@@ -1,8 +1,7 @@
-//! The blocks of a layer. One file holds all of a block: its places in the vector of weights, its packed weights, its
-//! forward, its backward, and how it decodes.
+//! The blocks of a layer. A block's file holds its places in the layout, its packed weights, forward, backward and decoding.
 //!
-//! A forward adds to `out`, and leaves on the block's tape what the backward reads. Another attention or feed-forward is
-//! a file here and a line in each match below; another residual is a change of `residual`.
+//! A forward adds to `out`, and writes what the backward reads to the block's tape. A new attention or feed-forward is one file
+//! here and one line in each match below; a new residual is a change of `residual`.
 
 use std::ops::Range;
 
@@ -29,36 +28,35 @@ pub(super) mod gqa;
 pub(super) mod mla;
 pub(super) mod residual;
 
-/// The rows of a training batch: several sequences, one behind the other without padding.
+/// The rows of a training batch: sequences without padding between them.
 pub(super) struct Training<'a> {
-    /// The rows of each sequence.
     pub(super) spans: &'a [Range<usize>],
-    /// Each row's place in its sequence.
+    /// The position of each row in its sequence.
     pub(super) positions: &'a [u32],
     pub(super) rotary: &'a Rotary,
     pub(super) scratch: &'a mut Scratch,
 }
 
-/// What experts are chosen by: the choices that sequences have recorded, and the load biases of each sparse layer.
+/// What decides the choice of experts: the recorded routes of sequences, and the load biases of each sparse layer.
 #[derive(Clone, Copy)]
 pub(super) struct Routing<'a> {
     pub(super) sequences: &'a [Sequence<'a>],
     pub(super) biases: &'a [Vec<f32>],
 }
 
-/// What the backward of a block reads and writes.
+/// The operands of a block's backward.
 pub(super) struct Gradients<'a> {
     /// The input of the forward, `[rows, hidden]`.
     x: &'a [f32],
     /// The gradient of the output, `[rows, hidden]`.
     dout: &'a [f32],
-    /// The gradient of the input: overwritten by an attention, added to by a feed-forward.
+    /// The gradient of the input: an attention overwrites it, a feed-forward adds to it.
     dx: &'a mut [f32],
-    /// The gradient of all weights, which is added to.
+    /// The gradient of all weights, to add to.
     weights: &'a mut [f32],
 }
 
-/// Buffers for what no block keeps, shared by all layers.
+/// Temporary buffers, shared by all layers.
 #[derive(Default)]
 pub(super) struct Scratch {
     attention: kernel::Scratch,
@@ -76,13 +74,13 @@ pub(super) struct Scratch {
     sums: Vec<f32>,
 }
 
-/// A buffer of `length` numbers whose content does not matter.
+/// The buffer with `length` numbers of any value.
 pub(super) fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
     buffer.resize(length, 0.0);
     buffer
 }
 
-/// A buffer of `length` zeros.
+/// The buffer with `length` zeros.
 pub(super) fn zeroed(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
     buffer.clear();
     sized(buffer, length)
@@ -103,7 +101,7 @@ impl Linear {
         Self::at(builder.matrix(name, out, input), out, input)
     }
 
-    /// The layer whose weight, `[out, input]`, lies at `place`.
+    /// The layer with its weight, `[out, input]`, at `place`.
     pub(super) fn at(place: Place, out: usize, input: usize) -> Self {
         Self { out, input, place, ..Self::default() }
     }
@@ -136,7 +134,6 @@ pub(super) struct Norm {
 }
 
 impl Norm {
-    /// The norm whose weight lies at `place`.
     pub(super) fn at(place: Place, config: &Config) -> Self {
         Self { place, epsilon: config.rms_norm_eps, weight: Vec::new() }
     }
@@ -146,7 +143,7 @@ impl Norm {
         self.weight.extend_from_slice(parameters.at(&self.place));
     }
 
-    /// Leaves the result in the tape's `output`.
+    /// Writes the result to the tape's `output`.
     pub(super) fn forward(&self, x: &[f32], tape: &mut NormTape) {
         let _scope = profile::enter(Part::Norms);
         let NormTape { input, inverse, output } = tape;
@@ -157,7 +154,7 @@ impl Norm {
         rms_norm::forward(x, self.weight.len(), &self.weight, self.epsilon, output, inverse);
     }
 
-    /// Adds to `dx` and to the weight's gradient.
+    /// Adds to `dx` and to the gradient of the weight.
     pub(super) fn backward(&self, dy: &[f32], tape: &NormTape, dx: &mut [f32], weights: &mut [f32]) {
         let _scope = profile::enter(Part::Norms);
         let (width, dweight) = (self.weight.len(), &mut weights[self.place.clone()]);
@@ -165,7 +162,6 @@ impl Norm {
     }
 }
 
-/// A norm's input, scale and output.
 #[derive(Default)]
 pub(super) struct NormTape {
     input: Vec<f32>,
@@ -173,7 +169,7 @@ pub(super) struct NormTape {
     pub(super) output: Vec<f32>,
 }
 
-#[allow(clippy::large_enum_variant, reason = "a handful exist, one a layer")]
+#[allow(clippy::large_enum_variant, reason = "a few exist, one per layer")]
 pub(super) enum Attention {
     Mla(Mla),
     Gqa(Gqa),
@@ -187,7 +183,7 @@ impl Attention {
         }
     }
 
-    /// Sizes of the attention over the cache.
+    /// The sizes of the attention to the cache.
     pub(super) fn cached(&self) -> CacheShape {
         match self {
             Self::Mla(mla) => mla.cached,
@@ -195,7 +191,7 @@ impl Attention {
         }
     }
 
-    /// The table of turns for the part of a head that depends on the position.
+    /// The rotary table for the part of a head that depends on the position.
     pub(super) fn rotary(config: &Config) -> Rotary {
         let (dim, is_interleaved) = match config.attention {
             Kind::Mla => (config.qk_rope_head_dim, true),
@@ -205,13 +201,12 @@ impl Attention {
     }
 }
 
-#[allow(clippy::large_enum_variant, reason = "a handful exist, one a layer")]
+#[allow(clippy::large_enum_variant, reason = "a few exist, one per layer")]
 pub(super) enum FeedForward {
     Dense(Dense),
     Experts(Experts),
 }
 
-/// An attention and a feed-forward on the residual stream.
 pub(super) struct Layer {
     into_attention: Residual,
     pub(super) attention: Attention,
@@ -219,7 +214,7 @@ pub(super) struct Layer {
     pub(super) feed_forward: FeedForward,
 }
 
-/// What a layer's forward leaves for its backward; the blocks that it does not have leave nothing.
+/// The activations that a layer's backward needs. Tapes of blocks that the layer does not have stay empty.
 #[derive(Default)]
 pub(super) struct LayerTape {
     attention_norm: NormTape,
@@ -230,7 +225,6 @@ pub(super) struct LayerTape {
 }
 
 impl Layer {
-    /// Layer `number`, with its weights added to the layout.
     pub(super) fn new(config: &Config, number: usize, builder: &mut Builder) -> Self {
         let prefix = format!("model.layers.{number}");
         let mlp = format!("{prefix}.mlp");
@@ -260,7 +254,7 @@ impl Layer {
         }
     }
 
-    /// Takes the stream, `[rows, hidden]`, through the layer.
+    /// Runs the residual stream, `[rows, hidden]`, through the layer.
     pub(super) fn forward(
         &self,
         stream: &mut [f32],
@@ -275,7 +269,7 @@ impl Layer {
         self.feed(stream, routing, tape);
     }
 
-    /// As [`Layer::forward`], for rows whose predecessors are in the cache.
+    /// As [`Layer::forward`], for rows that follow the tokens in the cache.
     pub(super) fn decode(
         &self,
         stream: &mut [f32],
@@ -298,7 +292,7 @@ impl Layer {
         });
     }
 
-    /// Turns the gradient of the stream behind the layer into that before it, and adds to the gradient of all weights.
+    /// Turns the gradient of the stream after the layer into the gradient before it. Adds to the gradient of all weights.
     pub(super) fn backward(
         &self,
         dstream: &mut [f32],

@@ -1,9 +1,9 @@
-//! The residual stream around a block: what the block reads from it, and how its output goes back.
+//! The residual connection around a block.
 
 use super::{Builder, Gradients, Norm, NormTape};
 use crate::policy::{Config, Parameters};
 
-/// The plain residual: the block reads the stream through a norm, and its output is added to the stream.
+/// The plain residual connection: the block reads the normalised stream and adds to the stream.
 pub(super) struct Residual {
     norm: Norm,
 }
@@ -17,7 +17,7 @@ impl Residual {
         self.norm.pack(parameters);
     }
 
-    /// The block adds to its second argument, given its first.
+    /// `block` reads its first argument and adds to its second.
     pub(super) fn forward(
         &self,
         stream: &mut [f32],
@@ -28,7 +28,7 @@ impl Residual {
         block(&tape.output, stream);
     }
 
-    /// Adds to the stream's gradient, `dx` being room for that of what the block reads.
+    /// Adds to the gradient of the stream; `dx` is a buffer for the gradient of the block's input.
     pub(super) fn backward(
         &self,
         dstream: &mut [f32],

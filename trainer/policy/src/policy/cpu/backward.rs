@@ -1,4 +1,4 @@
-//! The backward: layer by layer from the last, from what the forward left on the tape.
+//! The training backward, from the tape of the forward.
 
 use super::forward::Tape;
 use super::packed::Transformer;
@@ -6,9 +6,9 @@ use crate::kernels::profile::{self, Part};
 use crate::policy::blocks::{Training, sized, zeroed};
 
 impl Transformer {
-    /// Adds to `gradient` (of the parameters' layout), given the gradient of the log-probabilities of the last forward.
+    /// Adds to the gradient of all weights, given the gradient of the log-probabilities of the last forward.
     ///
-    /// `balance_weight` is the weight of each sequence's balance loss; 0 leaves it out.
+    /// `balance_weight` is the weight of the sequence-wise balance loss; 0 turns it off.
     pub fn backward(
         &self,
         dlog_probabilities: &[f32],
@@ -20,16 +20,11 @@ impl Transformer {
         let layout = &self.parameters.layout;
         let targets = tape.targets.len();
         assert_eq!(dlog_probabilities.len(), targets);
-        let head = profile::enter(Part::Head);
+        let scope = profile::enter(Part::Head);
         let dnormed = sized(&mut tape.dnormed, targets * hidden);
-        self.head_kernel(tape.temperature).backward(
-            &tape.last_norm.output,
-            &tape.targets,
-            dlog_probabilities,
-            dnormed,
-            &mut gradient[layout.head.clone()],
-            &mut tape.logits,
-        );
+        let (head, dhead) = (self.head_kernel(tape.temperature), &mut gradient[layout.head.clone()]);
+        let (normed, logits) = (&tape.last_norm.output, &mut tape.logits);
+        head.backward(normed, &tape.targets, dlog_probabilities, dnormed, dhead, logits);
         let dgathered = zeroed(&mut tape.gathered, targets * hidden);
         self.norm.backward(dnormed, &tape.last_norm, dgathered, gradient);
         let dstream = zeroed(&mut tape.dstream, tape.tokens.len() * hidden);
@@ -37,7 +32,7 @@ impl Transformer {
             let at = *row as usize * hidden;
             dstream[at..at + hidden].copy_from_slice(dgathered);
         }
-        drop(head);
+        drop(scope);
         let (spans, positions, scratch) = (&tape.spans, &tape.positions, &mut tape.scratch);
         let mut rows = Training { spans, positions, rotary: &self.rotary, scratch };
         let dx = sized(&mut tape.dnormed, dstream.len());
@@ -51,7 +46,7 @@ impl Transformer {
     }
 }
 
-/// Adds each row of `rows` to the row of `table` that its index names.
+/// Adds each row to the row of `table` with its index.
 fn add_rows(rows: &[f32], indices: &[u32], table: &mut [f32], width: usize) {
     for (row, index) in rows.chunks_exact(width).zip(indices) {
         let at = *index as usize * width;

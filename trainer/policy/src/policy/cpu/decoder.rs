@@ -1,16 +1,16 @@
-//! One token at a time, with a cache: the policy as rollouts use it.
+//! Decoding: one token at a time, with a cache.
 //!
-//! A group of samples shares the cache of its prompt, which is computed and stored once. No row's result depends
-//! on the rows that are decoded beside it, so sequences may leave a batch, and batches may be cut, at will.
+//! The samples of a group share the cache of their prompt. The result of a row does not depend on the other rows, so sequences
+//! may join and leave at any time.
 
 use super::packed::Transformer;
 use crate::kernels::profile::{self, Part};
-pub use crate::policy::blocks::attention::Row;
+pub use crate::policy::blocks::attention::DecodeRow;
 use crate::policy::blocks::attention::{Cache, Caches, Decoding, Prompt};
 use crate::policy::blocks::{FeedForward, LayerTape, NormTape, Routing, Scratch, sized};
 
-/// Decodes the samples of several groups together, on one thread. Groups and samples come and go; the numbers of those
-/// that left are used again, and so are the caches of samples.
+/// Decodes the samples of several groups together, on one thread. The numbers of removed groups and samples, and the caches of
+/// samples, are used again.
 pub struct Decoder<'a> {
     policy: &'a Transformer,
     capacity: usize,
@@ -45,14 +45,13 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// One cache for each layer.
     fn layers(&self, capacity: usize) -> Vec<Cache> {
         let precision = self.policy.precision().of_cache();
         let layers = self.policy.layers.iter();
         layers.map(|layer| layer.attention.cached().cache(precision, capacity)).collect()
     }
 
-    /// Makes room for a prompt of `length` tokens; gives the group's number.
+    /// Adds a group with a prompt of `length` tokens, and returns its number.
     pub fn add_group(&mut self, length: usize) -> usize {
         let prompt = Prompt { length, layers: self.layers(length) };
         if let Some(number) = self.free_prompts.pop() {
@@ -63,7 +62,7 @@ impl<'a> Decoder<'a> {
         self.caches.prompts.len() - 1
     }
 
-    /// Makes room for a sample; gives its number.
+    /// Adds a sample, and returns its number.
     pub fn add_sample(&mut self) -> usize {
         self.free_samples.pop().unwrap_or_else(|| {
             self.caches.samples.push(self.layers(self.capacity));
@@ -71,21 +70,20 @@ impl<'a> Decoder<'a> {
         })
     }
 
-    /// Ends a group.
+    /// Removes a group.
     pub fn remove_group(&mut self, number: usize) {
         self.free_prompts.push(number);
     }
 
-    /// Ends a sample.
+    /// Removes a sample.
     pub fn remove_sample(&mut self, number: usize) {
         self.free_samples.push(number);
     }
 
-    /// Runs `rows` through the policy and returns the logits after those that `wanted` names, `[wanted, vocabulary]`.
+    /// Runs `rows` through the policy and returns the logits of the rows `wanted`, `[wanted, vocabulary]`.
     ///
-    /// Rows of one group must lie behind one another, and a token's predecessors must have been rows before it, in this
-    /// call or an earlier one.
-    pub fn step(&mut self, rows: &[Row], wanted: &[usize]) -> &mut [f32] {
+    /// The rows of a group must be adjacent, and a token must come after all its predecessors, in this or an earlier call.
+    pub fn step(&mut self, rows: &[DecodeRow], wanted: &[usize]) -> &mut [f32] {
         let policy = self.policy;
         let config = &policy.config;
         let hidden = config.hidden_size;
@@ -116,7 +114,7 @@ impl<'a> Decoder<'a> {
         logits
     }
 
-    /// The experts that row `row` of the last step chose, `[sparse layers, chosen]`.
+    /// The experts of row `row` in the last step, `[sparse layers, chosen]`.
     pub fn routes(&self, row: usize) -> &[u16] {
         let all = self.policy.config.choices_per_token();
         &self.routes[row * all..(row + 1) * all]

@@ -1,7 +1,4 @@
-//! The policy's training forward on plain slices.
-//!
-//! The rows of several sequences lie behind one another without padding; only attention knows where one ends. One call
-//! runs on one thread, and what the forward leaves on the [`Tape`] is what the backward reads.
+//! The training forward. Sequences have no padding between them. One call runs on one thread.
 
 use std::ops::Range;
 
@@ -10,15 +7,14 @@ use crate::kernels::profile::{self, Part};
 use crate::policy::Sequence;
 use crate::policy::blocks::{FeedForward, LayerTape, NormTape, Routing, Scratch, Training, sized};
 
-/// What a forward leaves behind: its results, and the activations that its backward needs. Kept from call to call, so
-/// that its buffers are allocated once.
+/// The results of a forward, and the activations that the backward needs. Reused, so that its buffers are allocated once.
 #[derive(Default)]
 pub struct Tape {
-    /// The log-probability of each target of each sequence, one behind the other.
+    /// The log-probability of each target, sequence after sequence.
     pub log_probabilities: Vec<f32>,
-    /// The entropy of the distribution each target was drawn from.
+    /// The entropy of the distribution of each target.
     pub entropies: Vec<f32>,
-    /// How many choices fell on each expert, one list for each sparse layer.
+    /// The number of choices of each expert: one list per sparse layer.
     pub expert_loads: Vec<Vec<u64>>,
     pub(super) temperature: f32,
     pub(super) spans: Vec<Range<usize>>,
@@ -54,7 +50,7 @@ impl Tape {
         }
     }
 
-    /// The experts that each row of each layer chose, `[sparse layers]` of `[rows, chosen]`.
+    /// The chosen experts of each sparse layer, `[rows, chosen]`.
     pub fn choices(&self) -> impl Iterator<Item = &[u16]> {
         let all = self.layers.iter().map(|layer| layer.experts.choices.as_slice());
         all.filter(|choices| !choices.is_empty())
@@ -62,9 +58,7 @@ impl Tape {
 }
 
 impl Transformer {
-    /// Evaluates the targets of every sequence: fills the tape's log-probabilities and entropies.
-    ///
-    /// Logits are divided by `temperature` first, as they were when the tokens were drawn.
+    /// Fills the tape's log-probabilities and entropies, at the temperature of sampling.
     pub fn forward(&self, batch: &[Sequence<'_>], temperature: f32, tape: &mut Tape) {
         tape.start(batch, temperature);
         let positions = tape.positions.iter().map(|position| *position as usize);
@@ -90,12 +84,9 @@ impl Transformer {
             gathered.copy_from_slice(&tape.stream[at..at + hidden]);
         }
         self.norm.forward(gathered, &mut tape.last_norm);
-        self.head_kernel(temperature).forward(
-            &tape.last_norm.output,
-            &tape.targets,
-            sized(&mut tape.log_probabilities, tape.targets.len()),
-            sized(&mut tape.entropies, tape.targets.len()),
-            &mut tape.logits,
-        );
+        let (head, targets) = (self.head_kernel(temperature), &tape.targets);
+        let values = sized(&mut tape.log_probabilities, targets.len());
+        let entropies = sized(&mut tape.entropies, targets.len());
+        head.forward(&tape.last_norm.output, targets, values, entropies, &mut tape.logits);
     }
 }

@@ -1,7 +1,7 @@
-//! Sequences to a gradient: fixed leaves, summed as a fixed tree.
+//! Gradient accumulation over a batch.
 //!
-//! A batch is always cut into the same leaves, whatever the number of threads and ranks, and each leaf into the same
-//! micro-batches. So the bits of an update depend on the batch alone.
+//! The leaves and micro-batches of a batch, and the tree that sums their gradients, are the same for any number of threads
+//! and ranks. So the bits of an update depend on the batch alone.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,11 +16,9 @@ use crate::policy::Sequence;
 use crate::policy::balance::add_loads;
 use crate::policy::collective::{Collective, Tree, leaves};
 
-/// Rows that go through the layers together: few enough for a feed-forward to stay in the cache; more are no faster and take
-/// memory.
+/// Rows of a micro-batch: a feed-forward stays in the cache; more rows need memory and are not faster.
 const DENSE_ROWS: usize = 320;
-/// The same in a mixture of experts, where an expert sees a share of the rows and its gradient is read and written for each
-/// micro-batch.
+/// The same in a mixture of experts, where an expert processes only a part of the rows.
 const EXPERTS_ROWS: usize = 640;
 
 /// Buffers of the update, kept from step to step.
@@ -43,17 +41,17 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the leaves of a batch have given beside the gradient.
-#[derive(Debug)]
+/// The results of the leaves of a batch besides the gradient.
+#[derive(Default)]
 pub(super) struct Parts<S> {
-    /// What the caller's function returned for each micro-batch, in order.
+    /// The record of each micro-batch, in order.
     pub(super) parts: Vec<S>,
     pub(super) expert_loads: Vec<Vec<u64>>,
     pub(super) forward: Amount,
     pub(super) backward: Amount,
 }
 
-/// What the loss wants of a micro-batch: the gradient of each log-probability (none: no backward), and a record.
+/// The gradient of each log-probability of a micro-batch (`None`: no backward), and a record.
 pub(super) type Wanted<S> = candle_core::Result<(Option<Vec<f32>>, S)>;
 
 /// Cuts a leaf into micro-batches of at most so many rows.
@@ -80,14 +78,10 @@ impl Workspace {
         &self.gradient
     }
 
-    /// Runs every sequence forward, asks `loss` for the gradient of its log-probabilities, and backward.
+    /// Runs every sequence forward and, with the gradient that `loss` gives for a micro-batch, backward.
     ///
-    /// `loss` sees the micro-batch's place in `sequences` and its tape. `balance_weight` is the weight of each
-    /// sequence's balance loss.
-    ///
-    /// # Errors
-    /// When `loss` fails.
-    pub(super) fn run<S: Send>(
+    /// `loss` gets the range of the micro-batch in `sequences` and its tape.
+    pub(super) fn run<S: Send + Default>(
         &mut self,
         policy: &Transformer,
         sequences: &[Sequence<'_>],
@@ -113,7 +107,7 @@ impl Workspace {
                 gradient.clear();
                 gradient.resize(policy.parameters.layout.len, 0.0);
                 let pass = micro_batches(sequences, leaf.clone(), most_rows).into_iter().try_fold(
-                    Parts::empty(),
+                    Parts::default(),
                     |mut pass, micro_batch| {
                         let started = counted();
                         policy.forward(&sequences[micro_batch.clone()], temperature, &mut tape);
@@ -152,7 +146,7 @@ impl Workspace {
         let sum = tree.sum().unwrap_or_else(|| vec![0.0; length]);
         locked(free).push(std::mem::replace(gradient, sum));
         ranks.sum_tree(gradient)?;
-        let mut whole = Parts::empty();
+        let mut whole = Parts::default();
         for part in parts.into_values() {
             whole.parts.extend(part.parts);
             add_loads(&mut whole.expert_loads, &part.expert_loads);
@@ -163,18 +157,7 @@ impl Workspace {
     }
 }
 
-impl<S> Parts<S> {
-    fn empty() -> Self {
-        Self {
-            parts: Vec::new(),
-            expert_loads: Vec::new(),
-            forward: Amount::default(),
-            backward: Amount::default(),
-        }
-    }
-}
-
-/// This thread's operations so far: those that the model asks for, and the rest.
+/// This thread's operations so far: those that the model requires, and the others.
 fn counted() -> (u64, u64) {
     (flops_executed() - surplus_executed(), surplus_executed())
 }
@@ -225,7 +208,7 @@ mod tests {
                 let mut workspace = Workspace::default();
                 let loss =
                     |_: Range<usize>, tape: &Tape| Ok((Some(vec![-0.01; tape.log_probabilities.len()]), ()));
-                // Twice, so that buffers that are used again show.
+                // Twice, to test reused buffers.
                 for _ in 0..2 {
                     pool.install(|| workspace.run(&policy, &sequences, 1.0, 0.1, &Alone, loss)).unwrap();
                 }

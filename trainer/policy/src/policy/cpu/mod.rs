@@ -1,4 +1,4 @@
-//! The policy that trains: forward, backward and decoder of the own kernels, on plain slices.
+//! The policy on the processor: forward, backward and decoder with the kernels.
 
 use candle_core::Result;
 
@@ -21,14 +21,14 @@ pub use forward::Tape;
 use gradient::Workspace;
 pub use packed::Transformer;
 
-/// A policy on the processor, computed by the own kernels.
+/// A policy on the processor, computed by the kernels.
 pub struct CpuPolicy {
     transformer: Transformer,
     workspace: Workspace,
 }
 
 impl CpuPolicy {
-    /// A policy with these weights and this precision of its products.
+    /// A policy with these weights and this precision of products.
     pub fn new(config: Config, parameters: Parameters, precision: Precision) -> Self {
         let transformer = Transformer::with_precision(config, parameters, precision);
         Self { transformer, workspace: Workspace::default() }

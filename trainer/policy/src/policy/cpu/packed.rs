@@ -21,13 +21,8 @@ pub struct Transformer {
 }
 
 impl Transformer {
-    /// A policy with these weights, whose products are float32.
-    pub fn new(config: Config, parameters: Parameters) -> Self {
-        Self::with_precision(config, parameters, Precision::Float32)
-    }
-
-    /// A policy with these weights. Router, head and the training forward's attention stay float32 in every
-    /// precision; DeepSeek-V3 §3.3 keeps them out of its low precision, too.
+    /// A policy with these weights. Router, head and the training forward's attention are float32 in every precision, as in
+    /// DeepSeek-V3 §3.3.
     pub fn with_precision(config: Config, parameters: Parameters, precision: Precision) -> Self {
         let (Layout { norm, head, .. }, layers) = Layout::with_layers(&config);
         let norm = Norm::at(norm, &config);
@@ -52,7 +47,7 @@ impl Transformer {
         self.head.pack(Precision::Float32, &self.parameters);
     }
 
-    /// Fills the stream, `[rows, hidden]`, with what tokens at their positions start from.
+    /// Fills the residual stream, `[rows, hidden]`, with the embeddings of tokens at their positions.
     pub(super) fn embed(&self, rows: impl Iterator<Item = (u32, usize)>, stream: &mut Vec<f32>) {
         let (hidden, layout) = (self.config.hidden_size, &self.parameters.layout);
         let embedding = self.parameters.at(&layout.embedding);

@@ -1,21 +1,20 @@
-//! Prompts to completions: groups in a queue, one token of every live sample at a time.
+//! Rollouts: threads take groups from a queue and decode one token of every live sample at a time.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::decoder::{Decoder, Row};
+use super::decoder::{DecodeRow, Decoder};
 use super::packed::Transformer;
 use crate::kernels::flops_executed;
 use crate::kernels::profile::{self, Part};
 use crate::policy::rollout::{Completion, Limits, Request, Rollout, Writing};
 use crate::policy::sampling::Sampling;
 
-/// Sequences that a thread decodes together at most: enough rows for an expert's product, few enough that a thread whose
-/// completions are short soon takes another group.
+/// Maximum number of sequences that a thread decodes together: enough rows for an expert's product, but few enough that all
+/// threads stay busy.
 const ROWS: usize = 128;
 
-/// Answers every request. The result depends on (`seed`, each request's address, the sample's number) and the policy,
-/// not on the threads of the pool it is called in.
+/// Samples completions for every request, on all threads of the current pool. The result does not depend on their number.
 pub(super) fn roll_out(
     policy: &Transformer,
     requests: &[Request<'_>],
@@ -54,7 +53,6 @@ pub(super) fn roll_out(
     whole
 }
 
-/// A sample that is being written.
 struct Live {
     request: usize,
     number: usize,
@@ -63,14 +61,13 @@ struct Live {
     writing: Writing,
 }
 
-/// A group whose samples are being written.
 struct Open {
     group: usize,
     completions: Vec<Completion>,
     left: usize,
 }
 
-/// One thread's share of a rollout: whole groups, taken when there is room for them.
+/// One thread's part of a rollout, in whole groups.
 struct Worker<'a> {
     decoder: Decoder<'a>,
     requests: &'a [Request<'a>],
@@ -79,9 +76,9 @@ struct Worker<'a> {
     seed: u64,
     live: Vec<Live>,
     open: BTreeMap<usize, Open>,
-    /// What was spent; its completions stay empty.
+    /// The work; its completions stay empty.
     rollout: Rollout,
-    /// The groups that are over, with their requests' numbers.
+    /// The finished groups with the numbers of their requests.
     groups: Vec<(usize, Vec<Completion>)>,
 }
 
@@ -91,7 +88,7 @@ impl Worker<'_> {
         loop {
             let mut taken = Vec::new();
             let mut rows = self.live.len();
-            // A group that is larger than the room is taken when there is nothing else to do.
+            // A group larger than `most_rows` is taken when there are no other rows.
             while rows < most_rows {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let Some(request) = self.requests.get(number) else { break };
@@ -108,7 +105,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Runs the prompts of these requests and draws the first token of each of their samples.
+    /// Runs the prompts of these requests and draws the first token of each sample.
     fn prefill(&mut self, taken: &[usize]) {
         let started = flops_executed();
         let mut rows = Vec::new();
@@ -119,7 +116,12 @@ impl Worker<'_> {
             let completions = vec![Completion::default(); samples];
             self.open.insert(request, Open { group, completions, left: samples });
             let prompt = prompt.iter().enumerate();
-            rows.extend(prompt.map(|(position, token)| Row { token: *token, position, group, sample: None }));
+            rows.extend(prompt.map(|(position, token)| DecodeRow {
+                token: *token,
+                position,
+                group,
+                sample: None,
+            }));
             wanted.push(rows.len() - 1);
         }
         let logits = self.decoder.step(&rows, &wanted).to_vec();
@@ -151,20 +153,16 @@ impl Worker<'_> {
         }
     }
 
-    /// Draws the next token of every live sample.
     fn decode(&mut self) {
         let started = flops_executed();
-        let rows: Vec<Row> = self
-            .live
-            .iter()
-            .map(|sample| Row {
-                token: *sample.writing.completion.tokens.last().expect("a live sample has drawn a token"),
-                position: self.requests[sample.request].prompt.len() + sample.writing.completion.tokens.len()
-                    - 1,
-                group: sample.group,
-                sample: Some(sample.sample),
-            })
-            .collect();
+        let row = |live: &Live| {
+            let Live { group, sample, writing, .. } = live;
+            let tokens = &writing.completion.tokens;
+            let token = *tokens.last().expect("a live sample has drawn a token");
+            let position = self.requests[live.request].prompt.len() + tokens.len() - 1;
+            DecodeRow { token, position, group: *group, sample: Some(*sample) }
+        };
+        let rows: Vec<DecodeRow> = self.live.iter().map(row).collect();
         let wanted: Vec<usize> = (0..rows.len()).collect();
         let logits = self.decoder.step(&rows, &wanted);
         let vocabulary = logits.len() / rows.len();
@@ -178,7 +176,6 @@ impl Worker<'_> {
         self.retire();
     }
 
-    /// Takes out the samples that are over, and the groups without any left.
     fn retire(&mut self) {
         let over: Vec<Live> = self.live.extract_if(.., |one| one.writing.is_over(self.limits)).collect();
         for sample in over {

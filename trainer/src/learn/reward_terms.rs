@@ -1,4 +1,4 @@
-//! The terms of a reward, each with its settings.
+//! The reward terms and their settings.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,31 +6,31 @@ use serde_json::{Map, Value};
 use thinkling_verifiers::terms::{Cosine, Script};
 use thinkling_verifiers::{code, external};
 
-/// What earns a reward.
+/// A kind of reward term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RewardTerm {
-    /// The score of the task's own judge.
+    /// The score of the task's verifier.
     Correct,
-    /// The form: thinking and answer tags, each once and in order. Config: `partial`.
+    /// The format: thinking and answer tags, each once and in order. Config: `partial`.
     Format,
-    /// The verifier `math` on the task's right answer. Config: that of the verifier, and `worked_out`.
+    /// The verifier `math` with the task's correct answer. Config: that of the verifier, and `worked_out`.
     Math,
-    /// The verifier `code` on the task's tests. Config: that of the verifier, and `template`.
+    /// The verifier `code` with the task's tests. Config: that of the verifier, and `template`.
     Code,
-    /// The verifier `exact` on the task's right answer. Config: that of the verifier.
+    /// The verifier `exact` with the task's correct answer. Config: that of the verifier.
     Exact,
-    /// The verifier `choice` on the task's right answer. Config: that of the verifier.
+    /// The verifier `choice` with the task's correct answer. Config: that of the verifier.
     Choice,
-    /// The verifier `external`: a program of yours. Config: that of the verifier, `command` above all.
+    /// The verifier `external`: your own program. Config: that of the verifier, at least `command`.
     External,
     /// 0, falling to -1 in the last `cache` tokens before `longest` (DAPO).
     SoftOverlong,
-    /// A right answer is worth less the longer it is, a wrong one more, along a cosine. Config: the five ends, `longest`.
+    /// A cosine of the length: longer correct answers score less, longer wrong answers more. Config: five values, `longest`.
     Cosine,
-    /// Minus the share of runs of `size` words or tokens that were written before.
+    /// Minus the share of repeated sequences of `size` words or tokens.
     Repetition,
-    /// The share of the thinking's words that are in `script`.
+    /// The share of words in `script` in the thinking.
     Language,
 }
 
@@ -52,21 +52,21 @@ impl RewardTerm {
         }
     }
 
-    /// Whether it scores the answer: 1 for a right one, 0 for any other.
+    /// Whether it scores the answer: 1 for a correct one, 0 for any other.
     pub fn judges(self) -> bool {
         matches!(self, Self::Correct | Self::Math | Self::Code | Self::Exact | Self::Choice | Self::External)
     }
 }
 
-/// One term of the reward, which is the weighted sum of all.
+/// One entry of `rewards`: a weighted reward term.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Reward {
-    /// Name in `metrics.jsonl`; default the term's. Needed where a term is there twice.
+pub struct RewardEntry {
+    /// The name in `metrics.jsonl`; by default the term's. Required if a term occurs twice.
     pub name: Option<String>,
-    /// What earns it.
+    /// The kind of term.
     pub term: RewardTerm,
-    /// How much it earns; 0 only measures it.
+    /// The weight; 0 only measures the term.
     #[schemars(range(min = 0.0))]
     pub weight: f64,
     /// The term's own settings.
@@ -74,7 +74,7 @@ pub struct Reward {
     pub config: Map<String, Value>,
 }
 
-impl Reward {
+impl RewardEntry {
     /// A term with its default settings.
     pub fn new(term: RewardTerm, weight: f64) -> Self {
         Self { name: None, term, weight, config: Map::new() }
@@ -85,10 +85,7 @@ impl Reward {
         self.name.as_deref().unwrap_or(self.term.name())
     }
 
-    /// Reads `config` as the settings of the term, for completions of at most `longest` tokens.
-    ///
-    /// # Errors
-    /// The first mistake in it, with the key in back-ticks.
+    /// Reads `config` as the settings of the term, for completions of at most `longest` tokens. An error names the key.
     pub fn read(&self, config: &Map<String, Value>, longest: u64) -> Result<Earns, String> {
         let mut config = config.clone();
         let config = &mut config;
@@ -129,7 +126,7 @@ impl Reward {
         })
     }
 
-    /// The most that the term can score, for completions of at most `longest` tokens; 0 where its settings are wrong.
+    /// The greatest score of the term, for completions of at most `longest` tokens; 0 if its settings are wrong.
     pub fn most(&self, longest: u64) -> f64 {
         match self.read(&self.config, longest) {
             Ok(Earns::Measure(Measure::SoftOverlong { .. } | Measure::Repetition { .. })) | Err(_) => 0.0,
@@ -143,10 +140,10 @@ impl Reward {
     }
 }
 
-/// What a term's score comes from, with its settings read.
+/// The source of a term's score, with its settings.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Earns {
-    /// The task's own judge.
+    /// The task's verifier.
     Correct,
     /// The verifier of the term's name.
     Verifier {
@@ -159,14 +156,14 @@ pub enum Earns {
     Code {
         /// Its settings.
         config: Value,
-        /// Whether the task's template turns the answer into the program.
+        /// Whether the task's template completes the program.
         template: bool,
     },
-    /// What can be told from the completion alone.
+    /// A measure of the completion alone.
     Measure(Measure),
 }
 
-/// A score of how a completion is written, with its settings read.
+/// A measure of a completion, with its settings.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Measure {
     /// The penalty of DAPO.
@@ -183,25 +180,25 @@ pub enum Measure {
         /// Its values.
         ends: Cosine,
     },
-    /// What was written before.
+    /// The share of repetitions.
     Repetition {
-        /// Words or tokens of a run.
+        /// Length of a sequence.
         size: usize,
-        /// What a run is made of.
+        /// The unit of the length.
         over: Over,
     },
     /// The language of the thinking.
     Language(Script),
 }
 
-/// What runs are made of.
+/// The unit of sequences.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Over {
-    /// What white space separates.
+    /// Words, separated by white space.
     #[default]
     Words,
-    /// Tokens of the policy: for texts without white space.
+    /// Tokens of the policy, for texts without white space.
     Tokens,
 }
 
@@ -295,7 +292,7 @@ fn read<S: for<'de> Deserialize<'de>>(config: &Map<String, Value>) -> Result<S, 
     S::deserialize(&Value::Object(config.clone())).map_err(|error| error.to_string())
 }
 
-/// Takes a key of the trainer's own, false by default, out of a verifier's settings.
+/// Removes a flag of the trainer from a verifier's settings; false by default.
 fn flag(config: &mut Map<String, Value>, key: &str) -> Result<bool, String> {
     match config.remove(key) {
         None => Ok(false),
@@ -304,7 +301,7 @@ fn flag(config: &mut Map<String, Value>, key: &str) -> Result<bool, String> {
     }
 }
 
-/// The settings of a verifier that starts nothing, once it was built with them.
+/// The settings of a verifier, checked by building it. For verifiers that start no program.
 fn checked(verifier: &str, config: &mut Map<String, Value>) -> Result<Value, String> {
     let config = Value::Object(std::mem::take(config));
     let row =
@@ -319,7 +316,7 @@ mod tests {
 
     fn read(term: RewardTerm, config: Value) -> Result<Earns, String> {
         let Value::Object(config) = config else { panic!("settings are an object") };
-        Reward::new(term, 1.0).read(&config, 100)
+        RewardEntry::new(term, 1.0).read(&config, 100)
     }
 
     #[test]
