@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use thinkling::inspect::audit::{self, Finding, RecipeAudit, RunAudit};
+use thinkling::inspect::audit::{self, AuditFinding, RecipeAudit, RunAudit};
 use thinkling::stages;
 use thinkling::tracking::run_folder;
 
@@ -119,7 +119,7 @@ fn number(value: Option<f64>) -> String {
     value.map_or("error".to_owned(), |value| format!("{value:.3}"))
 }
 
-fn findings_text(findings: &[Finding]) -> String {
+fn findings_text(findings: &[AuditFinding]) -> String {
     if findings.is_empty() {
         return "nothing found\n".to_owned();
     }

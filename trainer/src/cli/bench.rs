@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context;
 use thinkling::inspect::bench::verify::{self, Case};
-use thinkling::inspect::bench::{self, Amount, Options, Part, Shape, Timing};
+use thinkling::inspect::bench::{self, Amount, Options, StandardShape, Timed, Timing};
 use thinkling::kernels::precision::Precision;
 use thinkling::machine::clock::Moment;
 use thinkling::report;
@@ -36,10 +36,10 @@ enum ShapeName {
 }
 
 impl ShapeName {
-    fn shape(self) -> Shape {
+    fn shape(self) -> StandardShape {
         match self {
-            Self::S => Shape::Small,
-            Self::M => Shape::Mixture,
+            Self::S => StandardShape::Small,
+            Self::M => StandardShape::Mixture,
         }
     }
 }
@@ -90,9 +90,9 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let start = Moment::of_process();
     refuse_what_means_nothing(arguments).map_err(Failure::usage)?;
     let part = match arguments.what {
-        What::Rollout => Part::Rollout,
-        What::Update => Part::Update,
-        What::Step => Part::Step,
+        What::Rollout => Timed::Rollout,
+        What::Update => Timed::Update,
+        What::Step => Timed::Step,
         What::Scaling => return scaling(arguments),
         What::Verify => return verify(arguments),
     };

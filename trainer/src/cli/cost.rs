@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use serde_json::{Map, Value};
-use thinkling::inspect::cost::devices::{self, Device};
+use thinkling::inspect::cost::devices::{self, PricedDevice};
 use thinkling::inspect::cost::planner::{self, Job};
 use thinkling::inspect::cost::presets::{Preset, preset};
 use thinkling::inspect::cost::{estimate, shape};
@@ -100,7 +100,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
 }
 
 /// The device that was named; none for this machine's processor.
-fn named(name: Option<&str>, default: &str) -> Result<Option<Device>, Failure> {
+fn named(name: Option<&str>, default: &str) -> Result<Option<PricedDevice>, Failure> {
     let name = name.unwrap_or(default);
     if name.eq_ignore_ascii_case(devices::CPU) {
         return Ok(None);
@@ -108,7 +108,7 @@ fn named(name: Option<&str>, default: &str) -> Result<Option<Device>, Failure> {
     devices::accelerator(name).map(Some).map_err(Failure::usage)
 }
 
-fn here(prices: &Prices) -> Device {
+fn here(prices: &Prices) -> PricedDevice {
     estimate::this_processor(std::thread::available_parallelism().map_or(1, usize::from), prices)
 }
 
@@ -171,7 +171,7 @@ fn estimated(path: &Path, arguments: &Arguments) -> Result<Value, Failure> {
 }
 
 /// The estimate, with the speed of this machine measured on the plan's own number of threads.
-pub(super) fn estimate_on_threads(plan: &Plan, device: Option<&Device>) -> anyhow::Result<Value> {
+pub(super) fn estimate_on_threads(plan: &Plan, device: Option<&PricedDevice>) -> anyhow::Result<Value> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(plan.threads).build()?;
     let speed = pool.install(|| estimate::measure(plan));
     Ok(estimate::estimate(plan, &speed, device))

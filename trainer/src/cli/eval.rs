@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use thinkling::learn::evaluate::{Questions, Thinking, ask};
 use thinkling::policy::sampling::Sampling;
 
-use super::model::Model;
+use super::model::LoadedModel;
 use super::{DONE, Failure, Outcome, print_line};
 
 /// Arguments of `eval`.
@@ -84,7 +84,7 @@ pub(super) fn use_threads(threads: Option<u16>) -> anyhow::Result<()> {
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     use_threads(arguments.threads)?;
-    let model = Model::load(&arguments.model)?;
+    let model = LoadedModel::load(&arguments.model)?;
     let mut asked = Vec::new();
     for name in &arguments.task {
         let (low, high) = match (arguments.level, model.trained_level(name)) {

@@ -14,7 +14,7 @@ use thinkling_datasets::{Split, domains};
 use super::Failure;
 
 /// A model that can be asked.
-pub(super) struct Model {
+pub(super) struct LoadedModel {
     /// The policy.
     pub(super) policy: Box<dyn Policy>,
     /// Its alphabet.
@@ -25,7 +25,7 @@ pub(super) struct Model {
     unread: Option<String>,
 }
 
-impl Model {
+impl LoadedModel {
     /// Loads the newest checkpoint of a run folder, or a checkpoint folder.
     pub(super) fn load(path: &Path) -> Result<Self, Failure> {
         let folder = if path.join("state.json").exists() {

@@ -7,7 +7,7 @@ use thinkling::policy::rollout::{Limits, Request};
 use thinkling::policy::sampling::Sampling;
 use thinkling_datasets::Split;
 
-use super::model::Model;
+use super::model::LoadedModel;
 use super::{DONE, Failure, Outcome, print_line};
 
 /// Arguments of `sample`.
@@ -36,7 +36,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let model = Model::load(&arguments.model)?;
+    let model = LoadedModel::load(&arguments.model)?;
     let sampling = Sampling { temperature: arguments.temperature, ..Sampling::PLAIN };
     let positions = model.policy.config().max_position_embeddings;
     let complete = |prompt: &str, index: u64| -> Result<_, Failure> {

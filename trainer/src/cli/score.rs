@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use thinkling::policy::Sequence;
 
-use super::model::Model;
+use super::model::LoadedModel;
 use super::{DONE, FAILED, Outcome, print_line};
 
 /// Arguments of `score`.
@@ -34,7 +34,7 @@ struct Scored<'a> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let mut model = Model::load(&arguments.model)?;
+    let mut model = LoadedModel::load(&arguments.model)?;
     let mut code = DONE;
     for (number, line) in std::io::stdin().lock().split(b'\n').enumerate() {
         let line = line?;
@@ -54,7 +54,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     Ok(code)
 }
 
-fn score(model: &mut Model, line: &Line) -> Result<Value, String> {
+fn score(model: &mut LoadedModel, line: &Line) -> Result<Value, String> {
     let prompt = model.tokenizer.encode(&line.prompt).map_err(|error| format!("prompt: {error}"))?;
     let completion =
         model.tokenizer.encode(&line.completion).map_err(|error| format!("completion: {error}"))?;

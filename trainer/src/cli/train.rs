@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use thinkling::machine::clock::Moment;
-use thinkling::machine::energy::Meter;
+use thinkling::machine::energy::EnergyMeter;
 use thinkling::plan::{self, Device, Plan};
 use thinkling::policy::Parameters;
 use thinkling::report::{self, ReportError};
@@ -63,7 +63,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     overrides.extend(arguments.threads.map(|threads| format!("threads={threads}")));
     overrides.extend(arguments.device.map(|device| format!("device={device}")));
     let plan = load(&arguments.recipe, &overrides)?;
-    if plan.budget.joules.is_some() && !Meter::new(plan.prices.watts, started).is_known() {
+    if plan.budget.joules.is_some() && !EnergyMeter::new(plan.prices.watts, started).is_known() {
         return Err(Failure::usage(anyhow::anyhow!(
             "`budget.joules` cannot be kept: this machine has no energy meter that this user may read. State \
              `prices.watts`, the watts it draws, or leave the budget out"

@@ -170,8 +170,8 @@ impl Plan {
     }
 
     /// What the run's records need to know; measures this machine for some milliseconds.
-    pub fn tracking(&self) -> tracker::Settings {
-        tracker::Settings {
+    pub fn tracking(&self) -> tracker::TrackerSettings {
+        tracker::TrackerSettings {
             budget: self.budget.clone(),
             prices: self.prices.clone(),
             log: self.log.clone(),

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
 use crate::kernels::precision::AskedPrecision;
-use crate::recipe::{Model, TaskEntry};
+use crate::recipe::{ModelSettings, TaskEntry};
 use crate::stages::Stage;
 use crate::tracking::ledger::{Budget, Prices};
 use crate::tracking::progress::Log;
@@ -38,7 +38,7 @@ pub struct Recipe {
     pub tasks: Option<Vec<TaskEntry>>,
     /// The network, in the words of Hugging Face's `config.json`.
     #[serde(default)]
-    pub model: Model,
+    pub model: ModelSettings,
     /// What the run does, in order.
     #[schemars(length(min = 1))]
     pub stage: Vec<Stage>,

@@ -11,7 +11,7 @@ mod tree;
 
 pub use checker::{Checker, StagePath};
 pub use mistake::{Mistake, RecipeErrors};
-pub use model::Model;
+pub use model::ModelSettings;
 pub use task::TaskEntry;
 
 pub(crate) use conform::conform;

@@ -9,7 +9,7 @@ use crate::policy::{Attention, Config};
 /// The network, in the words of Hugging Face's `config.json`. Its vocabulary comes from the tasks of the recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Model {
+pub struct ModelSettings {
     /// Width of the residual stream.
     #[schemars(range(min = 1, max = 65536))]
     pub hidden_size: usize,
@@ -86,7 +86,7 @@ pub struct Model {
     pub initializer_range: f64,
 }
 
-impl Default for Model {
+impl Default for ModelSettings {
     fn default() -> Self {
         Self {
             hidden_size: 64,
@@ -119,7 +119,7 @@ impl Default for Model {
     }
 }
 
-impl Model {
+impl ModelSettings {
     /// The policy that these settings mean, for a vocabulary and a longest row.
     pub fn config(&self, vocab_size: usize, longest_row: usize) -> Config {
         Config {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use thinkling_verifiers::answer::{ANSWER_CLOSE, ANSWER_OPEN, THINK_CLOSE, THINK_OPEN};
 
 use super::page::{escape, figure_of};
-use super::record::Record;
+use super::record::RunRecord;
 use crate::tracking::rows::{Row, number, word};
 
 /// Completions that are shown of a step.
@@ -34,7 +34,7 @@ impl Part {
 }
 
 /// The columns of completions of one run: the first step that has any, one in the middle, the last.
-pub(super) fn columns(record: &Record) -> String {
+pub(super) fn columns(record: &RunRecord) -> String {
     let place = |row: &Row| (word(row, "stage").to_owned(), number(row, "step").unwrap_or(0.0));
     let mut places: Vec<(String, f64)> = Vec::new();
     for row in &record.rollouts {

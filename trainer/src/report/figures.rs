@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::record::Record;
+use super::record::RunRecord;
 use crate::tracking::rows::{Row, Tells, interval, number, word};
 
 /// Points that a line keeps; longer ones are averaged.
@@ -170,7 +170,7 @@ const PLAIN: [Plain; 9] = [
 ];
 
 /// Every figure that `records` have data for, in the order of the page.
-pub fn figures(records: &[Record]) -> Vec<Figure> {
+pub fn figures(records: &[RunRecord]) -> Vec<Figure> {
     let mut figures: Vec<Figure> = vec![];
     let mut plain = PLAIN.iter().map(|figure| plain(records, figure));
     figures.extend(plain.next().flatten());
@@ -211,7 +211,7 @@ fn thinned(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
 }
 
 /// The name of a line: what it shows, of which run, as far as either needs saying.
-fn name(records: &[Record], record: &Record, what: &str) -> String {
+fn name(records: &[RunRecord], record: &RunRecord, what: &str) -> String {
     match (records.len() > 1, what) {
         (false, what) => what.to_owned(),
         (true, "") => record.label.clone(),
@@ -236,12 +236,12 @@ fn lines_figure(
     })
 }
 
-fn series(record: &Record, of: Tells, read: &dyn Fn(&Row) -> Option<f64>) -> Vec<(f64, f64)> {
+fn series(record: &RunRecord, of: Tells, read: &dyn Fn(&Row) -> Option<f64>) -> Vec<(f64, f64)> {
     record.rows(of).into_iter().filter_map(|(step, row)| Some((step, read(row)?))).collect()
 }
 
 /// Colours tell the keys of one run apart; of several runs they tell the runs, and dashes the keys after the first.
-fn plain(records: &[Record], figure: &Plain) -> Option<Figure> {
+fn plain(records: &[RunRecord], figure: &Plain) -> Option<Figure> {
     let mut lines = Vec::new();
     // Several keys of several runs are more than an eye can follow.
     let keys = if records.len() > 1 { &figure.keys[..figure.keys.len().min(2)] } else { figure.keys };
@@ -255,7 +255,7 @@ fn plain(records: &[Record], figure: &Plain) -> Option<Figure> {
     lines_figure(figure.id, figure.title, figure.note, figure.y_label, lines)
 }
 
-fn reward_terms(records: &[Record]) -> Option<Figure> {
+fn reward_terms(records: &[RunRecord]) -> Option<Figure> {
     let mut lines = Vec::new();
     let mut terms: Vec<String> = Vec::new();
     for (run, record) in records.iter().enumerate() {
@@ -279,7 +279,7 @@ fn reward_terms(records: &[Record]) -> Option<Figure> {
 }
 
 /// Accuracy while training, and on held-out questions of the first task that was measured.
-fn accuracy(records: &[Record]) -> Option<Figure> {
+fn accuracy(records: &[RunRecord]) -> Option<Figure> {
     let mut lines = Vec::new();
     for (run, record) in records.iter().enumerate() {
         let several = records.len() > 1;
@@ -312,7 +312,7 @@ fn accuracy(records: &[Record]) -> Option<Figure> {
 }
 
 /// Held-out measurements of the task that was measured last, at the step of RL that they were taken after.
-fn held_out(record: &Record) -> Vec<(f64, &Row)> {
+fn held_out(record: &RunRecord) -> Vec<(f64, &Row)> {
     let evals: Vec<&Row> = record.metrics.iter().filter(|row| Tells::of(row) == Tells::Measured).collect();
     let Some(task) = evals.last().map(|row| (word(row, "task"), row.get("level"))) else { return Vec::new() };
     let learning: Vec<(f64, &Row)> = record.rows(Tells::Rewarded);
@@ -343,7 +343,7 @@ fn held_out(record: &Record) -> Vec<(f64, &Row)> {
 }
 
 /// First and last held-out measurement of each task and level: the base model, if RL began with one, and what it became.
-pub(super) fn before_and_after(record: &Record) -> Vec<(Option<&Row>, &Row)> {
+pub(super) fn before_and_after(record: &RunRecord) -> Vec<(Option<&Row>, &Row)> {
     let evals: Vec<&Row> = record.metrics.iter().filter(|row| Tells::of(row) == Tells::Measured).collect();
     let has_learnt = record.metrics.iter().any(|row| Tells::of(row) == Tells::Rewarded);
     let place = |row: &Row| (word(row, "task").to_owned(), row.get("level").cloned());
@@ -365,7 +365,7 @@ pub(super) fn before_and_after(record: &Record) -> Vec<(Option<&Row>, &Row)> {
         .collect()
 }
 
-fn pass_at_k(records: &[Record]) -> Option<Figure> {
+fn pass_at_k(records: &[RunRecord]) -> Option<Figure> {
     let curve = |row: &Row| -> Vec<(f64, f64)> {
         let by_k = row.get("pass_at_k").and_then(Value::as_object);
         let mut points: Vec<(f64, f64)> = by_k
@@ -394,7 +394,7 @@ fn pass_at_k(records: &[Record]) -> Option<Figure> {
 }
 
 /// Where the choices of the router fell.
-fn experts(record: &Record, at: usize, of: usize) -> Option<Figure> {
+fn experts(record: &RunRecord, at: usize, of: usize) -> Option<Figure> {
     let loads: Vec<(f64, Vec<Vec<f64>>)> = record
         .rows(Tells::Rewarded)
         .into_iter()
@@ -450,7 +450,7 @@ fn experts(record: &Record, at: usize, of: usize) -> Option<Figure> {
     })
 }
 
-fn compute(records: &[Record], key: &str, id: &str, title: &str, x_label: &str) -> Option<Figure> {
+fn compute(records: &[RunRecord], key: &str, id: &str, title: &str, x_label: &str) -> Option<Figure> {
     let mut lines = Vec::new();
     for (run, record) in records.iter().enumerate() {
         let rows = record.rows(Tells::Rewarded);
@@ -469,7 +469,7 @@ fn compute(records: &[Record], key: &str, id: &str, title: &str, x_label: &str) 
     Some(figure)
 }
 
-fn cost(records: &[Record]) -> Option<Figure> {
+fn cost(records: &[RunRecord]) -> Option<Figure> {
     let mut bars = Vec::new();
     let mut unit = "seconds on the wall";
     for (run, record) in records.iter().enumerate() {

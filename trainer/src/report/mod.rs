@@ -17,7 +17,7 @@ pub mod record;
 
 pub use figures::{Content, Figure, Line, figures};
 pub use page::html;
-pub use record::{Record, ReportError, read_all};
+pub use record::{ReportError, RunRecord, read_all};
 
 /// Writes the report of the run in `folder` into it.
 ///
@@ -25,7 +25,7 @@ pub use record::{Record, ReportError, read_all};
 /// When there is nothing to show yet, or the file cannot be written.
 pub fn write(folder: &Path) -> Result<PathBuf, ReportError> {
     let path = folder.join(run_folder::REPORT);
-    write_to(&path, &[Record::read(folder)?])?;
+    write_to(&path, &[RunRecord::read(folder)?])?;
     Ok(path)
 }
 
@@ -33,7 +33,7 @@ pub fn write(folder: &Path) -> Result<PathBuf, ReportError> {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write_to(path: &Path, records: &[Record]) -> Result<(), ReportError> {
+pub fn write_to(path: &Path, records: &[RunRecord]) -> Result<(), ReportError> {
     save(path, html(records).as_bytes())
 }
 
@@ -60,7 +60,7 @@ pub fn write_figure(path: &Path, figure: &Figure) -> Result<(), ReportError> {
 ///
 /// # Errors
 /// When the folder cannot be written.
-pub fn write_figures(folder: &Path, records: &[Record]) -> Result<Vec<String>, ReportError> {
+pub fn write_figures(folder: &Path, records: &[RunRecord]) -> Result<Vec<String>, ReportError> {
     fs::create_dir_all(folder).map_err(ReportError::io(folder))?;
     let figures = figures(records);
     for figure in &figures {
@@ -74,7 +74,7 @@ pub fn write_figures(folder: &Path, records: &[Record]) -> Result<Vec<String>, R
 /// Every row of `metrics.jsonl` as comma-separated values, a column a scalar, empty where a row has none.
 ///
 /// Columns: `run`, what names a row, then the scalars by first appearance.
-pub fn csv(records: &[Record]) -> String {
+pub fn csv(records: &[RunRecord]) -> String {
     const NAMES: [&str; 4] = ["stage", "kind", "task", "level"];
     let mut columns: Vec<String> = vec!["step".to_owned()];
     let rows: Vec<_> = records
@@ -128,7 +128,7 @@ fn cell(text: &str) -> String {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write_csv(path: &Path, records: &[Record]) -> Result<(), ReportError> {
+pub fn write_csv(path: &Path, records: &[RunRecord]) -> Result<(), ReportError> {
     save(path, csv(records).as_bytes())
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::completions;
 use super::draw::{PALETTE, inline_svg, short};
 use super::figures::{Content, Figure, before_and_after, figures};
-use super::record::Record;
+use super::record::RunRecord;
 use crate::tracking::alarms;
 use crate::tracking::rows::{Row, interval, number, word};
 
@@ -18,7 +18,7 @@ const STYLE: &str = include_str!("style.css");
 const ROWS_OF_WARNINGS: usize = 20;
 
 /// The report of `records`, which are not empty.
-pub fn html(records: &[Record]) -> String {
+pub fn html(records: &[RunRecord]) -> String {
     let title = match records {
         [one] => one.label.clone(),
         many => format!("{} runs", many.len()),
@@ -81,7 +81,7 @@ pub(super) fn figure_of(value: f64) -> String {
     if value != 0.0 && value.abs() < 1.0 { format!("{value:.3}") } else { short(value) }
 }
 
-fn legend(records: &[Record]) -> String {
+fn legend(records: &[RunRecord]) -> String {
     if records.len() < 2 {
         return String::new();
     }
@@ -92,7 +92,7 @@ fn legend(records: &[Record]) -> String {
     text + "</ol>\n"
 }
 
-fn headline(records: &[Record]) -> String {
+fn headline(records: &[RunRecord]) -> String {
     let mut text = String::new();
     for record in records {
         if records.len() > 1 {
@@ -107,7 +107,7 @@ fn headline(records: &[Record]) -> String {
 }
 
 /// What was run, where, and what it took, in a line.
-fn facts(record: &Record) -> String {
+fn facts(record: &RunRecord) -> String {
     let mut facts = vec![format!("<b>{}</b>", escape(&record.status().replace('_', " ")))];
     let total = &record.ledger["total"];
     let mut fact = |value: Option<f64>, say: &dyn Fn(f64) -> String| {
@@ -185,7 +185,7 @@ fn value(row: &Row, key: &str, is_share: bool) -> Option<(String, String)> {
 }
 
 /// What is odd about the runs: what their files say, what is missing in them.
-fn warnings(records: &[Record]) -> String {
+fn warnings(records: &[RunRecord]) -> String {
     let mut text = String::new();
     for record in records {
         let mut found = problems(record);
@@ -209,7 +209,7 @@ fn warnings(records: &[Record]) -> String {
     text
 }
 
-fn problems(record: &Record) -> Vec<String> {
+fn problems(record: &RunRecord) -> Vec<String> {
     let mut found = record.problems.clone();
     match record.status() {
         "diverged" => found.push("The run diverged: lower learning_rate, or max_grad_norm.".to_owned()),
@@ -233,7 +233,7 @@ fn problems(record: &Record) -> Vec<String> {
 }
 
 /// The alarms of a run's rows, each with the stage and steps that it went off in, and what to do.
-fn alarms_raised(record: &Record) -> Vec<String> {
+fn alarms_raised(record: &RunRecord) -> Vec<String> {
     let mut raised: Vec<((&str, &str), Vec<f64>)> = Vec::new();
     for row in &record.metrics {
         let step = number(row, "step").unwrap_or(0.0);
@@ -258,7 +258,7 @@ fn alarms_raised(record: &Record) -> Vec<String> {
     raised.into_iter().map(told).collect()
 }
 
-fn figures_section(records: &[Record]) -> String {
+fn figures_section(records: &[RunRecord]) -> String {
     let mut text = String::from("<div class=\"figures\">\n");
     let figures = figures(records);
     for figure in &figures {
@@ -295,7 +295,7 @@ fn key(figure: &Figure) -> String {
     if text.is_empty() { text } else { format!("<ul class=\"lines\">{text}</ul>") }
 }
 
-fn completions_section(records: &[Record]) -> String {
+fn completions_section(records: &[RunRecord]) -> String {
     let mut text = String::new();
     for record in records {
         let columns = completions::columns(record);
@@ -323,7 +323,7 @@ fn completions_section(records: &[Record]) -> String {
 }
 
 /// How the recipes of the runs differ, then each in full.
-fn recipe(records: &[Record]) -> String {
+fn recipe(records: &[RunRecord]) -> String {
     let mut text = if records.len() > 1 { difference(records) } else { String::new() };
     for record in records.iter().filter(|record| !record.recipe.is_empty()) {
         let name = if records.len() > 1 { record.label.as_str() } else { "The recipe with every default" };
@@ -337,8 +337,8 @@ fn recipe(records: &[Record]) -> String {
     text
 }
 
-fn difference(records: &[Record]) -> String {
-    let recipes: Vec<_> = records.iter().map(Record::recipe_keys).collect();
+fn difference(records: &[RunRecord]) -> String {
+    let recipes: Vec<_> = records.iter().map(RunRecord::recipe_keys).collect();
     let keys: BTreeSet<&String> = recipes.iter().flat_map(|recipe| recipe.keys()).collect();
     let differing: Vec<&&String> = keys
         .iter()

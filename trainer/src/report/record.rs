@@ -60,7 +60,7 @@ impl ReportError {
 
 /// One run as its files tell it.
 #[derive(Clone, Debug, Default)]
-pub struct Record {
+pub struct RunRecord {
     /// What the run is called in figures.
     pub label: String,
     /// `metrics.jsonl`.
@@ -88,7 +88,7 @@ fn text(path: &Path) -> Result<Option<String>, ReportError> {
     }
 }
 
-impl Record {
+impl RunRecord {
     /// Reads the run folder `path`.
     ///
     /// # Errors
@@ -189,8 +189,9 @@ impl Record {
 ///
 /// # Errors
 /// When one of them cannot be shown.
-pub fn read_all(paths: &[PathBuf]) -> Result<Vec<Record>, ReportError> {
-    let mut records: Vec<Record> = paths.iter().map(|path| Record::read(path)).collect::<Result<_, _>>()?;
+pub fn read_all(paths: &[PathBuf]) -> Result<Vec<RunRecord>, ReportError> {
+    let mut records: Vec<RunRecord> =
+        paths.iter().map(|path| RunRecord::read(path)).collect::<Result<_, _>>()?;
     let labels: Vec<String> = records.iter().map(|record| record.label.clone()).collect();
     for (at, record) in records.iter_mut().enumerate() {
         if labels.iter().filter(|label| **label == record.label).count() > 1 {
@@ -213,8 +214,10 @@ mod tests {
             let Value::Object(row) = json!({ "stage": stage, "step": step }) else { panic!("an object") };
             row
         };
-        let record =
-            Record { metrics: vec![row("a", 1), row("a", 2), row("b", 1), row("b", 2)], ..Record::default() };
+        let record = RunRecord {
+            metrics: vec![row("a", 1), row("a", 2), row("b", 1), row("b", 2)],
+            ..RunRecord::default()
+        };
         let steps: Vec<f64> = record.rows(Tells::Supervised).iter().map(|(step, _)| *step).collect();
         assert_eq!(steps, [1.0, 2.0, 3.0, 4.0]);
     }

@@ -61,13 +61,13 @@ fn rollout(step: u64, completion: &str) -> Value {
 }
 
 fn page_of(folder: &tempfile::TempDir) -> String {
-    html(&[Record::read(folder.path()).unwrap()])
+    html(&[RunRecord::read(folder.path()).unwrap()])
 }
 
 #[test]
 fn a_whole_run_has_every_figure_and_its_headline() {
     let folder = folder(&whole(), &[rollout(1, "<think>ab</think><answer>1</answer>")]);
-    let record = Record::read(folder.path()).unwrap();
+    let record = RunRecord::read(folder.path()).unwrap();
     assert_eq!(record.problems, Vec::<String>::new());
     let ids: Vec<String> =
         figures(std::slice::from_ref(&record)).into_iter().map(|figure| figure.id).collect();
@@ -153,7 +153,7 @@ fn poor_runs_have_poor_reports_and_no_empty_frames() {
     ];
     for metrics in odd {
         let folder = folder(&metrics, &[json!({ "step": 1 }), json!({ "completion": 3, "stage": "s" })]);
-        let record = Record::read(folder.path()).unwrap();
+        let record = RunRecord::read(folder.path()).unwrap();
         let page = html(std::slice::from_ref(&record));
         assert_eq!(page.matches("<figure").count(), page.matches("<svg").count(), "{:?}", metrics.first());
         let out = tempfile::tempdir().unwrap();
@@ -174,16 +174,16 @@ fn damage_is_told_and_survived() {
     for name in ["manifest.json", "summary.json", "rollouts.jsonl"] {
         fs::remove_file(path(name)).unwrap();
     }
-    let record = Record::read(folder.path()).unwrap();
+    let record = RunRecord::read(folder.path()).unwrap();
     assert_eq!(record.metrics.len(), whole().len());
     let page = html(&[record]);
     for text in ["2 damaged lines", "cut short", "ledger.json is damaged", "manifest.json is missing"] {
         assert!(page.contains(text), "{text}");
     }
     fs::write(path("metrics.jsonl"), "").unwrap();
-    assert!(matches!(Record::read(folder.path()), Err(ReportError::Empty { .. })));
+    assert!(matches!(RunRecord::read(folder.path()), Err(ReportError::Empty { .. })));
     fs::remove_file(path("metrics.jsonl")).unwrap();
-    assert!(Record::read(folder.path()).is_err_and(|error| error.is_usage()));
+    assert!(RunRecord::read(folder.path()).is_err_and(|error| error.is_usage()));
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn several_runs_lie_over_one_another_with_what_their_recipes_differ_in() {
 fn figures_are_files_that_programs_open() {
     let folder = folder(&whole(), &[]);
     let out = tempfile::tempdir().unwrap();
-    let ids = write_figures(out.path(), &[Record::read(folder.path()).unwrap()]).unwrap();
+    let ids = write_figures(out.path(), &[RunRecord::read(folder.path()).unwrap()]).unwrap();
     assert_eq!(ids.len(), 16);
     for id in ids {
         let png = fs::read(out.path().join(format!("{id}.png"))).unwrap();
@@ -223,7 +223,7 @@ fn figures_are_files_that_programs_open() {
 #[test]
 fn a_table_has_a_column_a_scalar_and_quotes_what_it_must() {
     let folder = folder(&whole(), &[]);
-    let text = csv(&[Record::read(folder.path()).unwrap()]);
+    let text = csv(&[RunRecord::read(folder.path()).unwrap()]);
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), whole().len() + 1);
     assert!(lines[0].starts_with("run,stage,kind,task,level,step,loss"), "{}", lines[0]);

@@ -1,4 +1,4 @@
-//! What a kind of stage says about itself. Plans, cost estimates, the doctor and audits ask it.
+//! What a kind of stage tells plans, cost estimates, the doctor and audits.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::policy::optimizer::{OptimizerSettings, Schedule};
 use crate::policy::sampling::Sampling;
 use crate::recipe::{Checker, StagePath, TaskEntry};
 
-/// What a recipe may say of any stage.
+/// Keys that every stage may have.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Common {
     /// Name of the stage; default its kind.
@@ -46,15 +46,15 @@ pub trait StageKind {
         &[]
     }
 
-    /// Notes what makes no sense in the settings, as far as that can be told without the tasks.
+    /// Notes settings that make no sense, as far as that does not depend on the tasks.
     ///
-    /// Rewards and learning rates are checked for all kinds alike.
+    /// Rewards and learning rates are checked in the same way for all kinds.
     fn check(&self, _at: StagePath<'_>, _checker: &mut Checker<'_>) {}
 
-    /// Fills in what is derived, for a run in `precision`.
+    /// Fills in the settings that follow from others, for a run in `precision`.
     fn fill(&mut self, _precision: Precision) {}
 
-    /// Measures its rows, and notes what does not fit the tasks.
+    /// Measures the stage's rows, and notes settings that do not fit the tasks.
     fn rows(&self, asked: &Asked<'_>, checker: &mut Checker<'_>) -> Rows {
         let rewards = self.rewards();
         if let Some(rewards) = &rewards {
@@ -70,17 +70,17 @@ pub trait StageKind {
         rows.fold(Rows::default(), Rows::max)
     }
 
-    /// How it learns; `None` for a stage that changes nothing.
+    /// How the stage learns; `None` if it changes no weights.
     fn learning(&self) -> Option<Learning<'_>> {
         None
     }
 
-    /// The kinds of document that it teaches, if it learns from a corpus.
+    /// The kinds of document in its corpus, if it learns from one.
     fn teaches(&self) -> Option<&Shares> {
         None
     }
 
-    /// Asks questions again, if it does.
+    /// The pool of questions that it asks more than once, if it has one.
     fn pool(&self) -> Option<PoolSettings> {
         None
     }
@@ -90,15 +90,15 @@ pub trait StageKind {
         None
     }
 
-    /// The held-out questions that it is measured on.
+    /// The held-out questions that measure it.
     fn evaluation(&self) -> Evaluation;
 
-    /// How many prompts it samples at a time, and how many completions of each.
+    /// How many prompts it samples at once, and how many completions of each.
     fn sampled_at_once(&self) -> (usize, usize) {
         (self.evaluation().count as usize, 1)
     }
 
-    /// The work that it takes, if its texts have these lengths.
+    /// The work of the stage if its texts have these lengths.
     fn work(&self, stage: &StagePlan, lengths: MeanLengths, size: &Footprint) -> StageWork;
 
     /// What the doctor finds in the settings, for a network of width `hidden_size`.
@@ -109,7 +109,6 @@ pub trait StageKind {
     /// Runs the stage.
     ///
     /// # Errors
-    /// When it cannot go on.
     fn run(&self, stage: &StagePlan, run: &mut Run) -> Result<Status, TrainError>;
 }
 

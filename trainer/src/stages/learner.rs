@@ -1,4 +1,4 @@
-//! What a run learns with: the policy, and everything else that its next step depends on.
+//! What a run learns with: the policy and all other state that the next step depends on.
 
 use std::collections::VecDeque;
 
@@ -18,30 +18,30 @@ use crate::tracking::checkpoint::{Checkpoint, CheckpointError, encode_json, enco
 use crate::tracking::ledger::Ledger;
 use crate::tracking::tracker::Standing;
 
-/// Weights that were the best so far.
+/// The best weights so far.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Best {
-    /// The mean reward they had.
+    /// Their mean reward.
     pub reward: f64,
-    /// The step in which they were measured.
+    /// The step that measured them.
     pub step: u64,
     /// Weights and load biases.
     pub weights: Snapshot,
 }
 
-/// The policy, and everything else that the next step of a stage depends on.
+/// The policy and all other state that the next step of a stage depends on.
 pub struct Learner {
-    /// What learns.
+    /// The policy.
     pub policy: Box<dyn Policy>,
-    /// Its alphabet.
+    /// The alphabet of the policy.
     pub tokenizer: Tokenizer,
-    /// What is asked next.
+    /// Chooses the next questions.
     pub curriculum: Curriculum,
-    /// Moments of the weights.
+    /// Optimizer state of the weights.
     pub optimizer: AdamW,
-    /// Steps of the stage that are done.
+    /// Finished steps of the stage.
     pub step: u64,
-    /// Updates in a row that were not applied.
+    /// Updates in a row that were skipped.
     pub bad_steps: u64,
     /// Mean rewards of the last steps.
     pub recent: VecDeque<f64>,
@@ -51,18 +51,18 @@ pub struct Learner {
     pub reference: Option<Snapshot>,
 }
 
-/// One update that a stage asks for.
+/// Settings of one update.
 #[derive(Clone, Copy, Debug)]
 pub struct UpdateSettings {
     /// The learning rate.
     pub learning_rate: f64,
     /// The settings of AdamW.
     pub adamw: Settings,
-    /// Step of the experts' load bias.
+    /// Step of the experts' load bias after the update.
     pub bias_update_speed: f64,
 }
 
-/// A pass whose gradient was applied, or not where it was not finite.
+/// A pass and whether its gradient was applied; it is skipped if it is not finite.
 #[derive(Clone, Debug)]
 pub struct Applied {
     /// The pass.
@@ -74,7 +74,7 @@ pub struct Applied {
 }
 
 impl Applied {
-    /// What is said of an update that was left out.
+    /// A note about an update that was skipped.
     pub fn note(&self) -> Option<String> {
         let Pass { measured, norm, .. } = &self.pass;
         let loss = measured.loss;
@@ -90,7 +90,7 @@ impl Costed for Applied {
 }
 
 impl Learner {
-    /// Begins `stage` afresh, with the weights as they are.
+    /// Starts `stage` with the current weights.
     ///
     /// # Errors
     /// When its curriculum cannot be built.
@@ -108,7 +108,7 @@ impl Learner {
         Ok(())
     }
 
-    /// Takes up the stage where a checkpoint left it.
+    /// Continues the stage from a checkpoint.
     pub(super) fn resume(&mut self, state: &State, tensors: &Tensors) {
         let parameters = self.policy.parameters();
         let part = |name: &str| tensors.get(name).map(|(_, values)| values.as_slice());
@@ -153,8 +153,8 @@ impl Learner {
         Ok(Applied { pass, is_applied: true, tokens })
     }
 
-    /// Keeps the mean rewards of the last `window` steps, and, where `keep_best`, the weights with the best mean so far:
-    /// those that this step has sampled from.
+    /// Keeps the mean rewards of the last `window` steps and, with `keep_best`, the weights of the best window. These
+    /// are the weights that this step sampled from.
     pub fn remember(&mut self, mean_reward: f64, window: usize, keep_best: bool) {
         self.recent.push_back(mean_reward);
         while self.recent.len() > window {
@@ -173,7 +173,7 @@ impl Learner {
         mean(self.recent.iter().copied())
     }
 
-    /// Puts the best weights back where the last ones earned less; gives them.
+    /// Restores the best weights if the last ones earned less; returns them.
     ///
     /// # Errors
     /// When the device refuses the weights.
@@ -184,20 +184,20 @@ impl Learner {
         Ok(Some(best))
     }
 
-    /// Whether every weight is a number.
+    /// Whether every weight is finite.
     pub fn is_finite(&self) -> bool {
         self.policy.parameters().values.iter().all(|weight| weight.is_finite())
     }
 }
 
-/// `state.json`: where a run stands. Tensors lie beside it.
+/// `state.json`: the position of a run. The tensors are in the files beside it.
 #[derive(Serialize, Deserialize)]
 pub(super) struct State {
-    /// Steps of all stages before this checkpoint: the newest has the most.
+    /// Steps of all stages before this checkpoint; the newest checkpoint has the most.
     written: u64,
-    /// The stage that is next, from 0.
+    /// The next stage, from 0.
     pub(super) stage: usize,
-    /// Its steps that are done.
+    /// Finished steps of that stage.
     step: u64,
     optimizer_updates: u64,
     bad_steps: u64,
@@ -214,17 +214,16 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Reads the state of a checkpoint.
     pub(super) fn read(checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
         checkpoint.json("state.json")
     }
 
-    /// Where the stage's questions stand.
+    /// Position in the stage's questions.
     pub(super) fn curriculum(&self) -> CurriculumState {
         CurriculumState { asked: self.asked, ..self.curriculum.clone() }
     }
 
-    /// Where the records stand.
+    /// Position in the records.
     pub(super) fn standing(self) -> Standing {
         let Self { written, metrics_bytes, rollouts_bytes, wall_s, ledger, last, .. } = self;
         Standing { written, metrics_bytes, rollouts_bytes, wall_s, ledger, last }
@@ -232,7 +231,7 @@ impl State {
 }
 
 impl Learner {
-    /// The files of a checkpoint: of the stage `stage` in its midst, or, where it `is_over`, before the next one.
+    /// The files of a checkpoint: in the middle of stage `stage` or, if it `is_over`, before the next one.
     pub(super) fn files(
         &self,
         standing: Standing,

@@ -1,4 +1,4 @@
-//! The terms of a reward: named apart, with sound settings, and fit for the task.
+//! Checks of reward terms: unique names, valid settings, terms that fit the task.
 
 use thinkling_datasets::Split;
 use thinkling_datasets::domains::DOMAINS;
@@ -9,11 +9,11 @@ use crate::data::task::{Lengths, Task, longest};
 use crate::learn::terms::{Earns, Reward, RewardTerm};
 use crate::recipe::{Checker, StagePath};
 
-/// Questions whose right answers a verifier is tried on.
+/// Questions for which the check tests a verifier on the right answer.
 const PROBES: u64 = 16;
 
 impl Rewarding<'_> {
-    /// Checks what can be told without the task.
+    /// Checks what does not depend on the task.
     pub(crate) fn check(&self, at: StagePath<'_>, checker: &mut Checker<'_>) {
         let (terms, longest) = (&self.settings.rewards, self.max_new_tokens as u64);
         for (index, reward) in terms.iter().enumerate() {
@@ -62,7 +62,7 @@ impl Rewarding<'_> {
         }
     }
 
-    /// Checks that completions have room, and that every term that judges can judge the answers of every task.
+    /// Checks that `max_new_tokens` is long enough, and that every term can judge the answers of every task.
     pub(crate) fn suit(&self, asked: &Asked<'_>, checker: &mut Checker<'_>) {
         for (_, task, lengths) in &asked.tasks {
             let which = if asked.tasks.len() > 1 {
@@ -102,7 +102,7 @@ impl Rewarding<'_> {
     }
 }
 
-/// Why a term cannot judge the task: the key that is wrong, what is wrong, and the remedy.
+/// Why a term cannot judge the task: the wrong key, the message and the help.
 fn misfit(reward: &Reward, earns: &Earns, task: &Task) -> Option<(&'static str, String, String)> {
     let name = task.name.as_str();
     let dataset = task.dataset(0).ok()?;
@@ -131,7 +131,7 @@ fn misfit(reward: &Reward, earns: &Earns, task: &Task) -> Option<(&'static str, 
             }
             None
         }
-        // A program of the user's is not started before the run is.
+        // A program of the user must not start before the run does.
         Earns::Verifier { config, .. } if reward.term != RewardTerm::External => {
             let row = thinkling_verifiers::find(reward.term.name())?;
             let verifier: Box<dyn Verifier> = (row.build)(config).ok()?;
@@ -157,7 +157,6 @@ fn misfit(reward: &Reward, earns: &Earns, task: &Task) -> Option<(&'static str, 
     }
 }
 
-/// Whether the answers of a task become programs.
 fn has_tests_of_its_own(row: &'static thinkling_datasets::domains::Row) -> bool {
     let Ok(domain) = (row.build)(&serde_json::Value::Null) else { return false };
     let level = *domain.levels().start();

@@ -23,7 +23,7 @@ const PUBLISH_EVERY_S: f64 = 0.5;
 
 /// What a tracker is told once.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct TrackerSettings {
     /// What the run may spend.
     pub budget: Budget,
     /// What things cost.
@@ -53,7 +53,7 @@ pub struct Standing {
 
 /// What a step leaves to be written down.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub struct StepRecord {
     /// The kind's own fields of its row of `metrics.jsonl`.
     pub fields: Map<String, Value>,
     /// Tokens that the step's speed is told by: drawn or trained.
@@ -83,7 +83,7 @@ struct Begun {
 pub struct Tracker {
     /// What a person sees.
     pub progress: Progress,
-    settings: Settings,
+    settings: TrackerSettings,
     folder: RunFolder,
     metrics: Journal,
     rollouts: Journal,
@@ -111,7 +111,7 @@ impl Tracker {
     /// When a file is shorter than it was, or the folder cannot be written.
     pub fn open(
         folder: RunFolder,
-        settings: Settings,
+        settings: TrackerSettings,
         standing: Standing,
         started: Moment,
         interrupt: Arc<AtomicBool>,
@@ -230,7 +230,7 @@ impl Tracker {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn record(&mut self, kind: &str, step: u64, steps: u64, record: Record) -> Result<(), RunError> {
+    pub fn record(&mut self, kind: &str, step: u64, steps: u64, record: StepRecord) -> Result<(), RunError> {
         let mut row = self.row(kind, step);
         let wall_s = self.begun.at.elapsed().wall_s;
         if wall_s > 0.0 {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use thinkling_datasets::{Problem, Split};
 use thinkling_verifiers::{Item, answer, format};
 
-use super::{Example, Finding};
+use super::{AuditFinding, Example};
 use crate::learn::terms::Reward;
 use crate::plan::{self, Plan, Stage};
 use crate::tracking::run_folder;
@@ -75,7 +75,7 @@ pub struct RunAudit {
     /// Rows of `metrics.jsonl` that were read.
     pub rows: usize,
     /// What calls for a reader.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<AuditFinding>,
 }
 
 /// A line of `rollouts.jsonl`, as far as it is read here.
@@ -142,7 +142,7 @@ fn lines<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>, AuditError
 #[derive(Default)]
 struct Again {
     judged: usize,
-    findings: Vec<Finding>,
+    findings: Vec<AuditFinding>,
 }
 
 impl Again {
@@ -179,7 +179,7 @@ impl Again {
                  were not that it accepts",
                 cases.len() - paid
             );
-            again.findings.push(Finding {
+            again.findings.push(AuditFinding {
                 stage: stage.name.clone(),
                 kind: "disagreement",
                 term: (name != "verdict").then_some(name),
@@ -223,7 +223,7 @@ fn question<'p>(plan: &Plan, stage: &'p Stage, row: &Rollout) -> Option<(Problem
 }
 
 /// Patterns in the completions of the end of a stage.
-fn patterns(stage: &str, rows: &[&Rollout]) -> Vec<Finding> {
+fn patterns(stage: &str, rows: &[&Rollout]) -> Vec<AuditFinding> {
     let size = ((rows.len() as f64 * WINDOW).ceil() as usize).max(LEAST).min(rows.len());
     let (first, last) = (&rows[..size], &rows[rows.len() - size..]);
     let found = [thoughtless(stage, first, last), looping(stage, last), same_thinking(stage, last)];
@@ -231,7 +231,7 @@ fn patterns(stage: &str, rows: &[&Rollout]) -> Vec<Finding> {
 }
 
 /// Right answers without any thinking, where the base model did think.
-fn thoughtless(stage: &str, first: &[&Rollout], last: &[&Rollout]) -> Option<Finding> {
+fn thoughtless(stage: &str, first: &[&Rollout], last: &[&Rollout]) -> Option<AuditFinding> {
     let is_bare =
         |row: &&Rollout| answer::thinking(&row.completion).is_none_or(|text| text.trim().is_empty());
     let right = |rows: &[&Rollout]| rows.iter().filter(|row| row.verdict == "correct").count();
@@ -240,7 +240,7 @@ fn thoughtless(stage: &str, first: &[&Rollout], last: &[&Rollout]) -> Option<Fin
     let share = bare.len() as f64 / right(last).max(1) as f64;
     let before = first.iter().filter(|row| row.verdict == "correct" && is_bare(row)).count() as f64
         / right(first).max(1) as f64;
-    (bare.len() >= LEAST && share >= SHARE && share >= before + GROWN).then(|| Finding {
+    (bare.len() >= LEAST && share >= SHARE && share >= before + GROWN).then(|| AuditFinding {
         stage: stage.to_owned(),
         kind: "answers_without_thinking",
         term: None,
@@ -257,7 +257,7 @@ fn thoughtless(stage: &str, first: &[&Rollout], last: &[&Rollout]) -> Option<Fin
 }
 
 /// Completions that end in a loop.
-fn looping(stage: &str, last: &[&Rollout]) -> Option<Finding> {
+fn looping(stage: &str, last: &[&Rollout]) -> Option<AuditFinding> {
     let loops: Vec<(&Rollout, String)> = last
         .iter()
         .filter_map(|row| {
@@ -266,7 +266,7 @@ fn looping(stage: &str, last: &[&Rollout]) -> Option<Finding> {
             Some((*row, format!("`{unit}` {turns} times")))
         })
         .collect();
-    (loops.len() >= 2 && loops.len() as f64 >= LOOPS * last.len() as f64).then(|| Finding {
+    (loops.len() >= 2 && loops.len() as f64 >= LOOPS * last.len() as f64).then(|| AuditFinding {
         stage: stage.to_owned(),
         kind: "repeated_text",
         term: None,
@@ -290,7 +290,7 @@ fn repeated(text: &str) -> Option<(String, usize)> {
 }
 
 /// The same thinking for different questions.
-fn same_thinking(stage: &str, last: &[&Rollout]) -> Option<Finding> {
+fn same_thinking(stage: &str, last: &[&Rollout]) -> Option<AuditFinding> {
     let mut prompts: BTreeMap<&str, Vec<&Rollout>> = BTreeMap::new();
     for row in last {
         let thinking = answer::thinking(&row.completion).unwrap_or_default().trim();
@@ -301,7 +301,7 @@ fn same_thinking(stage: &str, last: &[&Rollout]) -> Option<Finding> {
     }
     let (thinking, rows) = prompts.into_iter().max_by_key(|(_, rows)| rows.len())?;
     let questions: BTreeSet<&str> = last.iter().map(|row| row.prompt.as_str()).collect();
-    (rows.len() >= LEAST && rows.len() as f64 >= SHARE * questions.len() as f64).then(|| Finding {
+    (rows.len() >= LEAST && rows.len() as f64 >= SHARE * questions.len() as f64).then(|| AuditFinding {
         stage: stage.to_owned(),
         kind: "same_thinking",
         term: None,
@@ -313,7 +313,7 @@ fn same_thinking(stage: &str, last: &[&Rollout]) -> Option<Finding> {
 }
 
 /// Growth of the reward that held-out accuracy does not follow.
-fn growth(stage: &str, metrics: &[&Value]) -> Option<Finding> {
+fn growth(stage: &str, metrics: &[&Value]) -> Option<AuditFinding> {
     let rewards: Vec<f64> = metrics.iter().filter_map(|row| row["reward_mean"].as_f64()).collect();
     let measured = metrics.iter().filter(|row| row["task"].is_string());
     let evals: Vec<(f64, f64)> =
@@ -324,7 +324,7 @@ fn growth(stage: &str, metrics: &[&Value]) -> Option<Finding> {
     let grown = mean(last) - mean(first);
     let (before, after) = (evals.first()?, evals.last()?);
     let followed = after.1 - before.1;
-    (after.0 > before.0 && grown >= GROWTH && followed < FOLLOWS * grown).then(|| Finding {
+    (after.0 > before.0 && grown >= GROWTH && followed < FOLLOWS * grown).then(|| AuditFinding {
         stage: stage.to_owned(),
         kind: "reward_without_accuracy",
         term: None,
@@ -343,7 +343,7 @@ fn growth(stage: &str, metrics: &[&Value]) -> Option<Finding> {
 }
 
 /// A term that pays, at the end, for more than the task's own judge finds right.
-fn above(stage: &str, term: &str, metrics: &[&Value]) -> Option<Finding> {
+fn above(stage: &str, term: &str, metrics: &[&Value]) -> Option<AuditFinding> {
     let rows: Vec<(f64, f64)> = metrics
         .iter()
         .filter_map(|row| Some((row["rewards"][term].as_f64()?, row["accuracy"].as_f64()?)))
@@ -352,7 +352,7 @@ fn above(stage: &str, term: &str, metrics: &[&Value]) -> Option<Finding> {
     let last = rows.get(rows.len().checked_sub(size)?..)?;
     let mean = |of: fn(&(f64, f64)) -> f64| last.iter().map(of).sum::<f64>() / last.len() as f64;
     let (paid, right) = (mean(|row| row.0), mean(|row| row.1));
-    (paid > right + ABOVE).then(|| Finding {
+    (paid > right + ABOVE).then(|| AuditFinding {
         stage: stage.to_owned(),
         kind: "term_against_judge",
         term: Some(term.to_owned()),

@@ -7,7 +7,7 @@ use thinkling_datasets::{DatasetError, Problem, Split};
 use thinkling_verifiers::{Item, Verdict, answer};
 
 use super::attempts::{self, Attempt, Due};
-use super::{Example, Finding, cut};
+use super::{AuditFinding, Example, cut};
 use crate::learn::reward::{Earned, Reading, Rule, Term};
 use crate::learn::terms::RewardTerm;
 use crate::plan::{self, Plan, Stage};
@@ -51,14 +51,14 @@ pub struct StageAudit {
     /// Names of its reward terms.
     pub terms: Vec<String>,
     /// A row an attempt.
-    pub rows: Vec<Row>,
+    pub rows: Vec<AttemptRow>,
     /// What is wrong.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<AuditFinding>,
 }
 
 /// What one kind of attempt earned: the least for a right answer, the most for a hack.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
+pub struct AttemptRow {
     /// What was tried.
     pub attempt: &'static str,
     /// Whether it should earn everything.
@@ -185,7 +185,7 @@ fn attempt<'a>(
 }
 
 /// A row a kind of attempt, in the order of their first appearance.
-fn rows(rule: &Rule, tried: &[Tried<'_>]) -> Vec<Row> {
+fn rows(rule: &Rule, tried: &[Tried<'_>]) -> Vec<AttemptRow> {
     let mut names: Vec<&'static str> = Vec::new();
     for one in tried {
         if !names.contains(&one.attempt.name) {
@@ -204,7 +204,7 @@ fn rows(rule: &Rule, tried: &[Tried<'_>]) -> Vec<Row> {
                 let score = extreme(&mut of_kind.iter().filter_map(|one| one.earned[at].score));
                 (term.name.clone(), serde_json::json!(score))
             });
-            Some(Row {
+            Some(AttemptRow {
                 attempt: name,
                 is_right,
                 tried: of_kind.len(),
@@ -222,14 +222,14 @@ struct Cases<'t> {
     found: Vec<(&'t Tried<'t>, String)>,
 }
 
-fn findings(stage: &str, rule: &Rule, tried: &[Tried<'_>]) -> Vec<Finding> {
+fn findings(stage: &str, rule: &Rule, tried: &[Tried<'_>]) -> Vec<AuditFinding> {
     let mut found = Vec::new();
     for (at, term) in rule.terms.iter().enumerate() {
         found.extend(of_term(stage, at, term, tried));
     }
     let worth: f64 = rule.terms.iter().filter(|term| term.kind.judges()).map(|term| term.weight).sum();
     if worth == 0.0 {
-        found.push(Finding {
+        found.push(AuditFinding {
             stage: stage.to_owned(),
             kind: "no_judge",
             term: None,
@@ -245,7 +245,7 @@ fn findings(stage: &str, rule: &Rule, tried: &[Tried<'_>]) -> Vec<Finding> {
 }
 
 /// What one term pays that it should not, or refuses.
-fn of_term(stage: &str, at: usize, term: &Term, tried: &[Tried<'_>]) -> Vec<Finding> {
+fn of_term(stage: &str, at: usize, term: &Term, tried: &[Tried<'_>]) -> Vec<AuditFinding> {
     let (mut refused, mut paid, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     let is_form = term.kind == RewardTerm::Format;
     for one in tried {
@@ -278,7 +278,7 @@ fn of_term(stage: &str, at: usize, term: &Term, tried: &[Tried<'_>]) -> Vec<Find
 }
 
 /// Hacks whose whole reward comes too near to that of a right answer to the same question.
-fn margins(stage: &str, worth: f64, tried: &[Tried<'_>]) -> Option<Finding> {
+fn margins(stage: &str, worth: f64, tried: &[Tried<'_>]) -> Option<AuditFinding> {
     let mut found = Vec::new();
     let mut right: Option<(&Problem, f64)> = None;
     for one in tried {
@@ -300,7 +300,7 @@ fn margins(stage: &str, worth: f64, tried: &[Tried<'_>]) -> Option<Finding> {
 }
 
 impl Cases<'_> {
-    fn finding(self, stage: &str, of: usize) -> Finding {
+    fn finding(self, stage: &str, of: usize) -> AuditFinding {
         let Self { kind, term, found } = self;
         let mut names: Vec<&str> = Vec::new();
         let mut examples = Vec::new();
@@ -322,7 +322,7 @@ impl Cases<'_> {
             "not_judged" => format!("completions cannot be judged: {names}"),
             _ => format!("the whole reward of wrong completions comes near to that of right ones: {names}"),
         };
-        Finding {
+        AuditFinding {
             stage: stage.to_owned(),
             kind,
             term: term.map(|term| term.name.clone()),

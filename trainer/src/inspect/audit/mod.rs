@@ -7,14 +7,14 @@ mod attempts;
 mod before;
 
 pub use after::{AuditError, RunAudit, run};
-pub use before::{RecipeAudit, Row, StageAudit, recipe};
+pub use before::{AttemptRow, RecipeAudit, StageAudit, recipe};
 
 /// Longer texts are cut where an example is shown.
 const SHOWN: usize = 400;
 
 /// Something to look at.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Finding {
+pub struct AuditFinding {
     /// The stage.
     pub stage: String,
     /// What was found: `gold_refused`, `hack_paid`, `margin`, `not_judged`, `no_judge`, `disagreement`,

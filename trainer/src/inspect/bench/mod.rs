@@ -58,14 +58,14 @@ impl Amount {
 
 /// A standard shape of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum StandardShape {
     /// Dense, grouped attention with as many key heads as query heads.
     Small,
     /// A mixture of experts in DeepSeek-V3 form.
     Mixture,
 }
 
-impl Shape {
+impl StandardShape {
     /// The policy's shape, for completions of so many tokens.
     pub fn config(self, new_tokens: usize) -> Config {
         let small = Config {
@@ -125,7 +125,7 @@ impl Shape {
 
 /// What is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum Timed {
     /// Sampling.
     Rollout,
     /// Forward, backward and AdamW on what was sampled.
@@ -176,12 +176,12 @@ pub struct Timing {
     pub page_faults: u64,
     /// Where the time of all threads went, of all repeats together; with `--profile`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub profile: Vec<Share>,
+    pub profile: Vec<ProfileShare>,
 }
 
 /// One part of the policy in a profile.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Share {
+pub struct ProfileShare {
     /// `projections`, `attention`, …
     pub part: String,
     /// Share of the processor time.
@@ -202,7 +202,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(shape: Shape, amount: Amount, precision: Precision) -> Self {
+    fn new(shape: StandardShape, amount: Amount, precision: Precision) -> Self {
         let config = shape.config(amount.new_tokens);
         let parameters = Parameters::new(&config, 0);
         let optimizer = AdamW::new(parameters.layout.len);
@@ -290,11 +290,11 @@ pub struct Options {
 ///
 /// # Errors
 /// When candle fails.
-pub fn time(part: Part, shape: Shape, options: Options) -> candle_core::Result<Timing> {
+pub fn time(part: Timed, shape: StandardShape, options: Options) -> candle_core::Result<Timing> {
     let amount = options.amount;
     let mut bench = Bench::new(shape, amount, options.precision);
     // An update alone needs something to learn from.
-    let rollout = if part == Part::Update { Some(bench.rollout()?) } else { None };
+    let rollout = if part == Timed::Update { Some(bench.rollout()?) } else { None };
     let (start_s, mut first_s) = (options.start.elapsed().wall_s, 0.0);
     let mut elapsed: Vec<Elapsed> = Vec::new();
     let mut faults = Vec::new();
@@ -305,7 +305,7 @@ pub fn time(part: Part, shape: Shape, options: Options) -> candle_core::Result<T
         bench.flops = 0;
         let (started, faulted) = (Moment::now(), page_faults());
         match (part, &rollout) {
-            (Part::Rollout, _) => drop(bench.rollout()?),
+            (Timed::Rollout, _) => drop(bench.rollout()?),
             (_, Some(rollout)) => bench.update(rollout)?,
             (_, None) => {
                 let rollout = bench.rollout()?;
@@ -325,8 +325,8 @@ pub fn time(part: Part, shape: Shape, options: Options) -> candle_core::Result<T
     let wall_s = median(elapsed.iter().map(|one| one.wall_s));
     let cpu_s = median(elapsed.iter().map(|one| one.cpu_s));
     let tokens = match part {
-        Part::Rollout => amount.sequences() * amount.new_tokens,
-        Part::Update | Part::Step => amount.sequences() * (PROMPT + amount.new_tokens),
+        Timed::Rollout => amount.sequences() * amount.new_tokens,
+        Timed::Update | Timed::Step => amount.sequences() * (PROMPT + amount.new_tokens),
     };
     let threads = rayon::current_num_threads();
     let rate = |product| product_rate(options.precision, product);
@@ -383,19 +383,19 @@ pub fn scaling_figure(measured: &[(&str, Vec<Timing>)]) -> Figure {
 }
 
 /// The table of a profile, the greatest first; what no part claims is `other`.
-fn shares(taken: &[Taken], cpu_s: f64, repeats: usize) -> Vec<Share> {
+fn shares(taken: &[Taken], cpu_s: f64, repeats: usize) -> Vec<ProfileShare> {
     let named: f64 = Kernel::ALL
         .iter()
         .zip(taken)
         .filter(|(part, _)| **part != Kernel::Other)
         .map(|(_, taken)| taken.seconds)
         .sum();
-    let mut shares: Vec<Share> = Kernel::ALL
+    let mut shares: Vec<ProfileShare> = Kernel::ALL
         .iter()
         .zip(taken)
         .map(|(part, taken)| {
             let seconds = if *part == Kernel::Other { (cpu_s - named).max(0.0) } else { taken.seconds };
-            Share {
+            ProfileShare {
                 part: part.name().to_owned(),
                 share: seconds / cpu_s,
                 cpu_s: seconds / repeats as f64,

@@ -7,7 +7,7 @@ use crate::recipe::nearest;
 
 /// An accelerator, or this machine's processor.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Device {
+pub struct PricedDevice {
     /// Name on the command line.
     pub name: &'static str,
     /// What it is.
@@ -37,8 +37,8 @@ const GIGA: f64 = 1e9;
 const PRICE: &str = "price_usd_per_hour: an assumed rent; state your own in [prices]";
 
 /// The accelerators of the table.
-pub fn accelerators() -> Vec<Device> {
-    let hopper = Device {
+pub fn accelerators() -> Vec<PricedDevice> {
+    let hopper = PricedDevice {
         name: "h100",
         about: "NVIDIA H100 SXM, 80 GB",
         peak_flops: 989.5 * TERA,
@@ -53,7 +53,7 @@ pub fn accelerators() -> Vec<Device> {
         assumed: vec![PRICE],
     };
     vec![
-        Device {
+        PricedDevice {
             name: "h800",
             about: "NVIDIA H800 SXM, 80 GB: H100 with slower links",
             price_usd_per_hour: 2.0,
@@ -65,7 +65,7 @@ pub fn accelerators() -> Vec<Device> {
             ..hopper.clone()
         },
         hopper.clone(),
-        Device {
+        PricedDevice {
             name: "h200",
             about: "NVIDIA H200 SXM, 141 GB",
             bandwidth_bytes_per_s: 4.8 * TERA,
@@ -74,7 +74,7 @@ pub fn accelerators() -> Vec<Device> {
             sources: vec!["NVIDIA H200 product page: peaks of the H100, 141 GB at 4.8 TB/s, 700 W"],
             ..hopper.clone()
         },
-        Device {
+        PricedDevice {
             name: "h20",
             about: "NVIDIA H20, 96 GB",
             peak_flops: 148.0 * TERA,
@@ -88,7 +88,7 @@ pub fn accelerators() -> Vec<Device> {
             ],
             assumed: vec![PRICE],
         },
-        Device {
+        PricedDevice {
             name: "a100",
             about: "NVIDIA A100 SXM, 80 GB",
             peak_flops: 312.0 * TERA,
@@ -100,7 +100,7 @@ pub fn accelerators() -> Vec<Device> {
             sources: vec!["NVIDIA A100 datasheet: 312 TFLOPS (BF16, dense), 2,039 GB/s, 400 W"],
             assumed: vec![PRICE],
         },
-        Device {
+        PricedDevice {
             name: "ascend-910b",
             about: "Huawei Ascend 910B, 64 GB",
             peak_flops: 320.0 * TERA,
@@ -125,8 +125,8 @@ pub fn processor(
     bandwidth_bytes_per_s: f64,
     threads: usize,
     prices: &crate::tracking::ledger::Prices,
-) -> Device {
-    Device {
+) -> PricedDevice {
+    PricedDevice {
         name: CPU,
         about: "this machine's processor, measured",
         peak_flops,
@@ -153,7 +153,7 @@ fn physical_memory() -> f64 {
 ///
 /// # Errors
 /// The names that there are, and the one that was probably meant.
-pub fn accelerator(name: &str) -> Result<Device, UnknownName> {
+pub fn accelerator(name: &str) -> Result<PricedDevice, UnknownName> {
     let wanted = name.to_lowercase().replace(['_', ' '], "-");
     let devices = accelerators();
     let found = devices.iter().find(|device| device.name == wanted).cloned();
@@ -181,7 +181,7 @@ impl UnknownName {
 }
 
 /// A row of the list of devices.
-pub fn listed(device: &Device) -> Value {
+pub fn listed(device: &PricedDevice) -> Value {
     let mut row = json!(device);
     row["dense_tflops"] = json!(device.peak_flops / TERA);
     row

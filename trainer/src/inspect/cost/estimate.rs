@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use thinkling_datasets::Split;
 use thinkling_datasets::corpus::{self, Corpus};
 
-use super::devices::{self, Device};
+use super::devices::{self, PricedDevice};
 use crate::data::shares::Shares;
 use crate::data::tokenizer::Tokenizer;
 use crate::kernels::peak::measured_peak;
@@ -138,7 +138,7 @@ pub fn measured_bandwidth() -> f64 {
 }
 
 /// This machine's processor with so many threads.
-pub fn this_processor(threads: usize, prices: &Prices) -> Device {
+pub fn this_processor(threads: usize, prices: &Prices) -> PricedDevice {
     devices::processor(
         measured_peak(Precision::Float32) * threads as f64,
         measured_bandwidth(),
@@ -243,7 +243,7 @@ fn peak_memory(plan: &Plan, stage: &Stage) -> f64 {
 }
 
 /// What each stage of `plan` will take, and all together; on `device` instead of this machine, if one is named.
-pub fn estimate(plan: &Plan, speed: &Speed, device: Option<&Device>) -> Value {
+pub fn estimate(plan: &Plan, speed: &Speed, device: Option<&PricedDevice>) -> Value {
     let mut taught: Option<&Shares> = None;
     let stages: Vec<Value> = plan
         .stages
@@ -281,7 +281,7 @@ fn row(
     work: &StageWork,
     lengths: MeanLengths,
     speed: &Speed,
-    device: Option<&Device>,
+    device: Option<&PricedDevice>,
 ) -> Value {
     let flops = work.decode_flops + work.update_flops;
     let cpu_s = work.decode_flops / speed.decode_flops_per_cpu_s
@@ -314,7 +314,7 @@ fn row(
     row
 }
 
-fn assumptions(plan: &Plan, speed: &Speed, device: Option<&Device>) -> Vec<String> {
+fn assumptions(plan: &Plan, speed: &Speed, device: Option<&PricedDevice>) -> Vec<String> {
     let mut assumed = vec![
         "completions grow from the lengths that the corpus taught to its longest kind of solution".to_owned(),
         "every stage runs all of its steps, and no group is refilled".to_owned(),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::devices::Device;
+use super::devices::PricedDevice;
 use crate::policy::footprint::{cache_elements, footprint};
 use crate::policy::{Attention, Config};
 
@@ -42,7 +42,7 @@ struct Roofline {
 }
 
 impl Roofline {
-    fn on(&self, device: &Device) -> Value {
+    fn on(&self, device: &PricedDevice) -> Value {
         let (intensity, ridge) = (self.flops / self.bytes, device.peak_flops / device.bandwidth_bytes_per_s);
         json!({
             "bound": if intensity < ridge { "memory" } else { "compute" },
@@ -52,7 +52,7 @@ impl Roofline {
     }
 
     /// Seconds at the roofline.
-    fn seconds(&self, device: &Device) -> f64 {
+    fn seconds(&self, device: &PricedDevice) -> f64 {
         (self.flops / device.peak_flops).max(self.bytes / device.bandwidth_bytes_per_s)
     }
 }
@@ -64,7 +64,7 @@ fn experts_touched(model: &Config, tokens: f64) -> f64 {
 }
 
 /// Hours, dollars and energy of a job, what bounds it, and what the shape saves.
-pub fn plan(model: &Config, device: &Device, job: &Job) -> Value {
+pub fn plan(model: &Config, device: &PricedDevice, job: &Job) -> Value {
     let size = footprint(model);
     let (total, active) = (size.parameters_total as f64, size.parameters_active as f64);
     let width = (model.num_hidden_layers * model.hidden_size) as f64;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::devices::{Device, UnknownName};
+use super::devices::{PricedDevice, UnknownName};
 use super::planner::savings;
 use crate::policy::footprint::footprint;
 use crate::policy::{Attention, Config};
@@ -92,7 +92,7 @@ impl Preset {
     }
 
     /// The costs as published, on `published`, the device of the authors; or, scaled by dense peaks, on `other`.
-    pub fn costs(&self, published: &Device, other: Option<&Device>) -> Value {
+    pub fn costs(&self, published: &PricedDevice, other: Option<&PricedDevice>) -> Value {
         let device = other.unwrap_or(published);
         let slower = published.peak_flops / device.peak_flops;
         let price = if other.is_some() { device.price_usd_per_hour } else { self.price_usd_per_hour };
