@@ -138,7 +138,7 @@ fn questions_that_cannot_be_asked_are_passed_over_and_counted() {
     let bench = Bench::new(&recipe(&poser, "strange", "settings = { width = 9 }"));
     let output =
         bench.train("run", &["--set", "stage.pretrain.steps=3", "--set", "stage.grpo.steps=1"]).expect(0);
-    assert!(output.stderr.contains("questions are passed over"), "{}", output.stderr);
+    assert!(output.stderr.contains("questions are skipped"), "{}", output.stderr);
     let folder = Folder(bench.path("run"));
     assert!(number(&folder.json("manifest.json")["questions"][0], "passed_over") > 100.0);
     assert!(folder.rows("rollouts.jsonl").iter().all(|row| !row.to_string().contains("u001b")));

@@ -1,4 +1,4 @@
-//! `thinkling audit`: whether a reward can be trusted.
+//! `thinkling audit`: checks whether a reward can be trusted.
 
 use std::path::{Path, PathBuf};
 
@@ -12,16 +12,16 @@ use super::{DONE, FAILED, Failure, Outcome, print, print_line};
 /// Arguments of `audit`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// A recipe, to try to fool its rewards; or the folder of a run, to read what it paid for.
+    /// A recipe, to try to fool its rewards; or a run folder, to check what it rewarded.
     #[arg(value_name = "RECIPE|RUN")]
     subject: PathBuf,
     /// Override a key of the recipe; may be repeated.
     #[arg(long = "set", value_name = "PATH=VALUE")]
     overrides: Vec<String>,
-    /// Questions that a recipe is tried on.
+    /// Questions per stage of a recipe.
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     questions: u64,
-    /// One JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -55,15 +55,13 @@ fn of_run(arguments: &Arguments) -> Outcome {
     let recipe = arguments.subject.join(run_folder::RECIPE);
     if !arguments.subject.join(run_folder::MANIFEST).exists() {
         return Err(Failure::usage(anyhow::anyhow!(
-            "{} is not the folder of a run: it holds no {}",
+            "{} is not a run folder: it has no {}",
             arguments.subject.display(),
             run_folder::MANIFEST
         )));
     }
     if !arguments.overrides.is_empty() {
-        return Err(Failure::usage(anyhow::anyhow!(
-            "--set changes a recipe; a run has been made with its own"
-        )));
+        return Err(Failure::usage(anyhow::anyhow!("--set changes a recipe; a run already has its own")));
     }
     let plan = super::train::load(Path::new(&recipe), &[])?;
     let audit = audit::run(&arguments.subject, &plan).map_err(Failure::usage)?;
@@ -78,12 +76,12 @@ fn of_run(arguments: &Arguments) -> Outcome {
     Ok(if is_clean { DONE } else { FAILED })
 }
 
-/// A table a stage, then what is wrong.
+/// One table per stage, then the findings.
 fn recipe_text(audit: &RecipeAudit) -> String {
     let mut text = String::new();
     for stage in &audit.stages {
         text += &format!(
-            "{}: {} level {}, {} questions; the least that right answers earn, the most that hacks do\n\n",
+            "{}: {} level {}, {} questions; the lowest reward of right answers, the highest of hacks\n\n",
             stage.stage, stage.task, stage.level, stage.questions
         );
         let width = stage.rows.iter().map(|row| row.attempt.len()).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! `thinkling check`: what a recipe would do and cost, without doing it.
+//! `thinkling check`: what a recipe would do and cost.
 
 use std::path::PathBuf;
 
@@ -9,12 +9,12 @@ use super::{DONE, Outcome, print, print_line};
 /// Arguments of `check`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The recipe's file.
+    /// File of the recipe.
     recipe: PathBuf,
     /// Override a key of the recipe; may be repeated.
     #[arg(long = "set", value_name = "PATH=VALUE")]
     overrides: Vec<String>,
-    /// One JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     }
     print(&plan.resolved_toml())?;
     print_line(format!(
-        "\n# {} parameters, {} active a token; vocabulary {}",
+        "\n# {} parameters, {} active per token; vocabulary {}",
         plan.footprint.parameters_total,
         plan.footprint.parameters_active,
         plan.tokenizer.size()

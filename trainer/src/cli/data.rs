@@ -1,4 +1,4 @@
-//! `thinkling data`: files of questions, checked line by line (or row by row) and compared with those held out.
+//! `thinkling data`: checks files of questions, and compares them with held-out ones.
 
 use std::collections::BTreeSet;
 use std::io::{BufWriter, Write};
@@ -13,27 +13,27 @@ use thinkling_datasets::record::Record;
 
 use super::{DONE, FAILED, Failure, Outcome, note, print_line};
 
-/// What can be done with a file.
+/// What to do with a file.
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
-    /// Say which lines can be read, and why the others cannot.
+    /// Check which lines can be read, and print why the others cannot.
     Check(Check),
-    /// Find the lines of a file that repeat runs of words of a held-out one.
+    /// Find the lines of a file that repeat word sequences of a held-out file.
     Decontaminate(Decontaminate),
 }
 
 /// Arguments of `data check`.
 #[derive(clap::Args)]
 pub(super) struct Check {
-    /// JSON lines, or a Parquet table: `prompt`, GSM8K's `question`, MATH's `problem`, or `messages`.
+    /// JSON lines or a Parquet table with `prompt`, GSM8K's `question`, MATH's `problem`, or `messages`.
     file: PathBuf,
-    /// Also hold each line's own answer to this verifier, as a recipe would.
+    /// Also check each line's answer with this verifier, as a recipe does.
     #[arg(long)]
     verifier: Option<String>,
     /// The verifier's settings as JSON.
     #[arg(long, value_parser = super::generate::json, default_value = "{}", requires = "verifier")]
     config: Value,
-    /// One JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -41,24 +41,24 @@ pub(super) struct Check {
 /// Arguments of `data decontaminate`.
 #[derive(clap::Args)]
 pub(super) struct Decontaminate {
-    /// JSON lines, or a Parquet table, to train on.
+    /// Training file: JSON lines or a Parquet table.
     train: PathBuf,
-    /// JSON lines, or a Parquet table, that are held out.
+    /// Held-out file: JSON lines or a Parquet table.
     #[arg(long)]
     against: PathBuf,
-    /// Words of a run; a shorter held-out question is one run.
+    /// Words per sequence; a shorter held-out question is one sequence.
     #[arg(long, default_value_t = DecontaminationSettings::default().words)]
     n: usize,
-    /// Least share of a line's runs that must be repeated, from 0 (one run) to 1.
+    /// Least share of a line's sequences that must be repeated, from 0 (one sequence) to 1.
     #[arg(long, default_value_t = 0.0)]
     share: f64,
-    /// Count signs as words: for formulas.
+    /// Count signs as words, for formulas.
     #[arg(long)]
     signs: bool,
-    /// Where to write the lines that repeat nothing, as they are; rows of a table become JSON lines.
+    /// Write the lines that repeat nothing to this file, unchanged; rows of a table become JSON lines.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// One JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -70,7 +70,6 @@ pub(super) fn run(command: &Command) -> Outcome {
     }
 }
 
-/// Opens a file of the command line.
 fn open(path: &Path) -> Result<Reader<'static>, Failure> {
     Reader::open(path).map_err(Failure::usage)
 }
@@ -117,7 +116,7 @@ fn check(arguments: &Check) -> Outcome {
     Ok(code(report.counts.bad))
 }
 
-/// Reads a file without holding its questions.
+/// Reads a file without keeping its questions.
 fn read_alone(mut reader: Reader<'_>) -> Result<Report, Failure> {
     let mut report = Report { unit: reader.unit(), ..Report::default() };
     let mut seen = BTreeSet::new();
@@ -179,7 +178,7 @@ fn decontaminate(arguments: &Decontaminate) -> Outcome {
     };
     let mut found = Vec::new();
     let trained = each_record(train, |number, record, text| {
-        // The question alone too: one that is repeated whole is found however long the solution beside it.
+        // Also compares the question alone, so that a repeated question is found despite a long solution.
         let overlap = held_out.overlap(&record.whole_prompt()).or_else(|| held_out.overlap(&text_of(record)));
         match (overlap, &mut out) {
             (Some(overlap), _) => {
@@ -219,7 +218,7 @@ fn decontaminate(arguments: &Decontaminate) -> Outcome {
     Ok(code(trained.bad + tested.bad))
 }
 
-/// Visits the records of a file with their numbers and texts; names what is at fault.
+/// Visits the records of a file with their numbers and texts; reports faulty ones.
 fn each_record(
     mut reader: Reader<'_>,
     mut visit: impl FnMut(u64, &Record, &str) -> anyhow::Result<()>,

@@ -1,4 +1,4 @@
-//! What `MODEL` on the command line means: a run folder or a checkpoint folder.
+//! Loads the model that `MODEL` on the command line names.
 
 use std::path::{Path, PathBuf};
 
@@ -13,20 +13,20 @@ use thinkling_datasets::{Split, domains};
 
 use super::Failure;
 
-/// A model that can be asked.
+/// A loaded model.
 pub(super) struct LoadedModel {
     /// The policy.
     pub(super) policy: Box<dyn Policy>,
-    /// Its alphabet.
+    /// The alphabet of the policy.
     pub(super) tokenizer: Tokenizer,
-    /// The run it came from, where there is one.
+    /// The plan of its run, if the run's recipe is there.
     plan: Option<Plan>,
-    /// Why that run's recipe cannot be read, where it cannot.
+    /// Why that recipe cannot be read.
     unread: Option<String>,
 }
 
 impl LoadedModel {
-    /// Loads the newest checkpoint of a run folder, or a checkpoint folder.
+    /// Loads a checkpoint folder, or the newest checkpoint of a run folder.
     pub(super) fn load(path: &Path) -> Result<Self, Failure> {
         let folder = if path.join("state.json").exists() {
             path.to_owned()
@@ -39,7 +39,6 @@ impl LoadedModel {
         let checkpoint = Checkpoint::read(&folder)?;
         let (config, parameters) = checkpoint.policy()?;
         let tokenizer = Tokenizer::from_json(&checkpoint.json::<Value>("tokenizer.json")?)?;
-        // <run>/checkpoints/<stage>-<step>
         let recipe: PathBuf = folder.join("../..").join(run_folder::RECIPE);
         let (plan, unread) = match recipe.exists().then(|| plan::load(&recipe, &[])) {
             Some(Ok(plan)) => (Some(plan), None),
@@ -54,7 +53,7 @@ impl LoadedModel {
         })
     }
 
-    /// The tasks that the run learnt or was measured on.
+    /// Every task of the run.
     fn tasks(&self) -> impl Iterator<Item = &plan::Task> {
         self.plan.iter().flat_map(|plan| &plan.stages).flat_map(|stage| &stage.measured).map(AsRef::as_ref)
     }
@@ -78,7 +77,7 @@ impl LoadedModel {
         build_task(row, level, settings.unwrap_or_default())
     }
 
-    /// The level that the run trained the task `name` at: its last, where it had several.
+    /// The level that the run trained the task `name` at; the last one if there were several.
     pub(super) fn trained_level(&self, name: &str) -> Option<u32> {
         let mut stages = self.plan.iter().flat_map(|plan| &plan.stages);
         let courses =
@@ -86,7 +85,7 @@ impl LoadedModel {
         Some(courses?.tasks.last()?.level)
     }
 
-    /// The new tokens that the policy's positions leave after the task's prompts.
+    /// The most new tokens after the task's prompts: what the policy's positions and the run's limit allow.
     pub(super) fn room(&self, task: &plan::Task, seed: u64, count: u64) -> Result<usize, Failure> {
         let dataset = task.dataset(seed).map_err(Failure::usage)?;
         let mut longest = 0;
@@ -104,7 +103,7 @@ impl LoadedModel {
                     .len(),
             );
         }
-        // Two more for thinking tags that may be given.
+        // Two positions are for thinking tags.
         let room = (self.policy.config().max_position_embeddings + 1).saturating_sub(longest + 2);
         if room == 0 {
             return Err(Failure::usage(anyhow::anyhow!(

@@ -1,4 +1,4 @@
-//! `thinkling sample`: completions to read.
+//! `thinkling sample`: prints completions.
 
 use std::path::PathBuf;
 
@@ -15,19 +15,19 @@ use super::{DONE, Failure, Outcome, print_line};
 pub(super) struct Arguments {
     /// A run folder or a checkpoint folder.
     model: PathBuf,
-    /// A prompt of your own.
+    /// Any prompt.
     #[arg(long, required_unless_present = "task", conflicts_with = "task")]
     prompt: Option<String>,
-    /// Questions of this task's test split, judged.
+    /// Use questions of this task's test split, and judge the completions.
     #[arg(long)]
     task: Option<String>,
     /// Level of the task [default: the level that the model was trained at].
     #[arg(long, requires = "task")]
     level: Option<u32>,
-    /// Number of completions; with a task, each of a question of its own.
+    /// Number of completions; with a task, one per question.
     #[arg(short = 'n', default_value_t = 1)]
     count: u64,
-    /// Temperature of sampling; 0 takes the most likely token.
+    /// Sampling temperature; 0 always takes the most likely token.
     #[arg(long, default_value_t = 1.0, value_parser = super::eval::temperature)]
     temperature: f32,
     /// Seed of questions and samples.
@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             Failure::usage(anyhow::anyhow!("prompt `{prompt}`: {error}; the model knows {}", known.join(" ")))
         })?;
         if tokens.is_empty() || tokens.len() > positions {
-            let message = format!("a prompt has 1 to {positions} tokens, this one has {}", tokens.len());
+            let message = format!("a prompt has 1 to {positions} tokens, but this one has {}", tokens.len());
             return Err(Failure::usage(anyhow::anyhow!(message)));
         }
         let limits = Limits {
@@ -62,7 +62,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             Some(level) => level,
             None => {
                 super::generate::find_task(name)?;
-                return Err(Failure::usage(anyhow::anyhow!("say the --level of task `{name}`")));
+                return Err(Failure::usage(anyhow::anyhow!("give the --level of task `{name}`")));
             }
         };
         let task = model.task(name, level)?;

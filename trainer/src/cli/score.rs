@@ -1,4 +1,4 @@
-//! `thinkling score`: log-probabilities of given completions.
+//! `thinkling score`: computes log-probabilities of given completions.
 
 use std::io::BufRead;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ pub(super) struct Arguments {
 
 #[derive(Deserialize)]
 struct Line {
-    /// As it was written: a number may have more digits than any type.
+    /// The text as written: a number may have more digits than any type.
     id: Box<RawValue>,
     prompt: String,
     completion: String,
@@ -59,12 +59,12 @@ fn score(model: &mut LoadedModel, line: &Line) -> Result<Value, String> {
     let completion =
         model.tokenizer.encode(&line.completion).map_err(|error| format!("completion: {error}"))?;
     if prompt.is_empty() {
-        return Err("prompt: empty; the first token needs one before it".to_owned());
+        return Err("prompt: empty; it must have at least one token".to_owned());
     }
     let positions = model.policy.config().max_position_embeddings;
     let tokens = [prompt.as_slice(), completion.as_slice()].concat();
     if tokens.len() > positions + 1 {
-        return Err(format!("{} tokens, and the model has {positions} positions", tokens.len()));
+        return Err(format!("{} tokens, but the model has {positions} positions", tokens.len()));
     }
     let names: Vec<&str> =
         completion.iter().map(|id| model.tokenizer.symbols()[*id as usize].as_str()).collect();

@@ -19,26 +19,26 @@ use super::{DONE, FAILED, Failure, INTERRUPTED, Outcome, print_line};
 /// Arguments of `train`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The recipe's file.
+    /// File of the recipe.
     recipe: PathBuf,
-    /// Folder of the run [default: runs/<recipe name>-<n>].
+    /// Run folder [default: runs/<recipe name>-<n>].
     #[arg(long)]
     out: Option<PathBuf>,
     /// Override a key of the recipe, such as `stage.grpo.steps=5`; may be repeated.
     #[arg(long = "set", value_name = "PATH=VALUE")]
     overrides: Vec<String>,
-    /// Go on with the run in --out after its newest checkpoint.
+    /// Continue the run in --out after its newest checkpoint.
     #[arg(long, requires = "out")]
     resume: bool,
-    /// Threads to compute with; never changes a result [default: the recipe's, else all cores].
+    /// Threads; they never change a result [default: the recipe's, else all cores].
     #[arg(long)]
     threads: Option<usize>,
-    /// Where to compute: auto, cpu, candle (slow) or cuda:N.
+    /// Device: auto, cpu, candle (slow) or cuda:N.
     #[arg(long)]
     device: Option<String>,
 }
 
-/// Reads a recipe with its overrides; every mistake is one of the command line's.
+/// Reads a recipe with its overrides; its mistakes are usage errors.
 pub(super) fn load(recipe: &std::path::Path, overrides: &[String]) -> Result<Plan, Failure> {
     let plan = plan::load(recipe, overrides).map_err(Failure::usage)?;
     match plan.device {
@@ -49,7 +49,7 @@ pub(super) fn load(recipe: &std::path::Path, overrides: &[String]) -> Result<Pla
     }
 }
 
-/// A folder that may not be used is the command line's mistake; a damaged or unwritable one is not.
+/// An unusable folder is a usage error; a damaged or unwritable one is not.
 fn refused(error: RunError) -> Failure {
     match error {
         RunError::Refused(_) => Failure::usage(error),
@@ -70,11 +70,11 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         )));
     }
     let threads = plan.threads;
-    // A verifier that does not start is told before anything is trained.
+    // Starts every verifier before the training.
     let rules = stages::rules(&plan.stages).map_err(Failure::usage)?;
     let interrupt = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // The first one asks for a checkpoint, a second one does not wait for it.
+        // The first signal asks for a checkpoint; a second one ends the program at once.
         signal_hook::flag::register_conditional_shutdown(signal, i32::from(INTERRUPTED), interrupt.clone())?;
         signal_hook::flag::register(signal, interrupt.clone())?;
     }
@@ -106,14 +106,14 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         run.tracker.progress.note(&note);
     }
     let status = run.to_the_end()?;
-    // A picture that cannot be made costs no run: it can be made again from the folder.
+    // A failed report does not fail the run: `thinkling report` can write it later.
     match report::write(&path) {
         Ok(report) => run.tracker.progress.note(&format!("report: {}", report.display())),
         Err(ReportError::Empty { .. }) => {}
         Err(error) => run.tracker.progress.note(&format!("warning: no report: {error}")),
     }
     run.tracker.progress.note(&format!("{}: {}", status.name(), path.display()));
-    // The bar leaves the screen before the result is written to it.
+    // Removes the bar from the screen before the result is printed.
     drop(run);
     print_line(path.display())?;
     Ok(match status {

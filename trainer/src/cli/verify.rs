@@ -1,4 +1,4 @@
-//! `thinkling verify`: JSON lines in, verdicts out.
+//! `thinkling verify`: reads JSON lines, writes verdicts.
 
 use std::io::{BufReader, stdin, stdout};
 use std::num::NonZeroUsize;
@@ -14,15 +14,15 @@ use super::{DONE, FAILED, Failure, Outcome};
 pub(super) struct Arguments {
     /// A verifier of `thinkling list verifiers`, or a task.
     verifier: String,
-    /// Its settings as JSON.
+    /// Settings as JSON.
     #[arg(long, value_parser = super::generate::json, default_value = "{}")]
     config: Value,
-    /// Items judged at a time [default: one for each core].
+    /// Items judged at the same time [default: one per core].
     #[arg(long)]
     threads: Option<NonZeroUsize>,
 }
 
-/// A task's own judge.
+/// Judges with a task's domain.
 struct Judge(Box<dyn Domain>);
 
 impl Verifier for Judge {

@@ -258,7 +258,7 @@ early_stop = { rewad = 0.9, window = 0 }
         (19, "0"),
     ];
     let expected: Vec<(usize, String)> = expected.map(|(line, marked)| (line, marked.to_owned())).to_vec();
-    // The task is not built at a level it does not have, so what it cannot write is told once the level is right.
+    // The task is not built at an invalid level, so its alphabet is checked only after the level is right.
     assert_eq!(told, expected);
     let told = wrong(text, &["task.level=16", "model.max_position_embeddings=30"]);
     assert!(told.iter().any(|mistake| mistake.message.contains("stage `grpo` has rows of 61 tokens")));
@@ -296,7 +296,7 @@ fn mistakes_of_the_file_and_of_overrides_are_told_together() {
     assert!(help(4).contains("grpo"));
 }
 
-/// What is wrong, alone: the override, what is marked, a part of the message or remedy.
+/// A single mistake: the override, the marked text, a part of the message or help.
 const ALONE: &[(&str, &str, &str)] = &[
     ("nmae=x", "nmae", "did you mean `name`?"),
     ("stage.0.evaluation.cuont=3", "cuont", "did you mean `count`?"),
@@ -417,7 +417,7 @@ fn each_mistake_alone_is_told_once_at_its_place() {
             .filter(|mistake| mistake.place.as_ref().unwrap().source.starts_with("--set"))
             .collect();
         let [mistake] = in_override[..] else { panic!("{argument}: {mistakes:#?}") };
-        // Another kind of stage has other keys: those that are left over are told as well.
+        // Another kind of stage has other keys: the remaining ones are reported as well.
         assert!(mistakes.len() == 1 || argument.contains(".kind="), "{argument}: {mistakes:#?}");
         assert_eq!(marked(mistake), *mark, "{argument}");
         let told = format!("{}\n{}", mistake.message, mistake.help.join("\n"));
@@ -593,7 +593,7 @@ fn a_file_is_known_by_what_it_holds_and_its_bad_lines_are_named() {
     let told = plan.warnings.join("\n");
     assert!(told.contains("q.jsonl, line 62: not JSON"), "{told}");
     assert!(
-        told.contains("1 of 62 lines are at fault") && told.contains("1 lines repeat a question"),
+        told.contains("1 of 62 lines are faulty") && told.contains("1 lines repeat a question"),
         "{told}"
     );
     let sums = census(&plan).unwrap().pop().unwrap();

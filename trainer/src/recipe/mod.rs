@@ -1,6 +1,4 @@
-//! What a recipe is made of: its text as a tree, its form, its mistakes, and the parts that belong to no other folder.
-//!
-//! Settings live with what they set; [`crate::plan::Recipe`] puts them together.
+//! The parts of a recipe: its text as a tree, its form, its mistakes, and settings that belong to no other folder.
 
 mod checker;
 mod conform;

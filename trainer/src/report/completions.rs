@@ -1,4 +1,4 @@
-//! Completions to read: which are shown, and how thinking and answer stand out.
+//! The completions in the report.
 
 use std::fmt::Write as _;
 
@@ -8,12 +8,12 @@ use super::page::{escape, figure_of};
 use super::record::RunRecord;
 use crate::tracking::rows::{Row, number, word};
 
-/// Completions that are shown of a step.
+/// Completions shown per step.
 const SHOWN: usize = 4;
-/// Characters of a completion that are shown.
+/// Characters shown per completion.
 const LONGEST: usize = 4000;
 
-/// What the part of a completion is.
+/// Parts of a completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Tag,
@@ -33,7 +33,7 @@ impl Part {
     }
 }
 
-/// The columns of completions of one run: the first step that has any, one in the middle, the last.
+/// The completions of three steps of a run: the first step that has any, one in the middle, and the last.
 pub(super) fn columns(record: &RunRecord) -> String {
     let place = |row: &Row| (word(row, "stage").to_owned(), number(row, "step").unwrap_or(0.0));
     let mut places: Vec<(String, f64)> = Vec::new();
@@ -85,7 +85,7 @@ fn completion(row: &Row) -> String {
     )
 }
 
-/// The text up to `most` characters, and how many more there are.
+/// The first `most` characters of the text, and the number of further ones.
 fn shortened(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{} … {} more characters", &text[..end], text[end..].chars().count()),

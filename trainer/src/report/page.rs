@@ -1,4 +1,4 @@
-//! The page: one HTML file with its own style, no script and no address to load from.
+//! The page: one HTML file with its own style, without scripts or external addresses.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,10 +14,10 @@ use crate::tracking::rows::{Row, interval, number, word};
 
 const STYLE: &str = include_str!("style.css");
 
-/// Warnings that are shown of a run.
+/// Warnings shown per run.
 const ROWS_OF_WARNINGS: usize = 20;
 
-/// The report of `records`, which are not empty.
+/// The report of `records`, which must not be empty.
 pub fn html(records: &[RunRecord]) -> String {
     let title = match records {
         [one] => one.label.clone(),
@@ -52,7 +52,7 @@ pub fn html(records: &[RunRecord]) -> String {
     page
 }
 
-/// Text that a browser shows as it is. Characters that it would not show, or that end a line of their own, get a picture.
+/// Text for HTML. Invisible characters and additional line breaks are replaced by pictures.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -64,9 +64,9 @@ pub(super) fn escape(text: &str) -> String {
             '\'' => escaped.push_str("&#39;"),
             '\n' | '\t' => escaped.push(character),
             '\u{7f}' => escaped.push('\u{2421}'),
-            // Unicode has pictures of the control characters, in their order.
+            // Unicode has a picture for each control character, in the same order.
             control @ '\0'..='\u{1f}' => escaped.extend(char::from_u32(0x2400 + u32::from(control))),
-            // Marks that turn the direction of what follows would reach beyond the text.
+            // Direction marks would also affect text after the completion.
             '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{80}'..='\u{9f}' => {
                 escaped.push('\u{fffd}')
             }
@@ -76,7 +76,7 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// A number to read: three digits that say something.
+/// A number with three significant digits.
 pub(super) fn figure_of(value: f64) -> String {
     if value != 0.0 && value.abs() < 1.0 { format!("{value:.3}") } else { short(value) }
 }
@@ -106,7 +106,7 @@ fn headline(records: &[RunRecord]) -> String {
     text
 }
 
-/// What was run, where, and what it took, in a line.
+/// Status, cost and machine of the run as one line.
 fn facts(record: &RunRecord) -> String {
     let mut facts = vec![format!("<b>{}</b>", escape(&record.status().replace('_', " ")))];
     let total = &record.ledger["total"];
@@ -118,7 +118,7 @@ fn facts(record: &RunRecord) -> String {
     fact(record.metrics.last().and_then(|row| number(row, "flops")), &|flops| {
         format!("{} FLOPs", short(flops))
     });
-    fact(total["cost_per_correct_usd"].as_f64(), &|dollars| format!("${} a right answer", money(dollars)));
+    fact(total["cost_per_correct_usd"].as_f64(), &|dollars| format!("${} per right answer", money(dollars)));
     fact(total["energy_j"].as_f64(), &|energy| format!("{} J", short(energy)));
     for key in ["cpu", "started"] {
         facts.extend(record.manifest[key].as_str().map(escape));
@@ -126,7 +126,7 @@ fn facts(record: &RunRecord) -> String {
     facts.join(" · ")
 }
 
-/// Dollars to two digits that say something.
+/// Dollars with two significant digits.
 fn money(dollars: f64) -> String {
     match dollars {
         0.01.. => format!("{dollars:.2}"),
@@ -138,7 +138,7 @@ fn money(dollars: f64) -> String {
     }
 }
 
-/// Measures of the headline: key, name, and whether it is a share.
+/// Columns of the headline: key, name, and whether it is a share.
 const MEASURES: [(&str, &str, bool); 4] = [
     ("accuracy", "Accuracy, sampled", true),
     ("greedy_accuracy", "Accuracy, greedy", true),
@@ -184,7 +184,7 @@ fn value(row: &Row, key: &str, is_share: bool) -> Option<(String, String)> {
     Some((shown(number(row, key)?), ends))
 }
 
-/// What is odd about the runs: what their files say, what is missing in them.
+/// Problems of the runs: those in their metrics, and missing files.
 fn warnings(records: &[RunRecord]) -> String {
     let mut text = String::new();
     for record in records {
@@ -220,7 +220,7 @@ fn problems(record: &RunRecord) -> Vec<String> {
     }
     let skipped = record.metrics.iter().filter(|row| row.contains_key("skipped")).count();
     if skipped > 0 {
-        found.push(format!("{skipped} updates were not finite and not applied: lower learning_rate."));
+        found.push(format!("{skipped} updates were not finite and were skipped: lower learning_rate."));
     }
     let errors: f64 = record.metrics.iter().filter_map(|row| number(row, "verifier_errors")).sum();
     if errors > 0.0 {
@@ -232,7 +232,7 @@ fn problems(record: &RunRecord) -> Vec<String> {
     found
 }
 
-/// The alarms of a run's rows, each with the stage and steps that it went off in, and what to do.
+/// The alarms of a run, each with its stage, its steps and its fix.
 fn alarms_raised(record: &RunRecord) -> Vec<String> {
     let mut raised: Vec<((&str, &str), Vec<f64>)> = Vec::new();
     for row in &record.metrics {
@@ -283,7 +283,7 @@ fn figures_section(records: &[RunRecord]) -> String {
     if figures.is_empty() { String::new() } else { text + "</div>" }
 }
 
-/// The names of a figure's lines beside their colours.
+/// The names of a figure's lines with their colours.
 fn key(figure: &Figure) -> String {
     let Content::Lines(lines) = &figure.content else { return String::new() };
     let mut text = String::new();
@@ -322,7 +322,7 @@ fn completions_section(records: &[RunRecord]) -> String {
         + &text
 }
 
-/// How the recipes of the runs differ, then each in full.
+/// The differences between the recipes, then each recipe in full.
 fn recipe(records: &[RunRecord]) -> String {
     let mut text = if records.len() > 1 { difference(records) } else { String::new() };
     for record in records.iter().filter(|record| !record.recipe.is_empty()) {

@@ -177,7 +177,7 @@ fn damage_is_told_and_survived() {
     let record = RunRecord::read(folder.path()).unwrap();
     assert_eq!(record.metrics.len(), whole().len());
     let page = html(&[record]);
-    for text in ["2 damaged lines", "cut short", "ledger.json is damaged", "manifest.json is missing"] {
+    for text in ["2 damaged lines", "incomplete", "ledger.json is damaged", "manifest.json is missing"] {
         assert!(page.contains(text), "{text}");
     }
     fs::write(path("metrics.jsonl"), "").unwrap();
@@ -199,7 +199,7 @@ fn several_runs_lie_over_one_another_with_what_their_recipes_differ_in() {
     let reward = figures(&records).into_iter().next().unwrap();
     let Content::Lines(lines) = reward.content else { panic!("lines") };
     assert_eq!(lines.iter().map(|line| line.name.as_str()).collect::<Vec<_>>(), ["t, seed 1", "t, seed 2"]);
-    // The same run twice is told apart.
+    // The same run twice gets two labels.
     let twice = read_all(&[first.path().to_owned(), first.path().to_owned()]).unwrap();
     assert_ne!(twice[0].label, twice[1].label);
 }
@@ -233,7 +233,7 @@ fn a_table_has_a_column_a_scalar_and_quotes_what_it_must() {
     );
     let columns: Vec<&str> = lines[0].split(',').collect();
     let at = columns.iter().position(|column| *column == "accuracy_ci95/low").unwrap();
-    // The label has a comma of its own.
+    // The label contains a comma.
     let low: f64 = lines[3].split(',').nth(at + 1).unwrap().parse().unwrap();
     assert!((low - 0.5).abs() < 1e-9);
 }

@@ -107,8 +107,6 @@ pub trait StageKind {
     }
 
     /// Runs the stage.
-    ///
-    /// # Errors
     fn run(&self, stage: &StagePlan, run: &mut Run) -> Result<Status, TrainError>;
 }
 

@@ -91,9 +91,6 @@ impl Costed for Applied {
 
 impl Learner {
     /// Starts `stage` with the current weights.
-    ///
-    /// # Errors
-    /// When its curriculum cannot be built.
     pub fn begin_stage(&mut self, stage: &StagePlan, seed: u64) -> Result<(), TrainError> {
         self.curriculum = Curriculum::resume(
             &stage.courses,
@@ -128,9 +125,6 @@ impl Learner {
     }
 
     /// Applies the gradient of `pass` over `tokens` target tokens, unless it or the loss is not finite.
-    ///
-    /// # Errors
-    /// When the device refuses the new weights.
     pub fn apply(
         &mut self,
         pass: Pass,
@@ -174,9 +168,6 @@ impl Learner {
     }
 
     /// Restores the best weights if the last ones earned less; returns them.
-    ///
-    /// # Errors
-    /// When the device refuses the weights.
     pub fn restore_best(&mut self) -> candle_core::Result<Option<&Best>> {
         let reward = self.window_mean();
         let Some(best) = self.best.as_ref().filter(|best| reward < best.reward) else { return Ok(None) };

@@ -162,9 +162,6 @@ impl StagePlan {
 }
 
 /// The reward rules of the stages, by stage name. Builds every verifier and starts those that are programs.
-///
-/// # Errors
-/// The first verifier that cannot be built on this machine.
 pub fn rules(stages: &[StagePlan]) -> Result<BTreeMap<String, Rule>, SettingsError> {
     let rewarding = stages.iter().filter_map(|stage| Some((stage, stage.settings.kind().rewards()?)));
     rewarding
@@ -193,6 +190,7 @@ impl StepId<'_> {
         [self.stage, self.done]
     }
 
+    /// The error of this step.
     pub fn failed(&self, source: candle_core::Error) -> TrainError {
         TrainError::Tensor { stage: self.name.to_owned(), step: self.done + 1, source }
     }
@@ -222,9 +220,6 @@ pub trait StageRun {
     fn schedules(&self) -> Schedules;
 
     /// Runs before the first step; `false` if the run must not continue.
-    ///
-    /// # Errors
-    /// When the policy cannot be measured.
     fn begin(&self, _run: &mut Run) -> Result<bool, TrainError> {
         Ok(true)
     }
@@ -235,9 +230,6 @@ pub trait StageRun {
     }
 
     /// Makes one step: asks and learns.
-    ///
-    /// # Errors
-    /// When the run cannot go on.
     fn step(
         &self,
         at: StepId<'_>,
@@ -252,9 +244,6 @@ pub trait StageRun {
     fn rise(&self, _learner: &mut Learner) {}
 
     /// Runs after the last step, before the last measurement.
-    ///
-    /// # Errors
-    /// When the device refuses other weights.
     fn end(&self, _run: &mut Run) -> Result<(), TrainError> {
         Ok(())
     }

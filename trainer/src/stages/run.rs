@@ -61,9 +61,6 @@ pub struct Run {
 impl Run {
     /// Starts a run in `folder`, or continues it after `newest`. `started` is when this process began to count time. A
     /// signal sets `interrupt`.
-    ///
-    /// # Errors
-    /// When the checkpoint does not fit the job, or the folder cannot be written.
     pub fn open(
         job: Job,
         folder: RunFolder,
@@ -119,9 +116,6 @@ impl Run {
     }
 
     /// Runs every remaining stage, and writes the summary.
-    ///
-    /// # Errors
-    /// When a stage cannot go on.
     pub fn to_the_end(&mut self) -> Result<Status, TrainError> {
         let stages = self.stages.clone();
         let mut status = Status::Done;
@@ -153,9 +147,6 @@ impl Run {
     }
 
     /// Measures the policy on held-out questions of `tasks`, sampled and greedy. Writes a row for each task.
-    ///
-    /// # Errors
-    /// When the policy cannot be asked, or the row cannot be written.
     pub fn evaluate(
         &mut self,
         stage: &StagePlan,

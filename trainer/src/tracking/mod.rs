@@ -1,4 +1,4 @@
-//! What a run writes down and shows: the ledger, the run folder, checkpoints, rows, alarms, events, progress.
+//! The records of a run: ledger, run folder, checkpoints, rows, alarms, events and progress.
 
 pub mod alarms;
 pub mod checkpoint;

@@ -1,4 +1,4 @@
-//! After a run: what was paid, judged again and more strictly, and patterns that call for a reader.
+//! Audits a run: judges its completions again, more strictly, and looks for suspicious patterns.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,72 +13,72 @@ use crate::learn::terms::Reward;
 use crate::plan::{self, Plan, Stage};
 use crate::tracking::run_folder;
 
-/// Examples of a finding.
+/// Most examples of a finding.
 const EXAMPLES: usize = 3;
-/// Completions of a window, at its start and at its end, that patterns are looked for in: this share of a stage's.
+/// Share of a stage's completions at its start, and at its end, that are searched for patterns.
 const WINDOW: f64 = 0.25;
-/// The least number of completions that a pattern may rest on.
+/// Least number of completions for a pattern.
 const LEAST: usize = 4;
-/// A score from here on counts as paid, one below as not.
+/// Least score that counts as a reward.
 const PAID: f64 = 0.5;
-/// The share of the last window from which on a pattern is a finding.
+/// Least share of the last completions for a finding.
 const SHARE: f64 = 0.5;
-/// How much larger than at the start of the stage the share of right answers without thinking must be.
+/// Least growth of the share of right answers without thinking since the start of the stage.
 const GROWN: f64 = 0.1;
-/// The share of completions that loop from which on that is a finding.
+/// Least share of completions with loops for a finding.
 const LOOPS: f64 = 0.1;
-/// A loop repeats its unit at least so often, and covers at least so many characters.
+/// Least repeats of a loop's unit, and least characters of a loop.
 const TURNS: usize = 6;
 const COVERED: usize = 32;
-/// The longest unit of a loop, in characters.
+/// Longest unit of a loop, in characters.
 const UNIT: usize = 40;
-/// A mean reward that grows by less proves nothing.
+/// Least growth of the mean reward that counts.
 const GROWTH: f64 = 0.1;
-/// Held-out accuracy must grow by this share of what the reward grows by.
+/// Held-out accuracy must grow by this share of the growth of the reward.
 const FOLLOWS: f64 = 0.25;
-/// A term may pay this much more, on average, than the task's judge finds right.
+/// Most that a term's mean score may exceed the share of right answers.
 const ABOVE: f64 = 0.05;
 
-/// A folder cannot be audited.
+/// Why a folder cannot be audited.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuditError {
-    /// A file of the run is not there or cannot be read.
-    #[error("cannot read {}: name the folder of a run that has trained with grpo", path.display())]
+    /// A file of the run does not exist or cannot be read.
+    #[error("cannot read {}: give the folder of a run with a stage of grpo", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// A line is not what a run writes.
+    /// A line that no run writes.
     #[error("{} line {line}: {message}", path.display())]
     Line {
         /// The file.
         path: PathBuf,
-        /// From 1.
+        /// Its number, from 1.
         line: usize,
         /// What is wrong.
         message: String,
     },
 }
 
-/// What came of an audit of a run.
+/// The result of the audit of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunAudit {
     /// The run's name.
     pub run: String,
-    /// Completions that were read.
+    /// Completions read.
     pub completions: usize,
-    /// Those of them that were judged again.
+    /// Completions judged again.
     pub judged_again: usize,
-    /// Rows of `metrics.jsonl` that were read.
+    /// Rows of `metrics.jsonl` read.
     pub rows: usize,
-    /// What calls for a reader.
+    /// Problems for a person to check.
     pub findings: Vec<AuditFinding>,
 }
 
-/// A line of `rollouts.jsonl`, as far as it is read here.
+/// The fields of a line of `rollouts.jsonl` that the audit needs.
 #[derive(Deserialize)]
 struct Rollout {
     stage: String,
@@ -90,15 +90,12 @@ struct Rollout {
     finished: bool,
     verdict: String,
     score: f64,
-    /// By term; not there in runs of earlier versions.
+    /// By term; absent in runs of earlier versions.
     #[serde(default)]
     rewards: Map<String, Value>,
 }
 
-/// Audits the run in `folder`, whose recipe is `plan`.
-///
-/// # Errors
-/// When a file is missing or damaged.
+/// Audits the run in `folder` with the recipe `plan`.
 pub fn run(folder: &Path, plan: &Plan) -> Result<RunAudit, AuditError> {
     let rollouts: Vec<Rollout> = lines(&folder.join(run_folder::ROLLOUTS))?;
     let metrics: Vec<Value> = lines(&folder.join(run_folder::METRICS))?;
@@ -121,7 +118,7 @@ pub fn run(folder: &Path, plan: &Plan) -> Result<RunAudit, AuditError> {
     Ok(RunAudit { run: plan.name.clone(), completions, judged_again, rows: metrics.len(), findings })
 }
 
-/// Every whole line of a file. A run that was killed may have left half a line at the end.
+/// Every complete line of a file. A killed run may have left half a line at the end.
 fn lines<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>, AuditError> {
     let text = std::fs::read(path).map_err(|source| AuditError::Io { path: path.to_owned(), source })?;
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
@@ -138,7 +135,7 @@ fn lines<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>, AuditError
         .collect()
 }
 
-/// What a second judgement came to.
+/// The result of the second judgement.
 #[derive(Default)]
 struct Again {
     judged: usize,
@@ -146,11 +143,10 @@ struct Again {
 }
 
 impl Again {
-    /// Judges every completion again: by the task's own judge, and only where it ended by itself and has the form that
-    /// is asked for.
+    /// Judges every completion again with the task's judge. Only a finished completion in the required format is right.
     fn new(plan: &Plan, stage: &Stage, judging: &[&str], rows: &[&Rollout]) -> Self {
         let mut again = Self::default();
-        // What was paid, by what paid it; the verdict in the file is that of the task's judge.
+        // Scores by reward term; `correct` is the verdict of the task's judge.
         let mut differ: BTreeMap<String, Vec<(&Rollout, String)>> = BTreeMap::new();
         for row in rows {
             if row.verdict == "error" {
@@ -193,7 +189,7 @@ impl Again {
     }
 }
 
-/// Whether a completion is right by the strict rule; why not otherwise.
+/// Whether a completion is right by the strict rule; the error is the reason.
 fn strictly(task: &plan::Task, problem: &Problem, row: &Rollout) -> Result<(), String> {
     if !row.finished {
         return Err("cut off before its end".to_owned());
@@ -209,7 +205,7 @@ fn strictly(task: &plan::Task, problem: &Problem, row: &Rollout) -> Result<(), S
     if verdict.score >= PAID { Ok(()) } else { Err(verdict.reason) }
 }
 
-/// The question of a row, posed again from its address, and its task; `None` where none of the recipe's tasks gives it.
+/// The task and question of a row; `None` if no task of the recipe gives it.
 fn question<'p>(plan: &Plan, stage: &'p Stage, row: &Rollout) -> Option<(Problem, &'p plan::Task)> {
     let mut address = row.task.rsplit('/');
     let index = address.next()?.parse().ok()?;
@@ -222,7 +218,7 @@ fn question<'p>(plan: &Plan, stage: &'p Stage, row: &Rollout) -> Option<(Problem
     })
 }
 
-/// Patterns in the completions of the end of a stage.
+/// Patterns in the last completions of a stage.
 fn patterns(stage: &str, rows: &[&Rollout]) -> Vec<AuditFinding> {
     let size = ((rows.len() as f64 * WINDOW).ceil() as usize).max(LEAST).min(rows.len());
     let (first, last) = (&rows[..size], &rows[rows.len() - size..]);
@@ -230,7 +226,7 @@ fn patterns(stage: &str, rows: &[&Rollout]) -> Vec<AuditFinding> {
     if rows.len() < LEAST { Vec::new() } else { found.into_iter().flatten().collect() }
 }
 
-/// Right answers without any thinking, where the base model did think.
+/// Right answers without any thinking, from a policy whose base did think.
 fn thoughtless(stage: &str, first: &[&Rollout], last: &[&Rollout]) -> Option<AuditFinding> {
     let is_bare =
         |row: &&Rollout| answer::thinking(&row.completion).is_none_or(|text| text.trim().is_empty());
@@ -277,7 +273,7 @@ fn looping(stage: &str, last: &[&Rollout]) -> Option<AuditFinding> {
     })
 }
 
-/// The unit that the end of a text repeats, and how often; `None` where that is little of the text.
+/// The unit that the end of a text repeats, and how often; `None` if the loop is only a small part of the text.
 fn repeated(text: &str) -> Option<(String, usize)> {
     let letters: Vec<char> = text.trim_end().chars().collect();
     (1..=UNIT.min(letters.len())).find_map(|unit| {
@@ -289,7 +285,7 @@ fn repeated(text: &str) -> Option<(String, usize)> {
     })
 }
 
-/// The same thinking for different questions.
+/// Equal thinking for different questions.
 fn same_thinking(stage: &str, last: &[&Rollout]) -> Option<AuditFinding> {
     let mut prompts: BTreeMap<&str, Vec<&Rollout>> = BTreeMap::new();
     for row in last {
@@ -312,7 +308,7 @@ fn same_thinking(stage: &str, last: &[&Rollout]) -> Option<AuditFinding> {
     })
 }
 
-/// Growth of the reward that held-out accuracy does not follow.
+/// Growth of the reward without growth of held-out accuracy.
 fn growth(stage: &str, metrics: &[&Value]) -> Option<AuditFinding> {
     let rewards: Vec<f64> = metrics.iter().filter_map(|row| row["reward_mean"].as_f64()).collect();
     let measured = metrics.iter().filter(|row| row["task"].is_string());
@@ -342,7 +338,7 @@ fn growth(stage: &str, metrics: &[&Value]) -> Option<AuditFinding> {
     })
 }
 
-/// A term that pays, at the end, for more than the task's own judge finds right.
+/// A term that finally rewards more than the task's judge finds right.
 fn above(stage: &str, term: &str, metrics: &[&Value]) -> Option<AuditFinding> {
     let rows: Vec<(f64, f64)> = metrics
         .iter()
@@ -365,7 +361,7 @@ fn above(stage: &str, term: &str, metrics: &[&Value]) -> Option<AuditFinding> {
     })
 }
 
-/// The last few, which show what the stage ended with.
+/// The last few completions of a stage.
 fn examples<'a>(cases: impl DoubleEndedIterator<Item = (&'a Rollout, &'a str)>) -> Vec<Example> {
     let cases = cases.rev().take(EXAMPLES);
     cases

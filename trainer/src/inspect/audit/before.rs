@@ -1,4 +1,4 @@
-//! Before a run: the rewards of a recipe against right answers and hacks.
+//! Audits a recipe: its rewards for right answers and for hacks.
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -12,21 +12,21 @@ use crate::learn::reward::{Earned, Reading, Rule, Term};
 use crate::learn::terms::RewardTerm;
 use crate::plan::{self, Plan, Stage};
 
-/// Wrong answers that a question is tried with.
+/// Wrong answers per question.
 const CANDIDATES: usize = 24;
-/// Examples of a finding.
+/// Most examples of a finding.
 const EXAMPLES: usize = 3;
-/// A hack must earn less than a right answer by at least this share of what the terms that judge are worth.
+/// A hack must get less than a right answer by this share of the weights of terms that judge.
 const MARGIN: f64 = 0.5;
-/// What a hack may earn of a term that gives partial credit.
+/// Most that a hack may get from a term with partial credit.
 const PARTIAL: f64 = 0.5;
 
-/// What came of an audit of a recipe.
+/// The result of the audit of a recipe.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RecipeAudit {
     /// The recipe's name.
     pub recipe: String,
-    /// Its stages that reward.
+    /// Its stages with rewards.
     pub stages: Vec<StageAudit>,
 }
 
@@ -37,7 +37,7 @@ impl RecipeAudit {
     }
 }
 
-/// What came of the audit of one stage.
+/// The result of the audit of one stage.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StageAudit {
     /// The stage.
@@ -46,32 +46,32 @@ pub struct StageAudit {
     pub task: String,
     /// Its level.
     pub level: u32,
-    /// Questions that were tried.
+    /// Questions tried.
     pub questions: usize,
     /// Names of its reward terms.
     pub terms: Vec<String>,
-    /// A row an attempt.
+    /// One row per kind of attempt.
     pub rows: Vec<AttemptRow>,
-    /// What is wrong.
+    /// Problems.
     pub findings: Vec<AuditFinding>,
 }
 
-/// What one kind of attempt earned: the least for a right answer, the most for a hack.
+/// Scores of one kind of attempt: the lowest for a right answer, the highest for a hack.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AttemptRow {
-    /// What was tried.
+    /// Kind of the attempt.
     pub attempt: &'static str,
-    /// Whether it should earn everything.
+    /// Whether it should get the full score.
     pub is_right: bool,
-    /// Completions that were tried.
+    /// Completions tried.
     pub tried: usize,
-    /// By term; null where it could not judge any.
+    /// By term; null if the term could judge none of them.
     pub scores: Map<String, serde_json::Value>,
     /// The weighted sum.
     pub total: Option<f64>,
 }
 
-/// One attempt at one question, with what it earned.
+/// One attempt at one question, and its scores.
 struct Tried<'a> {
     problem: &'a Problem,
     attempt: Attempt,
@@ -79,10 +79,8 @@ struct Tried<'a> {
     total: Option<f64>,
 }
 
-/// Audits every stage of a plan that rewards, on `questions` questions each. `rules` are those of [`crate::stages::rules`].
-///
-/// # Errors
-/// When a question cannot be posed.
+/// Audits every stage of a plan that rewards, on `questions` questions each. `rules` come from
+/// [`crate::stages::rules`].
 pub fn recipe(
     plan: &Plan,
     rules: &std::collections::BTreeMap<String, Rule>,
@@ -135,7 +133,7 @@ fn attempt<'a>(
     let own = |completion: &str| {
         domain.judge(&Item { completion, answer: Some(&problem.answer), spec: Some(&problem.spec) })
     };
-    // A right answer to another question is a wrong one here, unless this question has it too.
+    // A right answer to another question is wrong here, unless it is right for both.
     let mut wrong: Vec<String> = Vec::new();
     for other in problems.iter().map(|other| &other.answer) {
         let is_new = *other != problem.answer && !wrong.contains(other);
@@ -153,7 +151,7 @@ fn attempt<'a>(
             |one| if one.is_finished { own(&one.text) } else { Verdict::malformed("cut off before its end") },
         )
         .collect();
-    // Texts that the alphabet cannot write are counted by their characters.
+    // Texts outside the alphabet count one token per character.
     let tokens: Vec<Vec<u32>> = all
         .iter()
         .map(|one| {
@@ -184,7 +182,7 @@ fn attempt<'a>(
         .collect()
 }
 
-/// A row a kind of attempt, in the order of their first appearance.
+/// One row per kind of attempt, in order of first appearance.
 fn rows(rule: &Rule, tried: &[Tried<'_>]) -> Vec<AttemptRow> {
     let mut names: Vec<&'static str> = Vec::new();
     for one in tried {
@@ -244,7 +242,7 @@ fn findings(stage: &str, rule: &Rule, tried: &[Tried<'_>]) -> Vec<AuditFinding> 
     found
 }
 
-/// What one term pays that it should not, or refuses.
+/// Attempts that one term rewards or refuses wrongly.
 fn of_term(stage: &str, at: usize, term: &Term, tried: &[Tried<'_>]) -> Vec<AuditFinding> {
     let (mut refused, mut paid, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     let is_form = term.kind == RewardTerm::Format;
@@ -261,7 +259,7 @@ fn of_term(stage: &str, at: usize, term: &Term, tried: &[Tried<'_>]) -> Vec<Audi
         };
         match one.earned[at].score {
             None => failed.push((one, reason)),
-            // The form of a hack that is in form is none of this term's business.
+            // This term does not judge the format, so a hack in the right format is allowed to pass it.
             Some(score) if asked && score < 1.0 && attempt.due == Due::All => {
                 refused.push((one, format!("{score}: {reason}")));
             }
@@ -277,14 +275,14 @@ fn of_term(stage: &str, at: usize, term: &Term, tried: &[Tried<'_>]) -> Vec<Audi
         .collect()
 }
 
-/// Hacks whose whole reward comes too near to that of a right answer to the same question.
+/// Hacks with a total reward close to that of a right answer to the same question.
 fn margins(stage: &str, worth: f64, tried: &[Tried<'_>]) -> Option<AuditFinding> {
     let mut found = Vec::new();
     let mut right: Option<(&Problem, f64)> = None;
     for one in tried {
         let Some(total) = one.total else { continue };
         if one.attempt.due == Due::All {
-            // Attempts at a question stand together, the right answer in full form first.
+            // Attempts at one question are adjacent, the right answer in full format first.
             if right.is_none_or(|(problem, _)| !std::ptr::eq(problem, one.problem)) {
                 right = Some((one.problem, total));
             }
@@ -305,7 +303,7 @@ impl Cases<'_> {
         let mut names: Vec<&str> = Vec::new();
         let mut examples = Vec::new();
         for (one, note) in &found {
-            // One example a kind of attempt says more than three of the same.
+            // One example per kind of attempt is more useful than three of the same kind.
             if !names.contains(&one.attempt.name) {
                 names.push(one.attempt.name);
                 if examples.len() < EXAMPLES {
@@ -371,7 +369,7 @@ mod tests {
             "{ term = \"correct\", weight = 0.1 }, { term = \"format\", weight = 0.9, config = { partial = true } }",
         );
         assert!(audit.is_clean(), "{:?}", audit.stages[0].findings);
-        // A wrong answer in the right form earns less than a right one, but here only a little: long ones earn more.
+        // A wrong answer in the right format gets less than a right one, but only a little less: long answers get more.
         let audit = audited(
             "parity",
             8,

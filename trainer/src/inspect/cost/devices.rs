@@ -1,4 +1,4 @@
-//! What machines can do, draw and cost: published figures, each with its source, or marked as assumed.
+//! Speed, power and price of devices: published figures with their sources, or assumptions.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -10,33 +10,32 @@ use crate::recipe::nearest;
 pub struct PricedDevice {
     /// Name on the command line.
     pub name: &'static str,
-    /// What it is.
+    /// Description.
     pub about: &'static str,
-    /// Dense operations a second in bfloat16 (float32 on a processor), without the factor of sparsity.
+    /// Peak of dense operations per second in bfloat16 (float32 on a processor), without sparsity.
     pub peak_flops: f64,
-    /// Dense operations a second in 8-bit floats, where it has them.
+    /// Peak of dense operations per second in 8-bit floats, if the device has them.
     pub peak_flops_fp8: Option<f64>,
-    /// Bytes a second between memory and chip.
+    /// Memory bandwidth, bytes per second.
     pub bandwidth_bytes_per_s: f64,
-    /// Bytes of memory.
+    /// Memory, bytes.
     pub memory_bytes: f64,
-    /// Watts of the board at most.
+    /// Highest power of the board, watts.
     pub watts: Option<f64>,
-    /// Dollars an hour.
+    /// US dollars per hour.
     pub price_usd_per_hour: f64,
-    /// Where the figures are from.
+    /// Sources of the figures.
     pub sources: Vec<&'static str>,
-    /// Which of the figures are assumed, and why.
+    /// Figures that are assumed, and why.
     pub assumed: Vec<&'static str>,
 }
 
 const TERA: f64 = 1e12;
 const GIGA: f64 = 1e9;
 
-/// A rented card's price is a market's, not a fact of the card.
+/// The rent of a card depends on the market.
 const PRICE: &str = "price_usd_per_hour: an assumed rent; state your own in [prices]";
 
-/// The accelerators of the table.
 pub fn accelerators() -> Vec<PricedDevice> {
     let hopper = PricedDevice {
         name: "h100",
@@ -119,7 +118,7 @@ pub fn accelerators() -> Vec<PricedDevice> {
     ]
 }
 
-/// This machine's processor, from what `threads` of it reach.
+/// This machine's processor, with the speed of `threads` threads.
 pub fn processor(
     peak_flops: f64,
     bandwidth_bytes_per_s: f64,
@@ -140,7 +139,6 @@ pub fn processor(
     }
 }
 
-/// The name of this machine's processor.
 pub const CPU: &str = "cpu";
 
 fn physical_memory() -> f64 {
@@ -150,9 +148,6 @@ fn physical_memory() -> f64 {
 }
 
 /// The accelerator called `name`.
-///
-/// # Errors
-/// The names that there are, and the one that was probably meant.
 pub fn accelerator(name: &str) -> Result<PricedDevice, UnknownName> {
     let wanted = name.to_lowercase().replace(['_', ' '], "-");
     let devices = accelerators();

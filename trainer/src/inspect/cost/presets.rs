@@ -1,4 +1,4 @@
-//! Published training runs: the hours their authors state, and what follows from them.
+//! Published training runs: the hours that their authors state, and derived costs.
 
 use serde_json::{Map, Value, json};
 
@@ -7,26 +7,25 @@ use super::planner::savings;
 use crate::policy::footprint::footprint;
 use crate::policy::{Attention, Config};
 
-/// Tokens of a row that operations a trained token are stated for.
+/// Tokens per row for the operations per trained token.
 const CONTEXT: usize = 4096;
 
 /// A published run.
 pub struct Preset {
     /// Name on the command line.
     pub name: &'static str,
-    /// What it is.
+    /// Description.
     pub about: &'static str,
     /// Device-hours of each phase, as published.
     phases: &'static [(&'static str, f64)],
-    /// Dollars a device-hour, as the authors assume.
+    /// US dollars per device-hour, as the authors assume.
     price_usd_per_hour: f64,
-    /// Device-hours that a million million tokens took, where that is published.
+    /// Published device-hours per trillion tokens, if known.
     hours_per_trillion_tokens: Option<f64>,
     leaves_out: &'static [&'static str],
     sources: &'static [&'static str],
 }
 
-/// The published runs.
 pub const PRESETS: [Preset; 3] = [
     Preset {
         name: "deepseek-v3",
@@ -77,21 +76,18 @@ const R1_SOURCES: [&str; 2] = [
 ];
 
 /// The preset called `name`.
-///
-/// # Errors
-/// The names that there are, and the one that was probably meant.
 pub fn preset(name: &str) -> Result<&'static Preset, UnknownName> {
     let found = PRESETS.iter().find(|preset| preset.name == name.to_lowercase());
     found.ok_or_else(|| UnknownName::new("preset", name, PRESETS.iter().map(|preset| preset.name)))
 }
 
 impl Preset {
-    /// The shape of the network that was trained.
+    /// The network of the preset.
     pub fn model(&self) -> Config {
         deepseek_v3()
     }
 
-    /// The costs as published, on `published`, the device of the authors; or, scaled by dense peaks, on `other`.
+    /// The published costs on `published`, the device of the authors; or scaled by the peaks to `other`.
     pub fn costs(&self, published: &PricedDevice, other: Option<&PricedDevice>) -> Value {
         let device = other.unwrap_or(published);
         let slower = published.peak_flops / device.peak_flops;
@@ -147,7 +143,7 @@ impl Preset {
     }
 }
 
-/// The shape of DeepSeek-V3 and of what was made from it.
+/// The shape of DeepSeek-V3 and the models based on it.
 pub fn deepseek_v3() -> Config {
     Config {
         vocab_size: 129_280,

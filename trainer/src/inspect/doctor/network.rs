@@ -1,4 +1,4 @@
-//! Whether an update reaches every parameter: one real forward, backward and step on worked solutions.
+//! Checks that an update reaches every parameter: one forward, backward and step on worked solutions.
 
 use std::ops::Range;
 
@@ -18,17 +18,16 @@ use crate::stages::kind::Learning;
 
 /// Worked solutions in the batch.
 const DOCUMENTS: u64 = 64;
-/// Passes in which the balancing of a whole stage is tried on an expert that no token chose.
+/// Passes that try the stage's load balancing on an expert without tokens.
 const BALANCING_PASSES: u64 = 40;
-/// What is less likely is not drawn in any run.
+/// Smaller probabilities never occur in a run.
 const UNREACHABLE: f64 = 1e-6;
-/// A tensor whose gradient is so much smaller than the whole one's, number by number, gets none: what is there is
-/// rounding.
+/// A tensor whose gradient per number is smaller than the whole gradient's by this factor gets none: it is rounding.
 const ROUNDING: f64 = 1e-6;
-/// Names of tensors that a finding shows.
+/// Tensor names in a finding.
 const SHOWN: usize = 3;
 
-/// A policy with the stage that updates it next.
+/// A policy, and the next stage that updates it.
 struct Subject<'a> {
     stage: &'a Stage,
     tokenizer: &'a Tokenizer,
@@ -40,7 +39,7 @@ struct Subject<'a> {
     seed: u64,
 }
 
-/// The policy as the first stage finds it: with random weights.
+/// The initial policy of the first stage, with random weights.
 pub(super) fn untrained(plan: &Plan) -> Result<Vec<Finding>, DoctorError> {
     let Some(stage) = plan.stages.iter().find(|stage| stage.settings.kind().learning().is_some()) else {
         return Ok(Vec::new());
@@ -50,11 +49,11 @@ pub(super) fn untrained(plan: &Plan) -> Result<Vec<Finding>, DoctorError> {
     examine(plan, stage, &plan.tokenizer, policy)
 }
 
-/// The base model as the stage finds it.
+/// The base model before the stage.
 pub(super) fn of_base(patient: &Patient<'_>, base: &Base) -> Result<Vec<Finding>, DoctorError> {
     let policy = base.policy.with_weights(&Snapshot::of(base.policy.parameters()))?;
     let mut findings = examine(patient.plan, patient.stage, &base.tokenizer, policy)?;
-    // Its own completions have told that.
+    // Sampling the base model has checked its end.
     findings.retain(|finding| finding.name != "end_token");
     Ok(findings)
 }
@@ -91,7 +90,7 @@ impl Subject<'_> {
         let pass = self.policy.gradient(&sequences, 1.0, balance, &NextToken::over(targets))?;
         let gradient = self.policy.last_gradient().to_vec();
         let mut findings = vec![self.gradient(&gradient, &pass.expert_loads, pass.measured.loss)];
-        // Where the weights are not numbers, no probability is.
+        // No probability exists if the weights are not finite.
         if !findings[0].is_error() {
             findings.push(self.end_token(end));
         }
@@ -101,7 +100,7 @@ impl Subject<'_> {
         Ok(findings)
     }
 
-    /// Whether the end of a worked solution can be drawn at all. `end`: its mean probability there.
+    /// Whether the end of a worked solution can be sampled; `end` is its mean probability.
     fn end_token(&self, end: f64) -> Finding {
         let seen = format!(
             "after a worked solution the policy ends with probability {end:.2e} (token {}, `{END}`)",
@@ -114,7 +113,7 @@ impl Subject<'_> {
         Finding::ok("end_token", Some(self.stage), seen)
     }
 
-    /// Worked solutions of every kind that the task has, as tokens with their end; those that do not fit are left out.
+    /// Worked solutions of every kind of the task, as tokens with the end symbol; those that do not fit are left out.
     fn documents(&self) -> Result<Vec<Vec<u32>>, DoctorError> {
         let task = &self.stage.task;
         let dataset = task.dataset(self.seed)?;
@@ -141,8 +140,8 @@ impl Subject<'_> {
         Ok(documents)
     }
 
-    /// Whether every tensor gets a finite gradient that is not 0, and one step leaves finite weights. Experts that no
-    /// token chose are told of elsewhere.
+    /// Whether every tensor gets a finite gradient other than 0, and one step leaves finite weights. Experts without
+    /// tokens have their own check.
     fn gradient(&mut self, gradient: &[f32], loads: &[Vec<u64>], loss: f64) -> Finding {
         let layers: Vec<usize> = self.policy.config().sparse_layers().collect();
         let is_unchosen = |name: &str| {
@@ -207,7 +206,7 @@ impl Subject<'_> {
         Finding::ok("gradient", Some(self.stage), seen)
     }
 
-    /// Whether every expert is chosen by some token: now, or once the recipe's balancing has worked on it.
+    /// Whether some token chooses each expert, now or after the recipe's load balancing.
     fn experts(
         &mut self,
         sequences: &[Sequence<'_>],

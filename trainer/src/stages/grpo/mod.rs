@@ -37,9 +37,6 @@ const WINDOW: usize = 5;
 const MAX_ROLLOUT_GAP: f64 = 1e-2;
 
 /// Runs a stage of GRPO.
-///
-/// # Errors
-/// When questions, the update or the run folder fail.
 pub fn run(stage: &StagePlan, settings: &Grpo, run: &mut Run) -> Result<Status, TrainError> {
     let rule = match run.rules.remove(&stage.name) {
         Some(rule) => rule,
