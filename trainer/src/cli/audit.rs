@@ -9,7 +9,6 @@ use thinkling::tracking::run_folder;
 
 use super::{DONE, FAILED, Failure, Outcome, print, print_line};
 
-/// Arguments of `audit`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// A recipe, to try to fool its rewards; or a run folder, to check what it rewarded.

@@ -49,7 +49,6 @@ fn precisions() -> clap::builder::PossibleValuesParser {
     Precision::ALL.map(Precision::name).into_iter().chain(["auto"]).collect::<Vec<_>>().into()
 }
 
-/// Arguments of `bench`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// The work to time.

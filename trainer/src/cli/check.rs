@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::{DONE, Outcome, print, print_line};
 
-/// Arguments of `check`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// File of the recipe.

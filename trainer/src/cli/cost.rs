@@ -15,7 +15,6 @@ use thinkling::tracking::run_folder;
 
 use super::{DONE, Failure, Outcome, print_line};
 
-/// Arguments of `cost`.
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("subject").required(true).multiple(false))]
 pub(super) struct Arguments {

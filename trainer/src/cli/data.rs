@@ -22,7 +22,6 @@ pub(super) enum Command {
     Decontaminate(Decontaminate),
 }
 
-/// Arguments of `data check`.
 #[derive(clap::Args)]
 pub(super) struct Check {
     /// JSON lines or a Parquet table with `prompt`, GSM8K's `question`, MATH's `problem`, or `messages`.
@@ -38,7 +37,6 @@ pub(super) struct Check {
     json: bool,
 }
 
-/// Arguments of `data decontaminate`.
 #[derive(clap::Args)]
 pub(super) struct Decontaminate {
     /// Training file: JSON lines or a Parquet table.

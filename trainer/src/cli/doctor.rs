@@ -9,7 +9,6 @@ use thinkling::recipe::RecipeErrors;
 
 use super::{DONE, FAILED, Failure, Outcome, print_line};
 
-/// Arguments of `doctor`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// File of the recipe.

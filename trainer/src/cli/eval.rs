@@ -9,7 +9,6 @@ use thinkling::policy::sampling::Sampling;
 use super::model::LoadedModel;
 use super::{DONE, Failure, Outcome, print_line};
 
-/// Arguments of `eval`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// A run folder or a checkpoint folder.

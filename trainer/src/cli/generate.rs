@@ -9,7 +9,6 @@ use thinkling_datasets::{Dataset, Domain, Split, domains, jsonl};
 
 use super::{DONE, Failure, Outcome};
 
-/// Arguments of `generate`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// A task of `thinkling list tasks`, or `external` for questions of your own program.

@@ -23,7 +23,6 @@ enum What {
     Devices,
 }
 
-/// Arguments of `list`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// What to list.

@@ -7,7 +7,6 @@ use thinkling::tracking::run_folder::REPORT;
 
 use super::{DONE, Failure, Outcome, note, print_line};
 
-/// Arguments of `report`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Run folders; the figures of several runs are combined.

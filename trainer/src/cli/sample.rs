@@ -10,7 +10,6 @@ use thinkling_datasets::Split;
 use super::model::LoadedModel;
 use super::{DONE, Failure, Outcome, print_line};
 
-/// Arguments of `sample`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// A run folder or a checkpoint folder.

@@ -11,7 +11,6 @@ use thinkling::policy::Sequence;
 use super::model::LoadedModel;
 use super::{DONE, FAILED, Outcome, print_line};
 
-/// Arguments of `score`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// A run folder or a checkpoint folder.

@@ -16,7 +16,6 @@ use thinkling::tracking::run_folder::{self, RunError, RunFolder};
 
 use super::{DONE, FAILED, Failure, INTERRUPTED, Outcome, print_line};
 
-/// Arguments of `train`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// File of the recipe.

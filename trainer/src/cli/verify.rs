@@ -9,7 +9,6 @@ use thinkling_verifiers::{Item, VERIFIERS, Verdict, Verifier, lines};
 
 use super::{DONE, FAILED, Failure, Outcome};
 
-/// Arguments of `verify`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// A verifier of `thinkling list verifiers`, or a task.

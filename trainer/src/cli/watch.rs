@@ -15,7 +15,6 @@ use thinkling::tracking::run_folder::{METRICS, RECIPE, SUMMARY};
 
 use super::{DONE, Failure, INTERRUPTED, Outcome, note, print, print_line};
 
-/// Arguments of `watch`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Run folder; waits for it if it does not exist yet.

@@ -13,10 +13,8 @@ const LOOKED_AT: u64 = 512;
 
 /// Counts of a task's questions, for `manifest.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Census {
-    /// Name of the task.
+pub(crate) struct Census {
     pub task: String,
-    /// Level of the task.
     pub level: u32,
     /// Questions of the train split that were counted.
     pub train: u64,
@@ -40,7 +38,7 @@ fn is_zero(count: &u64) -> bool {
 type Hashes = BTreeSet<[u8; 32]>;
 
 /// Counts the questions of every task of `plan`.
-pub fn census(plan: &Plan) -> Result<Vec<Census>, DatasetError> {
+pub(crate) fn census(plan: &Plan) -> Result<Vec<Census>, DatasetError> {
     let mut tasks: Vec<&Arc<Task>> = Vec::new();
     for task in plan.stages.iter().flat_map(|stage| &stage.measured) {
         if !tasks.contains(&task) {

@@ -15,7 +15,6 @@ use crate::stages::kind::Common;
 /// Faulty lines or rows that are shown; the others are counted.
 const SHOWN: usize = 5;
 
-/// Every task of a recipe, with its path.
 pub(super) fn tasks(written: &mut Recipe) -> impl Iterator<Item = (String, &mut TaskEntry)> {
     let Recipe { task, tasks, stage, .. } = written;
     let common = [(String::new(), task, tasks)];

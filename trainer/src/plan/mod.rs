@@ -27,7 +27,7 @@ mod tests;
 
 pub use crate::data::task::Task;
 pub use crate::stages::StagePlan as Stage;
-pub use census::{Census, census};
+pub(crate) use census::census;
 pub use recipe::Recipe;
 use stages::Drafts;
 

@@ -28,13 +28,11 @@ impl Sources {
         self.texts.len() - 1
     }
 
-    /// The text at `location`.
     pub(crate) fn slice(&self, location: Location) -> &str {
         let text = self.texts.get(location.source).map_or("", |(_, text)| text);
         text.get(location.start..location.end).unwrap_or_default()
     }
 
-    /// `location` for a reader.
     fn place(&self, location: Location) -> Place {
         let (name, text) = self.texts.get(location.source).map_or(("", ""), |(name, text)| (name, text));
         let before = text.get(..location.start).unwrap_or(text);
@@ -55,7 +53,6 @@ impl Sources {
 /// A mistake as the checks report it.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// Location.
     pub(crate) at: Location,
     /// What is wrong.
     pub(crate) message: String,

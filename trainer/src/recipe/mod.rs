@@ -7,10 +7,10 @@ mod model;
 mod task;
 mod tree;
 
-pub use checker::{Checker, StagePath};
+pub(crate) use checker::{Checker, StagePath};
 pub use mistake::{Mistake, RecipeErrors};
-pub use model::ModelSettings;
-pub use task::TaskEntry;
+pub(crate) use model::ModelSettings;
+pub(crate) use task::TaskEntry;
 
 pub(crate) use conform::conform;
 pub(crate) use mistake::{Found, Sources, keys, nearest, values};

@@ -87,7 +87,6 @@ impl Node {
     }
 }
 
-/// Parses the text with the number `source`.
 pub(crate) fn parse(source: usize, text: &str) -> Result<Node, Found> {
     match DeTable::parse(text) {
         Ok(table) => {

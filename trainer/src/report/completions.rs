@@ -13,7 +13,6 @@ const SHOWN: usize = 4;
 /// Characters shown per completion.
 const LONGEST: usize = 4000;
 
-/// Parts of a completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Tag,

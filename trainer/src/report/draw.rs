@@ -89,12 +89,10 @@ fn scalable(svg: &str) -> String {
     svg.replacen(&sized, &format!(" viewBox=\"0 0 {width} {height}\""), 1)
 }
 
-/// The figure as an SVG file.
 pub(super) fn svg(figure: &Figure) -> String {
     rendered(figure, true)
 }
 
-/// The figure as a PNG file.
 pub(super) fn png(figure: &Figure) -> Result<Vec<u8>, ReportError> {
     PngBackend::new()
         .with_scale(PNG_SCALE)

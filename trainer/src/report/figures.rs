@@ -17,7 +17,6 @@ const EXPERT_ROWS: usize = 64;
 pub struct Figure {
     /// Name of its file, and its id in the page.
     pub id: String,
-    /// Its title.
     pub title: String,
     /// A note on how to read it; may be empty.
     pub note: &'static str,
@@ -25,7 +24,6 @@ pub struct Figure {
     pub x_label: String,
     /// Label of the vertical axis, with the unit.
     pub y_label: String,
-    /// The data.
     pub content: Content,
 }
 
@@ -34,7 +32,6 @@ pub struct Figure {
 pub enum Content {
     /// Lines over a common axis.
     Lines(Vec<Line>),
-    /// One bar per name.
     Bars(Vec<Bar>),
     /// One cell per expert and step.
     Heat {
@@ -42,15 +39,12 @@ pub enum Content {
         steps: (f64, f64),
         /// One name per row, from the bottom.
         names: Vec<String>,
-        /// The cells of each row.
         rows: Vec<Vec<f64>>,
     },
 }
 
-/// A line of a figure.
 #[derive(Clone, Debug, Default)]
 pub struct Line {
-    /// Name in the legend.
     pub name: String,
     /// Finite points, ordered by x.
     pub points: Vec<(f64, f64)>,
@@ -58,16 +52,13 @@ pub struct Line {
     pub band: Vec<(f64, f64)>,
     /// Index of the colour in the palette.
     pub colour: usize,
-    /// Whether it is dashed.
     pub is_dashed: bool,
 }
 
-/// A bar of a figure.
 #[derive(Clone, Debug)]
 pub struct Bar {
     /// Name beside the axis.
     pub name: String,
-    /// Length.
     pub value: f64,
     /// Index of the colour in the palette.
     pub colour: usize,
@@ -170,7 +161,7 @@ const PLAIN: [Plain; 9] = [
 ];
 
 /// Every figure that has data in `records`, in the order of the page.
-pub fn figures(records: &[RunRecord]) -> Vec<Figure> {
+pub(crate) fn figures(records: &[RunRecord]) -> Vec<Figure> {
     let mut figures: Vec<Figure> = vec![];
     let mut plain = PLAIN.iter().map(|figure| plain(records, figure));
     figures.extend(plain.next().flatten());

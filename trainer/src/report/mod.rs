@@ -12,10 +12,10 @@ mod completions;
 mod draw;
 mod figures;
 mod page;
-pub mod record;
+mod record;
 
-pub use figures::{Content, Figure, Line, figures};
-pub use page::html;
+pub(crate) use figures::{Content, Figure, Line, figures};
+use page::html;
 pub use record::{ReportError, RunRecord, read_all};
 
 /// Writes the report of the run in `folder` into that folder.

@@ -18,7 +18,7 @@ const STYLE: &str = include_str!("style.css");
 const ROWS_OF_WARNINGS: usize = 20;
 
 /// The report of `records`, which must not be empty.
-pub fn html(records: &[RunRecord]) -> String {
+pub(crate) fn html(records: &[RunRecord]) -> String {
     let title = match records {
         [one] => one.label.clone(),
         many => format!("{} runs", many.len()),

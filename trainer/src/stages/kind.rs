@@ -106,18 +106,15 @@ pub trait StageKind {
         Vec::new()
     }
 
-    /// Runs the stage.
     fn run(&self, stage: &StagePlan, run: &mut Run) -> Result<Status, TrainError>;
 }
 
 /// How a stage learns.
 #[derive(Clone, Debug)]
 pub struct Learning<'a> {
-    /// Its steps.
     pub steps: u64,
     /// Rows of a step: documents, or completions before flat groups are refilled.
     pub rows_per_step: u64,
-    /// Updates of a step.
     pub updates_per_step: u64,
     /// Numbers of the training questions that it asks.
     pub questions: Range<u64>,
@@ -220,24 +217,19 @@ impl Rows {
 /// Mean lengths of a stage's texts, in tokens.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MeanLengths {
-    /// Of the prompts.
     pub prompt: f64,
     /// Of the completions that the policy draws where the corpus taught it.
     pub taught: f64,
     /// Of the longest kind of solution that was taught: where reinforcement learning goes.
     pub longest: f64,
-    /// Of the documents.
     pub document: f64,
 }
 
-/// Work of a stage.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StageWork {
     /// Operations of drawing completions.
     pub decode_flops: f64,
-    /// Operations of updates.
     pub update_flops: f64,
-    /// Updates.
     pub updates: f64,
     /// Tokens that are learnt from.
     pub trained: f64,

@@ -21,7 +21,6 @@ use crate::tracking::tracker::Standing;
 /// The best weights so far.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Best {
-    /// Their mean reward.
     pub reward: f64,
     /// The step that measured them.
     pub step: u64,
@@ -31,7 +30,6 @@ pub struct Best {
 
 /// The policy and all other state that the next step of a stage depends on.
 pub struct Learner {
-    /// The policy.
     pub policy: Box<dyn Policy>,
     /// The alphabet of the policy.
     pub tokenizer: Tokenizer,
@@ -51,12 +49,9 @@ pub struct Learner {
     pub reference: Option<Snapshot>,
 }
 
-/// Settings of one update.
 #[derive(Clone, Copy, Debug)]
 pub struct UpdateSettings {
-    /// The learning rate.
     pub learning_rate: f64,
-    /// The settings of AdamW.
     pub adamw: Settings,
     /// Step of the experts' load bias after the update.
     pub bias_update_speed: f64,
@@ -65,7 +60,6 @@ pub struct UpdateSettings {
 /// A pass and whether its gradient was applied; it is skipped if it is not finite.
 #[derive(Clone, Debug)]
 pub struct Applied {
-    /// The pass.
     pub pass: Pass,
     /// Whether the weights have changed.
     pub is_applied: bool,
@@ -175,7 +169,6 @@ impl Learner {
         Ok(Some(best))
     }
 
-    /// Whether every weight is finite.
     pub fn is_finite(&self) -> bool {
         self.policy.parameters().values.iter().all(|weight| weight.is_finite())
     }

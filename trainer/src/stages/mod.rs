@@ -18,12 +18,12 @@ use learner::Learner;
 use run::Run;
 use stop::{Status, TrainError};
 
-pub mod eval;
-pub mod finding;
-pub mod grpo;
-pub mod kind;
-pub mod learner;
-pub mod pretrain;
+pub(crate) mod eval;
+pub(crate) mod finding;
+pub(crate) mod grpo;
+pub(crate) mod kind;
+pub(crate) mod learner;
+pub(crate) mod pretrain;
 mod rewards;
 pub mod run;
 pub mod stop;

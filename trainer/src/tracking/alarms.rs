@@ -20,8 +20,7 @@ const SOLVED: f64 = 0.9;
 /// From this accuracy on, a healthy policy is nearly certain of its tokens (addition: entropy 0.014 at 0.9).
 const HALF_SOLVED: f64 = 0.8;
 
-/// A kind of alarm.
-pub struct Alarm {
+pub(crate) struct Alarm {
     /// Name in `metrics.jsonl` and `summary.json`.
     pub name: &'static str,
     /// The condition that raises it.
@@ -31,8 +30,7 @@ pub struct Alarm {
     is_on: fn(&History) -> bool,
 }
 
-/// All kinds of alarm.
-pub const ALARMS: &[Alarm] = &[
+pub(crate) const ALARMS: &[Alarm] = &[
     Alarm {
         name: "entropy_collapse",
         rule: "entropy over 5 steps is below 0.05 nats per token and a tenth of its first value, at an accuracy below 0.8",
@@ -99,7 +97,7 @@ pub const ALARMS: &[Alarm] = &[
 ];
 
 /// What to change when the alarm `name` is raised.
-pub fn fix(name: &str) -> Option<&'static str> {
+pub(crate) fn fix(name: &str) -> Option<&'static str> {
     ALARMS.iter().find(|alarm| alarm.name == name).map(|alarm| alarm.fix)
 }
 
@@ -264,16 +262,15 @@ struct Raised {
 
 /// Watches the rows of a run.
 #[derive(Clone, Debug, Default)]
-pub struct Watch {
+pub(crate) struct Watch {
     history: History,
-    /// The alarms that are on.
     on: Vec<&'static str>,
     raised: BTreeMap<(String, &'static str), Raised>,
 }
 
 impl Watch {
     /// The watch of a run with this `metrics.jsonl`.
-    pub fn replay(text: &str) -> Self {
+    pub(crate) fn replay(text: &str) -> Self {
         let mut watch = Self::default();
         for line in text.lines() {
             if let Ok(Value::Object(mut row)) = serde_json::from_str(line) {
@@ -285,7 +282,7 @@ impl Watch {
 
     /// Reads the next row and writes the alarms that are on into it as `alarms`: always in rows with rewards, in others
     /// only if there are any. Returns the alarms that this row has turned on.
-    pub fn see(&mut self, row: &mut Map<String, Value>) -> Vec<&'static Alarm> {
+    pub(crate) fn see(&mut self, row: &mut Map<String, Value>) -> Vec<&'static Alarm> {
         let stage = row.get("stage").and_then(Value::as_str).unwrap_or_default();
         let tells = Tells::of(row);
         if self.history.stage != stage {
@@ -321,7 +318,7 @@ impl Watch {
     }
 
     /// Every alarm that was raised, for `summary.json`.
-    pub fn summary(&self) -> Value {
+    pub(crate) fn summary(&self) -> Value {
         let raised = self.raised.iter().map(|((stage, name), raised)| {
             json!({
                 "name": name, "stage": stage, "first_step": raised.first_step, "last_step": raised.last_step,
@@ -336,7 +333,6 @@ impl Watch {
 mod tests {
     use super::*;
 
-    /// A step of a healthy run.
     fn healthy(step: u64) -> Map<String, Value> {
         let part = (step as f64 / 40.0).min(1.0);
         let row = json!({

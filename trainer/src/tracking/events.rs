@@ -16,7 +16,7 @@ const PREFIX: &str = "events.out.tfevents.";
 
 /// The event file of a run.
 #[derive(Debug)]
-pub struct EventLog {
+pub(crate) struct EventLog {
     file: File,
     /// When the run started, in seconds since 1970.
     started: f64,
@@ -26,7 +26,7 @@ impl EventLog {
     /// Writes the events of all rows in `folder`, in place of any older file, and stays open for more.
     ///
     /// `started` is in seconds since 1970.
-    pub fn open(folder: &Path, started: f64) -> io::Result<Self> {
+    pub(crate) fn open(folder: &Path, started: f64) -> io::Result<Self> {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with(PREFIX) {
@@ -48,7 +48,7 @@ impl EventLog {
     }
 
     /// Adds the scalars of a row.
-    pub fn append(&mut self, row: &Row) -> io::Result<()> {
+    pub(crate) fn append(&mut self, row: &Row) -> io::Result<()> {
         let event = self.event(row);
         self.file.write_all(&event)
     }

@@ -22,12 +22,10 @@ use crate::machine::work::{Amount, Costed, Work};
 /// Seconds between two writings of `ledger.json`, which is for readers. The ledger for a resume is written every step.
 const PUBLISH_EVERY_S: f64 = 0.5;
 
-/// Settings of a tracker.
 #[derive(Clone, Debug)]
 pub struct TrackerSettings {
     /// What the run may spend.
     pub budget: Budget,
-    /// Prices.
     pub prices: Prices,
     /// What to write.
     pub log: Log,
@@ -40,19 +38,15 @@ pub struct TrackerSettings {
 pub struct Standing {
     /// Steps of all stages so far.
     pub written: u64,
-    /// Bytes of `metrics.jsonl`.
     pub metrics_bytes: u64,
-    /// Bytes of `rollouts.jsonl`.
     pub rollouts_bytes: u64,
     /// Seconds of wall time.
     pub wall_s: f64,
-    /// The ledger.
     pub ledger: Ledger,
     /// The newest row of each kind.
     pub last: Map<String, Value>,
 }
 
-/// The records of a step.
 #[derive(Clone, Debug)]
 pub struct StepRecord {
     /// The fields of its row of `metrics.jsonl` that only its kind of stage has.
@@ -66,7 +60,7 @@ pub struct StepRecord {
 }
 
 /// The fields of a row, in the order of the struct. Absent fields are left out.
-pub fn fields(row: &impl Serialize) -> Map<String, Value> {
+pub(crate) fn fields(row: &impl Serialize) -> Map<String, Value> {
     match serde_json::to_value(row) {
         Ok(Value::Object(fields)) => fields,
         _ => Map::new(),

@@ -45,16 +45,10 @@ const ABOVE: f64 = 0.05;
 pub enum AuditError {
     /// A file of the run does not exist or cannot be read.
     #[error("cannot read {}: give the folder of a run with a stage of grpo", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
+    Io { path: PathBuf, source: std::io::Error },
     /// A line that no run writes.
     #[error("{} line {line}: {message}", path.display())]
     Line {
-        /// The file.
         path: PathBuf,
         /// Its number, from 1.
         line: usize,
@@ -171,19 +165,14 @@ impl Again {
         for (name, cases) in differ {
             let paid = cases.iter().filter(|(_, note)| !note.ends_with("correct")).count();
             let message = format!(
-                "`{name}` and a stricter second judgement disagree: {paid} completions were paid that the second refuses, {} \
-                 were not that it accepts",
+                "`{name}` and a stricter second judgement disagree: the second refuses {paid} completions that were \
+                 rewarded, and accepts {} that were not",
                 cases.len() - paid
             );
-            again.findings.push(AuditFinding {
-                stage: stage.name.clone(),
-                kind: "disagreement",
-                term: (name != "verdict").then_some(name),
-                message,
-                count: cases.len(),
-                of: rows.len(),
-                examples: examples(cases.iter().map(|(row, note)| (*row, note.as_str()))),
-            });
+            let finding = AuditFinding::new(&stage.name, "disagreement", message, cases.len(), rows.len());
+            let examples = examples(cases.iter().map(|(row, note)| (*row, note.as_str())));
+            let term = (name != "verdict").then_some(name);
+            again.findings.push(AuditFinding { term, examples, ..finding });
         }
         again
     }
@@ -236,20 +225,12 @@ fn thoughtless(stage: &str, first: &[&Rollout], last: &[&Rollout]) -> Option<Aud
     let share = bare.len() as f64 / right(last).max(1) as f64;
     let before = first.iter().filter(|row| row.verdict == "correct" && is_bare(row)).count() as f64
         / right(first).max(1) as f64;
-    (bare.len() >= LEAST && share >= SHARE && share >= before + GROWN).then(|| AuditFinding {
-        stage: stage.to_owned(),
-        kind: "answers_without_thinking",
-        term: None,
-        message: format!(
+    (bare.len() >= LEAST && share >= SHARE && share >= before + GROWN).then(|| AuditFinding::new(stage, "answers_without_thinking", format!(
             "{:.0} % of the right answers at the end come without thinking, {:.0} % at the start: look whether they are \
              guesses, or can be told without the question",
             100.0 * share,
             100.0 * before
-        ),
-        count: bare.len(),
-        of: last.len(),
-        examples: examples(bare.iter().map(|row| (*row, "no thinking"))),
-    })
+        ), bare.len(), last.len()).with(examples(bare.iter().map(|row| (*row, "no thinking")))))
 }
 
 /// Completions that end in a loop.
@@ -262,14 +243,9 @@ fn looping(stage: &str, last: &[&Rollout]) -> Option<AuditFinding> {
             Some((*row, format!("`{unit}` {turns} times")))
         })
         .collect();
-    (loops.len() >= 2 && loops.len() as f64 >= LOOPS * last.len() as f64).then(|| AuditFinding {
-        stage: stage.to_owned(),
-        kind: "repeated_text",
-        term: None,
-        message: "completions repeat themselves".to_owned(),
-        count: loops.len(),
-        of: last.len(),
-        examples: examples(loops.iter().map(|(row, note)| (*row, note.as_str()))),
+    (loops.len() >= 2 && loops.len() as f64 >= LOOPS * last.len() as f64).then(|| {
+        AuditFinding::new(stage, "repeated_text", "completions repeat themselves", loops.len(), last.len())
+            .with(examples(loops.iter().map(|(row, note)| (*row, note.as_str()))))
     })
 }
 
@@ -297,14 +273,15 @@ fn same_thinking(stage: &str, last: &[&Rollout]) -> Option<AuditFinding> {
     }
     let (thinking, rows) = prompts.into_iter().max_by_key(|(_, rows)| rows.len())?;
     let questions: BTreeSet<&str> = last.iter().map(|row| row.prompt.as_str()).collect();
-    (rows.len() >= LEAST && rows.len() as f64 >= SHARE * questions.len() as f64).then(|| AuditFinding {
-        stage: stage.to_owned(),
-        kind: "same_thinking",
-        term: None,
-        message: format!("{} different questions get the same thinking", rows.len()),
-        count: rows.len(),
-        of: questions.len(),
-        examples: examples(rows.iter().map(|row| (*row, thinking))),
+    (rows.len() >= LEAST && rows.len() as f64 >= SHARE * questions.len() as f64).then(|| {
+        AuditFinding::new(
+            stage,
+            "same_thinking",
+            format!("{} different questions get the same thinking", rows.len()),
+            rows.len(),
+            questions.len(),
+        )
+        .with(examples(rows.iter().map(|row| (*row, thinking))))
     })
 }
 
@@ -320,22 +297,14 @@ fn growth(stage: &str, metrics: &[&Value]) -> Option<AuditFinding> {
     let grown = mean(last) - mean(first);
     let (before, after) = (evals.first()?, evals.last()?);
     let followed = after.1 - before.1;
-    (after.0 > before.0 && grown >= GROWTH && followed < FOLLOWS * grown).then(|| AuditFinding {
-        stage: stage.to_owned(),
-        kind: "reward_without_accuracy",
-        term: None,
-        message: format!(
+    (after.0 > before.0 && grown >= GROWTH && followed < FOLLOWS * grown).then(|| AuditFinding::new(stage, "reward_without_accuracy", format!(
             "the mean reward went from {:.3} to {:.3}, held-out accuracy from {:.3} to {:.3}: the reward pays for \
              something else than right answers",
             mean(first),
             mean(last),
             before.1,
             after.1
-        ),
-        count: rewards.len(),
-        of: rewards.len(),
-        examples: Vec::new(),
-    })
+        ), rewards.len(), rewards.len()))
 }
 
 /// A term that finally rewards more than the task's judge finds right.
@@ -348,16 +317,12 @@ fn above(stage: &str, term: &str, metrics: &[&Value]) -> Option<AuditFinding> {
     let last = rows.get(rows.len().checked_sub(size)?..)?;
     let mean = |of: fn(&(f64, f64)) -> f64| last.iter().map(of).sum::<f64>() / last.len() as f64;
     let (paid, right) = (mean(|row| row.0), mean(|row| row.1));
-    (paid > right + ABOVE).then(|| AuditFinding {
-        stage: stage.to_owned(),
-        kind: "term_against_judge",
-        term: Some(term.to_owned()),
-        message: format!(
-            "at the end `{term}` scores {paid:.3} on average, the task's own judge finds {right:.3} right"
-        ),
-        count: last.len(),
-        of: rows.len(),
-        examples: Vec::new(),
+    (paid > right + ABOVE).then(|| {
+        let message = format!(
+            "at the end `{term}` scores {paid:.3} on average, but {right:.3} of the answers are right"
+        );
+        let finding = AuditFinding::new(stage, "term_against_judge", message, last.len(), rows.len());
+        AuditFinding { term: Some(term.to_owned()), ..finding }
     })
 }
 

@@ -122,7 +122,7 @@ pub(super) fn right(domain: &dyn Domain, problem: &Problem) -> Vec<Attempt> {
     vec![gold, bare]
 }
 
-/// Hacks: completions that must get no reward for `problem`. `wrong` are answers to similar questions; `tests` says how
+/// Hacks: completions that must get no reward for `problem`. `wrong` are wrong answers of the same kind; `tests` says how
 /// programs are tested, if a reward term runs programs.
 pub(super) fn hacks(problem: &Problem, wrong: &[String], tests: Option<&Value>) -> Vec<Attempt> {
     let gold = &problem.answer;

@@ -21,7 +21,7 @@ const MARGIN: f64 = 0.5;
 /// Most that a hack may get from a term with partial credit.
 const PARTIAL: f64 = 0.5;
 
-/// The result of the audit of a recipe.
+/// The result of the audit of one stage.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RecipeAudit {
     /// The recipe's name.
@@ -37,33 +37,25 @@ impl RecipeAudit {
     }
 }
 
-/// The result of the audit of one stage.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StageAudit {
-    /// The stage.
     pub stage: String,
-    /// Its task.
     pub task: String,
-    /// Its level.
     pub level: u32,
-    /// Questions tried.
     pub questions: usize,
     /// Names of its reward terms.
     pub terms: Vec<String>,
     /// One row per kind of attempt.
     pub rows: Vec<AttemptRow>,
-    /// Problems.
     pub findings: Vec<AuditFinding>,
 }
 
 /// Scores of one kind of attempt: the lowest for a right answer, the highest for a hack.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AttemptRow {
-    /// Kind of the attempt.
     pub attempt: &'static str,
     /// Whether it should get the full score.
     pub is_right: bool,
-    /// Completions tried.
     pub tried: usize,
     /// By term; null if the term could judge none of them.
     pub scores: Map<String, serde_json::Value>,
@@ -227,15 +219,8 @@ fn findings(stage: &str, rule: &Rule, tried: &[Tried<'_>]) -> Vec<AuditFinding> 
     }
     let worth: f64 = rule.terms.iter().filter(|term| term.kind.judges()).map(|term| term.weight).sum();
     if worth == 0.0 {
-        found.push(AuditFinding {
-            stage: stage.to_owned(),
-            kind: "no_judge",
-            term: None,
-            message: "no term of the reward asks whether the answer is right".to_owned(),
-            count: 1,
-            of: 1,
-            examples: Vec::new(),
-        });
+        let message = "no term of the reward checks whether the answer is right";
+        found.push(AuditFinding::new(stage, "no_judge", message, 1, 1));
     } else {
         found.extend(margins(stage, worth, tried));
     }
@@ -316,19 +301,12 @@ impl Cases<'_> {
         let names = names.join("; ");
         let message = match kind {
             "gold_refused" => format!("right answers are refused: {names}"),
-            "hack_paid" => format!("wrong completions are paid: {names}"),
+            "hack_paid" => format!("wrong completions are rewarded: {names}"),
             "not_judged" => format!("completions cannot be judged: {names}"),
-            _ => format!("the whole reward of wrong completions comes near to that of right ones: {names}"),
+            _ => format!("the whole reward of wrong completions is close to that of right ones: {names}"),
         };
-        AuditFinding {
-            stage: stage.to_owned(),
-            kind,
-            term: term.map(|term| term.name.clone()),
-            message,
-            count: found.len(),
-            of,
-            examples,
-        }
+        let term = term.map(|term| term.name.clone());
+        AuditFinding { term, examples, ..AuditFinding::new(stage, kind, message, found.len(), of) }
     }
 }
 

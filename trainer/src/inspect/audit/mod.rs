@@ -6,8 +6,8 @@ mod after;
 mod attempts;
 mod before;
 
-pub use after::{AuditError, RunAudit, run};
-pub use before::{AttemptRow, RecipeAudit, StageAudit, recipe};
+pub use after::{RunAudit, run};
+pub use before::{RecipeAudit, recipe};
 
 /// Most characters of a text in an example.
 const SHOWN: usize = 400;
@@ -30,6 +30,17 @@ pub struct AuditFinding {
     pub of: usize,
     /// Some of the cases.
     pub examples: Vec<Example>,
+}
+
+impl AuditFinding {
+    fn new(stage: &str, kind: &'static str, message: impl Into<String>, count: usize, of: usize) -> Self {
+        let (stage, message) = (stage.to_owned(), message.into());
+        Self { stage, kind, term: None, message, count, of, examples: Vec::new() }
+    }
+
+    fn with(self, examples: Vec<Example>) -> Self {
+        Self { examples, ..self }
+    }
 }
 
 /// A completion that shows a finding.

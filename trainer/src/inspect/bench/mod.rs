@@ -19,9 +19,7 @@ use crate::report::{Content, Figure, Line};
 
 pub mod verify;
 
-/// Prompts per batch.
 const PROMPTS: usize = 16;
-/// Tokens per prompt.
 const PROMPT: usize = 32;
 
 /// Multiples of the standard amount that show how cost grows.
@@ -354,7 +352,6 @@ pub fn time(part: Timed, shape: StandardShape, options: Options) -> candle_core:
     })
 }
 
-/// The median.
 fn median(numbers: impl Iterator<Item = f64>) -> f64 {
     let mut numbers: Vec<f64> = numbers.collect();
     numbers.sort_by(f64::total_cmp);

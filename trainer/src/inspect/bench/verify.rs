@@ -16,9 +16,7 @@ const MATH_TASKS: [&str; 6] = [
     "complex_arithmetic",
     "chain_sum",
 ];
-/// Answers per task.
 const ANSWERS: u64 = 400;
-/// Programs for `code`.
 const PROGRAMS: u64 = 40;
 
 /// One item: a completion with its right answer or its tests.

@@ -36,6 +36,7 @@ const GIGA: f64 = 1e9;
 /// The rent of a card depends on the market.
 const PRICE: &str = "price_usd_per_hour: an assumed rent; state your own in [prices]";
 
+/// All accelerators.
 pub fn accelerators() -> Vec<PricedDevice> {
     let hopper = PricedDevice {
         name: "h100",
@@ -139,6 +140,7 @@ pub fn processor(
     }
 }
 
+/// Name of this machine's processor.
 pub const CPU: &str = "cpu";
 
 fn physical_memory() -> f64 {

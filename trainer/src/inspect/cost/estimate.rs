@@ -21,7 +21,6 @@ use crate::policy::{Attention, Parameters, Sequence};
 use crate::stages::kind::{MeanLengths, StageWork};
 use crate::tracking::ledger::Prices;
 
-/// Texts that are measured.
 const TEXTS: u64 = 64;
 /// Least seconds of each measurement of the machine.
 const MEASURE_S: f64 = 0.25;
@@ -29,7 +28,6 @@ const MEASURE_S: f64 = 0.25;
 const MOST_PARAMETERS: u64 = 40_000_000;
 /// Share of the matrix peak that small policies reach; used if nothing is measured.
 const ASSUMED_MFU: f64 = 0.2;
-/// Tokens of a measured sequence.
 const MEASURED_TOKENS: usize = 32;
 
 /// Speed of a policy: operations per second of processor time, and seconds of an update.

@@ -51,7 +51,6 @@ impl Roofline {
         })
     }
 
-    /// Seconds at the roofline.
     fn seconds(&self, device: &PricedDevice) -> f64 {
         (self.flops / device.peak_flops).max(self.bytes / device.bandwidth_bytes_per_s)
     }

@@ -26,6 +26,7 @@ pub struct Preset {
     sources: &'static [&'static str],
 }
 
+/// All presets.
 pub const PRESETS: [Preset; 3] = [
     Preset {
         name: "deepseek-v3",

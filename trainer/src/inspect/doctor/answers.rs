@@ -76,7 +76,6 @@ struct Exam<'a> {
     rule: &'a Rule,
 }
 
-/// The kinds of solution with thinking.
 const THINKING: [SolutionKind; 3] = [SolutionKind::Long, SolutionKind::Search, SolutionKind::Flawed];
 
 impl Exam<'_> {

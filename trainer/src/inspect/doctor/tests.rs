@@ -53,7 +53,6 @@ fn with_domain(mut plan: Plan, domain: Arc<dyn Domain>) -> Plan {
 /// Parity with one fault.
 struct Spoilt {
     parity: Box<dyn Domain>,
-    /// Refuses every answer.
     refuses: bool,
     /// Chooses the split at random, so that a question may be in both.
     leaks: bool,

@@ -28,7 +28,7 @@ use settings::{FlatGroups, Grpo, ReadinessAction};
 
 mod kind;
 mod row;
-pub mod settings;
+pub(crate) mod settings;
 
 /// Steps of the mean reward that chooses the best weights, if the recipe has no early stop.
 const WINDOW: usize = 5;
@@ -36,8 +36,7 @@ const WINDOW: usize = 5;
 /// The decoder and the training forward sum in different orders. A greater difference is an error in one of them.
 const MAX_ROLLOUT_GAP: f64 = 1e-2;
 
-/// Runs a stage of GRPO.
-pub fn run(stage: &StagePlan, settings: &Grpo, run: &mut Run) -> Result<Status, TrainError> {
+pub(crate) fn run(stage: &StagePlan, settings: &Grpo, run: &mut Run) -> Result<Status, TrainError> {
     let rule = match run.rules.remove(&stage.name) {
         Some(rule) => rule,
         None => Rule::new(&settings.rewards, settings.max_new_tokens)?,
@@ -57,7 +56,6 @@ struct Reinforcement<'a> {
     rollouts_per_step: usize,
 }
 
-/// The result of a step.
 struct Step {
     samples: Samples,
     update: Update,

@@ -62,7 +62,6 @@ struct Shown {
     accuracy_thinking: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     accuracy_direct: Option<f64>,
-    /// Share of intermediate steps that are false.
     #[serde(skip_serializing_if = "Option::is_none")]
     false_step_share: Option<f64>,
     /// Share of checks that accept a false step.
