@@ -79,7 +79,7 @@ fn cost(plan: &Plan) -> anyhow::Result<Vec<Finding>> {
         sum("cost_usd")
     );
     let mut findings = vec![finding("cost", Severity::Ok, seen, None)];
-    let available = available_memory();
+    let available = thinkling::inspect::cost::devices::memory("MemAvailable:");
     let seen = format!(
         "about {:.0} MB{}",
         memory / 1e6,
@@ -92,13 +92,6 @@ fn cost(plan: &Plan) -> anyhow::Result<Vec<Finding>> {
         finding("memory", Severity::Ok, seen, None)
     });
     Ok(findings)
-}
-
-/// Bytes of free memory; `None` if the system does not report them.
-fn available_memory() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()? * 1024.0)
 }
 
 fn tell(arguments: &Arguments, plan: Option<&Plan>, findings: &[Value]) -> std::io::Result<()> {

@@ -28,14 +28,10 @@ pub(super) struct LoadedModel {
 impl LoadedModel {
     /// Loads a checkpoint folder, or the newest checkpoint of a run folder.
     pub(super) fn load(path: &Path) -> Result<Self, Failure> {
-        let folder = if path.join("state.json").exists() {
-            path.to_owned()
-        } else {
-            run_folder::newest_checkpoint(path).ok_or_else(|| {
-                let message = "neither a run folder with a checkpoint nor a checkpoint folder";
-                Failure::usage(anyhow::anyhow!("{}: {message}", path.display()))
-            })?
-        };
+        let folder = run_folder::checkpoint_at(path).ok_or_else(|| {
+            let message = "neither a run folder with a checkpoint nor a checkpoint folder";
+            Failure::usage(anyhow::anyhow!("{}: {message}", path.display()))
+        })?;
         let checkpoint = Checkpoint::read(&folder)?;
         let (config, parameters) = checkpoint.policy()?;
         let tokenizer = Tokenizer::from_json(&checkpoint.json::<Value>("tokenizer.json")?)?;

@@ -102,7 +102,7 @@ fn levels(written: &TaskEntry, path: &str, checker: &mut Checker<'_>) -> Option<
             let is_told = [&level, &listed, &curriculum].into_iter().any(|key| checker.is_faulty(key));
             if !is_told {
                 let help = "give `level`, or several `levels`, or a `curriculum`".to_owned();
-                checker.mistake(&[path], format!("`{path}` lacks `level`"), [help]);
+                checker.mistake(&[path], format!("`{path}` has no `level`"), [help]);
             }
             None
         }

@@ -372,7 +372,7 @@ const ALONE: &[(&str, &str, &str)] = &[
     (
         "stage.2.tasks=[{ name = \"addition\", level = 3 }, { name = \"addition\" }]",
         "{ name = \"addition\" }",
-        "lacks `level`",
+        "has no `level`",
     ),
     ("task.levels=[6, 8]", "[6, 8]", "one of `level`, `levels` and `curriculum`"),
     ("task={ name = \"parity\", levels = [6, 6] }", "6", "once"),
@@ -384,7 +384,7 @@ const ALONE: &[(&str, &str, &str)] = &[
     (
         "stage.2.tasks=[{ name = \"parity\", level = 8 }, { name = \"parity\", levels = [6, 8] }]",
         "{ name = \"parity\", levels = [6, 8] }",
-        "whole `weight`",
+        "total `weight`",
     ),
     (
         "stage.1.task={ name = \"parity\", curriculum = { first = 4, last = 8 } }",
@@ -442,7 +442,7 @@ fn a_network_of_which_two_sizes_disagree_is_told_where_one_is_written() {
 }
 
 #[test]
-fn what_is_missing_is_told_at_the_table_that_lacks_it() {
+fn what_is_missing_is_told_at_the_table_without_it() {
     let mistakes = wrong("", &[]);
     assert_eq!(mistakes.len(), 2, "{mistakes:?}");
     let without_task = LEAST.replace("task =", "#");
@@ -454,7 +454,7 @@ fn what_is_missing_is_told_at_the_table_that_lacks_it() {
     assert!(
         mistakes
             .iter()
-            .all(|mistake| mistake.message.contains("lacks `steps`") && marked(mistake) == "[[stage]]")
+            .all(|mistake| mistake.message.contains("has no `steps`") && marked(mistake) == "[[stage]]")
     );
     let mistakes = wrong(
         &without_task.replace("max_new_tokens = 30", "max_new_tokens = 30\nloss = 1"),

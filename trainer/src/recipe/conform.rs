@@ -185,12 +185,12 @@ impl<'a> Walk<'a> {
         if items.len() < schema["minItems"].as_u64().unwrap_or(0) as usize {
             return self.faulty(node, path, format!("`{path}` is empty: it needs at least one"), Vec::new());
         }
-        let mut mended = Vec::with_capacity(items.len());
+        let mut fixed = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             let value = self.value(item, &schema["items"], &join(path, &index.to_string()));
-            mended.push(value.unwrap_or_else(|| self.placeholder(&schema["items"])));
+            fixed.push(value.unwrap_or_else(|| self.placeholder(&schema["items"])));
         }
-        Some(mended.into())
+        Some(fixed.into())
     }
 
     /// A table in which one constant key, such as `kind`, selects one of `variants`.
@@ -201,7 +201,7 @@ impl<'a> Walk<'a> {
         let key = tags.first().map_or("kind", |(key, _)| key);
         let Some(entry) = node.entry(key) else {
             self.faulty.push(path.to_owned());
-            self.mistake(node.at, format!("`{path}` lacks `{key}`"), values("", &names));
+            self.mistake(node.at, format!("`{path}` has no `{key}`"), values("", &names));
             return None;
         };
         let tag = join(path, key);
@@ -226,7 +226,7 @@ impl<'a> Walk<'a> {
         let Kind::Table(entries) = &node.kind else { return self.wrong_type(node, "a table", path) };
         let Some(properties) = schema["properties"].as_object() else { return self.anything(node, path) };
         let valid: Vec<&str> = properties.keys().map(String::as_str).collect();
-        let mut mended = Map::new();
+        let mut fixed = Map::new();
         // Keys with a reported mistake.
         let mut told = Vec::new();
         for Entry { key, at, node: value } in entries {
@@ -244,7 +244,7 @@ impl<'a> Walk<'a> {
                 continue;
             }
             match self.value(value, property, &key_path) {
-                Some(value) => drop(mended.insert(key.clone(), value)),
+                Some(value) => drop(fixed.insert(key.clone(), value)),
                 None => {
                     self.explain(property);
                     told.push(key);
@@ -252,18 +252,18 @@ impl<'a> Walk<'a> {
             }
         }
         for key in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            if mended.contains_key(key) || properties[key]["const"].is_string() {
+            if fixed.contains_key(key) || properties[key]["const"].is_string() {
                 continue;
             }
             if !told.contains(&key) {
                 let described = properties[key]["description"].as_str().unwrap_or_default();
                 let name = if path.is_empty() { "the recipe".to_owned() } else { format!("`{path}`") };
-                self.mistake(node.at, format!("{name} lacks `{key}`"), vec![format!("{key}: {described}")]);
+                self.mistake(node.at, format!("{name} has no `{key}`"), vec![format!("{key}: {described}")]);
                 self.faulty.push(join(path, key));
             }
-            mended.insert(key.to_owned(), self.placeholder(&properties[key]));
+            fixed.insert(key.to_owned(), self.placeholder(&properties[key]));
         }
-        Some(mended.into())
+        Some(fixed.into())
     }
 
     /// A value whose form is checked elsewhere.
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_faulty_is_mended_and_marked() {
+    fn what_is_faulty_is_fixed_and_marked() {
         let text = "name = 3\nthreads = 0\n[[stage]]\nkind = \"pretrain\"\nbatch_size = 8\nstep = 5\n";
         let mut sources = Sources::default();
         let source = sources.add("a.toml", text);

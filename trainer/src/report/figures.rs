@@ -77,88 +77,86 @@ struct Plain {
 
 /// Figures that only need keys of rows.
 const PLAIN: [Plain; 9] = [
-    Plain {
-        id: "reward",
-        title: "Reward",
-        note: "Mean over the completions of a step.",
-        y_label: "mean reward",
-        of: Tells::Rewarded,
-        keys: &[("reward_mean", "")],
-    },
-    Plain {
-        id: "length",
-        title: "Length",
-        note: "Of the completions sampled in training.",
-        y_label: "tokens per completion",
-        of: Tells::Rewarded,
-        keys: &[("length_mean", "mean"), ("length_max", "longest")],
-    },
-    Plain {
-        id: "entropy",
-        title: "Entropy",
-        note: "The uncertainty of the policy; at 0 it always writes the same text.",
-        y_label: "nats per token",
-        of: Tells::Rewarded,
-        keys: &[("entropy", "")],
-    },
-    Plain {
-        id: "kl",
-        title: "Divergence from the reference",
-        note: "",
-        y_label: "KL, nats per token",
-        of: Tells::Rewarded,
-        keys: &[("kl", "")],
-    },
-    Plain {
-        id: "clip",
-        title: "Clipped tokens",
-        note: "With one update per batch every ratio is 1 and nothing is clipped.",
-        y_label: "share of tokens",
-        of: Tells::Rewarded,
-        keys: &[("clip_low_share", "below"), ("clip_high_share", "above")],
-    },
-    Plain {
-        id: "batch",
-        title: "Use of a batch",
-        note: "Groups whose rewards are all equal teach nothing.",
-        y_label: "share",
-        of: Tells::Rewarded,
-        keys: &[
+    rewarded(
+        "reward",
+        "Reward",
+        "Mean over the completions of a step.",
+        "mean reward",
+        &[("reward_mean", "")],
+    ),
+    rewarded(
+        "length",
+        "Length",
+        "Of the completions sampled in training.",
+        "tokens per completion",
+        &[("length_mean", "mean"), ("length_max", "longest")],
+    ),
+    rewarded(
+        "entropy",
+        "Entropy",
+        "The uncertainty of the policy; at 0 it always writes the same text.",
+        "nats per token",
+        &[("entropy", "")],
+    ),
+    rewarded("kl", "Divergence from the reference", "", "KL, nats per token", &[("kl", "")]),
+    rewarded(
+        "clip",
+        "Clipped tokens",
+        "With one update per batch every ratio is 1 and nothing is clipped.",
+        "share of tokens",
+        &[("clip_low_share", "below"), ("clip_high_share", "above")],
+    ),
+    rewarded(
+        "batch",
+        "Use of a batch",
+        "Groups whose rewards are all equal teach nothing.",
+        "share",
+        &[
             ("groups_used_share", "groups that differ"),
             ("format_rate", "well formed"),
             ("truncated_share", "cut off"),
         ],
-    },
-    Plain {
-        id: "behaviours",
-        title: "Behaviours",
-        note: "Backtracks are a mean number; the others are shares.",
-        y_label: "share, or number per completion",
-        of: Tells::Rewarded,
-        keys: &[
+    ),
+    rewarded(
+        "behaviours",
+        "Behaviours",
+        "Backtracks are a mean number; the others are shares.",
+        "share, or number per completion",
+        &[
             ("thinking_share", "thinks"),
             ("reflection_rate", "reflects"),
             ("backtracks", "backtracks"),
             ("false_step_share", "false steps"),
         ],
-    },
+    ),
+    rewarded(
+        "expert-balance",
+        "Expert balance",
+        "1 is even.",
+        "greatest load over mean",
+        &[("expert_load_max_over_mean", "")],
+    ),
     Plain {
-        id: "expert-balance",
-        title: "Expert balance",
-        note: "1 is even.",
-        y_label: "greatest load over mean",
-        of: Tells::Rewarded,
-        keys: &[("expert_load_max_over_mean", "")],
-    },
-    Plain {
-        id: "pretrain-loss",
-        title: "Loss of the base model",
-        note: "Loss of the next token in the stages before RL.",
-        y_label: "nats per token",
         of: Tells::Supervised,
-        keys: &[("loss", "")],
+        ..rewarded(
+            "pretrain-loss",
+            "Loss of the base model",
+            "Loss of the next token in the stages before RL.",
+            "nats per token",
+            &[("loss", "")],
+        )
     },
 ];
+
+const fn rewarded(
+    id: &'static str,
+    title: &'static str,
+    note: &'static str,
+    y_label: &'static str,
+    keys: &'static [(&'static str, &'static str)],
+) -> Plain {
+    Plain { id, title, note, y_label, of: Tells::Rewarded, keys }
+}
 
 /// Every figure that has data in `records`, in the order of the page.
 pub(crate) fn figures(records: &[RunRecord]) -> Vec<Figure> {

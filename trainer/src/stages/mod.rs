@@ -258,7 +258,7 @@ fn train<S: StageRun>(stage: &StagePlan, kind: &S, run: &mut Run) -> Result<Stat
     // Checked before each step, so that a resumed run sees what the run saw when it stopped.
     while run.learner.step < steps && !kind.is_over(&run.learner) {
         let (name, done) = (stage.name.as_str(), run.learner.step);
-        let at = StepId { name, stage: run.stage_number() as u64, done, seed: run.seed };
+        let at = StepId { name, stage: run.stage as u64, done, seed: run.seed };
         let taught = run.learner.curriculum.fields();
         run.tracker.begin_step();
         let step = kind.step(at, &mut run.learner, &mut run.tracker)?;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -52,8 +51,8 @@ pub struct Run {
     pub tracker: Tracker,
     pub(super) rules: BTreeMap<String, Rule>,
     stages: Arc<[StagePlan]>,
-    /// The next or current stage.
-    stage: usize,
+    /// Index of the next or current stage.
+    pub(super) stage: usize,
     /// Whether that stage continues from a checkpoint.
     is_resumed: bool,
 }
@@ -103,16 +102,6 @@ impl Run {
         let standing = state.map_or_else(Standing::default, State::standing);
         let tracker = Tracker::open(folder, tracking, standing, started, interrupt)?;
         Ok(Self { seed, learner, tracker, rules, stages: stages.into(), stage: number, is_resumed })
-    }
-
-    /// Index of the next or current stage.
-    pub fn stage_number(&self) -> usize {
-        self.stage
-    }
-
-    /// The folder of the run.
-    pub fn path(&self) -> &Path {
-        self.tracker.path()
     }
 
     /// Runs every remaining stage, and writes the summary.

@@ -78,9 +78,9 @@ pub enum TrainError {
     },
     /// Too many completions of a batch could not be judged.
     #[error(
-        "stage {stage}, step {step}: {:.1} % of the completions could not be judged, max_error_share allows {:.1} %. The \
-         first says: {reason}. Mend the verifier and go on with --resume, or raise max_error_share: what is not judged is \
-         left out of the update",
+        "stage {stage}, step {step}: {:.1} % of the completions could not be judged, but max_error_share allows {:.1} %. \
+         First reason: {reason}. Fix the verifier and continue with --resume, or raise max_error_share; completions that \
+         are not judged are left out of the update",
         100.0 * share,
         100.0 * limit
     )]
@@ -96,28 +96,14 @@ pub enum TrainError {
         /// The verifier's reason for the first of them.
         reason: String,
     },
-    /// Decoder and training forward disagree: an error in the program.
-    #[error("stage {stage}, step {step}: decoder and update differ by {gap} in a log-probability")]
-    RolloutGap {
+    /// Rollout and update of a step do not fit together: an error in the program.
+    #[error("stage {stage}, step {step}: {problem}")]
+    Inconsistent {
         /// The stage.
         stage: String,
         /// Its step.
         step: u64,
-        /// The greatest difference.
-        gap: f64,
-    },
-    /// The importance ratio on fresh rollouts is not 1: an error in the program.
-    #[error(
-        "stage {stage}, step {step}: the importance ratio on fresh rollouts lies in [{low}, {high}], not at 1"
-    )]
-    RatioNotOne {
-        /// The stage.
-        stage: String,
-        /// Its step.
-        step: u64,
-        /// The least ratio.
-        low: f64,
-        /// The greatest ratio.
-        high: f64,
+        /// What differs, with numbers.
+        problem: String,
     },
 }

@@ -49,14 +49,14 @@ pub(crate) const ALARMS: &[Alarm] = &[
         name: "clip_share",
         rule: "more than 0.2 of the tokens were clipped over 5 steps",
         fix: "updates move too far from the policy that sampled: lower learning_rate, epochs or minibatches",
-        is_on: clip_share,
+        is_on: |history| history.exceeds(|row| row.clipped, 0.2),
     },
     Alarm {
         name: "kl",
         rule: "the divergence from the reference is above 0.5 nats per token over 5 steps",
         fix: "the policy has left its reference: lower learning_rate or raise kl_coefficient; if you want that \
               distance, set kl_reference_every so that the reference follows",
-        is_on: kl,
+        is_on: |history| history.exceeds(|row| row.kl, 0.5),
     },
     Alarm {
         name: "expert_imbalance",
@@ -70,7 +70,7 @@ pub(crate) const ALARMS: &[Alarm] = &[
         rule: "more than 0.2 of the completions reached max_new_tokens over 5 steps",
         fix: "raise max_new_tokens (doctor says what worked solutions need); if they only repeat themselves, set \
               overlong = \"zero\" and pretrain longer, so that the base ends its answers",
-        is_on: truncation,
+        is_on: |history| history.exceeds(|row| row.truncated, 0.2),
     },
     Alarm {
         name: "flat_groups",
@@ -214,23 +214,11 @@ fn length_without_accuracy(history: &History) -> bool {
     length > 1.25 * length_before && accuracy < before + 0.02 && accuracy < SOLVED
 }
 
-fn clip_share(history: &History) -> bool {
-    history.exceeds(|row| row.clipped, 0.2)
-}
-
-fn kl(history: &History) -> bool {
-    history.exceeds(|row| row.kl, 0.5)
-}
-
 fn expert_imbalance(history: &History) -> bool {
     // A new router is out of balance until its biases catch up: in quickstart for 110 to 180 updates.
     let window = if history.is_pretraining { PRETRAINING_WINDOW } else { WINDOW };
     let rows = history.steps.len().checked_sub(window).map(|start| &history.steps[start..]);
     rows.and_then(|rows| window_mean(rows, |row| row.expert_load)).is_some_and(|load| load > 3.0)
-}
-
-fn truncation(history: &History) -> bool {
-    history.exceeds(|row| row.truncated, 0.2)
 }
 
 fn flat_groups(history: &History) -> bool {

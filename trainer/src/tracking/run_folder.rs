@@ -1,5 +1,6 @@
 //! The run folder: the files of a run, and what a resume reads.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -332,6 +333,11 @@ fn checkpoint_names(run: &Path) -> Vec<(String, u64)> {
         .collect()
 }
 
+/// The checkpoint at `path`: that folder itself, or the newest checkpoint of a run folder.
+pub fn checkpoint_at(path: &Path) -> Option<PathBuf> {
+    if path.join("state.json").exists() { Some(path.to_owned()) } else { newest_checkpoint(path) }
+}
+
 /// The folder of a run's newest checkpoint: the one with the most steps before it.
 pub fn newest_checkpoint(run: &Path) -> Option<PathBuf> {
     #[derive(Deserialize)]
@@ -351,7 +357,7 @@ pub fn newest_checkpoint(run: &Path) -> Option<PathBuf> {
 /// The keys in which two recipes differ.
 fn differences(before: &str, after: &str) -> String {
     let flat = |text: &str| {
-        let mut keys = std::collections::BTreeMap::new();
+        let mut keys = BTreeMap::new();
         if let Ok(table) = text.parse::<toml::Table>() {
             flatten("", &toml::Value::Table(table), &mut keys);
         }
@@ -369,8 +375,7 @@ fn differences(before: &str, after: &str) -> String {
         .chain(after.keys().filter(|key| !before.contains_key(*key)))
         .filter(|key| before.get(*key) != after.get(*key))
         .map(|key| {
-            let of =
-                |keys: &std::collections::BTreeMap<String, String>| keys.get(key).unwrap_or(&absent).clone();
+            let of = |keys: &BTreeMap<String, String>| keys.get(key).unwrap_or(&absent).clone();
             format!("{key} was {} and is {}", of(&before), of(&after))
         })
         .collect();
@@ -378,11 +383,7 @@ fn differences(before: &str, after: &str) -> String {
 }
 
 /// Every value of a table under its path; tables in an array count from 1.
-pub(crate) fn flatten(
-    prefix: &str,
-    value: &toml::Value,
-    keys: &mut std::collections::BTreeMap<String, String>,
-) {
+pub(crate) fn flatten(prefix: &str, value: &toml::Value, keys: &mut BTreeMap<String, String>) {
     let place = |key: &str| if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
     match value {
         toml::Value::Table(table) => table.iter().for_each(|(key, value)| flatten(&place(key), value, keys)),

@@ -1,6 +1,5 @@
 //! Keeps the records of a running run: ledger, metrics, alarms, events, completions and progress.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -201,11 +200,6 @@ impl Tracker {
         self.interrupt.load(Ordering::Relaxed)
     }
 
-    /// The folder of the run.
-    pub fn path(&self) -> &Path {
-        &self.folder.path
-    }
-
     /// Begins a step: its speed and its verifying time count from here.
     pub fn begin_step(&mut self) {
         let verifying = self.ledger.account(&self.stage).elapsed(Work::Verifier);
@@ -377,6 +371,6 @@ impl Tracker {
     }
 }
 
-fn events_failed(folder: &Path, source: std::io::Error) -> RunError {
+fn events_failed(folder: &std::path::Path, source: std::io::Error) -> RunError {
     RunError::Io { path: folder.join("events.out.tfevents"), source }
 }

@@ -132,7 +132,7 @@ pub fn processor(
         peak_flops,
         peak_flops_fp8: None,
         bandwidth_bytes_per_s,
-        memory_bytes: physical_memory(),
+        memory_bytes: memory("MemTotal:").unwrap_or(0.0),
         watts: prices.watts,
         price_usd_per_hour: prices.usd_per_core_hour * threads as f64,
         sources: vec!["measured just now: float32 products on cached matrices, and a copy of 64 MB"],
@@ -143,10 +143,11 @@ pub fn processor(
 /// Name of this machine's processor.
 pub const CPU: &str = "cpu";
 
-fn physical_memory() -> f64 {
-    let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kibibytes = info.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB"));
-    kibibytes.and_then(|number| number.trim().parse::<f64>().ok()).map_or(0.0, |number| number * 1024.0)
+/// Bytes of memory that the system reports under `key`, such as `MemTotal:`.
+pub fn memory(key: &str) -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()? * 1024.0)
 }
 
 /// The accelerator called `name`.

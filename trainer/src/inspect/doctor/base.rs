@@ -77,11 +77,7 @@ impl Base {
     /// Reads a checkpoint folder, or the newest checkpoint of a run folder. Readable files that contradict each other
     /// become findings.
     pub fn load(path: &Path) -> Result<Self, DoctorError> {
-        let folder = if path.join("state.json").exists() {
-            path.to_owned()
-        } else {
-            run_folder::newest_checkpoint(path).ok_or_else(|| DoctorError::NoModel(path.to_owned()))?
-        };
+        let folder = run_folder::checkpoint_at(path).ok_or_else(|| DoctorError::NoModel(path.to_owned()))?;
         let checkpoint = Checkpoint::read(&folder)?;
         let config: Config = checkpoint.json("config.json")?;
         let tokenizer_json: Value = checkpoint.json("tokenizer.json")?;

@@ -239,7 +239,7 @@ impl Subject<'_> {
         }
         let balancing = if speed > 0.0 {
             format!(
-                "bias_update_speed = {} does not mend it in {} updates",
+                "bias_update_speed = {} does not fix it in {} updates",
                 self.bias_update_speed, self.updates
             )
         } else {

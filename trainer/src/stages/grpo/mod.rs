@@ -289,15 +289,15 @@ impl Reinforcement<'_> {
     /// Checks that the importance ratio on fresh rollouts is 1, and that the decoder agrees with the training forward.
     fn is_fresh(&self, pass: &Pass, precision: Precision, at: StepId<'_>) -> Result<(), TrainError> {
         let Measured { ratio_min: low, ratio_max: high, loss, rollout_gap: gap, .. } = pass.measured;
-        let (stage, step) = (at.name.to_owned(), at.done + 1);
-        if (low != 1.0 || high != 1.0) && loss.is_finite() {
-            return Err(TrainError::RatioNotOne { stage, step, low, high });
-        }
+        let problem = if (low != 1.0 || high != 1.0) && loss.is_finite() {
+            format!("the importance ratio on fresh rollouts is between {low} and {high}, not 1")
         // In bfloat16 the two differ by more than an error would; there the difference is measured and corrected.
-        if precision != Precision::Bf16 && self.settings.replay_routes && gap > MAX_ROLLOUT_GAP {
-            return Err(TrainError::RolloutGap { stage, step, gap });
-        }
-        Ok(())
+        } else if precision != Precision::Bf16 && self.settings.replay_routes && gap > MAX_ROLLOUT_GAP {
+            format!("decoder and update differ by {gap} in a log-probability")
+        } else {
+            return Ok(());
+        };
+        Err(TrainError::Inconsistent { stage: at.name.to_owned(), step: at.done + 1, problem })
     }
 
     /// Measures the base model; returns whether the stage may begin.
