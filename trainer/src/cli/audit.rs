@@ -33,10 +33,10 @@ fn of_recipe(arguments: &Arguments) -> Outcome {
     let plan = super::train::load(&arguments.subject, &arguments.overrides)?;
     let rules = stages::rules(&plan.stages).map_err(Failure::usage)?;
     if rules.is_empty() {
-        return Err(Failure::usage(anyhow::anyhow!(
+        return Err(usage!(
             "{} has no stage of kind grpo: there is no reward to audit",
             arguments.subject.display()
-        )));
+        ));
     }
     let audit = audit::recipe(&plan, &rules, arguments.questions)?;
     let is_clean = audit.is_clean();
@@ -53,14 +53,14 @@ fn of_recipe(arguments: &Arguments) -> Outcome {
 fn of_run(arguments: &Arguments) -> Outcome {
     let recipe = arguments.subject.join(run_folder::RECIPE);
     if !arguments.subject.join(run_folder::MANIFEST).exists() {
-        return Err(Failure::usage(anyhow::anyhow!(
+        return Err(usage!(
             "{} is not a run folder: it has no {}",
             arguments.subject.display(),
             run_folder::MANIFEST
-        )));
+        ));
     }
     if !arguments.overrides.is_empty() {
-        return Err(Failure::usage(anyhow::anyhow!("--set changes a recipe; a run already has its own")));
+        return Err(usage!("--set changes a recipe; a run already has its own"));
     }
     let plan = super::train::load(Path::new(&recipe), &[])?;
     let audit = audit::run(&arguments.subject, &plan).map_err(Failure::usage)?;

@@ -205,8 +205,7 @@ fn verify(arguments: &Arguments) -> Outcome {
             let cases: Vec<Case> =
                 text.lines().filter_map(|line| Case::read(&serde_json::from_str(line).ok()?)).collect();
             if cases.is_empty() {
-                let message = format!("{}: no line has a `completion` or `prediction`", path.display());
-                return Err(Failure::usage(anyhow::anyhow!(message)));
+                return Err(usage!("{}: no line has a `completion` or `prediction`", path.display()));
             }
             let has_tests = cases.iter().any(|case| case.spec.is_some());
             vec![verify::judge(if has_tests { "code" } else { "math" }, &cases)?]

@@ -1,25 +1,20 @@
 //! `thinkling check`: what a recipe would do and cost.
 
-use std::path::PathBuf;
-
 use serde_json::{Value, json};
 
-use super::{DONE, Outcome, print, print_line};
+use super::{DONE, Outcome, RecipeArguments, print, print_line};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// File of the recipe.
-    recipe: PathBuf,
-    /// Override a key of the recipe; may be repeated.
-    #[arg(long = "set", value_name = "PATH=VALUE")]
-    overrides: Vec<String>,
+    #[command(flatten)]
+    recipe: RecipeArguments,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let plan = super::train::load(&arguments.recipe, &arguments.overrides)?;
+    let plan = arguments.recipe.load()?;
     let mut summary = super::cost::estimate_on_threads(&plan, None)?;
     summary["vocabulary"] = json!(plan.tokenizer.size());
     summary["warnings"] = json!(plan.warnings);

@@ -143,23 +143,21 @@ fn shape_of(model: &str) -> Result<Config, Failure> {
     if !path.is_file() {
         return preset(model)
             .map(Preset::model)
-            .map_err(|error| Failure::usage(anyhow!("{}: no such file, and {error}", path.display())));
+            .map_err(|error| usage!("{}: no such file, and {error}", path.display()));
     }
     let text = std::fs::read_to_string(&path)?;
-    let config: Value = serde_json::from_str(&text)
-        .map_err(|error| Failure::usage(anyhow!("{}: {error}", path.display())))?;
-    shape::from_huggingface(&config).map_err(|error| Failure::usage(anyhow!("{}: {error}", path.display())))
+    let config: Value = serde_json::from_str(&text).map_err(|error| usage!("{}: {error}", path.display()))?;
+    shape::from_huggingface(&config).map_err(|error| usage!("{}: {error}", path.display()))
 }
 
 fn spent(path: &Path, arguments: &Arguments) -> Result<Value, Failure> {
     if arguments.device.is_some() || !arguments.overrides.is_empty() {
         let message = "the cost of a run is final: use --device and --set with its recipe.toml";
-        return Err(Failure::usage(anyhow!("{}: {message}", path.display())));
+        return Err(usage!("{}: {message}", path.display()));
     }
     let ledger = path.join(run_folder::LEDGER);
-    let text = std::fs::read_to_string(&ledger).map_err(|error| {
-        Failure::usage(anyhow!("{}: {error}; give a run folder or a recipe", ledger.display()))
-    })?;
+    let text = std::fs::read_to_string(&ledger)
+        .map_err(|error| usage!("{}: {error}; give a run folder or a recipe", ledger.display()))?;
     Ok(serde_json::from_str(&text).map_err(|error| anyhow!("{} is damaged: {error}", ledger.display()))?)
 }
 

@@ -83,10 +83,7 @@ fn check(arguments: &Check) -> Outcome {
         Some(verifier) => {
             let row = thinkling_verifiers::find(verifier).ok_or_else(|| {
                 let names: Vec<&str> = thinkling_verifiers::VERIFIERS.iter().map(|row| row.name).collect();
-                Failure::usage(anyhow::anyhow!(
-                    "there is no verifier `{verifier}`; there are {}",
-                    names.join(", ")
-                ))
+                usage!("there is no verifier `{verifier}`; there are {}", names.join(", "))
             })?;
             let verifier = (row.build)(&arguments.config).map_err(Failure::usage)?;
             let (_, report) = FileTasks::read_noting(reader, verifier, |fault| note(&fault))?;
@@ -147,16 +144,14 @@ fn decontaminate(arguments: &Decontaminate) -> Outcome {
     let mut held_out = HeldOut::new(settings).map_err(Failure::usage)?;
     let (train, against) = (open(&arguments.train)?, open(&arguments.against)?);
     if arguments.out.as_deref().is_some_and(is_parquet) {
-        let message = "--out writes JSON lines: give it a name that does not end in .parquet";
-        return Err(Failure::usage(anyhow::anyhow!(message)));
+        return Err(usage!("--out writes JSON lines: give it a name that does not end in .parquet"));
     }
     let (unit, tested_unit) = (train.unit(), against.unit());
     for input in [&arguments.train, &arguments.against] {
         let is_input =
             |out: &PathBuf| out.canonicalize().ok().is_some_and(|out| input.canonicalize().ok() == Some(out));
         if arguments.out.as_ref().is_some_and(is_input) {
-            let message = format!("--out would overwrite {}: give another file", input.display());
-            return Err(Failure::usage(anyhow::anyhow!(message)));
+            return Err(usage!("--out would overwrite {}: give another file", input.display()));
         }
     }
     let tested = each_record(against, |number, record, _| {
@@ -168,9 +163,10 @@ fn decontaminate(arguments: &Decontaminate) -> Outcome {
         Some(path) => {
             let folder =
                 path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            Some(BufWriter::new(tempfile::NamedTempFile::new_in(folder).map_err(|error| {
-                Failure::usage(anyhow::anyhow!("cannot write {}: {error}", path.display()))
-            })?))
+            Some(BufWriter::new(
+                tempfile::NamedTempFile::new_in(folder)
+                    .map_err(|error| usage!("cannot write {}: {error}", path.display()))?,
+            ))
         }
         None => None,
     };

@@ -7,15 +7,12 @@ use thinkling::inspect::doctor::{self, Base, DoctorError, Finding, Severity};
 use thinkling::plan::Plan;
 use thinkling::recipe::RecipeErrors;
 
-use super::{DONE, FAILED, Failure, Outcome, print_line};
+use super::{DONE, FAILED, Failure, Outcome, RecipeArguments, print_line};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// File of the recipe.
-    recipe: PathBuf,
-    /// Override a key of the recipe; may be repeated.
-    #[arg(long = "set", value_name = "PATH=VALUE")]
-    overrides: Vec<String>,
+    #[command(flatten)]
+    recipe: RecipeArguments,
     /// Test this model as the base of the first GRPO stage: a run folder or a checkpoint folder. Without it, the recipe
     /// is judged.
     #[arg(long, value_name = "MODEL")]
@@ -26,7 +23,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let plan = match super::train::load(&arguments.recipe, &arguments.overrides) {
+    let plan = match arguments.recipe.load() {
         Ok(plan) => plan,
         Err(failure) => {
             if let Some(mistakes) = failure.error.downcast_ref::<RecipeErrors>() {
@@ -99,7 +96,7 @@ fn tell(arguments: &Arguments, plan: Option<&Plan>, findings: &[Value]) -> std::
     let (errors, warnings) = (count("error"), count("warning"));
     if arguments.json {
         return print_line(json!({
-            "recipe": plan.map_or_else(|| arguments.recipe.display().to_string(), |plan| plan.name.clone()),
+            "recipe": plan.map_or_else(|| arguments.recipe.recipe.display().to_string(), |plan| plan.name.clone()),
             "base": arguments.base.as_ref().map(|base| base.display().to_string()),
             "errors": errors, "warnings": warnings, "findings": findings,
         }));

@@ -7,7 +7,7 @@ use thinkling::learn::evaluate::{Questions, Thinking, ask};
 use thinkling::policy::sampling::Sampling;
 
 use super::model::LoadedModel;
-use super::{DONE, Failure, Outcome, print_line};
+use super::{DONE, Outcome, print_line};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -96,8 +96,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             (None, Some(level)) => (level, level),
             (None, None) => {
                 super::generate::find_task(name)?;
-                let message = format!("the model was not trained on task `{name}`: give --level");
-                return Err(Failure::usage(anyhow::anyhow!(message)));
+                return Err(usage!("the model was not trained on task `{name}`: give --level"));
             }
         };
         for level in low..=high {

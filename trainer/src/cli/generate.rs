@@ -46,11 +46,11 @@ pub(super) fn json(text: &str) -> Result<Value, String> {
 pub(super) fn find_task(name: &str) -> Result<&'static domains::Row, Failure> {
     domains::find(name).ok_or_else(|| {
         let names: Vec<&str> = domains::DOMAINS.iter().map(|row| row.name).collect();
-        Failure::usage(anyhow::anyhow!(
+        usage!(
             "there is no task `{name}`; there are {}. What a program poses is `generate external`, with its `command` in \
              --settings",
             names.join(", ")
-        ))
+        )
     })
 }
 

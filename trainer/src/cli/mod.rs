@@ -6,6 +6,11 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use thinkling::tracking::progress::say as note;
 
+/// A [`Failure`] that says what is wrong with the command line or a recipe.
+macro_rules! usage {
+    ($($text:tt)*) => { $crate::cli::Failure::usage(anyhow::anyhow!($($text)*)) };
+}
+
 mod audit;
 mod bench;
 mod check;
@@ -80,6 +85,21 @@ enum Command {
     },
     /// Print the JSON Schema of recipes.
     Schema,
+}
+
+#[derive(clap::Args)]
+struct RecipeArguments {
+    /// File of the recipe.
+    recipe: std::path::PathBuf,
+    /// Override a key of the recipe, such as `stage.grpo.steps=5`; may be repeated.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    overrides: Vec<String>,
+}
+
+impl RecipeArguments {
+    fn load(&self) -> Result<thinkling::plan::Plan, Failure> {
+        train::load(&self.recipe, &self.overrides)
+    }
 }
 
 /// The exit code of a command, or an error.

@@ -30,7 +30,7 @@ impl LoadedModel {
     pub(super) fn load(path: &Path) -> Result<Self, Failure> {
         let folder = run_folder::checkpoint_at(path).ok_or_else(|| {
             let message = "neither a run folder with a checkpoint nor a checkpoint folder";
-            Failure::usage(anyhow::anyhow!("{}: {message}", path.display()))
+            usage!("{}: {message}", path.display())
         })?;
         let checkpoint = Checkpoint::read(&folder)?;
         let (config, parameters) = checkpoint.policy()?;
@@ -66,7 +66,7 @@ impl LoadedModel {
             return Ok(task);
         }
         if let (None, Some(unread)) = (domains::find(name), &self.unread) {
-            return Err(Failure::usage(anyhow::anyhow!("the run's own recipe cannot be read: {unread}")));
+            return Err(usage!("the run's own recipe cannot be read: {unread}"));
         }
         let row = super::generate::find_task(name)?;
         let settings = self.tasks().find(|task| task.name == name).map(|task| task.settings.clone());
@@ -91,10 +91,10 @@ impl LoadedModel {
                 self.tokenizer
                     .encode(&question.problem.prompt)
                     .map_err(|error| {
-                        Failure::usage(anyhow::anyhow!(
+                        usage!(
                             "the model cannot read task `{}`: {error}; it was trained on another alphabet",
                             task.name
-                        ))
+                        )
                     })?
                     .len(),
             );
@@ -102,12 +102,12 @@ impl LoadedModel {
         // Two positions are for thinking tags.
         let room = (self.policy.config().max_position_embeddings + 1).saturating_sub(longest + 2);
         if room == 0 {
-            return Err(Failure::usage(anyhow::anyhow!(
+            return Err(usage!(
                 "prompts of task `{}` at level {} take all {} positions of the model: use a lower level",
                 task.name,
                 task.level,
                 self.policy.config().max_position_embeddings
-            )));
+            ));
         }
         let limit = self.plan.iter().flat_map(|plan| &plan.stages).map(|stage| stage.max_new_tokens).max();
         Ok(limit.map_or(room, |limit| room.min(limit)))

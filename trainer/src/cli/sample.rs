@@ -41,11 +41,10 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let complete = |prompt: &str, index: u64| -> Result<_, Failure> {
         let tokens = model.tokenizer.encode(prompt).map_err(|error| {
             let known: Vec<&str> = model.tokenizer.symbols().iter().map(String::as_str).collect();
-            Failure::usage(anyhow::anyhow!("prompt `{prompt}`: {error}; the model knows {}", known.join(" ")))
+            usage!("prompt `{prompt}`: {error}; the model knows {}", known.join(" "))
         })?;
         if tokens.is_empty() || tokens.len() > positions {
-            let message = format!("a prompt has 1 to {positions} tokens, but this one has {}", tokens.len());
-            return Err(Failure::usage(anyhow::anyhow!(message)));
+            return Err(usage!("a prompt has 1 to {positions} tokens, but this one has {}", tokens.len()));
         }
         let limits = Limits {
             max_new_tokens: positions + 1 - tokens.len(),
@@ -61,7 +60,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             Some(level) => level,
             None => {
                 super::generate::find_task(name)?;
-                return Err(Failure::usage(anyhow::anyhow!("give the --level of task `{name}`")));
+                return Err(usage!("give the --level of task `{name}`"));
             }
         };
         let task = model.task(name, level)?;

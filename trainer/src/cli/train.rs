@@ -14,18 +14,15 @@ use thinkling::stages::run::{Job, Run};
 use thinkling::stages::stop::Status;
 use thinkling::tracking::run_folder::{self, RunError, RunFolder};
 
-use super::{DONE, FAILED, Failure, INTERRUPTED, Outcome, print_line};
+use super::{DONE, FAILED, Failure, INTERRUPTED, Outcome, RecipeArguments, print_line};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// File of the recipe.
-    recipe: PathBuf,
+    #[command(flatten)]
+    recipe: RecipeArguments,
     /// Run folder [default: runs/<recipe name>-<n>].
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Override a key of the recipe, such as `stage.grpo.steps=5`; may be repeated.
-    #[arg(long = "set", value_name = "PATH=VALUE")]
-    overrides: Vec<String>,
     /// Continue the run in --out after its newest checkpoint.
     #[arg(long, requires = "out")]
     resume: bool,
@@ -41,9 +38,7 @@ pub(super) struct Arguments {
 pub(super) fn load(recipe: &std::path::Path, overrides: &[String]) -> Result<Plan, Failure> {
     let plan = plan::load(recipe, overrides).map_err(Failure::usage)?;
     match plan.device {
-        Device::Cuda(_) => {
-            Err(Failure::usage(anyhow::anyhow!("this build has no CUDA: use device = \"cpu\"")))
-        }
+        Device::Cuda(_) => Err(usage!("this build has no CUDA: use device = \"cpu\"")),
         Device::Auto | Device::Cpu | Device::Candle => Ok(plan),
     }
 }
@@ -58,15 +53,15 @@ fn refused(error: RunError) -> Failure {
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let started = Moment::of_process();
-    let mut overrides = arguments.overrides;
+    let RecipeArguments { recipe, mut overrides } = arguments.recipe;
     overrides.extend(arguments.threads.map(|threads| format!("threads={threads}")));
     overrides.extend(arguments.device.map(|device| format!("device={device}")));
-    let plan = load(&arguments.recipe, &overrides)?;
+    let plan = load(&recipe, &overrides)?;
     if plan.budget.joules.is_some() && !EnergyMeter::new(plan.prices.watts, started).is_known() {
-        return Err(Failure::usage(anyhow::anyhow!(
+        return Err(usage!(
             "`budget.joules` cannot be kept: this machine has no energy meter that this user may read. State \
              `prices.watts`, the watts it draws, or leave the budget out"
-        )));
+        ));
     }
     let threads = plan.threads;
     // Starts every verifier before the training.

@@ -39,7 +39,7 @@ fn find(name: &str, config: &Value) -> Result<Box<dyn Verifier>, Failure> {
     }
     let names: Vec<&str> =
         VERIFIERS.iter().map(|row| row.name).chain(domains::DOMAINS.iter().map(|row| row.name)).collect();
-    Err(Failure::usage(anyhow::anyhow!("there is no verifier `{name}`; there are {}", names.join(", "))))
+    Err(usage!("there is no verifier `{name}`; there are {}", names.join(", ")))
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {

@@ -79,7 +79,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         return Err(Failure::usage(error));
     }
     if run.exists() && !run.is_dir() {
-        return Err(Failure::usage(anyhow::anyhow!("{} is not a folder", run.display())));
+        return Err(usage!("{} is not a folder", run.display()));
     }
     let interrupt = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {

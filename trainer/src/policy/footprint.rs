@@ -137,7 +137,6 @@ fn attention(model: &Config) -> (Attention, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::cost::presets::deepseek_v3;
 
     fn near(measured: f64, published: f64) {
         assert!((measured / published - 1.0).abs() < 5e-4, "{measured:e} is not {published:e}");
@@ -145,16 +144,16 @@ mod tests {
 
     #[test]
     fn deepseek_v3_comes_out_as_published() {
-        let count = footprint(&deepseek_v3());
+        let count = footprint(&Config::deepseek_v3());
         near(count.parameters_total as f64, 671.03e9);
         near(count.parameters_active as f64, 36.63e9);
         near(count.train_token(4096).get(), 250.46e9);
-        near(attention(&deepseek_v3()).1 as f64, 187.1e6);
+        near(attention(&Config::deepseek_v3()).1 as f64, 187.1e6);
     }
 
     #[test]
     fn more_experts_cost_a_token_only_their_router() {
-        let mut model = deepseek_v3();
+        let mut model = Config::deepseek_v3();
         let before = footprint(&model);
         model.n_routed_experts *= 2;
         let after = footprint(&model);
@@ -177,7 +176,7 @@ mod tests {
             learned_positions: true,
             max_position_embeddings: 7,
             tie_word_embeddings: true,
-            ..deepseek_v3()
+            ..Config::deepseek_v3()
         };
         let count = footprint(&model);
         // queries 64, keys 32, values 32, output 64; gate, up, down 40 each; three norms; head 80; positions 56.

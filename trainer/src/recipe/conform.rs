@@ -367,44 +367,6 @@ fn out_of_range(number: f64, schema: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Recipe;
-    use crate::recipe::parse;
-
-    /// Every description and every key of all object schemas.
-    fn undescribed(schema: &Value, path: &str, missing: &mut Vec<String>) {
-        for (key, property) in schema["properties"].as_object().into_iter().flatten() {
-            if property["description"].is_null() && property["const"].is_null() {
-                missing.push(join(path, key));
-            }
-        }
-        match schema {
-            Value::Object(parts) => {
-                parts.iter().for_each(|(key, part)| undescribed(part, &join(path, key), missing))
-            }
-            Value::Array(parts) => parts.iter().for_each(|part| undescribed(part, path, missing)),
-            _ => {}
-        }
-    }
-
-    #[test]
-    fn every_key_is_described() {
-        let mut missing = Vec::new();
-        undescribed(Recipe::schema().as_value(), "", &mut missing);
-        assert_eq!(missing, Vec::<String>::new());
-    }
-
-    #[test]
-    fn what_is_faulty_is_fixed_and_marked() {
-        let text = "name = 3\nthreads = 0\n[[stage]]\nkind = \"pretrain\"\nbatch_size = 8\nstep = 5\n";
-        let mut sources = Sources::default();
-        let source = sources.add("a.toml", text);
-        let root = parse(source, text).unwrap();
-        let conformed = conform(&root, &Recipe::schema(), &sources);
-        assert_eq!(conformed.faulty, ["name", "stage.0.steps", "stage.0.shares", "threads"]);
-        assert_eq!(conformed.found.len(), 4);
-        let recipe: Recipe = serde_json::from_value(conformed.value).unwrap();
-        assert_eq!(recipe.threads, None);
-    }
 
     #[test]
     fn ranges_say_what_is_allowed() {

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::devices::{PricedDevice, UnknownName};
 use super::planner::savings;
+use crate::policy::Config;
 use crate::policy::footprint::footprint;
-use crate::policy::{Attention, Config};
 
 /// Tokens per row for the operations per trained token.
 const CONTEXT: usize = 4096;
@@ -83,9 +83,9 @@ pub fn preset(name: &str) -> Result<&'static Preset, UnknownName> {
 }
 
 impl Preset {
-    /// The network of the preset.
+    /// The network of the preset: all published runs are of DeepSeek-V3.
     pub fn model(&self) -> Config {
-        deepseek_v3()
+        Config::deepseek_v3()
     }
 
     /// The published costs on `published`, the device of the authors; or scaled by the peaks to `other`.
@@ -141,38 +141,5 @@ impl Preset {
             );
         }
         costs
-    }
-}
-
-/// The shape of DeepSeek-V3 and the models based on it.
-pub fn deepseek_v3() -> Config {
-    Config {
-        vocab_size: 129_280,
-        hidden_size: 7168,
-        num_hidden_layers: 61,
-        num_attention_heads: 128,
-        attention: Attention::Mla,
-        num_key_value_heads: 128,
-        head_dim: 56,
-        q_lora_rank: Some(1536),
-        kv_lora_rank: 512,
-        qk_nope_head_dim: 128,
-        qk_rope_head_dim: 64,
-        v_head_dim: 128,
-        intermediate_size: 18_432,
-        n_routed_experts: 256,
-        n_shared_experts: 1,
-        num_experts_per_tok: 8,
-        moe_intermediate_size: 2048,
-        first_k_dense_replace: 3,
-        norm_topk_prob: true,
-        routed_scaling_factor: 2.5,
-        aux_loss_alpha: 1e-4,
-        rms_norm_eps: 1e-6,
-        rope_theta: 10_000.0,
-        tie_word_embeddings: false,
-        learned_positions: false,
-        max_position_embeddings: 4096,
-        initializer_range: 0.006,
     }
 }

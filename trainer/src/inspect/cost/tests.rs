@@ -2,14 +2,14 @@ use serde_json::{Value, json};
 
 use super::devices::{accelerator, accelerators};
 use super::planner::{Job, plan};
-use super::presets::{PRESETS, deepseek_v3, preset};
+use super::presets::{PRESETS, preset};
 use super::shape::from_huggingface;
 use crate::policy::footprint::{cache_elements, footprint};
 use crate::policy::loss::NextToken;
 use crate::policy::rollout::{Limits, Request};
 use crate::policy::sampling::Sampling;
 use crate::policy::tests::{cpu_policy, random_tokens, settings};
-use crate::policy::{Policy, Sequence};
+use crate::policy::{Config, Policy, Sequence};
 
 fn published(name: &str) -> Value {
     preset(name).unwrap().costs(&accelerator("h800").unwrap(), None)
@@ -98,12 +98,12 @@ fn job() -> Job {
 #[test]
 fn the_planner_finds_the_published_hours_and_the_bounds() {
     let h800 = accelerator("h800").unwrap();
-    let planned = plan(&deepseek_v3(), &h800, &job());
+    let planned = plan(&Config::deepseek_v3(), &h800, &job());
     near(&planned["update"]["device_hours"], 2.664e6, 0.01);
     near(&planned["update"]["hours"], 54.2 * 24.0, 0.01);
     assert_eq!((&planned["update"]["bound"], &planned["fits"]), (&json!("compute"), &json!(true)));
     // Few sequences make a decoder wait for weights; one device is too small for the model.
-    let alone = plan(&deepseek_v3(), &h800, &Job { count: 1.0, sequences: 1.0, ..job() });
+    let alone = plan(&Config::deepseek_v3(), &h800, &Job { count: 1.0, sequences: 1.0, ..job() });
     assert_eq!((&alone["rollout"]["bound"], &alone["fits"]), (&json!("memory"), &json!(false)));
     let total = |planned: &Value| planned["device_hours_total"].as_f64().unwrap();
     let parts = planned["update"]["device_hours"].as_f64().unwrap()
@@ -112,7 +112,7 @@ fn the_planner_finds_the_published_hours_and_the_bounds() {
     near(&planned["cost_usd_total"], 2.0 * total(&planned), 1e-9);
     near(&planned["energy_kwh"], 0.7 * total(&planned), 1e-9);
     // The same job takes longer on slower devices.
-    assert!(total(&plan(&deepseek_v3(), &accelerator("h20").unwrap(), &job())) > total(&planned));
+    assert!(total(&plan(&Config::deepseek_v3(), &accelerator("h20").unwrap(), &job())) > total(&planned));
 }
 
 #[test]
