@@ -75,7 +75,6 @@ fn of_run(arguments: &Arguments) -> Outcome {
     Ok(if is_clean { DONE } else { FAILED })
 }
 
-/// One table per stage, then the findings.
 fn recipe_text(audit: &RecipeAudit) -> String {
     let mut text = String::new();
     for stage in &audit.stages {

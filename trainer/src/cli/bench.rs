@@ -26,7 +26,6 @@ enum What {
     Verify,
 }
 
-/// A standard shape.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum ShapeName {
     /// Dense.
@@ -44,7 +43,6 @@ impl ShapeName {
     }
 }
 
-/// The values of `--precision`.
 fn precisions() -> clap::builder::PossibleValuesParser {
     Precision::ALL.map(Precision::name).into_iter().chain(["auto"]).collect::<Vec<_>>().into()
 }
@@ -192,7 +190,6 @@ fn print(timing: &Timing, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Times the verifiers; one line each.
 fn verify(arguments: &Arguments) -> Outcome {
     let judged = match &arguments.file {
         None => {

@@ -136,7 +136,6 @@ fn planned(model: &str, arguments: &Arguments) -> Result<Value, Failure> {
     Ok(costs)
 }
 
-/// The shape of a preset's model, or of a `config.json`.
 fn shape_of(model: &str) -> Result<Config, Failure> {
     let path = Path::new(model);
     let path = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
@@ -174,7 +173,6 @@ pub(super) fn estimate_on_threads(plan: &Plan, device: Option<&PricedDevice>) ->
     Ok(estimate::estimate(plan, &speed, device))
 }
 
-/// One line per value, with its path.
 fn describe(path: &str, value: &Value, lines: &mut Vec<String>) {
     let joined = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     match value {
@@ -227,7 +225,6 @@ fn grouped(number: f64) -> String {
     if number < 0.0 { format!("-{text}") } else { text }
 }
 
-/// Rows of the list of presets.
 pub(super) fn presets() -> Vec<Value> {
     let row = |preset: &Preset| {
         let mut row = Map::new();
@@ -238,7 +235,6 @@ pub(super) fn presets() -> Vec<Value> {
     thinkling::inspect::cost::presets::PRESETS.iter().map(row).collect()
 }
 
-/// Rows of the list of devices, including this machine's processor.
 pub(super) fn all_devices() -> Vec<Value> {
     devices::accelerators().iter().chain([&here(&Prices::default())]).map(devices::listed).collect()
 }

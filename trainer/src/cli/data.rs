@@ -133,7 +133,6 @@ fn read_alone(mut reader: Reader<'_>) -> Result<Report, Failure> {
     Ok(report)
 }
 
-/// The text of a record that is compared.
 fn text_of(record: &Record) -> String {
     format!("{}\n{}", record.whole_prompt(), record.completion.as_deref().unwrap_or_default())
 }

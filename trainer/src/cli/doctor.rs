@@ -48,7 +48,6 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     Ok(if severities.contains(&Severity::Error) { FAILED } else { DONE })
 }
 
-/// The mistakes of a recipe as findings.
 fn mistakes_as_findings(mistakes: &RecipeErrors) -> Vec<Value> {
     let finding = |mistake: &thinkling::recipe::Mistake| {
         let name = if mistake.message.contains("group_size") { "group" } else { "recipe" };

@@ -56,7 +56,6 @@ fn levels(text: &str) -> Result<(u32, u32), String> {
     if low > high { Err(format!("{low}..{high} contains no level")) } else { Ok((low, high)) }
 }
 
-/// Reads a temperature.
 pub(super) fn temperature(text: &str) -> Result<f32, String> {
     let value: f32 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
     if value.is_finite() && value >= 0.0 {
@@ -78,7 +77,6 @@ fn thinking(text: &str) -> Result<Thinking, String> {
     }
 }
 
-/// Sets the number of threads.
 pub(super) fn use_threads(threads: Option<u16>) -> anyhow::Result<()> {
     if let Some(threads) = threads {
         rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build_global()?;
@@ -127,7 +125,6 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     Ok(DONE)
 }
 
-/// The measures as text.
 fn describe(row: &serde_json::Map<String, Value>) -> String {
     let mut text = format!(
         "{} level {}, {} questions × {} samples",

@@ -37,7 +37,6 @@ fn split(text: &str) -> Result<Split, String> {
         .ok_or("must be train or test".to_owned())
 }
 
-/// Reads a JSON value of the command line.
 pub(super) fn json(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))
 }

@@ -28,7 +28,6 @@ mod train;
 mod verify;
 mod watch;
 
-/// Success.
 const DONE: u8 = 0;
 /// Failed at run time, or some input lines were bad.
 const FAILED: u8 = 1;
@@ -105,7 +104,6 @@ impl RecipeArguments {
 /// The exit code of a command, or an error.
 type Outcome = Result<u8, Failure>;
 
-/// An error and its exit code.
 struct Failure {
     code: u8,
     error: anyhow::Error,
@@ -124,19 +122,16 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
-/// Writes results to standard output.
 fn print(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
 }
 
-/// Writes one line to standard output.
 fn print_line(text: impl std::fmt::Display) -> std::io::Result<()> {
     print(&format!("{text}\n"))
 }
 
-/// Runs the command line.
 pub(crate) fn main() -> ExitCode {
     // The sandbox of the code verifier starts this program again.
     thinkling_verifiers::code::worker::main_if_worker();

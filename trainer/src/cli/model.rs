@@ -13,11 +13,8 @@ use thinkling_datasets::{Split, domains};
 
 use super::Failure;
 
-/// A loaded model.
 pub(super) struct LoadedModel {
-    /// The policy.
     pub(super) policy: Box<dyn Policy>,
-    /// The alphabet of the policy.
     pub(super) tokenizer: Tokenizer,
     /// The plan of its run, if the run's recipe is there.
     plan: Option<Plan>,
@@ -49,7 +46,6 @@ impl LoadedModel {
         })
     }
 
-    /// Every task of the run.
     fn tasks(&self) -> impl Iterator<Item = &plan::Task> {
         self.plan.iter().flat_map(|plan| &plan.stages).flat_map(|stage| &stage.measured).map(AsRef::as_ref)
     }

@@ -21,7 +21,6 @@ pub(super) struct Arguments {
     threads: Option<NonZeroUsize>,
 }
 
-/// Judges with a task's domain.
 struct Judge(Box<dyn Domain>);
 
 impl Verifier for Judge {

@@ -24,12 +24,10 @@ pub(super) struct Arguments {
     once: bool,
 }
 
-/// Pause between two looks at the files.
 const PAUSE: Duration = Duration::from_millis(300);
 /// Seconds between two lines where standard error is no terminal.
 const EVERY_S: f64 = 5.0;
 
-/// Reads new rows of `metrics.jsonl`.
 struct Tail {
     path: PathBuf,
     /// Bytes of the complete lines read so far.
@@ -65,7 +63,6 @@ fn steps_of(run: &Path, name: &str) -> Option<u64> {
     stage.get("steps")?.as_integer()?.try_into().ok()
 }
 
-/// How the run stopped, if it has.
 fn status(run: &Path) -> Option<String> {
     let summary: Value = serde_json::from_slice(&fs::read(run.join(SUMMARY)).ok()?).ok()?;
     Some(summary["status"].as_str()?.to_owned())

@@ -69,7 +69,6 @@ pub(super) fn open(written: &mut Recipe, checker: &mut Checker<'_>) -> Programs 
     opened
 }
 
-/// The settings of a program, if the task has one.
 fn settings(task: &TaskEntry) -> Option<Settings> {
     let default = Settings::default();
     Some(Settings {
@@ -91,7 +90,6 @@ fn levels(task: &TaskEntry) -> Vec<u32> {
     if levels.is_empty() { vec![0] } else { levels }
 }
 
-/// Notes keys that have no effect.
 pub(super) fn keys(written: &TaskEntry, path: &str, checker: &mut Checker<'_>) {
     let (file, command) = (written.file.is_some(), written.command.is_some());
     let at = |key: &str| format!("{path}.{key}");

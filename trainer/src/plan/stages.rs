@@ -22,7 +22,6 @@ pub(super) struct Drafts {
 /// The tasks of a stage, each with its path in the recipe; `None` if one was wrong.
 type Courses = Vec<(String, Option<Course>)>;
 
-/// A task's measures.
 struct Measured {
     task: Arc<Task>,
     lengths: Lengths,
@@ -71,7 +70,6 @@ pub(super) fn draft(
     Some(Drafts { stages: stages.collect::<Option<_>>()?, tokenizer })
 }
 
-/// Builds every task, in the order of the recipe.
 fn ask(written: &Recipe, names: &[String], programs: &Programs, checker: &mut Checker<'_>) -> Vec<Courses> {
     let common = courses(&written.task, &written.tasks, "", programs, checker);
     let mut asks = Vec::with_capacity(written.stage.len());
@@ -98,7 +96,6 @@ fn ask(written: &Recipe, names: &[String], programs: &Programs, checker: &mut Ch
     asks
 }
 
-/// Builds a single task, or those of a list.
 fn courses(
     task: &Option<TaskEntry>,
     tasks: &Option<Vec<TaskEntry>>,

@@ -68,7 +68,6 @@ pub(super) fn build(
     (is_sound && !checker.is_faulty(path)).then_some(course)
 }
 
-/// The levels at `path`, each with the path of its key.
 fn levels(written: &TaskEntry, path: &str, checker: &mut Checker<'_>) -> Option<Vec<(u32, String)>> {
     let at = |key: &str| format!("{path}.{key}");
     let (level, listed, curriculum) = (at("level"), at("levels"), at("curriculum"));

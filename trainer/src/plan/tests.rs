@@ -38,7 +38,6 @@ fn wrong(text: &str, overrides: &[&str]) -> Vec<Mistake> {
     }
 }
 
-/// What is marked by a mistake.
 fn marked(mistake: &Mistake) -> String {
     let place = mistake.place.as_ref().unwrap();
     place.text.chars().skip(place.column - 1).take(place.width).collect()

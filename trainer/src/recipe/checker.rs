@@ -10,7 +10,6 @@ type Build<'a, T> = dyn Fn(&Map<String, Value>) -> Result<T, String> + 'a;
 /// Collects mistakes of meaning and warnings, each about keys of the recipe.
 pub struct Checker<'a> {
     root: &'a Node,
-    /// Paths with a reported mistake.
     faulty: &'a [String],
     pub(crate) found: Vec<Found>,
     pub(crate) warnings: Vec<String>,
@@ -86,17 +85,14 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// A stage's place in the recipe, and its name.
 #[derive(Clone, Copy, Debug)]
 pub struct StagePath<'a> {
     /// Index of the stage.
     pub index: usize,
-    /// Name, unique in the run.
     pub name: &'a str,
 }
 
 impl StagePath<'_> {
-    /// The path of one of the stage's keys.
     pub fn key(&self, key: &str) -> String {
         format!("stage.{}.{key}", self.index)
     }

@@ -7,17 +7,14 @@ use serde_json::{Map, Value, json};
 use super::mistake::{Found, Location, Sources, keys, nearest, values};
 use super::tree::{Entry, Kind, Node};
 
-/// A recipe in the form of its schema.
 pub(crate) struct Conformed {
     /// The recipe, with faulty values replaced.
     pub(crate) value: Value,
     /// Paths of the replaced values; later checks skip them.
     pub(crate) faulty: Vec<String>,
-    /// The mistakes of form.
     pub(crate) found: Vec<Found>,
 }
 
-/// Checks the form of `root` against `schema`.
 pub(crate) fn conform(root: &Node, schema: &Schema, sources: &Sources) -> Conformed {
     let mut walk = Walk { schema: schema.as_value(), sources, faulty: Vec::new(), found: Vec::new() };
     let value =

@@ -4,14 +4,11 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// A range of one of a recipe's texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Location {
     /// 0: the file; n: the nth `--set`.
     pub(crate) source: usize,
-    /// First byte.
     pub(crate) start: usize,
-    /// Byte after the last.
     pub(crate) end: usize,
 }
 
@@ -50,11 +47,9 @@ impl Sources {
     }
 }
 
-/// A mistake as the checks report it.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) at: Location,
-    /// What is wrong.
     pub(crate) message: String,
     /// What is allowed, and what was probably meant.
     pub(crate) help: Vec<String>,
@@ -162,12 +157,10 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
         .map(|(_, candidate)| candidate)
 }
 
-/// Help for an unknown key.
 pub(crate) fn keys(word: &str, valid: &[&str]) -> Vec<String> {
     remedies(word, valid, "keys")
 }
 
-/// Help for an unknown value.
 pub(crate) fn values(word: &str, valid: &[&str]) -> Vec<String> {
     remedies(word, valid, "values")
 }

@@ -153,7 +153,6 @@ impl ModelSettings {
         }
     }
 
-    /// Notes settings that make no sense.
     pub(crate) fn check(&self, checker: &mut Checker<'_>) {
         let heads = self.num_attention_heads;
         match self.attention {

@@ -5,14 +5,12 @@ use toml::de::{DeTable, DeValue};
 
 use super::mistake::{Found, Location, Sources, keys};
 
-/// A value and its location.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) at: Location,
     pub(crate) kind: Kind,
 }
 
-/// A key, its location and its value.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) key: String,
@@ -33,7 +31,6 @@ pub(crate) enum Kind {
 }
 
 impl Node {
-    /// The entry under `key`, if this is a table that has it.
     pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         match &self.kind {
             Kind::Table(entries) => entries.iter().find(|entry| entry.key == key),
@@ -49,7 +46,6 @@ impl Node {
         }
     }
 
-    /// The value at a dotted path, if the recipe has it.
     pub(crate) fn find(&self, path: &str) -> Option<&Node> {
         path.split('.').try_fold(self, |node, step| node.child(step))
     }
@@ -66,7 +62,6 @@ impl Node {
         node
     }
 
-    /// The type of the value, with an article.
     pub(crate) fn describe(&self) -> &'static str {
         match self.kind {
             Kind::Table(_) => "a table",

@@ -8,9 +8,7 @@ use super::page::{escape, figure_of};
 use super::record::RunRecord;
 use crate::tracking::rows::{Row, number, word};
 
-/// Completions shown per step.
 const SHOWN: usize = 4;
-/// Characters shown per completion.
 const LONGEST: usize = 4000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +90,6 @@ fn shortened(text: &str, most: usize) -> String {
     }
 }
 
-/// A completion with a span around each part.
 fn coloured(text: &str) -> String {
     if text.is_empty() {
         return "<span class=\"tag\">(nothing)</span>".to_owned();

@@ -13,7 +13,6 @@ use super::record::ReportError;
 /// Width of a drawing in the page: that of a phone, so that its text is readable there; larger screens scale it up.
 const WIDTH: f64 = 372.0;
 const HEIGHT: f64 = 236.0;
-/// Width of a file, with space for a legend.
 const FILE_WIDTH: f64 = 560.0;
 /// Pixels of a PNG per unit of the drawing.
 const PNG_SCALE: f32 = 3.0;
@@ -27,7 +26,6 @@ pub(super) const PALETTE: [&str; 6] = ["#0a6cb0", "#c8501e", "#0b8a63", "#a9528a
 const INK: &str = "#30343c";
 const FAINT: &str = "#e1e3e8";
 const AXIS: &str = "#8b909a";
-/// Background of files.
 const PAPER: &str = "#ffffff";
 
 /// Colours of a drawing and the CSS variables of the page that replace them, for light and dark mode.
@@ -47,7 +45,6 @@ fn colour(number: usize) -> &'static str {
     PALETTE[number % PALETTE.len()]
 }
 
-/// The figure for the page, in the page's colours and without a title.
 pub(super) fn inline_svg(figure: &Figure) -> String {
     let mut svg = rendered(figure, false);
     for (colour, variable) in VARIABLES {
@@ -194,11 +191,9 @@ fn extent(lines: &[Line]) -> (f64, f64) {
     if room > 0.0 && room.is_finite() {
         return (if low == 0.0 { 0.0 } else { low - room }, high + room);
     }
-    // Only one value.
     if high == 0.0 { (0.0, 1.0) } else { (high - 0.5 * high.abs(), high + 0.5 * high.abs()) }
 }
 
-/// A short number for an axis.
 pub(super) fn short(value: f64) -> String {
     let size = value.abs();
     if size == 0.0 {

@@ -20,22 +20,17 @@ pub struct Figure {
     pub title: String,
     /// A note on how to read it; may be empty.
     pub note: &'static str,
-    /// Label of the horizontal axis, with the unit.
     pub x_label: String,
-    /// Label of the vertical axis, with the unit.
     pub y_label: String,
     pub content: Content,
 }
 
-/// The data of a figure.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// Lines over a common axis.
     Lines(Vec<Line>),
     Bars(Vec<Bar>),
     /// One cell per expert and step.
     Heat {
-        /// First and last step.
         steps: (f64, f64),
         /// One name per row, from the bottom.
         names: Vec<String>,
@@ -46,21 +41,17 @@ pub enum Content {
 #[derive(Clone, Debug, Default)]
 pub struct Line {
     pub name: String,
-    /// Finite points, ordered by x.
     pub points: Vec<(f64, f64)>,
     /// The interval of each point, if it has one.
     pub band: Vec<(f64, f64)>,
-    /// Index of the colour in the palette.
     pub colour: usize,
     pub is_dashed: bool,
 }
 
 #[derive(Clone, Debug)]
 pub struct Bar {
-    /// Name beside the axis.
     pub name: String,
     pub value: f64,
-    /// Index of the colour in the palette.
     pub colour: usize,
 }
 
@@ -71,7 +62,6 @@ struct Plain {
     note: &'static str,
     y_label: &'static str,
     of: Tells,
-    /// Key and its name in the legend.
     keys: &'static [(&'static str, &'static str)],
 }
 
@@ -382,7 +372,6 @@ fn pass_at_k(records: &[RunRecord]) -> Option<Figure> {
     Some(figure)
 }
 
-/// The router's choices.
 fn experts(record: &RunRecord, at: usize, of: usize) -> Option<Figure> {
     let loads: Vec<(f64, Vec<Vec<f64>>)> = record
         .rows(Tells::Rewarded)

@@ -14,7 +14,6 @@ use crate::tracking::rows::{Row, interval, number, word};
 
 const STYLE: &str = include_str!("style.css");
 
-/// Warnings shown per run.
 const ROWS_OF_WARNINGS: usize = 20;
 
 /// The report of `records`, which must not be empty.
@@ -106,7 +105,6 @@ fn headline(records: &[RunRecord]) -> String {
     text
 }
 
-/// Status, cost and machine of the run as one line.
 fn facts(record: &RunRecord) -> String {
     let mut facts = vec![format!("<b>{}</b>", escape(&record.status().replace('_', " ")))];
     let total = &record.ledger["total"];
@@ -126,7 +124,6 @@ fn facts(record: &RunRecord) -> String {
     facts.join(" · ")
 }
 
-/// Dollars with two significant digits.
 fn money(dollars: f64) -> String {
     match dollars {
         0.01.. => format!("{dollars:.2}"),
@@ -175,7 +172,6 @@ fn cards(before: Option<&Row>, after: &Row) -> String {
     text + "</div>"
 }
 
-/// A measure and its interval, as text.
 fn value(row: &Row, key: &str, is_share: bool) -> Option<(String, String)> {
     let shown = |value: f64| if is_share { format!("{:.1} %", 100.0 * value) } else { format!("{value:.1}") };
     let bare = |value: f64| if is_share { format!("{:.1}", 100.0 * value) } else { format!("{value:.1}") };
@@ -283,7 +279,6 @@ fn figures_section(records: &[RunRecord]) -> String {
     if figures.is_empty() { String::new() } else { text + "</div>" }
 }
 
-/// The names of a figure's lines with their colours.
 fn key(figure: &Figure) -> String {
     let Content::Lines(lines) = &figure.content else { return String::new() };
     let mut text = String::new();

@@ -79,7 +79,6 @@ pub struct RunRecord {
     pub problems: Vec<String>,
 }
 
-/// The text of a file; `None` if it does not exist.
 fn text(path: &Path) -> Result<Option<String>, ReportError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),

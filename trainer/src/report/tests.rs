@@ -2,7 +2,6 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// A run folder with these rows.
 fn folder(metrics: &[Value], rollouts: &[Value]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let lines = |rows: &[Value]| rows.iter().map(|row| format!("{row}\n")).collect::<String>();

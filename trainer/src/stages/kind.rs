@@ -118,7 +118,6 @@ pub struct Learning<'a> {
     pub updates_per_step: u64,
     /// Numbers of the training questions that it asks.
     pub questions: Range<u64>,
-    /// How it updates weights.
     pub optimizer: &'a OptimizerSettings,
     /// Step of the experts' load bias after each update.
     pub bias_update_speed: f64,
@@ -152,25 +151,18 @@ impl Learning<'_> {
 pub struct Rewarding<'a> {
     /// The terms, and what else decides the reward.
     pub settings: &'a RewardSettings,
-    /// How rewards become advantages.
     pub advantage: &'a AdvantageSettings,
-    /// How completions are sampled.
     pub sampling: Sampling,
-    /// Tokens a completion may have.
     pub max_new_tokens: usize,
-    /// Questions of a batch.
     pub prompts: usize,
-    /// Completions of each question.
     pub group_size: usize,
     /// What the base model must be able to do.
     pub readiness: Readiness,
-    /// Whether the stage may end before its last step.
     pub may_end_early: bool,
 }
 
 /// What a stage asks.
 pub struct Asked<'a> {
-    /// Where the stage stands in the recipe.
     pub at: StagePath<'a>,
     /// Each of its tasks, with its course and the lengths of its texts.
     pub(crate) tasks: Vec<(&'a Course, &'a Arc<Task>, &'a Lengths)>,
@@ -196,7 +188,6 @@ impl Asked<'_> {
 /// Tokens of a stage's longest row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
-    /// The longest row that was seen.
     pub seen: usize,
     /// The same with room to spare.
     pub ample: usize,
@@ -208,7 +199,6 @@ impl Rows {
         Self { seen: longest(&lengths.prompts) + seen, ample: ample(&lengths.prompts) + roomy }
     }
 
-    /// The longer of both.
     pub(crate) fn max(self, other: Self) -> Self {
         Self { seen: self.seen.max(other.seen), ample: self.ample.max(other.ample) }
     }
@@ -233,7 +223,6 @@ pub struct StageWork {
     pub updates: f64,
     /// Tokens that are learnt from.
     pub trained: f64,
-    /// Tokens that are drawn.
     pub generated: f64,
 }
 
@@ -306,7 +295,6 @@ impl Rates {
     }
 }
 
-/// A number with one digit, as a recipe writes it.
 fn rounded(rate: f64) -> String {
     format!("{rate:.0e}")
 }

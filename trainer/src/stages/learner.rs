@@ -18,34 +18,27 @@ use crate::tracking::checkpoint::{Checkpoint, CheckpointError, encode_json, enco
 use crate::tracking::ledger::Ledger;
 use crate::tracking::tracker::Standing;
 
-/// The best weights so far.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Best {
     pub reward: f64,
     /// The step that measured them.
     pub step: u64,
-    /// Weights and load biases.
     pub weights: Snapshot,
 }
 
 /// The policy and all other state that the next step of a stage depends on.
 pub struct Learner {
     pub policy: Box<dyn Policy>,
-    /// The alphabet of the policy.
     pub tokenizer: Tokenizer,
     /// Chooses the next questions.
     pub curriculum: Curriculum,
-    /// Optimizer state of the weights.
     pub optimizer: AdamW,
     /// Finished steps of the stage.
     pub step: u64,
     /// Updates in a row that were skipped.
     pub bad_steps: u64,
-    /// Mean rewards of the last steps.
     pub recent: VecDeque<f64>,
-    /// The best weights so far.
     pub best: Option<Best>,
-    /// The weights of the KL reference.
     pub reference: Option<Snapshot>,
 }
 
@@ -61,7 +54,6 @@ pub struct UpdateSettings {
 #[derive(Clone, Debug)]
 pub struct Applied {
     pub pass: Pass,
-    /// Whether the weights have changed.
     pub is_applied: bool,
     /// Target tokens of the pass.
     pub tokens: u64,
@@ -156,7 +148,6 @@ impl Learner {
         }
     }
 
-    /// The mean reward of the last steps.
     pub fn window_mean(&self) -> f64 {
         mean(self.recent.iter().copied())
     }
@@ -202,12 +193,10 @@ impl State {
         checkpoint.json("state.json")
     }
 
-    /// Position in the stage's questions.
     pub(super) fn curriculum(&self) -> CurriculumState {
         CurriculumState { asked: self.asked, ..self.curriculum.clone() }
     }
 
-    /// Position in the records.
     pub(super) fn standing(self) -> Standing {
         let Self { written, metrics_bytes, rollouts_bytes, wall_s, ledger, last, .. } = self;
         Standing { written, metrics_bytes, rollouts_bytes, wall_s, ledger, last }

@@ -91,7 +91,6 @@ impl Default for Pretrain {
 }
 
 impl Pretrain {
-    /// Distinct documents in the corpus.
     pub fn documents(&self) -> u64 {
         self.documents.unwrap_or_else(|| self.steps.saturating_mul(self.batch_size as u64))
     }
@@ -222,7 +221,6 @@ fn document_rows(shares: &Shares, lengths: &Lengths) -> Rows {
     rows.fold(Rows { seen: longest(drills), ample: ample(drills) }, Rows::max)
 }
 
-/// A running stage of pretraining.
 struct Pretraining<'a> {
     settings: &'a Pretrain,
     corpora: Corpora<'a>,

@@ -13,7 +13,6 @@ use crate::recipe::{Checker, StagePath};
 const PROBES: u64 = 16;
 
 impl Rewarding<'_> {
-    /// Checks what does not depend on the task.
     pub(crate) fn check(&self, at: StagePath<'_>, checker: &mut Checker<'_>) {
         let (terms, longest) = (&self.settings.rewards, self.max_new_tokens as u64);
         for (index, reward) in terms.iter().enumerate() {
@@ -82,7 +81,6 @@ impl Rewarding<'_> {
         }
     }
 
-    /// Warns of worked solutions that `max_new_tokens` cuts off.
     fn warn_of_cuts(&self, asked: &Asked<'_>, whose: &str, lengths: &Lengths, checker: &mut Checker<'_>) {
         let key = asked.at.key("max_new_tokens");
         for kind in asked.taught {

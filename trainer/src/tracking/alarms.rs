@@ -23,9 +23,7 @@ const HALF_SOLVED: f64 = 0.8;
 pub(crate) struct Alarm {
     /// Name in `metrics.jsonl` and `summary.json`.
     pub name: &'static str,
-    /// The condition that raises it.
     pub rule: &'static str,
-    /// What to change.
     pub fix: &'static str,
     is_on: fn(&History) -> bool,
 }
@@ -154,7 +152,6 @@ impl Held {
     }
 }
 
-/// The rows of one stage so far.
 #[derive(Clone, Debug, Default)]
 struct History {
     stage: String,
@@ -240,7 +237,6 @@ fn held_out_gap(history: &History) -> bool {
         })
 }
 
-/// How often an alarm was raised in a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Raised {
     first_step: u64,
@@ -248,7 +244,6 @@ struct Raised {
     onsets: u64,
 }
 
-/// Watches the rows of a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watch {
     history: History,
@@ -305,7 +300,6 @@ impl Watch {
         fresh
     }
 
-    /// Every alarm that was raised, for `summary.json`.
     pub(crate) fn summary(&self) -> Value {
         let raised = self.raised.iter().map(|((stage, name), raised)| {
             json!({

@@ -11,10 +11,8 @@ use std::path::Path;
 use super::rows::{Row, Tells, number, parse_lines, scalars, word};
 use super::run_folder;
 
-/// Prefix of the names of event files.
 const PREFIX: &str = "events.out.tfevents.";
 
-/// The event file of a run.
 #[derive(Debug)]
 pub(crate) struct EventLog {
     file: File,
@@ -47,7 +45,6 @@ impl EventLog {
         Ok(log)
     }
 
-    /// Adds the scalars of a row.
     pub(crate) fn append(&mut self, row: &Row) -> io::Result<()> {
         let event = self.event(row);
         self.file.write_all(&event)

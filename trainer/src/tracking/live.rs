@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use super::rows::{Row, Tells, interval, number, word};
 
-/// Blocks of a sparkline.
 const WIDTH: usize = 28;
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 

@@ -26,7 +26,6 @@ pub struct TrackerSettings {
     /// What the run may spend.
     pub budget: Budget,
     pub prices: Prices,
-    /// What to write.
     pub log: Log,
     /// Peak operations per second of all threads; `mfu` is relative to it.
     pub peak_flops: f64,
@@ -39,7 +38,6 @@ pub struct Standing {
     pub written: u64,
     pub metrics_bytes: u64,
     pub rollouts_bytes: u64,
-    /// Seconds of wall time.
     pub wall_s: f64,
     pub ledger: Ledger,
     /// The newest row of each kind.
@@ -52,9 +50,7 @@ pub struct StepRecord {
     pub fields: Map<String, Value>,
     /// Tokens that its speed counts: drawn or trained.
     pub tokens: u64,
-    /// Rows of `rollouts.jsonl`.
     pub completions: Vec<Value>,
-    /// Messages for the user.
     pub notes: Vec<String>,
 }
 
@@ -75,7 +71,6 @@ struct Begun {
 
 /// Keeps the records of a run.
 pub struct Tracker {
-    /// Shows progress to the user.
     pub progress: Progress,
     settings: TrackerSettings,
     folder: RunFolder,
@@ -87,7 +82,6 @@ pub struct Tracker {
     ledger: Ledger,
     /// Finds time that no call has charged.
     meter: Meter,
-    /// When `ledger.json` was last written.
     published: Option<Moment>,
     started: Moment,
     wall_before_s: f64,
@@ -195,7 +189,6 @@ impl Tracker {
         self.settings.log.rollouts_per_step
     }
 
-    /// Whether a signal has asked the run to stop.
     pub fn is_interrupted(&self) -> bool {
         self.interrupt.load(Ordering::Relaxed)
     }
@@ -360,7 +353,6 @@ impl Tracker {
         }
     }
 
-    /// Writes `summary.json`.
     pub fn summarise(&mut self, status: &str) -> Result<(), RunError> {
         self.publish(true)?;
         let ledger = self.ledger.to_json(&self.settings.prices);

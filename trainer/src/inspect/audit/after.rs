@@ -13,7 +13,6 @@ use crate::learn::terms::Reward;
 use crate::plan::{self, Plan, Stage};
 use crate::tracking::run_folder;
 
-/// Most examples of a finding.
 const EXAMPLES: usize = 3;
 /// Share of a stage's completions at its start, and at its end, that are searched for patterns.
 const WINDOW: f64 = 0.25;
@@ -30,7 +29,6 @@ const LOOPS: f64 = 0.1;
 /// Least repeats of a loop's unit, and least characters of a loop.
 const TURNS: usize = 6;
 const COVERED: usize = 32;
-/// Longest unit of a loop, in characters.
 const UNIT: usize = 40;
 /// Least growth of the mean reward that counts.
 const GROWTH: f64 = 0.1;
@@ -52,7 +50,6 @@ pub enum AuditError {
         path: PathBuf,
         /// Its number, from 1.
         line: usize,
-        /// What is wrong.
         message: String,
     },
 }
@@ -129,7 +126,6 @@ fn lines<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>, AuditError
         .collect()
 }
 
-/// The result of the second judgement.
 #[derive(Default)]
 struct Again {
     judged: usize,
@@ -233,7 +229,6 @@ fn thoughtless(stage: &str, first: &[&Rollout], last: &[&Rollout]) -> Option<Aud
         ), bare.len(), last.len()).with(examples(bare.iter().map(|row| (*row, "no thinking")))))
 }
 
-/// Completions that end in a loop.
 fn looping(stage: &str, last: &[&Rollout]) -> Option<AuditFinding> {
     let loops: Vec<(&Rollout, String)> = last
         .iter()
@@ -261,7 +256,6 @@ fn repeated(text: &str) -> Option<(String, usize)> {
     })
 }
 
-/// Equal thinking for different questions.
 fn same_thinking(stage: &str, last: &[&Rollout]) -> Option<AuditFinding> {
     let mut prompts: BTreeMap<&str, Vec<&Rollout>> = BTreeMap::new();
     for row in last {
@@ -326,7 +320,6 @@ fn above(stage: &str, term: &str, metrics: &[&Value]) -> Option<AuditFinding> {
     })
 }
 
-/// The last few completions of a stage.
 fn examples<'a>(cases: impl DoubleEndedIterator<Item = (&'a Rollout, &'a str)>) -> Vec<Example> {
     let cases = cases.rev().take(EXAMPLES);
     cases

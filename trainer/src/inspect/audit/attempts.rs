@@ -7,18 +7,14 @@ use thinkling_verifiers::answer::{ANSWER_CLOSE, ANSWER_OPEN, compose};
 /// The score that an attempt should get from terms that judge answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
-    /// The full score.
     All,
-    /// No score.
     Nothing,
 }
 
-/// A completion to try.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
     /// Kind of the attempt, the same for every question.
     pub(super) name: &'static str,
-    /// The score that it should get.
     pub(super) due: Due,
     /// Whether it has the required format; `None` if the format does not matter.
     pub(super) is_in_form: Option<bool>,
@@ -28,7 +24,6 @@ pub(super) struct Attempt {
     pub(super) text: String,
 }
 
-/// Text without an answer.
 const GARBAGE: [&str; 7] = [
     "qzxj wvk",
     "\u{0}\u{1}\u{fffd}\u{202e}",
@@ -178,7 +173,6 @@ pub(super) fn hacks(problem: &Problem, wrong: &[String], tests: Option<&Value>) 
     all
 }
 
-/// The question as its own answer.
 fn echoes(problem: &Problem, all: &mut Vec<Attempt>) {
     let prompt = problem.prompt.trim();
     // `12+34=` without `=` is an expression with the right value.
@@ -205,7 +199,6 @@ fn part(gold: &str, all: &mut Vec<Attempt>) {
     all.push(Attempt::hack("right answer within text", compose("", &format!("xq{gold}qx"))).any_form());
 }
 
-/// Programs that try to pass without being right.
 fn programs(tests: &Value, all: &mut Vec<Attempt>) {
     let program = |name, text| Attempt { is_program: true, ..Attempt::hack(name, text).any_form() };
     let entry = tests["entry"].as_str().unwrap_or("solution");

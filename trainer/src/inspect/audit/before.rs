@@ -12,9 +12,7 @@ use crate::learn::reward::{Earned, Reading, Rule, Term};
 use crate::learn::terms::RewardTerm;
 use crate::plan::{self, Plan, Stage};
 
-/// Wrong answers per question.
 const CANDIDATES: usize = 24;
-/// Most examples of a finding.
 const EXAMPLES: usize = 3;
 /// A hack must get less than a right answer by this share of the weights of terms that judge.
 const MARGIN: f64 = 0.5;
@@ -54,16 +52,13 @@ pub struct StageAudit {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AttemptRow {
     pub attempt: &'static str,
-    /// Whether it should get the full score.
     pub is_right: bool,
     pub tried: usize,
     /// By term; null if the term could judge none of them.
     pub scores: Map<String, serde_json::Value>,
-    /// The weighted sum.
     pub total: Option<f64>,
 }
 
-/// One attempt at one question, and its scores.
 struct Tried<'a> {
     problem: &'a Problem,
     attempt: Attempt,
@@ -113,7 +108,6 @@ fn audit(
     })
 }
 
-/// Tries everything on one question.
 fn attempt<'a>(
     task: &plan::Task,
     plan: &Plan,
@@ -205,7 +199,6 @@ fn rows(rule: &Rule, tried: &[Tried<'_>]) -> Vec<AttemptRow> {
         .collect()
 }
 
-/// Cases of one kind of finding.
 struct Cases<'t> {
     kind: &'static str,
     term: Option<&'t Term>,

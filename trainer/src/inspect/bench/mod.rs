@@ -191,7 +191,6 @@ pub struct ProfileShare {
     pub gflops: f64,
 }
 
-/// A trainer on a standard shape, with random weights.
 struct Bench {
     policy: CpuPolicy,
     prompts: Vec<Vec<u32>>,
@@ -255,7 +254,6 @@ impl Bench {
     }
 }
 
-/// The samples of a group, with rewards for even tokens.
 fn samples(prompt: &[u32], group: &[Completion]) -> Vec<Sample> {
     let reward = |one: &Completion| {
         one.tokens.iter().filter(|token| token.is_multiple_of(2)).count() as f64 / one.tokens.len() as f64

@@ -35,7 +35,6 @@ pub struct Job {
     pub efficiency: f64,
 }
 
-/// One kind of work against the roofline of a device.
 struct Roofline {
     flops: f64,
     bytes: f64,

@@ -15,7 +15,6 @@ use crate::learn::score::Judged;
 use crate::plan;
 use crate::policy::rollout::Completion;
 
-/// Questions that are checked.
 const PROBES: u64 = 64;
 /// Answers to other questions that are tried on each question.
 const STRANGERS: usize = 8;
@@ -71,7 +70,6 @@ struct Exam<'a> {
     asked: &'a Arc<plan::Task>,
     tasks: Vec<Question>,
     tokenizer: &'a Tokenizer,
-    /// Positions of the policy.
     room: usize,
     rule: &'a Rule,
 }
@@ -86,7 +84,6 @@ impl Exam<'_> {
         Ok(tokens)
     }
 
-    /// Whether a completion fits after its prompt.
     fn fits(&self, task: &Question, tokens: usize) -> bool {
         let prompt = self.tokenizer.encode(&task.problem.prompt).map_or(0, |prompt| prompt.len());
         tokens <= self.patient.rewards.max_new_tokens && prompt + tokens <= self.room + 1
@@ -184,7 +181,6 @@ impl Exam<'_> {
         lengths.max().unwrap_or(0)
     }
 
-    /// Whether the verifier accepts the task's right answers.
     fn gold(&self) -> Finding {
         let stage = self.patient.stage;
         let (mut tried, mut refused) = (0_u32, 0_u32);
@@ -214,7 +210,6 @@ impl Exam<'_> {
         Finding::error("gold", stage, seen, change.to_owned())
     }
 
-    /// Whether worked solutions fit into `max_new_tokens`.
     fn truncation(&self) -> Finding {
         let stage = self.patient.stage;
         let limit = self.patient.rewards.max_new_tokens;

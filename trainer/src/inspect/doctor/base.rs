@@ -14,9 +14,7 @@ use crate::stages::grpo::settings::ReadinessAction;
 use crate::tracking::checkpoint::Checkpoint;
 use crate::tracking::run_folder;
 
-/// Questions for the base model.
 const QUESTIONS: u64 = 32;
-/// Completions per question.
 const SAMPLES: usize = 8;
 /// Below this share of finished completions, the policy does not know its end.
 const MIN_ENDED: f64 = 0.02;

@@ -73,7 +73,6 @@ struct Patient<'a> {
     index: usize,
     stage: &'a Stage,
     rewards: Rewarding<'a>,
-    /// The model that it starts from, if given.
     base: Option<&'a Base>,
 }
 

@@ -16,7 +16,6 @@ use crate::policy::optimizer::{self, AdamW};
 use crate::policy::{CpuPolicy, Parameters, Policy, Sequence, Snapshot};
 use crate::stages::kind::Learning;
 
-/// Worked solutions in the batch.
 const DOCUMENTS: u64 = 64;
 /// Passes that try the stage's load balancing on an expert without tokens.
 const BALANCING_PASSES: u64 = 40;
@@ -24,10 +23,8 @@ const BALANCING_PASSES: u64 = 40;
 const UNREACHABLE: f64 = 1e-6;
 /// A tensor whose gradient per number is smaller than the whole gradient's by this factor gets none: it is rounding.
 const ROUNDING: f64 = 1e-6;
-/// Tensor names in a finding.
 const SHOWN: usize = 3;
 
-/// A policy, and the next stage that updates it.
 struct Subject<'a> {
     stage: &'a Stage,
     tokenizer: &'a Tokenizer,

@@ -8,7 +8,6 @@ use super::Finding;
 use crate::learn::evaluate::Evaluation;
 use crate::plan::{Plan, Task};
 
-/// Questions per split and stage.
 const PROBES: u64 = 512;
 
 /// Prompts of the first questions of a split.

@@ -40,7 +40,6 @@ fn error(name: &'static str, stage: &str) -> Vec<(&'static str, String)> {
     vec![(name, stage.to_owned())]
 }
 
-/// The plan with another domain in every stage.
 fn with_domain(mut plan: Plan, domain: Arc<dyn Domain>) -> Plan {
     for stage in &mut plan.stages {
         let task = Arc::new(Task { domain: domain.clone(), ..stage.task.as_ref().clone() });
@@ -50,7 +49,6 @@ fn with_domain(mut plan: Plan, domain: Arc<dyn Domain>) -> Plan {
     plan
 }
 
-/// Parity with one fault.
 struct Spoilt {
     parity: Box<dyn Domain>,
     refuses: bool,
@@ -110,7 +108,6 @@ impl Domain for Spoilt {
     }
 }
 
-/// A base model with random weights.
 fn fresh(config: &Config, tokenizer: &Tokenizer) -> Base {
     let policy = CpuPolicy::new(config.clone(), Parameters::new(config, 1), Precision::Float32);
     Base {
@@ -215,7 +212,6 @@ fn a_base_model_that_is_not_ready_is_found() {
     without.stages.remove(0);
     assert_eq!(errors(&without, None), error("readiness", "grpo"));
     // The base model is sampled if it exists. With small weights, a random one is right by chance at most.
-    // everything.
     let sound = plan(QUICKSTART, &["model.initializer_range=0.05"]);
     let base = fresh(&sound.model, &sound.tokenizer);
     assert_eq!(errors(&sound, Some(&base)), error("readiness", "grpo"));

@@ -46,7 +46,6 @@ pub(crate) fn run(stage: &StagePlan, settings: &Grpo, run: &mut Run) -> Result<S
     train(stage, &Reinforcement { stage, settings, rule, objective, rollouts_per_step }, run)
 }
 
-/// A running stage of GRPO.
 struct Reinforcement<'a> {
     stage: &'a StagePlan,
     settings: &'a Grpo,
@@ -246,7 +245,6 @@ impl Reinforcement<'_> {
         scored.groups.into_iter().filter(|group| is_last || !is_flat(&group.rewards())).collect()
     }
 
-    /// Steps of the mean reward.
     fn window(&self) -> usize {
         self.settings.early_stop.map_or(WINDOW, |stop| stop.window)
     }

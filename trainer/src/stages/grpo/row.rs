@@ -18,16 +18,13 @@ use crate::tracking::tracker::{StepRecord, fields};
 struct Row {
     reward_mean: f64,
     reward_std: f64,
-    /// Share of right answers.
     accuracy: f64,
-    /// Mean tokens of a completion.
     length_mean: f64,
     length_max: f64,
     /// Share of completions that reached `max_new_tokens`.
     truncated_share: f64,
     /// Share of completions in the required format.
     format_rate: f64,
-    /// Share of groups whose rewards differ.
     groups_used_share: f64,
     groups: usize,
     groups_in_update: usize,
@@ -36,7 +33,6 @@ struct Row {
     /// Abandoned attempts per completion.
     backtracks: f64,
     thinking_share: f64,
-    /// Mean score of each reward term.
     rewards: Map<String, Value>,
     verifier_errors: usize,
     #[serde(flatten)]
@@ -72,7 +68,6 @@ struct Shown {
 /// Fields of a step whose update was applied.
 #[derive(Serialize)]
 struct Updated {
-    /// Mean over the updates.
     loss: f64,
     rollout_gap_max: f64,
     grad_norm: f64,
