@@ -97,7 +97,7 @@ fn check(arguments: &Check) -> Outcome {
         let unit = report.unit;
         let duplicates = report.train_duplicates + report.test_duplicates;
         print_line(format!(
-            "{name}: {} good {unit}s, {} at fault, {} blank; {} questions to train on, {} to test on; {duplicates} {unit}s \
+            "{name}: {} good {unit}s, {} faulty, {} blank; {} questions to train on, {} to test on; {duplicates} {unit}s \
              repeat a question ({} of the train split, {} of the test split)",
             report.counts.good,
             report.counts.bad,
@@ -202,7 +202,7 @@ fn decontaminate(arguments: &Decontaminate) -> Outcome {
         }))?;
     } else {
         print_line(format!(
-            "{contaminated} of {} {unit}s repeat one of {} held-out ones; {} were at fault",
+            "{contaminated} of {} {unit}s repeat one of {} held-out ones; {} were faulty",
             trained.good,
             tested.good,
             trained.bad + tested.bad

@@ -46,7 +46,7 @@ pub(super) fn find_task(name: &str) -> Result<&'static domains::Row, Failure> {
     domains::find(name).ok_or_else(|| {
         let names: Vec<&str> = domains::DOMAINS.iter().map(|row| row.name).collect();
         usage!(
-            "there is no task `{name}`; there are {}. What a program poses is `generate external`, with its `command` in \
+            "there is no task `{name}`; there are {}. For questions of a program use `generate external`, with its `command` in \
              --settings",
             names.join(", ")
         )

@@ -59,8 +59,8 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let plan = load(&recipe, &overrides)?;
     if plan.budget.joules.is_some() && !EnergyMeter::new(plan.prices.watts, started).is_known() {
         return Err(usage!(
-            "`budget.joules` cannot be kept: this machine has no energy meter that this user may read. State \
-             `prices.watts`, the watts it draws, or leave the budget out"
+            "`budget.joules` cannot be checked: this machine has no energy meter that this user may read. Set \
+             `prices.watts`, the power of the machine, or leave the budget out"
         ));
     }
     let threads = plan.threads;

@@ -25,7 +25,7 @@ pub(super) struct Arguments {
 }
 
 const PAUSE: Duration = Duration::from_millis(300);
-/// Seconds between two lines where standard error is no terminal.
+/// Seconds between two lines if standard error is not a terminal.
 const EVERY_S: f64 = 5.0;
 
 struct Tail {

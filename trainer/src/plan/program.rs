@@ -95,7 +95,7 @@ pub(super) fn keys(written: &TaskEntry, path: &str, checker: &mut Checker<'_>) {
     let at = |key: &str| format!("{path}.{key}");
     if file && command {
         let help = "questions come from a file or from a program: give only one of the two".to_owned();
-        let message = format!("`{}` cannot stand beside `{}`", at("command"), at("file"));
+        let message = format!("`{}` excludes `{}`", at("command"), at("file"));
         checker.mistake(&[&at("command"), &at("file")], message, [help]);
         return;
     }

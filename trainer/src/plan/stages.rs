@@ -106,7 +106,7 @@ fn courses(
     let (alone, list) = (format!("{path}task"), format!("{path}tasks"));
     if task.is_some() && tasks.is_some() {
         let help = format!("put the task of `{alone}` into the list, or leave one of the two out");
-        checker.mistake(&[&list, &alone], format!("`{list}` cannot stand beside `{alone}`"), [help]);
+        checker.mistake(&[&list, &alone], format!("`{list}` excludes `{alone}`"), [help]);
     }
     let written = task.iter().map(|task| (alone.clone(), task));
     // A list beside a single task is reported once, and not built.

@@ -113,7 +113,7 @@ fn levels(written: &TaskEntry, path: &str, checker: &mut Checker<'_>) -> Option<
             ];
             let given: Vec<&str> =
                 given.iter().filter(|(_, is_given)| *is_given).map(|(key, _)| key.as_str()).collect();
-            let message = format!("`{}` cannot stand beside `{}`", given[0], given[1]);
+            let message = format!("`{}` excludes `{}`", given[0], given[1]);
             checker.mistake(&given, message, ["give one of `level`, `levels` and `curriculum`".to_owned()]);
             None
         }

@@ -51,7 +51,7 @@ fn shipped() -> Vec<(String, Plan)> {
     paths.iter().map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), load(path))).collect()
 }
 
-/// The dotted paths of all values in a table that are no tables themselves.
+/// The dotted paths of all values in a table that are not tables themselves.
 fn leaves(value: &toml::Value, path: &str, found: &mut Vec<(String, toml::Value)>) {
     let join = |step: &str| if path.is_empty() { step.to_owned() } else { format!("{path}.{step}") };
     match value {

@@ -436,7 +436,7 @@ fn compute(records: &[RunRecord], key: &str, id: &str, title: &str, x_label: &st
             .iter()
             .filter_map(|(_, row)| Some((number(row, key)?, number(row, "reward_mean")?)))
             .collect();
-        // Without prices the cost is 0 at every step, which is no axis.
+        // Without prices the cost is 0 at every step, so there is nothing to plot.
         if points.windows(2).any(|pair| pair[0].0 != pair[1].0) {
             lines.extend(line(name(records, record, ""), points, run, false));
         }

@@ -132,7 +132,7 @@ impl Learning<'_> {
         let (name, steps) = (at.name, self.steps);
         if warmup_steps >= steps {
             let message = format!(
-                "stage `{name}` ends before its learning rate is up: {steps} steps, {warmup_steps} of warm-up"
+                "stage `{name}` ends before its learning rate has risen: {steps} steps, {warmup_steps} of warm-up"
             );
             checker.warn(&[&at.key("warmup_steps"), &at.key("steps")], message);
         }
@@ -194,7 +194,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Rows of a prompt and a completion of so many tokens.
+    /// Rows of a prompt and a completion: the longest seen, and one with room.
     pub(crate) fn of(lengths: &Lengths, seen: usize, roomy: usize) -> Self {
         Self { seen: longest(&lengths.prompts) + seen, ample: ample(&lengths.prompts) + roomy }
     }
@@ -221,7 +221,7 @@ pub struct StageWork {
     pub decode_flops: f64,
     pub update_flops: f64,
     pub updates: f64,
-    /// Tokens that are learnt from.
+    /// Tokens of training.
     pub trained: f64,
     pub generated: f64,
 }

@@ -20,14 +20,14 @@ impl Rewarding<'_> {
             if terms[..index].iter().any(|earlier| earlier.name() == reward.name()) {
                 let (name, term) = (format!("{path}.name"), format!("{path}.term"));
                 let help = format!(
-                    "write each term once, with its whole weight, or give this one a `name`: metrics.jsonl shows its mean as \
+                    "write each term once, with its total weight, or give this one a `name`: metrics.jsonl shows its mean as \
                      rewards.{}",
                     reward.name()
                 );
                 let key = if reward.name.is_some() { &name } else { &term };
                 checker.mistake(
                     &[key],
-                    format!("the reward term `{}` is there already", reward.name()),
+                    format!("the reward term `{}` is already there", reward.name()),
                     [help],
                 );
             }
@@ -35,7 +35,7 @@ impl Rewarding<'_> {
                 || reward.name().is_empty()
             {
                 let name = format!("{path}.name");
-                let help = "a term's name is letters, digits, `_` and `-`".to_owned();
+                let help = "a term's name has letters, digits, `_` and `-`".to_owned();
                 checker.mistake(&[&name], format!("`{name}` cannot be `{}`", reward.name()), [help]);
             }
             let label = format!("config of reward term `{}`", reward.term.name());
@@ -81,14 +81,14 @@ impl Rewarding<'_> {
         }
     }
 
-    fn warn_of_cuts(&self, asked: &Asked<'_>, whose: &str, lengths: &Lengths, checker: &mut Checker<'_>) {
+    fn warn_of_cuts(&self, asked: &Asked<'_>, place: &str, lengths: &Lengths, checker: &mut Checker<'_>) {
         let key = asked.at.key("max_new_tokens");
         for kind in asked.taught {
             let Some(completions) = lengths.completions(*kind) else { continue };
             let cut = completions.iter().filter(|length| **length > self.max_new_tokens).count();
             if cut > 0 {
                 let message = format!(
-                    "{whose}max_new_tokens = {} cuts off {:.0} % of the {} solutions; the longest seen has {} tokens",
+                    "{place}max_new_tokens = {} cuts off {:.0} % of the {} solutions; the longest seen has {} tokens",
                     self.max_new_tokens,
                     (100.0 * cut as f64 / completions.len() as f64).ceil(),
                     kind.name(),
@@ -121,10 +121,10 @@ fn misfit(reward: &Reward, earns: &Earns, task: &Task) -> Option<(&'static str, 
                 let help = if has_template {
                     "write config = { template = true }: the task's template makes Python of its answers"
                 } else {
-                    "its spec has no tests; use the task's own judge: term = \"correct\""
+                    "its spec has no tests; use the task's judge: term = \"correct\""
                 };
                 let message =
-                    format!("`code` cannot judge the answers of task `{name}`, which are no Python");
+                    format!("`code` cannot judge the answers of task `{name}`, which are not Python");
                 return Some(("term", message, help.to_owned()));
             }
             None
@@ -146,7 +146,7 @@ fn misfit(reward: &Reward, earns: &Earns, task: &Task) -> Option<(&'static str, 
                         "`{}` does not accept the right answer `{}` of task `{name}`: {}",
                         row.name, problem.answer, verdict.reason
                     );
-                    let help = "use the task's own judge: term = \"correct\"".to_owned();
+                    let help = "use the task's judge: term = \"correct\"".to_owned();
                     ("term", message, help)
                 })
             })

@@ -1,4 +1,4 @@
-//! How a run stops, and why it cannot go on.
+//! How a run stops, and why it cannot continue.
 
 use crate::data::curriculum::CurriculumError;
 use crate::learn::evaluate::EvaluateError;

@@ -16,7 +16,7 @@ use crate::tracking::live::History;
 pub struct Log {
     /// Sampled completions that each step adds to `rollouts.jsonl`.
     pub rollouts_per_step: usize,
-    /// Seconds between two progress lines where standard error is no terminal.
+    /// Seconds between two progress lines if standard error is not a terminal.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub every_s: f64,
 }
@@ -94,7 +94,7 @@ impl Progress {
     }
 }
 
-/// A line on standard error. The run goes on if nobody reads it.
+/// A line on standard error. The run continues if nobody reads it.
 pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -143,7 +143,7 @@ impl RunFolder {
     pub fn create(path: &Path, run: &Identity<'_>) -> Result<Self, RunError> {
         if holds_anything(path) && !is_barely_begun(path) {
             let advice = if path.join(MANIFEST).exists() {
-                "it holds another run: give --resume to go on with it, or another --out"
+                "it holds another run: give --resume to continue it, or another --out"
             } else {
                 "it is not empty: give another --out"
             };
@@ -270,7 +270,7 @@ impl RunFolder {
         let length = file.metadata().map_err(io(&path))?.len();
         if length < bytes {
             return Err(RunError::Refused(format!(
-                "{} has {length} bytes, the checkpoint was written after {bytes}: restore it, or start anew",
+                "{} has {length} bytes, the checkpoint was written after {bytes}: restore it, or start a new run",
                 path.display()
             )));
         }
@@ -428,7 +428,7 @@ pub fn summary(status: &str, metrics: &Value, ledger: &Value) -> Value {
 mod tests {
     use super::*;
 
-    /// A run of so many steps.
+    /// A run of `steps` steps.
     fn identity(steps: u32) -> Identity<'static> {
         Identity {
             recipe: format!("[[stage]]\nsteps = {steps}\n"),

@@ -222,8 +222,8 @@ fn thoughtless(stage: &str, first: &[&Rollout], last: &[&Rollout]) -> Option<Aud
     let before = first.iter().filter(|row| row.verdict == "correct" && is_bare(row)).count() as f64
         / right(first).max(1) as f64;
     (bare.len() >= LEAST && share >= SHARE && share >= before + GROWN).then(|| AuditFinding::new(stage, "answers_without_thinking", format!(
-            "{:.0} % of the right answers at the end come without thinking, {:.0} % at the start: look whether they are \
-             guesses, or can be told without the question",
+            "{:.0} % of the right answers at the end come without thinking, {:.0} % at the start: check whether they \
+             are guesses, or do not need the question",
             100.0 * share,
             100.0 * before
         ), bare.len(), last.len()).with(examples(bare.iter().map(|row| (*row, "no thinking")))))
@@ -340,7 +340,7 @@ mod tests {
         assert!(repeated("1+6+0=07,7+6+0=13,4+9+1=14,0+0+1=01,8+8+0=16").is_none());
         assert!(
             repeated("00111100000000000000111101010101").is_none(),
-            "a run of zeros is no loop of half the text"
+            "a run of zeros is not a loop over half the text"
         );
         assert!(repeated("").is_none());
     }

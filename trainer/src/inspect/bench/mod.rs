@@ -369,8 +369,8 @@ pub fn scaling_figure(measured: &[(&str, Vec<Timing>)]) -> Figure {
         id: "scaling".to_owned(),
         title: "Cost of a step".to_owned(),
         note: "",
-        x_label: "times as many new tokens".to_owned(),
-        y_label: "CPU-seconds a step".to_owned(),
+        x_label: "multiple of the new tokens".to_owned(),
+        y_label: "CPU-seconds per step".to_owned(),
         content: Content::Lines(lines.collect()),
     }
 }

@@ -39,9 +39,9 @@ pub const PRESETS: [Preset; 3] = [
             "staff, data, the cluster itself, its network, hosts and cooling",
         ],
         sources: &[
-            "DeepSeek-V3 (arXiv 2412.19437), table 1: hours, and $2 an H800-hour as an assumption",
+            "DeepSeek-V3 (arXiv 2412.19437), table 1: hours, and $2 per H800-hour as an assumption",
             "DeepSeek-V3, inference/config_671B.json: the shape that parameters and operations follow from",
-            "Insights into DeepSeek-V3 (arXiv 2505.09343): 250 GFLOP a token and 38.94 % MFU, measured",
+            "Insights into DeepSeek-V3 (arXiv 2505.09343): 250 GFLOP per token and 38.94 % MFU, measured",
         ],
     },
     Preset {

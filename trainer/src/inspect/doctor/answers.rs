@@ -147,8 +147,8 @@ impl Exam<'_> {
                         task.id,
                         task.problem.answer
                     );
-                    let change = "a base model that was trained on this task's alphabet, or none: then the alphabet \
-                                  comes from the tasks";
+                    let change = "a base model that was trained on this task's alphabet, or no base model: then the \
+                                  alphabet comes from the tasks";
                     return Finding::error("answer_format", stage, seen, change.to_owned());
                 }
             };
@@ -158,7 +158,7 @@ impl Exam<'_> {
         let limit = self.patient.rewards.max_new_tokens;
         if too_long > 0 {
             let seen = format!(
-                "{} of the right answers do not fit into max_new_tokens = {limit} even without a thought: tags, answer \
+                "{} of the right answers do not fit into max_new_tokens = {limit} even without thinking: tags, answer \
                  and end take up to {longest} tokens",
                 percent(f64::from(too_long) / self.tasks.len() as f64)
             );
@@ -270,14 +270,14 @@ impl Exam<'_> {
         }
         if compared == 0 {
             let seen = format!("every answer tried to {} questions is right: each reward is the same", tries);
-            let change = "a higher task.level, or a task whose questions differ in their answers".to_owned();
+            let change = "a higher task.level, or a task with different answers".to_owned();
             return Finding::error("flat_rewards", stage, seen, change);
         }
         let gap = spread / f64::from(compared);
         if equal * 2 > compared {
             let seen = format!(
                 "a right answer earns {gap:.3} more than a wrong one, and in {} of {compared} comparisons nothing: the \
-                 reward does not depend on being right",
+                 reward does not depend on the answer",
                 percent(f64::from(equal) / f64::from(compared))
             );
             let change = format!(

@@ -51,8 +51,8 @@ fn end_token(tokenizer: &Value, config: &Value, ours: u32) -> Option<Finding> {
         }
         Some(id) if !ends(id) => {
             let seen = format!(
-                "the base model's tokenizer.json has `{END}` at id {id}; completions end at id {ours}, which it calls \
-                 something else"
+                "the base model's tokenizer.json has `{END}` at id {id}; completions end at id {ours}, where it has \
+                 another symbol"
             );
             return Some(problem("end_token", seen, change));
         }
@@ -121,7 +121,12 @@ pub(super) fn another_network(patient: &Patient<'_>, base: &Base) -> Option<Find
         .collect();
     (!differences.is_empty()).then(|| {
         let seen = format!("the base model is another network: {}", differences.join(", "));
-        Finding::warning("base", patient.stage, seen, "[model] as the base model has it".to_owned())
+        Finding::warning(
+            "base",
+            patient.stage,
+            seen,
+            "the settings of [model] from the base model".to_owned(),
+        )
     })
 }
 
@@ -153,11 +158,11 @@ pub(super) fn check(patient: &Patient<'_>, base: &Base) -> Result<Vec<Finding>, 
     if 1.0 - cut < MIN_ENDED {
         let seen = format!(
             "{} of {drawn} completions of the base model end within {limit} tokens, although worked solutions do: it \
-             was never shown the end token {} (`{END}`), or ends with another",
+             never saw the end token {} (`{END}`), or ends with another",
             percent(1.0 - cut),
             base.tokenizer.end()
         );
-        let change = "a base model whose documents end with this tokenizer's end token".to_owned();
+        let change = "a base model that was trained with this tokenizer's end token".to_owned();
         return Ok(vec![Finding::error("end_token", stage, seen, change)]);
     }
     let seen = format!("{} of {drawn} completions of the base model end by themselves", percent(1.0 - cut));
@@ -225,7 +230,7 @@ fn readiness(patient: &Patient<'_>, measures: &crate::learn::evaluate::Measures)
     if long.value < wanted.long_accuracy {
         let seen = format!("{seen}; the recipe asks for {}", percent(wanted.long_accuracy));
         if wanted.action == ReadinessAction::Stop {
-            return Finding::error("readiness", stage, format!("{seen}, and stops there"), pretrain);
+            return Finding::error("readiness", stage, format!("{seen}, and would stop there"), pretrain);
         }
         return Finding::warning("readiness", stage, seen, pretrain);
     }

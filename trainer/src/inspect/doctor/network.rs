@@ -175,8 +175,8 @@ impl Subject<'_> {
             let config = self.policy.config();
             let is_router = cut.iter().all(|name| name.ends_with("mlp.gate.weight"));
             let change = if is_router && config.num_experts_per_tok == 1 && config.norm_topk_prob {
-                "model.num_experts_per_tok = 2, or model.norm_topk_prob = false: one expert whose gate is scaled to 1 \
-                 teaches its router nothing"
+                "model.num_experts_per_tok = 2, or model.norm_topk_prob = false: with one expert and a gate \
+                 scaled to 1 the router learns nothing"
             } else {
                 "model settings that leave these tensors something to do"
             };
@@ -197,7 +197,7 @@ impl Subject<'_> {
             return Finding::error("gradient", self.stage, seen, change);
         }
         let seen = format!(
-            "a finite gradient, not 0, reaches each of {count} tensors but those of experts not chosen; loss {loss:.3}, \
+            "a finite gradient, not 0, reaches each of {count} tensors except those of unused experts; loss {loss:.3}, \
              norm {norm:.3}"
         );
         Finding::ok("gradient", Some(self.stage), seen)

@@ -170,8 +170,8 @@ impl Grpo {
         let sequences = prompts * group_size;
         if group_size < 2 {
             let seen = format!(
-                "group_size = {group_size}: an advantage is the distance from the group's mean, and that of a group of one \
-                 is always 0"
+                "group_size = {group_size}: an advantage is the distance from the group's mean, which is always 0 in a group \
+                 of one"
             );
             return Finding::error("group", stage, seen, "group_size = 16 (8 to 64 are usual)".to_owned());
         }
@@ -185,8 +185,8 @@ impl Grpo {
         }
         let updates = minibatches * epochs;
         let seen = format!(
-            "{prompts} questions × {group_size} completions = {sequences} sequences a step; {updates} update{} a step of {} \
-             sequences each; at most {} new tokens a step; {steps} steps ask {} questions",
+            "{prompts} questions × {group_size} completions = {sequences} sequences per step; {updates} update{} per step \
+             of {} sequences each; at most {} new tokens per step; {steps} steps ask {} questions",
             if updates == 1 { "" } else { "s" },
             sequences / minibatches.max(1),
             sequences * max_new_tokens,

@@ -45,9 +45,9 @@ impl Default for EarlyStop {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReadinessAction {
-    /// Say so and go on.
+    /// Report it and continue.
     Warn,
-    /// Say so and end the run.
+    /// Report it and end the run.
     Stop,
     /// Do not check.
     Off,
