@@ -1,4 +1,4 @@
-//! `thinkling audit`: a planted fault in a reward, or in what a run paid for, is found; an honest one is not accused.
+//! `thinkling audit` finds a planted fault in a reward or a run, and accepts honest ones.
 
 use std::fs;
 use std::path::Path;
@@ -74,7 +74,7 @@ fn a_judge_that_always_says_correct_is_found() {
 
 #[test]
 fn a_judge_that_looks_for_the_answer_somewhere_is_found() {
-    // As one would write it in a hurry: `gold in completion`.
+    // A typical shortcut: `gold in completion`.
     let program = r#"
 import json, sys
 for line in sys.stdin:
@@ -185,7 +185,7 @@ fn an_honest_run_is_clean_and_planted_anomalies_are_found() {
     let folder = bench.trained("run", &["--set", "log.rollouts_per_step=16"]);
     let rollouts = folder.0.join("rollouts.jsonl");
     let mut rows = folder.rows("rollouts.jsonl");
-    // So small a policy writes two answers now and then, of which the last one counts: the strict judge tells.
+    // Such a small policy sometimes writes two answers, of which the last one counts; the strict judge refuses them.
     rows.retain(|row| row["completion"].as_str().unwrap().matches("<answer>").count() == 1);
     assert!(rows.len() > 64, "{}", rows.len());
     write_rows(&rollouts, &rows);
@@ -198,7 +198,7 @@ fn an_honest_run_is_clean_and_planted_anomalies_are_found() {
         write_rows(&rollouts, &planted);
         audit(&folder.0, 1, &[])
     };
-    // One wrong answer was paid, and the file says that the judge called it right.
+    // One wrong answer was rewarded, and the file says that the judge called it right.
     let wrong = rows.iter().position(|row| row["verdict"] == "wrong").unwrap();
     let paid = json!({ "verdict": "correct", "score": 1.0, "reward": 1.0, "rewards": { "correct": 1.0 } });
     let audited = plant(&|at, row| if at == wrong { changed(row, paid.clone()) } else { row.clone() });
@@ -213,7 +213,7 @@ fn an_honest_run_is_clean_and_planted_anomalies_are_found() {
         (&rows[wrong]["prompt"], &rows[wrong]["completion"])
     );
 
-    // The end of the stage answers rightly without a thought, with the same thought for all, or in a loop.
+    // At the end of the stage, right answers come without thinking, with the same thinking, or from a loop.
     let answered = |thinking: &str, row: &Value| {
         let answer = row["answer"].as_str().unwrap();
         let text = format!("<think>{thinking}</think><answer>{answer}</answer>");
@@ -231,7 +231,7 @@ fn an_honest_run_is_clean_and_planted_anomalies_are_found() {
     assert!(has(&looped, "repeated_text", "") && has(&looped, "same_thinking", ""), "{:?}", found(&looped));
     write_rows(&rollouts, &rows);
 
-    // The reward rises, and neither held-out accuracy nor the task's own judge follows.
+    // The reward rises, but held-out accuracy and the task's judge do not.
     let metrics = folder.0.join("metrics.jsonl");
     let planted: Vec<Value> = folder
         .rows("metrics.jsonl")

@@ -1,4 +1,4 @@
-//! The books: everything that a run spends is in them, once.
+//! The ledger contains everything that a run spends, exactly once.
 #![allow(
     unsafe_code,
     reason = "wait4 says what a program used, and has no safe form in the standard library"
@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::program::{Bench, Folder, TINY, command, number, object, run};
 
-/// Runs the program with `arguments` to its end: its exit code, and the processor time that the system saw, that of the
-/// programs it ran included.
+/// Runs the program with `arguments`: its exit code, and the processor time that the system measured, including the
+/// programs it started.
 #[allow(clippy::zombie_processes, reason = "wait4 waits for it")]
 fn watched(arguments: &[String]) -> (Option<i32>, f64) {
     let child = command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -51,7 +51,7 @@ fn the_ledger_sums_to_what_the_system_saw() {
             assert_eq!(code, Some(0), "{name}");
             let ledger = Folder(bench.path("run")).json("ledger.json");
             let booked_s = sum(&ledger["total"]["cpu_s"]);
-            // Loading the program and ending it lie outside; on a slow or busy machine they take longer.
+            // The ledger does not cover loading and ending the program, which take longer on a slow or busy machine.
             assert!(
                 (seen_s - booked_s).abs() < 0.03 * seen_s + 0.03,
                 "{name}, {threads} threads: {booked_s} of {seen_s} s are booked"
@@ -111,7 +111,7 @@ fn each_budget_stops_within_a_step_and_leaves_a_checkpoint() {
 #[test]
 fn a_budget_that_measuring_spends_stops_the_run_between_two_stages() {
     let bench = Bench::new(TINY);
-    // The last step of pretraining ends below this, and its evaluation lies beyond.
+    // The last step of pretraining ends below this limit, and its evaluation exceeds it.
     let before = bench.trained("whole", &[]);
     let flops = number(before.metrics("pretrain", "pretrain").last().unwrap(), "flops");
     let budget = format!("budget.flops={}", flops * 1.0001);
@@ -238,7 +238,7 @@ fn a_recipe_is_estimated_before_and_its_run_is_told_after() {
     let run_folder = bench.trained("run", &settings);
     let after = cost(&[run_folder.0.to_str().unwrap()]);
     assert_eq!(after, run_folder.json("ledger.json"));
-    // Lengths are what a policy makes of them; documents are known.
+    // The policy decides the lengths of completions; those of documents are known.
     let ratio = number(&stages[0], "flops") / sum(&after["stages"]["pretrain"]["flops"]);
     assert!((0.5..2.0).contains(&ratio), "pretrain: estimate over run {ratio}");
     let output = run(&["cost", run_folder.0.to_str().unwrap(), "--device", "h100"]).expect(2);
@@ -268,7 +268,7 @@ const COUNTERS: [&[(&str, f64)]; 2] = [
     ],
 ];
 
-/// What `perf` counts of `events` while the program trains; `None` where it does not offer them.
+/// The counts of `events` while the program trains; `None` if `perf` cannot count them.
 fn hardware_count(events: &[(&str, f64)], arguments: &[String]) -> Option<f64> {
     let names: Vec<&str> = events.iter().map(|(name, _)| *name).collect();
     let output = std::process::Command::new("perf")
@@ -283,8 +283,8 @@ fn hardware_count(events: &[(&str, f64)], arguments: &[String]) -> Option<f64> {
     events.iter().map(|(name, weight)| Some(count(name)? * weight)).sum()
 }
 
-/// Run with `cargo test --release --test integration -- --ignored --nocapture hardware`, on a machine whose `perf` may
-/// count; virtual machines often may not.
+/// Run with `cargo test --release --test integration -- --ignored --nocapture hardware`, on a machine with a usable
+/// `perf`; many virtual machines have none.
 #[test]
 #[ignore = "needs a processor that lets perf count floating-point operations"]
 fn a_hardware_counter_sees_the_operations_in_the_books() {
@@ -298,7 +298,7 @@ fn a_hardware_counter_sees_the_operations_in_the_books() {
         let total = &Folder(bench.path(&out)).json("ledger.json")["total"];
         let share = number(total, "hardware_flops_total") / seen;
         println!("{share} of the operations that {events:?} counted are products in the books");
-        // The rest is elementwise work, the padding of panels, and the measurement of the peak at the start.
+        // The rest is elementwise work, padding of panels, and the measurement of the peak at the start.
         assert!((0.2..=1.01).contains(&share), "{share}");
     }
 }

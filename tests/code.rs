@@ -1,4 +1,4 @@
-//! Programs of all kinds, honest and hostile, on the real sandbox.
+//! Honest and hostile programs in the real sandbox.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -44,7 +44,7 @@ fn executors() -> Vec<Executor> {
     executors
 }
 
-/// Every isolation that this machine offers.
+/// Every kind of isolation on this machine.
 fn tiers() -> Vec<Code> {
     [Tier::Namespaces, Tier::Landlock]
         .into_iter()
@@ -143,11 +143,11 @@ fn assertions_are_rewritten_so_that_the_expected_value_stays_outside() {
     let program = "def square(x):\n    return x * x\ndef pair(x):\n    return x, x + 1";
     let found = verdict(&code, program, &spec);
     assert!(found.is_correct(), "{}", found.reason);
-    // An object that equals everything, or a truth value where a number is due.
+    // An object that equals everything, or a truth value in place of a number.
     let forged = "class T:\n    def __eq__(s, o): return True\n    __lt__ = __gt__ = __sub__ = __abs__ = lambda s, *o: T()\n\
                   def square(x):\n    return T()\npair = square";
     assert_eq!(verdict(&code, forged, &spec).score, 0.0);
-    // What the program sees of an assertion is the call, not the expected value.
+    // The program sees the call of an assertion, not the expected value.
     let peeking = "import sys\ndef square(x):\n    f = sys._getframe()\n    while f:\n        for d in (f.f_locals, f.f_globals):\n            \
                    for v in list(d.values()):\n                if v == 9 or isinstance(v, str) and '== 9' in v: return 9\n        \
                    f = f.f_back\n    return -1\ndef pair(x): return ()";
@@ -274,7 +274,7 @@ fn item(id: usize, program: &str) -> Value {
     json!({"id": id, "completion": format!("<answer>\n```python\n{program}\n```\n</answer>"), "spec": add()})
 }
 
-/// The processes below `pid`, at any depth.
+/// All descendants of the process `pid`.
 fn below(pid: u32) -> Vec<u32> {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     let children: Vec<u32> = children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
@@ -295,12 +295,12 @@ fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     panic!("waited in vain: {what}");
 }
 
-/// Works for longer than it takes to look for its processes.
+/// Runs long enough for the test to find its processes.
 const SLOW: &str = "def add(a, b):\n    x = 0\n    for i in range(1500000): x = x + 1\n    return a + b";
 
 #[test]
 fn a_killed_worker_costs_at_most_its_item() {
-    // Once the worker, then what it started (the interpreter, its attempt).
+    // First the worker, then its children (the interpreter, its attempt).
     for (executor, depth) in executors().into_iter().flat_map(|executor| [0, 1, 2].map(|at| (executor, at))) {
         let mut items: Vec<Value> = (0..8).map(|id| item(id, if id == 2 { SLOW } else { HONEST })).collect();
         items[2]["spec"]["time_limit_s"] = json!(60);
@@ -321,7 +321,7 @@ fn a_killed_worker_costs_at_most_its_item() {
         stdin.write_all(&lines[..2].concat()).unwrap();
         read(&mut verdicts);
         read(&mut verdicts);
-        // The attempts of the first two have gone; the third item's comes.
+        // The attempts of the first two items have ended; that of the third follows.
         wait_until("the second item's attempt to go", || below(child.id()).len() == 2);
         stdin.write_all(&lines[2..].concat()).unwrap();
         drop(stdin);
@@ -333,7 +333,7 @@ fn a_killed_worker_costs_at_most_its_item() {
         assert_eq!(verdicts.len(), 8);
         for (id, found) in verdicts.iter().enumerate() {
             assert_eq!(found["id"], id);
-            // The attempt itself is the program's own: killed, it has failed that test.
+            // The attempt belongs to the program: if it is killed, it fails that test.
             let spared = id != 2 || depth != 2;
             assert!(
                 found["score"] == 1.0 || found["verdict"] == "error" || !spared,
@@ -420,17 +420,17 @@ fn fixture(name: &str) -> Vec<Value> {
     std::fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Programs that forge, hunt, break out, flood, hang or end by themselves; each is followed by an honest one.
+/// Programs that forge, search, break out, flood, hang or exit; an honest one follows each.
 #[test]
 fn no_hostile_program_is_rewarded_or_spoils_the_next() {
     let mut spec = add();
     spec["time_limit_s"] = json!(1);
     spec["memory_mb"] = json!(256);
-    // A constant that happens to be right once is no break-in.
+    // A constant that is right by chance is not an attack.
     spec["partial"] = json!("all");
     let large = "x".repeat(200_000);
     let mut after = spec.clone();
-    // More than a pipe holds.
+    // More than the capacity of a pipe.
     after["tests"][1] = json!({"args": [large, large], "expect": format!("{large}{large}")});
     after["time_limit_s"] = json!(5);
     for executor in executors() {
@@ -447,7 +447,7 @@ fn no_hostile_program_is_rewarded_or_spoils_the_next() {
     }
 }
 
-/// Programs that use what Python has; the embedded interpreter may lack it, but then says so.
+/// Programs that use features of Python; the embedded interpreter may report that it has no such feature.
 #[test]
 fn honest_programs_are_right() {
     let spec = json!({"kind": "function", "entry": "add", "tests": [
@@ -461,7 +461,7 @@ fn honest_programs_are_right() {
         for honest in fixture("honest_programs.jsonl") {
             let (name, program) = (honest["name"].as_str().unwrap(), honest["program"].as_str().unwrap());
             let found = verdict(&code, program, &spec);
-            // Without namespaces nothing could end what a program starts, so it may start nothing, not even a thread.
+            // Without namespaces nothing could end the children of a program, so it may start none, not even a thread.
             if honest["needs"] == "threads" && code.probe().tier != Tier::Namespaces {
                 assert!(!found.is_correct(), "{executor:?}, {name}: {}", found.reason);
                 continue;

@@ -1,4 +1,4 @@
-//! The commands that answer: their results are for other programs.
+//! The commands that answer questions: other programs read their output.
 
 use std::sync::OnceLock;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::program::{Bench, TINY, json_lines, number, run, run_on, run_on_bytes};
 
-/// A trained model that all tests here ask.
+/// A trained model for all tests here.
 fn model() -> &'static str {
     static BENCH: OnceLock<(Bench, String)> = OnceLock::new();
     let (_, path) = BENCH.get_or_init(|| {
@@ -75,7 +75,7 @@ fn every_tasks_own_answer_is_correct_in_both_forms() {
         let task = row["name"].as_str().unwrap();
         let (low, high) = (row["levels"][0].as_u64().unwrap(), row["levels"][1].as_u64().unwrap());
         for (level, split) in [(low, "train"), (low.midpoint(high), "test"), (high, "train")] {
-            // A low level may have fewer questions than are asked for.
+            // A low level may have fewer questions than requested.
             let questions = questions(task, level, 8, split);
             let mut lines = Vec::new();
             for question in &questions {
@@ -143,7 +143,7 @@ fn no_completion_is_an_error_or_ends_the_program() {
     }
 }
 
-/// Ten megabytes, NUL bytes and deep nesting for everything that judges without a program of its own.
+/// Ten megabytes, NUL bytes and deep nesting for every judge that runs no program.
 #[test]
 fn every_verifier_bears_what_is_huge_deep_or_no_text() {
     let huge = |piece: &str| piece.repeat((10 << 20) / piece.len());
@@ -175,7 +175,7 @@ fn every_verifier_bears_what_is_huge_deep_or_no_text() {
             line["id"] = id.into();
             line["completion"] = completion.as_str().into();
             input.extend(line.to_string().into_bytes());
-            // Bytes that are no UTF-8 are a bad line, and the next one is read.
+            // A line that is not UTF-8 is bad, but the next one is read.
             input.extend(b"\n{\"id\": 1, \"completion\": \"\xff\xfe\"}\n");
         }
         let started = std::time::Instant::now();
@@ -228,7 +228,7 @@ fn a_bad_line_is_told_and_the_rest_goes_on() {
     // No newline at the end.
     let output = run_on(&["verify", "exact"], good).expect(0);
     assert_eq!(output.json_lines().len(), 1);
-    // An identifier comes back as it went in.
+    // An identifier comes back unchanged.
     for id in ["123456789012345678901234567890", "1.50", "[1, 2e400]", r#""\ud800""#] {
         let output = run_on(&["verify", "exact"], &good.replace(r#"{"any":[1]}"#, id)).expect(0);
         assert!(output.stdout.contains(&format!(r#""id":{id},"#)), "{}", output.stdout);
@@ -349,7 +349,7 @@ fn log_probabilities_are_those_of_one_distribution() {
     let entropy = scored[0].1[0];
     let probabilities: Vec<f64> = scored.iter().map(|(log, _)| log[0].exp()).collect();
     assert!(scored.iter().all(|(log, entropies)| log[0] <= 0.0 && entropies[0] == entropy));
-    // What is left belongs to the end and the padding, which no text can name.
+    // The rest belongs to the end symbol and the padding, which no text can contain.
     let rest = 1.0 - probabilities.iter().sum::<f64>();
     assert!((-1e-6..0.5).contains(&rest), "{rest}");
     let known: f64 = probabilities.iter().map(|p| -p * p.ln()).sum();
@@ -360,7 +360,7 @@ fn log_probabilities_are_those_of_one_distribution() {
         known + most
     );
 
-    // Token by token or all at once, a completion is as likely, and what follows it changes nothing.
+    // A completion has the same probability token by token or all at once, and later tokens change nothing.
     let whole = &score(model(), &[("010111=", "<answer>0</answer>")])[0];
     assert_eq!(whole.0.len(), 3);
     let steps = [("010111=", "<answer>"), ("010111=<answer>", "0"), ("010111=<answer>0", "</answer>")];
@@ -418,7 +418,7 @@ fn a_benchmark_says_where_the_time_went() {
     }
     assert_eq!((&timing["shape"], &timing["precision"]), (&"m".into(), &"float32".into()));
     assert!(timing["page_faults"].is_u64());
-    // 128 sequences of 128 tokens at 4.82 MFLOP, with the prompts: what the shape asks for, executed.
+    // 128 sequences of 128 tokens at 4.82 MFLOP, and the prompts: as many operations as the shape needs.
     let flops = timing["gflops"].as_f64().unwrap() * timing["wall_s"].as_f64().unwrap();
     assert!((78.0..95.0).contains(&flops), "{flops}");
     let shares = timing["profile"].as_array().unwrap();

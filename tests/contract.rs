@@ -206,7 +206,7 @@ fn the_books_add_up() {
             assert!(number(&stages[stage]["wall_s"], work) > 0.0, "{stage}: {work}");
         }
     }
-    // The totals of the last row were taken before the last checkpoint was paid for.
+    // The totals of the last row do not include the last checkpoint.
     let last = folder.rows("metrics.jsonl").pop().unwrap();
     assert!(number(&last, "cost_usd") <= number(&ledger["total"], "cost_usd"));
     let flops: f64 = object(&ledger["total"]["flops"]).values().filter_map(Value::as_f64).sum();
@@ -255,7 +255,7 @@ fn the_shipped_recipes_are_sound() {
         assert!(names.iter().any(|there| there == name), "{name}");
     }
     let schema: Value = serde_json::from_str(&run(&["schema"]).expect(0).stdout).unwrap();
-    // Compiling checks the schema itself against the schema of schemas.
+    // Compiling also checks the schema itself.
     let mut compiler = boon::Compiler::new();
     compiler.add_resource("recipe.json", schema).unwrap();
     let mut schemas = boon::Schemas::new();

@@ -1,4 +1,4 @@
-//! Files of questions: checked line by line, and compared with those that are held out.
+//! Files of questions: checked line by line, and compared with held-out files.
 
 use std::fs;
 
@@ -35,8 +35,8 @@ fn a_bad_line_is_named_counted_and_ends_with_1() {
     for told in ["bad.jsonl, line 2: not JSON", "bad.jsonl, line 3: `answer` is missing"] {
         assert!(output.stderr.contains(told), "{}", output.stderr);
     }
-    assert!(output.stdout.contains("1 good lines, 2 at fault"), "{}", output.stdout);
-    // The third line of the good file has no other answer than 9, which is no letter.
+    assert!(output.stdout.contains("1 good lines, 2 faulty"), "{}", output.stdout);
+    // The third line of the good file has only the answer 9, which is not a letter.
     run(&["data", "check", &good, "--verifier", "math"]).expect(0);
     let refused = run(&["data", "check", &good, "--verifier", "choice", "--json"]).expect(1);
     assert_eq!(refused.json_lines()[0]["bad"], 4);
@@ -67,7 +67,7 @@ fn lines_that_repeat_held_out_ones_are_found_and_left_out() {
     assert_eq!((&told[0]["contaminated"], &told[0]["kept"]), (&json!(2), &json!(2)));
     assert_eq!((&told[0]["lines"][0]["line"], &told[0]["lines"][1]["line"]), (&json!(2), &json!(4)));
     assert_eq!(fs::read_to_string(out).unwrap(), kept.join("\n") + "\n");
-    // Runs that are longer than the quotation find only what is repeated whole.
+    // With sequences longer than the quotation, only complete repeats are found.
     let longer = run(&["data", "decontaminate", &train, "--against", &test, "--n", "40", "--json"]).expect(0);
     assert_eq!(longer.json_lines()[0]["contaminated"], 2);
     let text = run(&["data", "decontaminate", &train, "--against", &test]).expect(0).stdout;

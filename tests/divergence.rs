@@ -1,11 +1,11 @@
-//! A run that diverges stops, says so, and leaves what was good.
+//! A run that diverges stops, reports it, and keeps its last good state.
 
 use crate::program::{Bench, Folder, TINY, number, run};
 
 #[test]
 fn a_run_that_diverges_ends_with_1_and_leaves_its_last_good_checkpoint() {
     let bench = Bench::new(TINY);
-    // A first step of ordinary length, a checkpoint, then steps that no float survives.
+    // A first step of normal size, a checkpoint, then steps beyond the range of floats.
     let settings = [
         "--set",
         "stage.pretrain.learning_rate=1e30",
@@ -63,7 +63,7 @@ fn weights_that_no_float_holds_end_the_run_and_reach_no_checkpoint() {
 #[test]
 fn updates_that_are_skipped_leave_nothing_but_their_number() {
     let bench = Bench::new(TINY);
-    // Weights that a float just holds, and products that none does.
+    // Weights just within the range of floats, with products beyond it.
     let settings = [
         "model.initializer_range=5e37",
         "stage.grpo.flat_groups=keep",

@@ -1,4 +1,4 @@
-//! `thinkling doctor` as a user meets it, and the alarms of a run.
+//! `thinkling doctor` on the command line, and the alarms of a run.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn doctor(recipe: &str, more: &[&str]) -> Output {
     run(&[&["doctor", recipe, "--json"], more].concat())
 }
 
-/// The findings that are as bad as `severity`.
+/// The findings with this severity.
 fn told(output: &Output, severity: &str) -> Vec<(String, String)> {
     let report: Value = serde_json::from_str(&output.stdout).unwrap();
     let findings = report["findings"].as_array().unwrap();
@@ -73,7 +73,7 @@ fn a_group_of_one_is_a_finding_and_a_mistake_of_the_recipe() {
     assert_eq!(told(&output, "error"), [("recipe".to_owned(), String::new())]);
 }
 
-/// Rewrites a file of a checkpoint, and its hash, as another program would have written it.
+/// Rewrites a file of a checkpoint and its hash.
 fn rewrite(checkpoint: &Path, name: &str, change: impl Fn(&mut Value)) {
     let path = checkpoint.join(name);
     let mut content: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -94,7 +94,7 @@ fn a_base_model_is_asked_and_one_with_another_end_token_is_refused() {
     let bench = Bench::new(TINY);
     let run_folder = bench.trained("run", &[]);
     let (recipe, model) = (bench.recipe.to_str().unwrap(), run_folder.0.to_str().unwrap());
-    // It has hardly learnt to answer: thinking cannot be better than guessing.
+    // It has hardly learned to answer, so thinking cannot be better than guessing.
     let output = doctor(recipe, &["--base", model]).expect(1);
     assert_eq!(told(&output, "error"), [("readiness".to_owned(), "grpo".to_owned())]);
     // Another task's symbols are not in its alphabet.
@@ -122,7 +122,7 @@ fn a_base_model_is_asked_and_one_with_another_end_token_is_refused() {
 
 #[test]
 fn alarms_are_in_the_rows_the_log_and_the_summary_and_survive_a_resume() {
-    // Eight tokens are too few for a chain of six bits: most of those that think are cut off.
+    // Eight tokens are too few for a chain of six bits: most completions with thinking are cut off.
     let recipe = TINY.replace("shares = { direct = 0.9, long = 0.1 }", "shares = { long = 1.0 }");
     let bench = Bench::new(&recipe);
     let short = ["--set", "stage.grpo.max_new_tokens=8"];
@@ -140,7 +140,7 @@ fn alarms_are_in_the_rows_the_log_and_the_summary_and_survive_a_resume() {
         raised.as_array().unwrap().iter().filter(|alarm| alarm["name"] == "truncation").collect();
     assert_eq!((&raised[0]["first_step"], &raised[0]["onsets"]), (&json!(5), &json!(1)));
 
-    // The same run, stopped by its budget on the way and resumed: the same rows.
+    // The same run, stopped by its budget and resumed, has the same rows.
     let generated = |step: usize| steps[step]["tokens_generated"].as_u64().unwrap();
     let trained = steps[3]["tokens_trained"].as_u64().unwrap();
     let budget = format!("budget.tokens={}", generated(3) + trained);

@@ -1,4 +1,4 @@
-//! What all of it is for: a policy that learns, from verdicts alone, to think before it answers.
+//! The purpose of the whole: a policy learns from verdicts alone to think before it answers.
 
 use crate::program::{Bench, Folder, number};
 
@@ -49,7 +49,7 @@ fn a_policy_learns_to_think_and_only_from_verdicts() {
     let (before, after) = (measured(&learnt, 0), measured(&learnt, 40));
     assert!(after.0 > before.0 + 0.25, "accuracy {} became {}", before.0, after.0);
     assert!(after.1 > before.1 * 1.3, "length {} became {}", before.1, after.1);
-    // Without verdicts, or with their contrary, the same base under the same updates learns nothing of the kind.
+    // Without verdicts, or with inverted ones, the same base with the same updates does not learn this.
     for (control, longest) in [("random_reward", 1.2), ("inverted_reward", 0.9)] {
         let folder = bench.trained(control, &["--set", &format!("stage.grpo.control={control}")]);
         assert_eq!(measured(&folder, 0), before, "{control}: both start from the same base");

@@ -1,8 +1,8 @@
-//! Runs whose results are frozen: a change of the code that is not meant to change a result changes no bit of them.
+//! Runs with frozen results: a change that is not meant to change results must not change a bit.
 //!
-//! Bits differ between instruction sets, so there is one digest per set. A change on purpose is a commit of its own and
-//! is written down with `THINKLING_FREEZE=1 cargo test --release --test integration frozen`, once for each set that the
-//! processor has (`THINKLING_INSTRUCTION_SET`).
+//! Bits differ between instruction sets, so each set has its digest. An intended change gets its own commit; write the
+//! new digests with `THINKLING_FREEZE=1 cargo test --release --test integration frozen`, once for each instruction set
+//! of the processor (`THINKLING_INSTRUCTION_SET`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::program::{Bench, Folder};
 
 /// Everything that `smoke` leaves out: a KL reference that is renewed, several epochs and minibatches, refilled groups,
-/// a mixture with a level that rises, a pool, grouped attention, a clipped and capped ratio, a random control.
+/// a mixture with a rising level, a pool, grouped attention, a clipped and capped ratio, a random control.
 const MANY_SETTINGS: &str = r#"
 name = "many-settings"
 seed = 3
@@ -94,7 +94,7 @@ count = 16
 samples = 2
 "#;
 
-/// An object with its keys in order, so that a digest does not depend on the order in which they were written.
+/// An object with sorted keys, so that the order of writing does not change a digest.
 fn sorted(value: Value) -> Value {
     match value {
         Value::Object(fields) => {

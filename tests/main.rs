@@ -1,4 +1,4 @@
-//! What the whole program promises, tried from outside: as a user, a script or a crash sees it.
+//! Tests of the program from outside, as a user, a script or a crash sees it.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::disallowed_methods, reason = "a test waits for a bounded time")]
 

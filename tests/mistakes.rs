@@ -1,10 +1,10 @@
-//! A user's mistakes: each gets a place and a remedy, and nothing is touched.
+//! A user's mistakes: each gets a location and help, and the program changes nothing.
 
 use std::fs;
 
 use crate::program::{Bench, TINY, names, run};
 
-/// Six different mistakes, each with the line and the column that it must be shown at.
+/// Six different mistakes, each with its line and column.
 const SIX: &str = r#"name = "six"
 seeed = 3
 
@@ -111,7 +111,7 @@ fn a_resume_with_another_recipe_names_the_keys_that_differ() {
     }
     assert!(!refused.stderr.contains("num_hidden_layers"), "{}", refused.stderr);
     assert_eq!((names(&run.0), run.bytes("manifest.json"), run.bytes("recipe.toml")), before);
-    // Threads change no result, so they may change.
+    // Threads do not change results, so they may change.
     bench.trained("run", &[&short[..], &["--resume", "--threads", "1"]].concat());
 }
 
@@ -138,7 +138,8 @@ fn a_damaged_checkpoint_is_named_with_the_remedy_and_the_remedy_works() {
         }
         fs::write(&path, bytes).unwrap();
     }
-    // What the message says must help: the run goes on from the checkpoint before, and ends the same.
+    // The advice of the message must work: the run continues from the earlier checkpoint, and ends with the same
+    // result.
     fs::remove_dir_all(run.0.join("checkpoints/eval-1")).unwrap();
     let again = bench.trained("run", &["--resume"]);
     assert!(again.bytes("checkpoints/eval-1/model.safetensors") == whole);

@@ -1,4 +1,4 @@
-//! Several tasks in one stage, levels that rise, questions that come again, and questions of a file.
+//! Several tasks in one stage, levels that rise, repeated questions, and questions from a file.
 #![allow(clippy::disallowed_methods, reason = "a kill comes at a time")]
 
 use std::fmt::Write;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::program::{Bench, Folder, TINY, command, number, object, run};
 
-/// The small recipe with a mixture in its first two stages: a bar so low that levels rise within a few steps.
+/// The small recipe with a mixture in its first two stages, and a threshold so low that levels rise within a few steps.
 fn mixed() -> String {
     let tasks = |weight: f64| {
         format!(
@@ -43,7 +43,7 @@ fn a_mixture_is_learnt_measured_and_counted_task_by_task() {
     for task in ["parity", "letter_counting"] {
         assert!(asked.iter().any(|name| *name == task), "{task} was never asked");
     }
-    // Each evaluation measures every task once: the level that is taught, and all of those that do not rise.
+    // Each evaluation measures every task once: the current level, and every level that does not rise.
     for step in [0, 2, 4, 6, 8] {
         let measured = run.metrics("grpo", "eval");
         let measured: Vec<(&str, u64)> = measured
@@ -83,7 +83,7 @@ fn a_mixture_keeps_its_bits_for_any_number_of_threads_and_any_kill() {
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        // The first time at the first row, however fast the machine is by now.
+        // The first value belongs to the first row, even on a fast machine.
         let deadline = Instant::now() + took / 4 + took / 20 * attempt;
         let has_rows = || fs::metadata(out.join("metrics.jsonl")).is_ok_and(|file| file.len() > 0);
         let status = loop {
@@ -128,7 +128,7 @@ fn questions_of_a_file_are_learnt_and_measured() {
     let rows = run(&["eval", model, "--task", "sums", "--count", "8", "--json"]).expect(0).json_lines();
     assert_eq!((&rows[0]["task"], &rows[0]["count"]), (&json!("sums"), &json!(8)));
     assert_ne!(rows[0]["accuracy"], Value::Null);
-    // One line without a worked solution is named where all need one.
+    // A line without a worked solution is reported if all need one.
     let worked = fs::read_to_string(&file).unwrap();
     fs::write(&file, format!("{{\"prompt\": \"77+7=\", \"answer\": 84}}\n{worked}")).unwrap();
     let recipe = bench.recipe.to_str().unwrap();

@@ -1,4 +1,4 @@
-//! The objective against losses and gradients that TRL computed in float64.
+//! Compares the objective with losses and gradients that TRL computed in float64.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use thinkling::learn::objective::{BatchSize, LossAggregation, Objective, Tokens}
 
 use crate::golden;
 
-/// The objective that a case asks for; `None` where it is none of ours.
+/// The objective of a case; `None` if this program does not have it.
 fn objective(config: &Value) -> Option<Objective> {
     let is_plain = config["importance_sampling_level"] == "token"
         && config["delta"].is_null()
@@ -79,7 +79,7 @@ fn difference(case: &Value, objective: &Objective) -> f64 {
     of_gradient.fold((loss.to_scalar::<f64>().unwrap() - case["loss"].as_f64().unwrap()).abs(), f64::max)
 }
 
-/// Compares every case of the file that is ours; how many are and how many are not.
+/// Compares every case of the file that applies here; counts those and the others.
 fn compare(path: &Path) -> (usize, usize) {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let file: Value = serde_json::from_str(&text).unwrap();

@@ -1,4 +1,4 @@
-//! Runs the program and reads what it leaves.
+//! Runs the program and reads its results.
 
 use std::fs;
 use std::io::Write;
@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Map, Value};
 
-/// Every kind of stage on a small mixture of experts, in a second: enough pretraining that some answers are right and
-/// some wrong, so that the updates of GRPO change the weights.
+/// Every kind of stage on a small mixture of experts, in a second: with enough pretraining for both right and wrong
+/// answers, so that the updates of GRPO change the weights.
 pub(crate) const TINY: &str = r#"
 name = "tiny"
 seed = 7
@@ -58,7 +58,7 @@ count = 8
 samples = 2
 "#;
 
-/// What a finished program left behind.
+/// The results of a finished program.
 pub(crate) struct Output {
     /// The exit code; none after a signal.
     pub(crate) code: Option<i32>,
@@ -67,7 +67,7 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Fails with the program's own words unless it ended with `code`.
+    /// Fails with the program's output unless it ended with `code`.
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(
@@ -80,14 +80,14 @@ impl Output {
         self
     }
 
-    /// Standard output as JSON lines; everything on it must be one.
+    /// Standard output, which must consist of JSON lines.
     #[track_caller]
     pub(crate) fn json_lines(&self) -> Vec<Value> {
         json_lines(&self.stdout)
     }
 }
 
-/// The program with these arguments, in an empty working folder of its own where that matters.
+/// The program with these arguments, in an empty working folder.
 pub(crate) fn command<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_thinkling"));
     command.args(arguments).stdin(Stdio::null());
@@ -109,7 +109,7 @@ pub(crate) fn run_on<S: AsRef<std::ffi::OsStr>>(arguments: &[S], input: &str) ->
     run_on_bytes(arguments, input.as_bytes())
 }
 
-/// Runs the program on input that need be no text.
+/// Runs the program on input that may be any bytes.
 pub(crate) fn run_on_bytes<S: AsRef<std::ffi::OsStr>>(arguments: &[S], input: &[u8]) -> Output {
     let mut child = command(arguments)
         .stdin(Stdio::piped())
@@ -119,7 +119,7 @@ pub(crate) fn run_on_bytes<S: AsRef<std::ffi::OsStr>>(arguments: &[S], input: &[
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
-    // A program that answers line by line must be read while it is written to.
+    // A program that answers line by line must be read while it gets its input.
     let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let output = finish(child);
     writer.join().unwrap();
@@ -217,7 +217,7 @@ impl Folder {
         rows
     }
 
-    /// `metrics.jsonl` without what a clock says, and without the keys `but`.
+    /// `metrics.jsonl` without times, and without the keys `but`.
     #[track_caller]
     pub(crate) fn timeless_metrics(&self, but: &[&str]) -> Vec<Value> {
         let mut rows = self.rows("metrics.jsonl");
@@ -234,14 +234,13 @@ impl Folder {
         names(&self.0.join("checkpoints"))
     }
 
-    /// Fails unless both runs ended with the same bits and told the same story, even if this one paid for some of it
-    /// twice.
+    /// Fails unless both runs have the same bits and rows, even if this one paid for some work twice.
     #[track_caller]
     pub(crate) fn assert_same_but_for_what_was_lost(&self, other: &Self, last_checkpoint: &str) {
         self.assert_same(other, last_checkpoint, &["flops"]);
     }
 
-    /// Fails unless both runs ended with the same bits and told the same story.
+    /// Fails unless both runs have the same bits and rows.
     #[track_caller]
     pub(crate) fn assert_same_as(&self, other: &Self, last_checkpoint: &str) {
         self.assert_same(other, last_checkpoint, &[]);
@@ -272,7 +271,7 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Every line of `text` as JSON; the last one must be whole.
+/// Every line of `text` as JSON; the last one must be complete.
 #[track_caller]
 pub(crate) fn json_lines(text: &str) -> Vec<Value> {
     assert!(text.is_empty() || text.ends_with('\n'), "the last line is cut short: {text:?}");

@@ -1,4 +1,4 @@
-//! What a run shows: its report in a browser, its events, the view from another terminal.
+//! The views of a run: its report in a browser, its events, `watch` in another terminal.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::program::{Bench, Folder, TINY, command, finish, number, run};
 
-/// The scalars of an event file: (tag, step) to value. Every sum is checked, bit by bit.
+/// The scalars of an event file: (tag, step) to value. Every checksum is verified.
 fn events(bytes: &[u8]) -> BTreeMap<(String, u64), f32> {
     let mut scalars = BTreeMap::new();
     let mut rest = bytes;
@@ -82,7 +82,7 @@ fn fields(mut data: &[u8]) -> BTreeMap<u64, Vec<Vec<u8>>> {
     fields
 }
 
-/// The sum by long division, one bit after the other.
+/// The checksum by long division, bit by bit.
 fn masked_sum(data: &[u8]) -> u32 {
     let mut sum = !0u32;
     for byte in data {
@@ -101,7 +101,7 @@ fn event_file(folder: &Folder) -> Vec<u8> {
     folder.bytes(files[0])
 }
 
-/// Fails unless the events hold the scalars of `metrics.jsonl`, and no others.
+/// Fails unless the events have exactly the scalars of `metrics.jsonl`.
 fn assert_events_are_the_metrics(folder: &Folder) {
     let mut events = events(&event_file(folder));
     for row in folder.rows("metrics.jsonl") {
@@ -131,7 +131,7 @@ fn a_run_leaves_its_picture_and_its_events() {
     let loads = folder.metrics("grpo", "grpo").iter().filter(|row| row.get("expert_load").is_some()).count();
     assert!(loads > 0, "no row has the load of each expert");
 
-    // Made again from the folder alone, somewhere else.
+    // Written again from the folder alone, in another place.
     let moved = bench.path("moved");
     fs::rename(&folder.0, &moved).unwrap();
     let moved = Folder(moved);
@@ -157,7 +157,7 @@ fn a_resumed_run_has_every_event_once() {
     let bench = Bench::new(TINY);
     bench.trained("run", &["--set", "stage.grpo.steps=6"]);
     let folder = Folder(bench.path("run"));
-    // As if the run had been killed in its fourth step, in the middle of a row and of an event.
+    // As if the run was killed in its fourth step, in the middle of a row and of an event.
     let last = folder.checkpoints();
     for name in last.iter().filter(|name| *name != "pretrain-40" && *name != "grpo-4") {
         fs::remove_dir_all(folder.0.join("checkpoints").join(name)).unwrap();
@@ -192,7 +192,7 @@ fn a_watch_follows_a_run_and_ends_with_it() {
     let bench = Bench::new(TINY);
     let folder = bench.path("run");
     let path = folder.to_str().unwrap();
-    // It waits for a folder that is not there yet.
+    // It waits for a folder that does not exist yet.
     let said = bench.path("said");
     let watch = command(&["watch", path])
         .stdout(Stdio::piped())
@@ -212,7 +212,7 @@ fn a_watch_follows_a_run_and_ends_with_it() {
     assert!(!output.stderr.contains('\u{1b}') && !output.stdout.contains('\u{1b}'), "colour off a terminal");
     let reward = number(folder.metrics("grpo", "grpo").last().unwrap(), "reward_mean");
     assert!(output.stdout.contains(&format!("{reward:.3}")), "{}", output.stdout);
-    // A finished run is told at once; a run in the middle of a row as far as it is whole.
+    // A finished run is shown at once; of an unfinished row, nothing is shown.
     assert_eq!(run(&["watch", path]).expect(0).stdout, output.stdout);
     fs::remove_file(folder.0.join("summary.json")).unwrap();
     let metrics = folder.read("metrics.jsonl");
@@ -235,7 +235,7 @@ fn an_interrupted_watch_says_so() {
     finish(watch).expect(130);
 }
 
-/// The browser, or nothing where there is none and this is no CI.
+/// The browser; `None` if there is none and this is not CI.
 #[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn chromium() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -250,9 +250,9 @@ fn chromium() -> Option<PathBuf> {
     found
 }
 
-/// Opens a page in a window of this width; gives its content after its scripts, and what the browser logs.
+/// Opens a page in a window of this width; returns its content after its scripts, and the browser's log.
 fn browse(browser: &Path, bench: &Bench, page: &Path, width: u32) -> (String, String) {
-    // One of its own each time: a profile that is in use hands the page to the window that has it.
+    // A new profile each time: one in use would pass the page to the window that has it.
     let profile = tempfile::tempdir_in(bench.recipe.parent().unwrap()).unwrap();
     let output = Command::new(browser)
         .args([
@@ -277,7 +277,7 @@ fn browse(browser: &Path, bench: &Bench, page: &Path, width: u32) -> (String, St
     )
 }
 
-/// Looks at a page from inside: what it shows, what takes the keyboard, how wide it is.
+/// Inspects a page from inside: its content, its keyboard focus and its width.
 const PROBE: &str = r#"<script>
 const errors = [];
 addEventListener("error", event => errors.push(String(event.message)));
@@ -307,7 +307,7 @@ addEventListener("load", () => {
 });
 </script>"#;
 
-/// Holds a page in a frame, since no window of a browser is as narrow as a phone, and keeps what the page says.
+/// Puts a page into a frame, since browser windows cannot be as narrow as a phone, and keeps the page's messages.
 const FRAME: &str = r#"<!DOCTYPE html><script>
 addEventListener("message", event => {
   const out = document.createElement("output");
@@ -317,7 +317,7 @@ addEventListener("message", event => {
 
 fn probed(browser: &Path, bench: &Bench, page: &Path, width: u32) -> Value {
     let text = fs::read_to_string(page).unwrap();
-    // The page allows no script, so the one that looks at it needs a copy that does.
+    // The page allows no scripts, so the inspecting script needs a copy that does.
     let policy = text.find("<meta http-equiv=\"Content-Security-Policy\"").expect("the page has a policy");
     let end = policy + text[policy..].find('>').unwrap() + 1;
     let copy = format!("{}{PROBE}{}", &text[..policy], &text[end..]);
@@ -348,7 +348,7 @@ fn base64(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Figures of a run that pretrained and learnt by RL without a reference.
+/// Figures of a run with pretraining and RL without a reference.
 const FIGURES: [&str; 12] = [
     "reward",
     "accuracy",

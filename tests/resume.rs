@@ -1,4 +1,4 @@
-//! The first promise again: a run that is killed at any moment and resumed ends as if nothing had happened.
+//! A run that is killed at any moment and resumed ends as if nothing had happened.
 #![allow(clippy::disallowed_methods, reason = "a kill comes at a time")]
 
 use std::collections::BTreeSet;
@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use crate::program::{Bench, Folder, TINY, command, finish, number, run};
 
-/// A checkpoint after every step: whenever the program is killed, it is probably writing one.
+/// A checkpoint after every step, so that the program is probably writing one when it is killed.
 const EVERY_STEP: [&str; 4] = ["--set", "stage.pretrain.save_every=1", "--set", "stage.grpo.save_every=1"];
 
-/// A few numbers that look random, the same ones in every run of the test.
+/// A few numbers that look random, the same in every run of the test.
 struct Random(u64);
 
 impl Random {
@@ -30,7 +30,7 @@ fn spawn(bench: &Bench, out: &str, more: &[&str]) -> Child {
     command(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Reads standard error up to a line that holds `text`, and lets the rest run dry.
+/// Reads standard error up to a line that contains `text`, and discards the rest.
 fn wait_for(child: &mut Child, text: &str) {
     let mut lines = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
@@ -49,8 +49,8 @@ fn signal(child: &Child, signal: i32) {
     assert!(status.success());
 }
 
-/// Kills a run again and again, `pause` after it has opened its folder, and resumes it until it is done; how often it was
-/// killed.
+/// Kills a run repeatedly, `pause` after it has opened its folder, and resumes it until it is done; returns the number
+/// of kills.
 fn kill_until_done(
     bench: &Bench,
     out: &str,
@@ -77,7 +77,7 @@ fn kill_until_done(
     unreachable!("the loop ends by returning")
 }
 
-/// Every row once, and the steps of each stage in order and without a gap.
+/// Every row once, and the steps of each stage in order and complete.
 fn assert_no_gap_and_no_repeat(folder: &Folder) {
     let mut seen = BTreeSet::new();
     let mut last: Option<(String, u64)> = None;
@@ -112,7 +112,7 @@ fn killed_at_any_moment_a_run_ends_as_if_it_had_not_been() {
     let mut random = Random(20_260);
     for round in 0..3 {
         let out = format!("killed-{round}");
-        // In parts of what a whole run takes here; longer from time to time, so that a busy machine gets on as well.
+        // As parts of the time of a whole run here, sometimes longer, so that a busy machine makes progress.
         let kills = kill_until_done(&bench, &out, &EVERY_STEP, |attempt| {
             Duration::from_micros(micros / 40 + random.below(micros / 4) + micros / 50 * u64::from(attempt))
         });
@@ -138,7 +138,7 @@ fn killed_between_rare_checkpoints_it_pays_twice_and_ends_the_same() {
     let bench = Bench::new(TINY);
     let whole = bench.trained("whole", &[]);
     let mut child = spawn(&bench, "killed", &[]);
-    // Step 12 lies between the checkpoints of steps 7 and 14.
+    // Step 12 is between the checkpoints of steps 7 and 14.
     wait_for_rows(&bench.path("killed"), 12);
     child.kill().unwrap();
     child.wait().unwrap();
@@ -171,7 +171,7 @@ fn a_signal_between_two_stages_ends_the_run_there() {
     let settings = ["--set", "stage.pretrain.evaluation.count=4000"];
     let mut child = spawn(&bench, "run", &settings);
     wait_for_rows(&bench.path("run"), 42);
-    // The last step is done and its checkpoint is not: the stage is being measured.
+    // The last step is done, its checkpoint is not: the stage is being measured.
     std::thread::sleep(Duration::from_millis(50));
     signal(&child, 15);
     assert_eq!(child.wait().unwrap().code(), Some(130));
@@ -216,7 +216,7 @@ fn a_signal_leaves_a_checkpoint_and_130_and_the_resumed_run_ends_the_same() {
 #[test]
 fn a_run_that_was_interrupted_when_it_could_stop_early_still_stops_there() {
     let bench = Bench::new(TINY);
-    // Any reward will do after one step, and many questions before it give the signal time to come.
+    // Any reward suffices after one step, and many questions before it give the signal time to arrive.
     let settings = [
         "--set",
         "stage.pretrain.steps=1",
@@ -229,7 +229,7 @@ fn a_run_that_was_interrupted_when_it_could_stop_early_still_stops_there() {
     assert_eq!(whole.metrics("grpo", "grpo").len(), 1);
     let mut child = spawn(&bench, "stopped", &settings);
     wait_for(&mut child, "pretrain 1:");
-    // The stage that was measured is closed, and the next one is measuring its own many questions.
+    // The measured stage is finished, and the next one measures its many questions.
     let closed = bench.path("stopped/checkpoints/pretrain-1/state.json");
     wait_until(|| fs::read_to_string(&closed).is_ok_and(|state| state.contains("\"stage\": 1")));
     std::thread::sleep(Duration::from_millis(50));
@@ -242,7 +242,7 @@ fn a_run_that_was_interrupted_when_it_could_stop_early_still_stops_there() {
         "the signal came too early: {:?}",
         stopped.checkpoints()
     );
-    // As many steps as the stage before it had: no reason not to save.
+    // As many steps as the stage before, which must not prevent a checkpoint.
     assert!(stopped.checkpoints().contains(&"grpo-1".to_owned()));
     let resumed = bench.trained("stopped", &[&settings[..], &["--resume"]].concat());
     resumed.assert_same_as(&whole, "eval-1");

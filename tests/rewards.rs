@@ -1,10 +1,10 @@
-//! Reward terms: the sum is what the recipe says, each mean is told, and what cannot be judged is no 0.
+//! Reward terms: the sum follows the recipe, each mean is recorded, and a failed judgement is not a 0.
 
 use serde_json::Value;
 
 use crate::program::{Bench, Folder, TINY, number, object, run};
 
-/// A judge of one line of `sed`: it answers what `answer` says to everything, with the number of the question for `\1`.
+/// A judge in one line of `sed`: it answers everything with `answer`, with the number of the question for `\1`.
 fn judge(answer: &str) -> String {
     format!(r#"{{ command = ["sed", "-u", 's/.*"id":\([0-9]*\).*/{answer}/'] }}"#)
 }
@@ -50,7 +50,7 @@ fn a_reward_is_the_weighted_sum_of_its_terms_and_each_mean_is_told() {
         let sum: f64 = weights.iter().map(|(name, weight)| weight * number(scores, name)).sum();
         assert!((number(row, "reward") - sum).abs() < 1e-12, "{row}");
         assert_eq!(scores["correct"], row["score"]);
-        // Nothing else than the right bit between the tags is right: both judges say so.
+        // Only the right bit between the tags is right, for both judges.
         assert_eq!(scores["letters"], row["score"], "{row}");
         assert!((-1.0..=0.0).contains(&number(scores, "repetition")), "{row}");
         let length = number(row, "length") - f64::from(row["finished"] == true);
@@ -133,7 +133,7 @@ fn a_judge_that_does_not_start_is_told_before_anything_is_made() {
         refused.stderr
     );
     assert!(!bench.path("run").exists());
-    // Whether it starts here says nothing about the recipe.
+    // Whether the program starts here says nothing about the recipe.
     run(&["check", bench.recipe.to_str().unwrap()]).expect(0);
 }
 
@@ -148,7 +148,7 @@ fn python_judges_the_answers_of_a_template_and_its_time_is_in_the_books() {
     let bench = Bench::new(&text);
     let folder = bench.trained("run", &["--set", "log.rollouts_per_step=16"]);
     let rows = folder.rows("rollouts.jsonl");
-    // The task's own judge runs the same notation: both must agree.
+    // The task's judge reads the same notation: both must agree.
     assert!(rows.iter().all(|row| row["rewards"]["code"] == row["score"]), "{rows:?}");
     let right = rows.iter().filter(|row| row["score"] == 1.0).count();
     assert!(right > 0 && right < rows.len(), "{right} of {} are right: this proves nothing", rows.len());

@@ -1,10 +1,10 @@
-//! Settings and controls: each runs to its end, and does what it says.
+//! Settings and controls: a run with each ends, and does what the setting says.
 
 use serde_json::Value;
 
 use crate::program::{Bench, Folder, TINY, command, number, run_command};
 
-/// Trains the tiny recipe with `settings`, and gives its run folder; the bench must outlive it.
+/// Trains the tiny recipe with `settings` and returns its run folder; keep the bench while using it.
 #[track_caller]
 fn train(settings: &[&str]) -> (Bench, Folder) {
     let bench = Bench::new(TINY);
@@ -22,7 +22,7 @@ fn train(settings: &[&str]) -> (Bench, Folder) {
     (bench, folder)
 }
 
-/// The rows of `rollouts.jsonl`; all completions of the small batches are in it.
+/// The rows of `rollouts.jsonl`, which contains all completions of the small batches.
 fn rollouts(folder: &Folder) -> Vec<Value> {
     let rows = folder.rows("rollouts.jsonl");
     assert_eq!(rows.len(), 6 * 16);
@@ -62,7 +62,7 @@ fn random_rewards_do_not_look_at_the_verdict() {
 fn inverted_rewards_pay_what_is_wrong() {
     let (_bench, folder) = train(&["stage.grpo.control=inverted_reward"]);
     for row in rollouts(&folder) {
-        // Who answers nothing earns nothing, inverted or not.
+        // No answer, no reward, inverted or not.
         let expected = if row["verdict"] == "malformed" { 0.0 } else { 1.0 - number(&row, "score") };
         assert_eq!(number(&row, "reward"), expected, "{row}");
     }

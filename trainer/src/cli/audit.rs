@@ -1,27 +1,26 @@
-//! `thinkling audit`: whether a reward can be trusted.
+//! `thinkling audit`: checks whether a reward can be trusted.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use thinkling::inspect::audit::{self, Finding, RecipeAudit, RunAudit};
+use thinkling::inspect::audit::{self, AuditFinding, RecipeAudit, RunAudit};
 use thinkling::stages;
 use thinkling::tracking::run_folder;
 
 use super::{DONE, FAILED, Failure, Outcome, print, print_line};
 
-/// Arguments of `audit`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// A recipe, to try to fool its rewards; or the folder of a run, to read what it paid for.
+    /// A recipe, to try to fool its rewards; or a run folder, to check what it rewarded.
     #[arg(value_name = "RECIPE|RUN")]
     subject: PathBuf,
     /// Override a key of the recipe; may be repeated.
     #[arg(long = "set", value_name = "PATH=VALUE")]
     overrides: Vec<String>,
-    /// Questions that a recipe is tried on.
+    /// Questions per stage of a recipe.
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     questions: u64,
-    /// One JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -34,10 +33,10 @@ fn of_recipe(arguments: &Arguments) -> Outcome {
     let plan = super::train::load(&arguments.subject, &arguments.overrides)?;
     let rules = stages::rules(&plan.stages).map_err(Failure::usage)?;
     if rules.is_empty() {
-        return Err(Failure::usage(anyhow::anyhow!(
+        return Err(usage!(
             "{} has no stage of kind grpo: there is no reward to audit",
             arguments.subject.display()
-        )));
+        ));
     }
     let audit = audit::recipe(&plan, &rules, arguments.questions)?;
     let is_clean = audit.is_clean();
@@ -54,16 +53,14 @@ fn of_recipe(arguments: &Arguments) -> Outcome {
 fn of_run(arguments: &Arguments) -> Outcome {
     let recipe = arguments.subject.join(run_folder::RECIPE);
     if !arguments.subject.join(run_folder::MANIFEST).exists() {
-        return Err(Failure::usage(anyhow::anyhow!(
-            "{} is not the folder of a run: it holds no {}",
+        return Err(usage!(
+            "{} is not a run folder: it has no {}",
             arguments.subject.display(),
             run_folder::MANIFEST
-        )));
+        ));
     }
     if !arguments.overrides.is_empty() {
-        return Err(Failure::usage(anyhow::anyhow!(
-            "--set changes a recipe; a run has been made with its own"
-        )));
+        return Err(usage!("--set changes a recipe; a run already has its own"));
     }
     let plan = super::train::load(Path::new(&recipe), &[])?;
     let audit = audit::run(&arguments.subject, &plan).map_err(Failure::usage)?;
@@ -78,12 +75,11 @@ fn of_run(arguments: &Arguments) -> Outcome {
     Ok(if is_clean { DONE } else { FAILED })
 }
 
-/// A table a stage, then what is wrong.
 fn recipe_text(audit: &RecipeAudit) -> String {
     let mut text = String::new();
     for stage in &audit.stages {
         text += &format!(
-            "{}: {} level {}, {} questions; the least that right answers earn, the most that hacks do\n\n",
+            "{}: {} level {}, {} questions; the lowest reward of right answers, the highest of hacks\n\n",
             stage.stage, stage.task, stage.level, stage.questions
         );
         let width = stage.rows.iter().map(|row| row.attempt.len()).max().unwrap_or(0);
@@ -119,7 +115,7 @@ fn number(value: Option<f64>) -> String {
     value.map_or("error".to_owned(), |value| format!("{value:.3}"))
 }
 
-fn findings_text(findings: &[Finding]) -> String {
+fn findings_text(findings: &[AuditFinding]) -> String {
     if findings.is_empty() {
         return "nothing found\n".to_owned();
     }

@@ -1,87 +1,84 @@
-//! `thinkling bench`: the standard shapes, timed.
+//! `thinkling bench`: times the standard shapes.
 
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
 use thinkling::inspect::bench::verify::{self, Case};
-use thinkling::inspect::bench::{self, Amount, Options, Part, Shape, Timing};
+use thinkling::inspect::bench::{self, Amount, Options, StandardShape, Timed, Timing};
 use thinkling::kernels::precision::Precision;
 use thinkling::machine::clock::Moment;
 use thinkling::report;
 
 use super::{DONE, Failure, Outcome, print_line};
 
-/// What is timed.
+/// The work that is timed.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum What {
     /// Sampling: 16 prompts of 32 tokens, 8 completions each, 128 tokens each.
     Rollout,
-    /// Forward, backward and AdamW on those.
+    /// Forward, backward and AdamW on those completions.
     Update,
     /// Both, with rewards and advantages between them.
     Step,
-    /// Steps of longer completions (128 to 1,024 tokens) and larger groups (8 to 64): how cost grows.
+    /// Steps with longer completions (128 to 1,024 tokens) and larger groups (8 to 64): how cost grows.
     Scaling,
-    /// Judging, on one thread: `math` and `code` on posed answers, or one of them on a file of items.
+    /// Judging on one thread: `math` and `code` on generated answers, or one of them on a file of items.
     Verify,
 }
 
-/// A standard shape.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum ShapeName {
     /// Dense.
     S,
-    /// A mixture of experts in DeepSeek-V3 form.
+    /// Mixture of experts, like DeepSeek-V3.
     M,
 }
 
 impl ShapeName {
-    fn shape(self) -> Shape {
+    fn shape(self) -> StandardShape {
         match self {
-            Self::S => Shape::Small,
-            Self::M => Shape::Mixture,
+            Self::S => StandardShape::Small,
+            Self::M => StandardShape::Mixture,
         }
     }
 }
 
-/// What `--precision` takes.
 fn precisions() -> clap::builder::PossibleValuesParser {
     Precision::ALL.map(Precision::name).into_iter().chain(["auto"]).collect::<Vec<_>>().into()
 }
 
-/// Arguments of `bench`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// What is timed.
+    /// The work to time.
     what: What,
-    /// The policy's shape.
+    /// Shape of the policy.
     #[arg(long, value_enum, default_value = "m")]
     shape: ShapeName,
-    /// Threads to compute with [default: all cores].
+    /// Threads [default: all cores].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4096))]
     threads: Option<u16>,
-    /// Timed repeats, after one that is not counted.
+    /// Timed repeats; a first one is not counted.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     repeats: u64,
     /// Precision of the products; `auto` is `bf16x3` where there are AMX tiles, else `float32`.
     #[arg(long, default_value = "float32", value_parser = precisions())]
     precision: String,
-    /// Completions of a prompt [default: 8].
+    /// Completions per prompt [default: 8].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     group: Option<u16>,
-    /// Tokens of a completion [default: 128].
+    /// Tokens per completion [default: 128].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=8192))]
     new_tokens: Option<u16>,
-    /// For `scaling`: a file for the plot, SVG or PNG.
+    /// `scaling` only: write a plot to this file, SVG or PNG.
     #[arg(long)]
     plot: Option<std::path::PathBuf>,
-    /// For `verify`: JSON lines with `completion` (or `prediction`) and `answer` (or `gold`), or `spec`.
+    /// `verify` only: JSON lines with `completion` (or `prediction`) and `answer` (or `gold`), or `spec`.
     #[arg(long)]
     file: Option<std::path::PathBuf>,
-    /// Also print where the time went.
+    /// Also print the time of each part.
     #[arg(long)]
     profile: bool,
-    /// One JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -90,9 +87,9 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let start = Moment::of_process();
     refuse_what_means_nothing(arguments).map_err(Failure::usage)?;
     let part = match arguments.what {
-        What::Rollout => Part::Rollout,
-        What::Update => Part::Update,
-        What::Step => Part::Step,
+        What::Rollout => Timed::Rollout,
+        What::Update => Timed::Update,
+        What::Step => Timed::Step,
         What::Scaling => return scaling(arguments),
         What::Verify => return verify(arguments),
     };
@@ -109,7 +106,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     print(&bench::time(part, arguments.shape.shape(), options)?, arguments.json)?;
     Ok(DONE)
 }
-/// Options that belong to other measurements than the one asked for.
+/// Refuses options that this measurement does not use.
 fn refuse_what_means_nothing(arguments: &Arguments) -> anyhow::Result<()> {
     let is_scaling = matches!(arguments.what, What::Scaling);
     let is_verify = matches!(arguments.what, What::Verify);
@@ -124,13 +121,13 @@ fn refuse_what_means_nothing(arguments: &Arguments) -> anyhow::Result<()> {
     .collect();
     anyhow::ensure!(
         misplaced.is_empty(),
-        "{} means nothing to this measurement: leave it out",
+        "{} has no effect on this measurement: leave it out",
         misplaced.join(", ")
     );
     Ok(())
 }
 
-/// Times each amount in a process of its own, so that none starts with the memory of the one before.
+/// Times each amount in a new process, so that no measurement sees the memory of an earlier one.
 fn scaling(arguments: &Arguments) -> Outcome {
     let mut measured = Vec::new();
     for (name, amounts) in Amount::scaling() {
@@ -193,7 +190,6 @@ fn print(timing: &Timing, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Times the verifiers; a line each.
 fn verify(arguments: &Arguments) -> Outcome {
     let judged = match &arguments.file {
         None => {
@@ -206,8 +202,7 @@ fn verify(arguments: &Arguments) -> Outcome {
             let cases: Vec<Case> =
                 text.lines().filter_map(|line| Case::read(&serde_json::from_str(line).ok()?)).collect();
             if cases.is_empty() {
-                let message = format!("{}: no line with a `completion` or `prediction`", path.display());
-                return Err(Failure::usage(anyhow::anyhow!(message)));
+                return Err(usage!("{}: no line has a `completion` or `prediction`", path.display()));
             }
             let has_tests = cases.iter().any(|case| case.spec.is_some());
             vec![verify::judge(if has_tests { "code" } else { "math" }, &cases)?]

@@ -1,26 +1,20 @@
-//! `thinkling check`: what a recipe would do and cost, without doing it.
-
-use std::path::PathBuf;
+//! `thinkling check`: what a recipe would do and cost.
 
 use serde_json::{Value, json};
 
-use super::{DONE, Outcome, print, print_line};
+use super::{DONE, Outcome, RecipeArguments, print, print_line};
 
-/// Arguments of `check`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The recipe's file.
-    recipe: PathBuf,
-    /// Override a key of the recipe; may be repeated.
-    #[arg(long = "set", value_name = "PATH=VALUE")]
-    overrides: Vec<String>,
-    /// One JSON object.
+    #[command(flatten)]
+    recipe: RecipeArguments,
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let plan = super::train::load(&arguments.recipe, &arguments.overrides)?;
+    let plan = arguments.recipe.load()?;
     let mut summary = super::cost::estimate_on_threads(&plan, None)?;
     summary["vocabulary"] = json!(plan.tokenizer.size());
     summary["warnings"] = json!(plan.warnings);
@@ -33,7 +27,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     }
     print(&plan.resolved_toml())?;
     print_line(format!(
-        "\n# {} parameters, {} active a token; vocabulary {}",
+        "\n# {} parameters, {} active per token; vocabulary {}",
         plan.footprint.parameters_total,
         plan.footprint.parameters_active,
         plan.tokenizer.size()

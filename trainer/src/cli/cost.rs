@@ -1,10 +1,10 @@
-//! `thinkling cost`: what a run will cost, did cost, or would elsewhere.
+//! `thinkling cost`: the past or future cost of a run, here or elsewhere.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use serde_json::{Map, Value};
-use thinkling::inspect::cost::devices::{self, Device};
+use thinkling::inspect::cost::devices::{self, PricedDevice};
 use thinkling::inspect::cost::planner::{self, Job};
 use thinkling::inspect::cost::presets::{Preset, preset};
 use thinkling::inspect::cost::{estimate, shape};
@@ -15,47 +15,46 @@ use thinkling::tracking::run_folder;
 
 use super::{DONE, Failure, Outcome, print_line};
 
-/// Arguments of `cost`.
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("subject").required(true).multiple(false))]
 pub(super) struct Arguments {
-    /// A recipe's file, for an estimate, or a run folder, for its ledger.
+    /// A recipe, for an estimate, or a run folder, for its ledger.
     #[arg(group = "subject")]
     recipe_or_run: Option<PathBuf>,
-    /// A published run; `list presets` names them.
+    /// A published run, as `thinkling list presets` prints it.
     #[arg(long, group = "subject")]
     preset: Option<String>,
-    /// Plan a training: a preset's model, or a Hugging Face `config.json` or the folder that holds it.
+    /// Plan a training of this model: a preset, a Hugging Face `config.json`, or a folder with one.
     #[arg(long, group = "subject")]
     model: Option<String>,
-    /// Where: a device of `list devices`, or `cpu` for this machine [default: cpu for a recipe, else h800].
+    /// A device of `thinkling list devices`, or `cpu` for this machine [default: cpu for a recipe, else h800].
     #[arg(long)]
     device: Option<String>,
     /// Override a key of the recipe; may be repeated.
     #[arg(long = "set", value_name = "PATH=VALUE", requires = "recipe_or_run")]
     overrides: Vec<String>,
-    /// Plan: devices.
+    /// Plan: number of devices.
     #[arg(long, requires = "model", value_parser = clap::value_parser!(u32).range(1..))]
     count: Option<u32>,
-    /// Plan: tokens to train on.
+    /// Plan: tokens of training.
     #[arg(long, requires = "model", value_parser = positive)]
     tokens: Option<f64>,
-    /// Plan: tokens to draw.
+    /// Plan: tokens to generate.
     #[arg(long, requires = "model", value_parser = not_negative)]
     generated: Option<f64>,
-    /// Plan: tokens of a row.
+    /// Plan: tokens per row.
     #[arg(long, requires = "model", value_parser = clap::value_parser!(u32).range(1..))]
     context: Option<u32>,
-    /// Plan: sequences that a device decodes together.
+    /// Plan: sequences per device that are decoded together.
     #[arg(long, requires = "model", value_parser = clap::value_parser!(u32).range(1..))]
     sequences: Option<u32>,
-    /// Plan: tokens of an update.
+    /// Plan: tokens per update.
     #[arg(long, requires = "model", value_parser = positive)]
     update_tokens: Option<f64>,
-    /// Plan: share of the roofline that is reached, from 0 to 1.
+    /// Plan: share of the roofline that the devices reach, from 0 to 1.
     #[arg(long, requires = "model", value_parser = share)]
     efficiency: Option<f64>,
-    /// One JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -83,7 +82,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     } else if let Some(model) = &arguments.model {
         planned(model, arguments)?
     } else {
-        // The group of arguments requires one of the three.
+        // The argument group requires one of the three.
         let path = arguments.recipe_or_run.as_deref().unwrap_or(Path::new(""));
         if path.is_dir() { spent(path, arguments)? } else { estimated(path, arguments)? }
     };
@@ -99,8 +98,8 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     Ok(DONE)
 }
 
-/// The device that was named; none for this machine's processor.
-fn named(name: Option<&str>, default: &str) -> Result<Option<Device>, Failure> {
+/// The device called `name`; `None` for this machine's processor.
+fn named(name: Option<&str>, default: &str) -> Result<Option<PricedDevice>, Failure> {
     let name = name.unwrap_or(default);
     if name.eq_ignore_ascii_case(devices::CPU) {
         return Ok(None);
@@ -108,7 +107,7 @@ fn named(name: Option<&str>, default: &str) -> Result<Option<Device>, Failure> {
     devices::accelerator(name).map(Some).map_err(Failure::usage)
 }
 
-fn here(prices: &Prices) -> Device {
+fn here(prices: &Prices) -> PricedDevice {
     estimate::this_processor(std::thread::available_parallelism().map_or(1, usize::from), prices)
 }
 
@@ -137,30 +136,27 @@ fn planned(model: &str, arguments: &Arguments) -> Result<Value, Failure> {
     Ok(costs)
 }
 
-/// The shape of a preset's model, or of a `config.json`.
 fn shape_of(model: &str) -> Result<Config, Failure> {
     let path = Path::new(model);
     let path = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
     if !path.is_file() {
         return preset(model)
             .map(Preset::model)
-            .map_err(|error| Failure::usage(anyhow!("{}: no such file, and {error}", path.display())));
+            .map_err(|error| usage!("{}: no such file, and {error}", path.display()));
     }
     let text = std::fs::read_to_string(&path)?;
-    let config: Value = serde_json::from_str(&text)
-        .map_err(|error| Failure::usage(anyhow!("{}: {error}", path.display())))?;
-    shape::from_huggingface(&config).map_err(|error| Failure::usage(anyhow!("{}: {error}", path.display())))
+    let config: Value = serde_json::from_str(&text).map_err(|error| usage!("{}: {error}", path.display()))?;
+    shape::from_huggingface(&config).map_err(|error| usage!("{}: {error}", path.display()))
 }
 
 fn spent(path: &Path, arguments: &Arguments) -> Result<Value, Failure> {
     if arguments.device.is_some() || !arguments.overrides.is_empty() {
-        let message = "a run is already paid for: --device and --set apply to its recipe.toml";
-        return Err(Failure::usage(anyhow!("{}: {message}", path.display())));
+        let message = "the cost of a run is final: use --device and --set with its recipe.toml";
+        return Err(usage!("{}: {message}", path.display()));
     }
     let ledger = path.join(run_folder::LEDGER);
-    let text = std::fs::read_to_string(&ledger).map_err(|error| {
-        Failure::usage(anyhow!("{}: {error}; name a run folder or a recipe's file", ledger.display()))
-    })?;
+    let text = std::fs::read_to_string(&ledger)
+        .map_err(|error| usage!("{}: {error}; give a run folder or a recipe", ledger.display()))?;
     Ok(serde_json::from_str(&text).map_err(|error| anyhow!("{} is damaged: {error}", ledger.display()))?)
 }
 
@@ -170,14 +166,13 @@ fn estimated(path: &Path, arguments: &Arguments) -> Result<Value, Failure> {
     Ok(estimate_on_threads(&plan, device.as_ref())?)
 }
 
-/// The estimate, with the speed of this machine measured on the plan's own number of threads.
-pub(super) fn estimate_on_threads(plan: &Plan, device: Option<&Device>) -> anyhow::Result<Value> {
+/// The estimate, with this machine's speed measured on the plan's number of threads.
+pub(super) fn estimate_on_threads(plan: &Plan, device: Option<&PricedDevice>) -> anyhow::Result<Value> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(plan.threads).build()?;
     let speed = pool.install(|| estimate::measure(plan));
     Ok(estimate::estimate(plan, &speed, device))
 }
 
-/// A line a value, under its path.
 fn describe(path: &str, value: &Value, lines: &mut Vec<String>) {
     let joined = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     match value {
@@ -217,7 +212,7 @@ fn shown(path: &str, value: &Value) -> String {
     }
 }
 
-/// A whole number with a comma after each three digits.
+/// A whole number with commas between groups of three digits.
 fn grouped(number: f64) -> String {
     let digits = format!("{:.0}", number.abs());
     let mut text = String::new();
@@ -230,7 +225,6 @@ fn grouped(number: f64) -> String {
     if number < 0.0 { format!("-{text}") } else { text }
 }
 
-/// Rows of the list of presets: their names and what they are.
 pub(super) fn presets() -> Vec<Value> {
     let row = |preset: &Preset| {
         let mut row = Map::new();
@@ -241,7 +235,6 @@ pub(super) fn presets() -> Vec<Value> {
     thinkling::inspect::cost::presets::PRESETS.iter().map(row).collect()
 }
 
-/// Rows of the list of devices, this machine's processor included.
 pub(super) fn all_devices() -> Vec<Value> {
     devices::accelerators().iter().chain([&here(&Prices::default())]).map(devices::listed).collect()
 }

@@ -1,4 +1,4 @@
-//! `thinkling data`: files of questions, checked line by line (or row by row) and compared with those held out.
+//! `thinkling data`: checks files of questions, and compares them with held-out ones.
 
 use std::collections::BTreeSet;
 use std::io::{BufWriter, Write};
@@ -13,52 +13,50 @@ use thinkling_datasets::record::Record;
 
 use super::{DONE, FAILED, Failure, Outcome, note, print_line};
 
-/// What can be done with a file.
+/// What to do with a file.
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
-    /// Say which lines can be read, and why the others cannot.
+    /// Check which lines can be read, and print why the others cannot.
     Check(Check),
-    /// Find the lines of a file that repeat runs of words of a held-out one.
+    /// Find the lines of a file that repeat word sequences of a held-out file.
     Decontaminate(Decontaminate),
 }
 
-/// Arguments of `data check`.
 #[derive(clap::Args)]
 pub(super) struct Check {
-    /// JSON lines, or a Parquet table: `prompt`, GSM8K's `question`, MATH's `problem`, or `messages`.
+    /// JSON lines or a Parquet table with `prompt`, GSM8K's `question`, MATH's `problem`, or `messages`.
     file: PathBuf,
-    /// Also hold each line's own answer to this verifier, as a recipe would.
+    /// Also check each line's answer with this verifier, as a recipe does.
     #[arg(long)]
     verifier: Option<String>,
     /// The verifier's settings as JSON.
     #[arg(long, value_parser = super::generate::json, default_value = "{}", requires = "verifier")]
     config: Value,
-    /// One JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
 
-/// Arguments of `data decontaminate`.
 #[derive(clap::Args)]
 pub(super) struct Decontaminate {
-    /// JSON lines, or a Parquet table, to train on.
+    /// Training file: JSON lines or a Parquet table.
     train: PathBuf,
-    /// JSON lines, or a Parquet table, that are held out.
+    /// Held-out file: JSON lines or a Parquet table.
     #[arg(long)]
     against: PathBuf,
-    /// Words of a run; a shorter held-out question is one run.
+    /// Words per sequence; a shorter held-out question is one sequence.
     #[arg(long, default_value_t = DecontaminationSettings::default().words)]
     n: usize,
-    /// Least share of a line's runs that must be repeated, from 0 (one run) to 1.
+    /// Least share of a line's sequences that must be repeated, from 0 (one sequence) to 1.
     #[arg(long, default_value_t = 0.0)]
     share: f64,
-    /// Count signs as words: for formulas.
+    /// Count signs as words, for formulas.
     #[arg(long)]
     signs: bool,
-    /// Where to write the lines that repeat nothing, as they are; rows of a table become JSON lines.
+    /// Write the lines that repeat nothing to this file, unchanged; rows of a table become JSON lines.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// One JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -70,7 +68,6 @@ pub(super) fn run(command: &Command) -> Outcome {
     }
 }
 
-/// Opens a file of the command line.
 fn open(path: &Path) -> Result<Reader<'static>, Failure> {
     Reader::open(path).map_err(Failure::usage)
 }
@@ -86,10 +83,7 @@ fn check(arguments: &Check) -> Outcome {
         Some(verifier) => {
             let row = thinkling_verifiers::find(verifier).ok_or_else(|| {
                 let names: Vec<&str> = thinkling_verifiers::VERIFIERS.iter().map(|row| row.name).collect();
-                Failure::usage(anyhow::anyhow!(
-                    "there is no verifier `{verifier}`; there are {}",
-                    names.join(", ")
-                ))
+                usage!("there is no verifier `{verifier}`; there are {}", names.join(", "))
             })?;
             let verifier = (row.build)(&arguments.config).map_err(Failure::usage)?;
             let (_, report) = FileTasks::read_noting(reader, verifier, |fault| note(&fault))?;
@@ -103,7 +97,7 @@ fn check(arguments: &Check) -> Outcome {
         let unit = report.unit;
         let duplicates = report.train_duplicates + report.test_duplicates;
         print_line(format!(
-            "{name}: {} good {unit}s, {} at fault, {} blank; {} questions to train on, {} to test on; {duplicates} {unit}s \
+            "{name}: {} good {unit}s, {} faulty, {} blank; {} questions to train on, {} to test on; {duplicates} {unit}s \
              repeat a question ({} of the train split, {} of the test split)",
             report.counts.good,
             report.counts.bad,
@@ -117,7 +111,7 @@ fn check(arguments: &Check) -> Outcome {
     Ok(code(report.counts.bad))
 }
 
-/// Reads a file without holding its questions.
+/// Reads a file without keeping its questions.
 fn read_alone(mut reader: Reader<'_>) -> Result<Report, Failure> {
     let mut report = Report { unit: reader.unit(), ..Report::default() };
     let mut seen = BTreeSet::new();
@@ -139,7 +133,6 @@ fn read_alone(mut reader: Reader<'_>) -> Result<Report, Failure> {
     Ok(report)
 }
 
-/// The text of a record that is compared.
 fn text_of(record: &Record) -> String {
     format!("{}\n{}", record.whole_prompt(), record.completion.as_deref().unwrap_or_default())
 }
@@ -150,16 +143,14 @@ fn decontaminate(arguments: &Decontaminate) -> Outcome {
     let mut held_out = HeldOut::new(settings).map_err(Failure::usage)?;
     let (train, against) = (open(&arguments.train)?, open(&arguments.against)?);
     if arguments.out.as_deref().is_some_and(is_parquet) {
-        let message = "--out writes JSON lines: give it a name that does not end in .parquet";
-        return Err(Failure::usage(anyhow::anyhow!(message)));
+        return Err(usage!("--out writes JSON lines: give it a name that does not end in .parquet"));
     }
     let (unit, tested_unit) = (train.unit(), against.unit());
     for input in [&arguments.train, &arguments.against] {
         let is_input =
             |out: &PathBuf| out.canonicalize().ok().is_some_and(|out| input.canonicalize().ok() == Some(out));
         if arguments.out.as_ref().is_some_and(is_input) {
-            let message = format!("--out would overwrite {}: give another file", input.display());
-            return Err(Failure::usage(anyhow::anyhow!(message)));
+            return Err(usage!("--out would overwrite {}: give another file", input.display()));
         }
     }
     let tested = each_record(against, |number, record, _| {
@@ -171,15 +162,16 @@ fn decontaminate(arguments: &Decontaminate) -> Outcome {
         Some(path) => {
             let folder =
                 path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            Some(BufWriter::new(tempfile::NamedTempFile::new_in(folder).map_err(|error| {
-                Failure::usage(anyhow::anyhow!("cannot write {}: {error}", path.display()))
-            })?))
+            Some(BufWriter::new(
+                tempfile::NamedTempFile::new_in(folder)
+                    .map_err(|error| usage!("cannot write {}: {error}", path.display()))?,
+            ))
         }
         None => None,
     };
     let mut found = Vec::new();
     let trained = each_record(train, |number, record, text| {
-        // The question alone too: one that is repeated whole is found however long the solution beside it.
+        // Also compares the question alone, so that a repeated question is found despite a long solution.
         let overlap = held_out.overlap(&record.whole_prompt()).or_else(|| held_out.overlap(&text_of(record)));
         match (overlap, &mut out) {
             (Some(overlap), _) => {
@@ -210,7 +202,7 @@ fn decontaminate(arguments: &Decontaminate) -> Outcome {
         }))?;
     } else {
         print_line(format!(
-            "{contaminated} of {} {unit}s repeat one of {} held-out ones; {} were at fault",
+            "{contaminated} of {} {unit}s repeat one of {} held-out ones; {} were faulty",
             trained.good,
             tested.good,
             trained.bad + tested.bad
@@ -219,7 +211,7 @@ fn decontaminate(arguments: &Decontaminate) -> Outcome {
     Ok(code(trained.bad + tested.bad))
 }
 
-/// Visits the records of a file with their numbers and texts; names what is at fault.
+/// Visits the records of a file with their numbers and texts; reports faulty ones.
 fn each_record(
     mut reader: Reader<'_>,
     mut visit: impl FnMut(u64, &Record, &str) -> anyhow::Result<()>,

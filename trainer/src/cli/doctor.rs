@@ -1,4 +1,4 @@
-//! `thinkling doctor`: what would go wrong with a recipe, before anything is paid for.
+//! `thinkling doctor`: finds problems of a recipe before a run.
 
 use std::path::PathBuf;
 
@@ -7,27 +7,23 @@ use thinkling::inspect::doctor::{self, Base, DoctorError, Finding, Severity};
 use thinkling::plan::Plan;
 use thinkling::recipe::RecipeErrors;
 
-use super::{DONE, FAILED, Failure, Outcome, print_line};
+use super::{DONE, FAILED, Failure, Outcome, RecipeArguments, print_line};
 
-/// Arguments of `doctor`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The recipe's file.
-    recipe: PathBuf,
-    /// Override a key of the recipe; may be repeated.
-    #[arg(long = "set", value_name = "PATH=VALUE")]
-    overrides: Vec<String>,
-    /// The model that the first GRPO stage would start from: a run folder or a checkpoint folder. It is asked instead of
-    /// being judged by the recipe.
+    #[command(flatten)]
+    recipe: RecipeArguments,
+    /// Test this model as the base of the first GRPO stage: a run folder or a checkpoint folder. Without it, the recipe
+    /// is judged.
     #[arg(long, value_name = "MODEL")]
     base: Option<PathBuf>,
-    /// One JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let plan = match super::train::load(&arguments.recipe, &arguments.overrides) {
+    let plan = match arguments.recipe.load() {
         Ok(plan) => plan,
         Err(failure) => {
             if let Some(mistakes) = failure.error.downcast_ref::<RecipeErrors>() {
@@ -52,7 +48,6 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     Ok(if severities.contains(&Severity::Error) { FAILED } else { DONE })
 }
 
-/// A recipe's own mistakes, which need no doctor, in the form of findings.
 fn mistakes_as_findings(mistakes: &RecipeErrors) -> Vec<Value> {
     let finding = |mistake: &thinkling::recipe::Mistake| {
         let name = if mistake.message.contains("group_size") { "group" } else { "recipe" };
@@ -64,7 +59,7 @@ fn mistakes_as_findings(mistakes: &RecipeErrors) -> Vec<Value> {
     mistakes.mistakes.iter().map(finding).collect()
 }
 
-/// What the run takes, and whether this machine has it.
+/// The cost of the run, and whether it fits this machine.
 fn cost(plan: &Plan) -> anyhow::Result<Vec<Finding>> {
     let estimate = super::cost::estimate_on_threads(plan, None)?;
     let stages: Vec<Value> = estimate["stages"].as_array().cloned().unwrap_or_default();
@@ -72,7 +67,7 @@ fn cost(plan: &Plan) -> anyhow::Result<Vec<Finding>> {
     let memory = stages.iter().filter_map(|stage| stage["peak_memory_bytes"].as_f64()).fold(0.0, f64::max);
     let finding = |name, severity, seen, change| Finding { name, severity, stage: None, seen, change };
     let seen = format!(
-        "{} parameters, {} active a token; at most {:.2e} FLOPs, {:.0} s of processor time, ${:.4}",
+        "{} parameters, {} active per token; at most {:.2e} FLOPs, {:.0} s of processor time, ${:.4}",
         plan.footprint.parameters_total,
         plan.footprint.parameters_active,
         sum("flops"),
@@ -80,15 +75,14 @@ fn cost(plan: &Plan) -> anyhow::Result<Vec<Finding>> {
         sum("cost_usd")
     );
     let mut findings = vec![finding("cost", Severity::Ok, seen, None)];
-    let available = available_memory();
+    let available = thinkling::inspect::cost::devices::memory("MemAvailable:");
     let seen = format!(
         "about {:.0} MB{}",
         memory / 1e6,
-        available.map_or(String::new(), |bytes| format!(" of {:.0} MB that are free", bytes / 1e6))
+        available.map_or(String::new(), |bytes| format!(" of {:.0} MB free", bytes / 1e6))
     );
     findings.push(if available.is_some_and(|bytes| memory > bytes) {
-        let change =
-            "a smaller model.hidden_size or model.num_hidden_layers, or a greater machine".to_owned();
+        let change = "a smaller model.hidden_size or model.num_hidden_layers, or a larger machine".to_owned();
         finding("memory", Severity::Error, seen, Some(change))
     } else {
         finding("memory", Severity::Ok, seen, None)
@@ -96,19 +90,12 @@ fn cost(plan: &Plan) -> anyhow::Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Bytes of memory that are free; `None` where the system does not say.
-fn available_memory() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()? * 1024.0)
-}
-
 fn tell(arguments: &Arguments, plan: Option<&Plan>, findings: &[Value]) -> std::io::Result<()> {
     let count = |severity: &str| findings.iter().filter(|finding| finding["severity"] == severity).count();
     let (errors, warnings) = (count("error"), count("warning"));
     if arguments.json {
         return print_line(json!({
-            "recipe": plan.map_or_else(|| arguments.recipe.display().to_string(), |plan| plan.name.clone()),
+            "recipe": plan.map_or_else(|| arguments.recipe.recipe.display().to_string(), |plan| plan.name.clone()),
             "base": arguments.base.as_ref().map(|base| base.display().to_string()),
             "errors": errors, "warnings": warnings, "findings": findings,
         }));

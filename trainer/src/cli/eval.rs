@@ -6,10 +6,9 @@ use serde_json::{Value, json};
 use thinkling::learn::evaluate::{Questions, Thinking, ask};
 use thinkling::policy::sampling::Sampling;
 
-use super::model::Model;
-use super::{DONE, Failure, Outcome, print_line};
+use super::model::LoadedModel;
+use super::{DONE, Outcome, print_line};
 
-/// Arguments of `eval`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// A run folder or a checkpoint folder.
@@ -17,16 +16,16 @@ pub(super) struct Arguments {
     /// Tasks, separated by commas.
     #[arg(long, value_delimiter = ',', required = true)]
     task: Vec<String>,
-    /// Levels, A..B (both included) or one [default: the level that the model was trained at].
+    /// Levels, A..B (inclusive) or one level [default: the level that the model was trained at].
     #[arg(long, value_parser = levels)]
     level: Option<(u32, u32)>,
-    /// Questions of the test split, a task and level.
+    /// Questions of the test split, per task and level.
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
-    /// Completions a question.
+    /// Completions per question.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     samples: u64,
-    /// Temperature of sampling; 0 takes the most likely token.
+    /// Sampling temperature; 0 always takes the most likely token.
     #[arg(long, default_value_t = 1.0, value_parser = temperature)]
     temperature: f32,
     /// free, none, or budget=N tokens of thinking.
@@ -35,31 +34,35 @@ pub(super) struct Arguments {
     /// Seed of questions and samples.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Most tokens of a completion [default: what the run trained with].
+    /// Most tokens of a completion [default: the limit of the run].
     #[arg(long)]
     max_new_tokens: Option<usize>,
-    /// Threads to compute with [default: all cores].
+    /// Threads [default: all cores].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4096))]
     threads: Option<u16>,
-    /// One JSON object a task and level.
+    /// Print one JSON object per task and level.
     #[arg(long)]
     json: bool,
 }
 
 fn levels(text: &str) -> Result<(u32, u32), String> {
-    let number =
-        |text: &str| text.trim().parse::<u32>().map_err(|_| format!("`{text}` is no level: write A..B or N"));
+    let number = |text: &str| {
+        text.trim().parse::<u32>().map_err(|_| format!("`{text}` is not a level: write A..B or N"))
+    };
     let (low, high) = match text.split_once("..") {
         Some((low, high)) => (number(low)?, number(high.trim_start_matches('='))?),
         None => (number(text)?, number(text)?),
     };
-    if low > high { Err(format!("{low}..{high} holds no level")) } else { Ok((low, high)) }
+    if low > high { Err(format!("{low}..{high} contains no level")) } else { Ok((low, high)) }
 }
 
-/// Reads a temperature.
 pub(super) fn temperature(text: &str) -> Result<f32, String> {
-    let value: f32 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
-    if value.is_finite() && value >= 0.0 { Ok(value) } else { Err("a finite number from 0 on".to_owned()) }
+    let value: f32 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+    if value.is_finite() && value >= 0.0 {
+        Ok(value)
+    } else {
+        Err("must be a finite number of at least 0".to_owned())
+    }
 }
 
 fn thinking(text: &str) -> Result<Thinking, String> {
@@ -70,11 +73,10 @@ fn thinking(text: &str) -> Result<Thinking, String> {
             .strip_prefix("budget=")
             .and_then(|tokens| tokens.parse().ok())
             .map(Thinking::Budget)
-            .ok_or_else(|| "free, none or budget=N".to_owned()),
+            .ok_or_else(|| "must be free, none or budget=N".to_owned()),
     }
 }
 
-/// Sets the number of threads that everything computes with.
 pub(super) fn use_threads(threads: Option<u16>) -> anyhow::Result<()> {
     if let Some(threads) = threads {
         rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build_global()?;
@@ -84,7 +86,7 @@ pub(super) fn use_threads(threads: Option<u16>) -> anyhow::Result<()> {
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     use_threads(arguments.threads)?;
-    let model = Model::load(&arguments.model)?;
+    let model = LoadedModel::load(&arguments.model)?;
     let mut asked = Vec::new();
     for name in &arguments.task {
         let (low, high) = match (arguments.level, model.trained_level(name)) {
@@ -92,8 +94,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             (None, Some(level)) => (level, level),
             (None, None) => {
                 super::generate::find_task(name)?;
-                let message = format!("the model was not trained on task `{name}`: say --level");
-                return Err(Failure::usage(anyhow::anyhow!(message)));
+                return Err(usage!("the model was not trained on task `{name}`: give --level"));
             }
         };
         for level in low..=high {
@@ -124,7 +125,6 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     Ok(DONE)
 }
 
-/// The measures as lines for a reader.
 fn describe(row: &serde_json::Map<String, Value>) -> String {
     let mut text = format!(
         "{} level {}, {} questions × {} samples",

@@ -1,4 +1,4 @@
-//! `thinkling generate`: questions of a task as JSON lines.
+//! `thinkling generate`: writes questions of a task as JSON lines.
 
 use std::io::{BufWriter, Write};
 
@@ -9,10 +9,9 @@ use thinkling_datasets::{Dataset, Domain, Split, domains, jsonl};
 
 use super::{DONE, Failure, Outcome};
 
-/// Arguments of `generate`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The task, as `thinkling list tasks` names it, or `external` for what a program of yours poses.
+    /// A task of `thinkling list tasks`, or `external` for questions of your own program.
     task: String,
     /// Number of questions.
     #[arg(long)]
@@ -20,7 +19,7 @@ pub(super) struct Arguments {
     /// Seed of the questions.
     #[arg(long)]
     seed: u64,
-    /// Difficulty [default: the task's lowest].
+    /// Difficulty [default: the lowest level of the task].
     #[arg(long)]
     level: Option<u32>,
     /// train or test.
@@ -35,23 +34,22 @@ fn split(text: &str) -> Result<Split, String> {
     [Split::Train, Split::Test]
         .into_iter()
         .find(|split| split.name() == text)
-        .ok_or("train or test".to_owned())
+        .ok_or("must be train or test".to_owned())
 }
 
-/// Reads a JSON value of the command line.
 pub(super) fn json(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))
 }
 
-/// The row of the task `name`; the error names those that are alike.
+/// The task called `name`; the error lists all tasks.
 pub(super) fn find_task(name: &str) -> Result<&'static domains::Row, Failure> {
     domains::find(name).ok_or_else(|| {
         let names: Vec<&str> = domains::DOMAINS.iter().map(|row| row.name).collect();
-        Failure::usage(anyhow::anyhow!(
-            "there is no task `{name}`; there are {}. What a program poses is `generate external`, with its `command` in \
+        usage!(
+            "there is no task `{name}`; there are {}. For questions of a program use `generate external`, with its `command` in \
              --settings",
             names.join(", ")
-        ))
+        )
     })
 }
 

@@ -1,4 +1,4 @@
-//! `thinkling list`: what there is, a line each.
+//! `thinkling list`: lists what is available, one line each.
 
 use serde_json::{Value, json};
 use thinkling::data::tokenizer::Tokenizer;
@@ -8,27 +8,26 @@ use thinkling_verifiers::VERIFIERS;
 
 use super::{DONE, Outcome, note, print_line};
 
-/// What can be listed.
+/// What to list.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum What {
     /// Families of questions.
     Tasks,
-    /// Judges that any task can use.
+    /// Verifiers that any task can use.
     Verifiers,
     /// Recipes in the folder `recipes`.
     Recipes,
-    /// Published runs that `cost` knows.
+    /// Published runs for `cost`.
     Presets,
-    /// Devices that `cost` knows.
+    /// Devices for `cost`.
     Devices,
 }
 
-/// Arguments of `list`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// What to list.
     what: What,
-    /// One JSON object a line.
+    /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
 }
@@ -52,7 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
                 .as_array()
                 .map_or(String::new(), |ends| format!("  levels {}..{}", ends[0], ends[1]));
             let answers = row["answers"].as_str().map_or(String::new(), |kind| format!("  answers: {kind}"));
-            // A question may have lines; here it has one.
+            // A question may have several lines; here it gets one.
             let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
             let example = row["example"].as_str();
             let example = example.map_or(String::new(), |example| format!("  e.g. {}", one_line(example)));
@@ -85,11 +84,11 @@ fn tasks() -> anyhow::Result<Vec<Value>> {
         .collect()
 }
 
-/// The recipes of the folder `recipes`, by their first comment.
+/// The recipes of the folder `recipes`, each with its first comment.
 fn recipes() -> anyhow::Result<Vec<Value>> {
     let mut rows = Vec::new();
     let Ok(entries) = std::fs::read_dir("recipes") else {
-        note("there is no folder `recipes` here: recipes are files, and any path will do for `train`");
+        note("there is no folder `recipes` here: recipes are files; `train` takes any path");
         return Ok(rows);
     };
     for entry in entries {

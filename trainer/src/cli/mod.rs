@@ -1,10 +1,15 @@
-//! The commands: one file each.
+//! The commands, one file each.
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use thinkling::tracking::progress::say as note;
+
+/// A [`Failure`] that says what is wrong with the command line or a recipe.
+macro_rules! usage {
+    ($($text:tt)*) => { $crate::cli::Failure::usage(anyhow::anyhow!($($text)*)) };
+}
 
 mod audit;
 mod bench;
@@ -23,7 +28,6 @@ mod train;
 mod verify;
 mod watch;
 
-/// Done.
 const DONE: u8 = 0;
 /// Failed at run time, or some input lines were bad.
 const FAILED: u8 = 1;
@@ -44,34 +48,34 @@ struct Arguments {
 enum Command {
     /// Run every stage of a recipe.
     Train(train::Arguments),
-    /// Check a recipe and say what it would do and cost; start nothing.
+    /// Check a recipe and print what it would do and cost.
     Check(check::Arguments),
-    /// Find what would go wrong with a recipe, before anything is paid for.
+    /// Find problems of a recipe before a run.
     Doctor(doctor::Arguments),
-    /// What a run will cost, did cost, or would cost elsewhere.
+    /// Show the past or future cost of a run, here or elsewhere.
     Cost(cost::Arguments),
     /// Measure a model on held-out questions.
     Eval(eval::Arguments),
     /// Print completions of a prompt or of a task's questions.
     Sample(sample::Arguments),
-    /// Log-probabilities of given completions: JSON lines in, JSON lines out.
+    /// Compute log-probabilities of given completions: JSON lines in, JSON lines out.
     Score(score::Arguments),
     /// Judge completions: JSON lines in, verdicts out.
     Verify(verify::Arguments),
-    /// Try to fool the rewards of a recipe, or read what a run paid for.
+    /// Try to fool the rewards of a recipe, or check what a run rewarded.
     Audit(audit::Arguments),
     /// Write questions of a task as JSON lines.
     Generate(generate::Arguments),
-    /// Check files of questions, and find what they repeat.
+    /// Check files of questions, and find repeated ones.
     #[command(subcommand)]
     Data(data::Command),
     /// Time the standard shapes.
     Bench(bench::Arguments),
-    /// Draw one HTML file, and more, of what runs did.
+    /// Write a report of runs: one HTML file, figures, a table.
     Report(report::Arguments),
     /// Follow a run from another terminal.
     Watch(watch::Arguments),
-    /// List what there is.
+    /// List tasks, verifiers, recipes, presets or devices.
     List(list::Arguments),
     /// Print a completion script for a shell.
     Completions {
@@ -82,10 +86,24 @@ enum Command {
     Schema,
 }
 
-/// What a command ends with: its exit code, or an error for standard error.
+#[derive(clap::Args)]
+struct RecipeArguments {
+    /// File of the recipe.
+    recipe: std::path::PathBuf,
+    /// Override a key of the recipe, such as `stage.grpo.steps=5`; may be repeated.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    overrides: Vec<String>,
+}
+
+impl RecipeArguments {
+    fn load(&self) -> Result<thinkling::plan::Plan, Failure> {
+        train::load(&self.recipe, &self.overrides)
+    }
+}
+
+/// The exit code of a command, or an error.
 type Outcome = Result<u8, Failure>;
 
-/// An error and the exit code it calls for.
 struct Failure {
     code: u8,
     error: anyhow::Error,
@@ -104,21 +122,18 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
-/// Writes results to standard output; a reader that has gone away ends the program in silence.
 fn print(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
 }
 
-/// As [`print`], with a line's end.
 fn print_line(text: impl std::fmt::Display) -> std::io::Result<()> {
     print(&format!("{text}\n"))
 }
 
-/// Runs the command line.
 pub(crate) fn main() -> ExitCode {
-    // The sandbox of the code verifier is this program again.
+    // The sandbox of the code verifier starts this program again.
     thinkling_verifiers::code::worker::main_if_worker();
     let arguments = Arguments::parse();
     if let Err(faults) = thinkling::kernels::check_environment() {
@@ -157,7 +172,7 @@ pub(crate) fn main() -> ExitCode {
             .downcast_ref::<std::io::Error>()
             .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
         if failure.error.is::<thinkling::recipe::RecipeErrors>() {
-            // Each mistake in it says already that it is one.
+            // These errors already name each mistake.
             note(&failure.error.to_string());
         } else if !is_broken_pipe {
             note(&format!("error: {:#}", failure.error));

@@ -1,4 +1,4 @@
-//! What `MODEL` on the command line means: a run folder or a checkpoint folder.
+//! Loads the model that `MODEL` on the command line names.
 
 use std::path::{Path, PathBuf};
 
@@ -13,33 +13,25 @@ use thinkling_datasets::{Split, domains};
 
 use super::Failure;
 
-/// A model that can be asked.
-pub(super) struct Model {
-    /// The policy.
+pub(super) struct LoadedModel {
     pub(super) policy: Box<dyn Policy>,
-    /// Its alphabet.
     pub(super) tokenizer: Tokenizer,
-    /// The run it came from, where there is one.
+    /// The plan of its run, if the run's recipe is there.
     plan: Option<Plan>,
-    /// Why that run's recipe cannot be read, where it cannot.
+    /// Why that recipe cannot be read.
     unread: Option<String>,
 }
 
-impl Model {
-    /// Loads the newest checkpoint of a run folder, or a checkpoint folder.
+impl LoadedModel {
+    /// Loads a checkpoint folder, or the newest checkpoint of a run folder.
     pub(super) fn load(path: &Path) -> Result<Self, Failure> {
-        let folder = if path.join("state.json").exists() {
-            path.to_owned()
-        } else {
-            run_folder::newest_checkpoint(path).ok_or_else(|| {
-                let message = "neither a run folder with a checkpoint nor a checkpoint folder";
-                Failure::usage(anyhow::anyhow!("{}: {message}", path.display()))
-            })?
-        };
+        let folder = run_folder::checkpoint_at(path).ok_or_else(|| {
+            let message = "neither a run folder with a checkpoint nor a checkpoint folder";
+            usage!("{}: {message}", path.display())
+        })?;
         let checkpoint = Checkpoint::read(&folder)?;
         let (config, parameters) = checkpoint.policy()?;
         let tokenizer = Tokenizer::from_json(&checkpoint.json::<Value>("tokenizer.json")?)?;
-        // <run>/checkpoints/<stage>-<step>
         let recipe: PathBuf = folder.join("../..").join(run_folder::RECIPE);
         let (plan, unread) = match recipe.exists().then(|| plan::load(&recipe, &[])) {
             Some(Ok(plan)) => (Some(plan), None),
@@ -54,7 +46,6 @@ impl Model {
         })
     }
 
-    /// The tasks that the run learnt or was measured on.
     fn tasks(&self) -> impl Iterator<Item = &plan::Task> {
         self.plan.iter().flat_map(|plan| &plan.stages).flat_map(|stage| &stage.measured).map(AsRef::as_ref)
     }
@@ -71,14 +62,14 @@ impl Model {
             return Ok(task);
         }
         if let (None, Some(unread)) = (domains::find(name), &self.unread) {
-            return Err(Failure::usage(anyhow::anyhow!("the run's own recipe cannot be read: {unread}")));
+            return Err(usage!("the run's own recipe cannot be read: {unread}"));
         }
         let row = super::generate::find_task(name)?;
         let settings = self.tasks().find(|task| task.name == name).map(|task| task.settings.clone());
         build_task(row, level, settings.unwrap_or_default())
     }
 
-    /// The level that the run trained the task `name` at: its last, where it had several.
+    /// The level that the run trained the task `name` at; the last one if there were several.
     pub(super) fn trained_level(&self, name: &str) -> Option<u32> {
         let mut stages = self.plan.iter().flat_map(|plan| &plan.stages);
         let courses =
@@ -86,7 +77,7 @@ impl Model {
         Some(courses?.tasks.last()?.level)
     }
 
-    /// The new tokens that the policy's positions leave after the task's prompts.
+    /// The most new tokens after the task's prompts: what the policy's positions and the run's limit allow.
     pub(super) fn room(&self, task: &plan::Task, seed: u64, count: u64) -> Result<usize, Failure> {
         let dataset = task.dataset(seed).map_err(Failure::usage)?;
         let mut longest = 0;
@@ -96,23 +87,23 @@ impl Model {
                 self.tokenizer
                     .encode(&question.problem.prompt)
                     .map_err(|error| {
-                        Failure::usage(anyhow::anyhow!(
+                        usage!(
                             "the model cannot read task `{}`: {error}; it was trained on another alphabet",
                             task.name
-                        ))
+                        )
                     })?
                     .len(),
             );
         }
-        // Two more for thinking tags that may be given.
+        // Two positions are for thinking tags.
         let room = (self.policy.config().max_position_embeddings + 1).saturating_sub(longest + 2);
         if room == 0 {
-            return Err(Failure::usage(anyhow::anyhow!(
+            return Err(usage!(
                 "prompts of task `{}` at level {} take all {} positions of the model: use a lower level",
                 task.name,
                 task.level,
                 self.policy.config().max_position_embeddings
-            )));
+            ));
         }
         let limit = self.plan.iter().flat_map(|plan| &plan.stages).map(|stage| stage.max_new_tokens).max();
         Ok(limit.map_or(room, |limit| room.min(limit)))

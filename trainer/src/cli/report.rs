@@ -1,4 +1,4 @@
-//! `thinkling report`: what runs did, as one HTML file, figures and a table.
+//! `thinkling report`: writes one HTML file about runs, figures and a table.
 
 use std::path::PathBuf;
 
@@ -7,13 +7,12 @@ use thinkling::tracking::run_folder::REPORT;
 
 use super::{DONE, Failure, Outcome, note, print_line};
 
-/// Arguments of `report`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Folders of runs; several are drawn over one another.
+    /// Run folders; the figures of several runs are combined.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// The HTML file [default: report.html in the run's folder, or here for several runs].
+    /// The HTML file [default: report.html in the run folder, or here for several runs].
     #[arg(long)]
     out: Option<PathBuf>,
     /// Also write each figure as PNG and SVG into this folder.

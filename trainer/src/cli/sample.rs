@@ -1,4 +1,4 @@
-//! `thinkling sample`: completions to read.
+//! `thinkling sample`: prints completions.
 
 use std::path::PathBuf;
 
@@ -7,27 +7,26 @@ use thinkling::policy::rollout::{Limits, Request};
 use thinkling::policy::sampling::Sampling;
 use thinkling_datasets::Split;
 
-use super::model::Model;
+use super::model::LoadedModel;
 use super::{DONE, Failure, Outcome, print_line};
 
-/// Arguments of `sample`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// A run folder or a checkpoint folder.
     model: PathBuf,
-    /// A prompt of your own.
+    /// Any prompt.
     #[arg(long, required_unless_present = "task", conflicts_with = "task")]
     prompt: Option<String>,
-    /// Questions of this task's test split, judged.
+    /// Use questions of this task's test split, and judge the completions.
     #[arg(long)]
     task: Option<String>,
     /// Level of the task [default: the level that the model was trained at].
     #[arg(long, requires = "task")]
     level: Option<u32>,
-    /// Number of completions; with a task, each of a question of its own.
+    /// Number of completions; with a task, one per question.
     #[arg(short = 'n', default_value_t = 1)]
     count: u64,
-    /// Temperature of sampling; 0 takes the most likely token.
+    /// Sampling temperature; 0 always takes the most likely token.
     #[arg(long, default_value_t = 1.0, value_parser = super::eval::temperature)]
     temperature: f32,
     /// Seed of questions and samples.
@@ -36,17 +35,16 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let model = Model::load(&arguments.model)?;
+    let model = LoadedModel::load(&arguments.model)?;
     let sampling = Sampling { temperature: arguments.temperature, ..Sampling::PLAIN };
     let positions = model.policy.config().max_position_embeddings;
     let complete = |prompt: &str, index: u64| -> Result<_, Failure> {
         let tokens = model.tokenizer.encode(prompt).map_err(|error| {
             let known: Vec<&str> = model.tokenizer.symbols().iter().map(String::as_str).collect();
-            Failure::usage(anyhow::anyhow!("prompt `{prompt}`: {error}; the model knows {}", known.join(" ")))
+            usage!("prompt `{prompt}`: {error}; the model knows {}", known.join(" "))
         })?;
         if tokens.is_empty() || tokens.len() > positions {
-            let message = format!("a prompt has 1 to {positions} tokens, this one has {}", tokens.len());
-            return Err(Failure::usage(anyhow::anyhow!(message)));
+            return Err(usage!("a prompt has 1 to {positions} tokens, but this one has {}", tokens.len()));
         }
         let limits = Limits {
             max_new_tokens: positions + 1 - tokens.len(),
@@ -62,7 +60,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             Some(level) => level,
             None => {
                 super::generate::find_task(name)?;
-                return Err(Failure::usage(anyhow::anyhow!("say the --level of task `{name}`")));
+                return Err(usage!("give the --level of task `{name}`"));
             }
         };
         let task = model.task(name, level)?;

@@ -1,4 +1,4 @@
-//! `thinkling score`: log-probabilities of given completions.
+//! `thinkling score`: computes log-probabilities of given completions.
 
 use std::io::BufRead;
 use std::path::PathBuf;
@@ -8,10 +8,9 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use thinkling::policy::Sequence;
 
-use super::model::Model;
+use super::model::LoadedModel;
 use super::{DONE, FAILED, Outcome, print_line};
 
-/// Arguments of `score`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// A run folder or a checkpoint folder.
@@ -20,7 +19,7 @@ pub(super) struct Arguments {
 
 #[derive(Deserialize)]
 struct Line {
-    /// As it was written: a number may have more digits than any type.
+    /// The text as written: a number may have more digits than any type.
     id: Box<RawValue>,
     prompt: String,
     completion: String,
@@ -34,7 +33,7 @@ struct Scored<'a> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let mut model = Model::load(&arguments.model)?;
+    let mut model = LoadedModel::load(&arguments.model)?;
     let mut code = DONE;
     for (number, line) in std::io::stdin().lock().split(b'\n').enumerate() {
         let line = line?;
@@ -54,17 +53,17 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     Ok(code)
 }
 
-fn score(model: &mut Model, line: &Line) -> Result<Value, String> {
+fn score(model: &mut LoadedModel, line: &Line) -> Result<Value, String> {
     let prompt = model.tokenizer.encode(&line.prompt).map_err(|error| format!("prompt: {error}"))?;
     let completion =
         model.tokenizer.encode(&line.completion).map_err(|error| format!("completion: {error}"))?;
     if prompt.is_empty() {
-        return Err("prompt: empty; the first token needs one before it".to_owned());
+        return Err("prompt: empty; it must have at least one token".to_owned());
     }
     let positions = model.policy.config().max_position_embeddings;
     let tokens = [prompt.as_slice(), completion.as_slice()].concat();
     if tokens.len() > positions + 1 {
-        return Err(format!("{} tokens, and the model has {positions} positions", tokens.len()));
+        return Err(format!("{} tokens, but the model has {positions} positions", tokens.len()));
     }
     let names: Vec<&str> =
         completion.iter().map(|id| model.tokenizer.symbols()[*id as usize].as_str()).collect();

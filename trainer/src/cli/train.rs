@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use thinkling::machine::clock::Moment;
-use thinkling::machine::energy::Meter;
+use thinkling::machine::energy::EnergyMeter;
 use thinkling::plan::{self, Device, Plan};
 use thinkling::policy::Parameters;
 use thinkling::report::{self, ReportError};
@@ -14,42 +14,36 @@ use thinkling::stages::run::{Job, Run};
 use thinkling::stages::stop::Status;
 use thinkling::tracking::run_folder::{self, RunError, RunFolder};
 
-use super::{DONE, FAILED, Failure, INTERRUPTED, Outcome, print_line};
+use super::{DONE, FAILED, Failure, INTERRUPTED, Outcome, RecipeArguments, print_line};
 
-/// Arguments of `train`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The recipe's file.
-    recipe: PathBuf,
-    /// Folder of the run [default: runs/<recipe name>-<n>].
+    #[command(flatten)]
+    recipe: RecipeArguments,
+    /// Run folder [default: runs/<recipe name>-<n>].
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Override a key of the recipe, such as `stage.grpo.steps=5`; may be repeated.
-    #[arg(long = "set", value_name = "PATH=VALUE")]
-    overrides: Vec<String>,
-    /// Go on with the run in --out after its newest checkpoint.
+    /// Continue the run in --out after its newest checkpoint.
     #[arg(long, requires = "out")]
     resume: bool,
-    /// Threads to compute with; never changes a result [default: the recipe's, else all cores].
+    /// Threads; they never change a result [default: the recipe's, else all cores].
     #[arg(long)]
     threads: Option<usize>,
-    /// Where to compute: auto, cpu, candle (slow) or cuda:N.
+    /// Device: auto, cpu, candle (slow) or cuda:N.
     #[arg(long)]
     device: Option<String>,
 }
 
-/// Reads a recipe with its overrides; every mistake is one of the command line's.
+/// Reads a recipe with its overrides; its mistakes are usage errors.
 pub(super) fn load(recipe: &std::path::Path, overrides: &[String]) -> Result<Plan, Failure> {
     let plan = plan::load(recipe, overrides).map_err(Failure::usage)?;
     match plan.device {
-        Device::Cuda(_) => {
-            Err(Failure::usage(anyhow::anyhow!("this build has no CUDA: use device = \"cpu\"")))
-        }
+        Device::Cuda(_) => Err(usage!("this build has no CUDA: use device = \"cpu\"")),
         Device::Auto | Device::Cpu | Device::Candle => Ok(plan),
     }
 }
 
-/// A folder that may not be used is the command line's mistake; a damaged or unwritable one is not.
+/// An unusable folder is a usage error; a damaged or unwritable one is not.
 fn refused(error: RunError) -> Failure {
     match error {
         RunError::Refused(_) => Failure::usage(error),
@@ -59,22 +53,22 @@ fn refused(error: RunError) -> Failure {
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let started = Moment::of_process();
-    let mut overrides = arguments.overrides;
+    let RecipeArguments { recipe, mut overrides } = arguments.recipe;
     overrides.extend(arguments.threads.map(|threads| format!("threads={threads}")));
     overrides.extend(arguments.device.map(|device| format!("device={device}")));
-    let plan = load(&arguments.recipe, &overrides)?;
-    if plan.budget.joules.is_some() && !Meter::new(plan.prices.watts, started).is_known() {
-        return Err(Failure::usage(anyhow::anyhow!(
-            "`budget.joules` cannot be kept: this machine has no energy meter that this user may read. State \
-             `prices.watts`, the watts it draws, or leave the budget out"
-        )));
+    let plan = load(&recipe, &overrides)?;
+    if plan.budget.joules.is_some() && !EnergyMeter::new(plan.prices.watts, started).is_known() {
+        return Err(usage!(
+            "`budget.joules` cannot be checked: this machine has no energy meter that this user may read. Set \
+             `prices.watts`, the power of the machine, or leave the budget out"
+        ));
     }
     let threads = plan.threads;
-    // A verifier that does not start is told before anything is trained.
+    // Starts every verifier before the training.
     let rules = stages::rules(&plan.stages).map_err(Failure::usage)?;
     let interrupt = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // The first one asks for a checkpoint, a second one does not wait for it.
+        // The first signal asks for a checkpoint; a second one ends the program at once.
         signal_hook::flag::register_conditional_shutdown(signal, i32::from(INTERRUPTED), interrupt.clone())?;
         signal_hook::flag::register(signal, interrupt.clone())?;
     }
@@ -106,14 +100,14 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         run.tracker.progress.note(&note);
     }
     let status = run.to_the_end()?;
-    // A picture that cannot be made costs no run: it can be made again from the folder.
+    // A failed report does not fail the run: `thinkling report` can write it later.
     match report::write(&path) {
         Ok(report) => run.tracker.progress.note(&format!("report: {}", report.display())),
         Err(ReportError::Empty { .. }) => {}
         Err(error) => run.tracker.progress.note(&format!("warning: no report: {error}")),
     }
     run.tracker.progress.note(&format!("{}: {}", status.name(), path.display()));
-    // The bar leaves the screen before the result is written to it.
+    // Removes the bar from the screen before the result is printed.
     drop(run);
     print_line(path.display())?;
     Ok(match status {

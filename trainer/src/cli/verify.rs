@@ -1,4 +1,4 @@
-//! `thinkling verify`: JSON lines in, verdicts out.
+//! `thinkling verify`: reads JSON lines, writes verdicts.
 
 use std::io::{BufReader, stdin, stdout};
 use std::num::NonZeroUsize;
@@ -9,20 +9,18 @@ use thinkling_verifiers::{Item, VERIFIERS, Verdict, Verifier, lines};
 
 use super::{DONE, FAILED, Failure, Outcome};
 
-/// Arguments of `verify`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// A verifier of `thinkling list verifiers`, or a task.
     verifier: String,
-    /// Its settings as JSON.
+    /// Settings as JSON.
     #[arg(long, value_parser = super::generate::json, default_value = "{}")]
     config: Value,
-    /// Items judged at a time [default: one for each core].
+    /// Items judged at the same time [default: one per core].
     #[arg(long)]
     threads: Option<NonZeroUsize>,
 }
 
-/// A task's own judge.
 struct Judge(Box<dyn Domain>);
 
 impl Verifier for Judge {
@@ -40,7 +38,7 @@ fn find(name: &str, config: &Value) -> Result<Box<dyn Verifier>, Failure> {
     }
     let names: Vec<&str> =
         VERIFIERS.iter().map(|row| row.name).chain(domains::DOMAINS.iter().map(|row| row.name)).collect();
-    Err(Failure::usage(anyhow::anyhow!("there is no verifier `{name}`; there are {}", names.join(", "))))
+    Err(usage!("there is no verifier `{name}`; there are {}", names.join(", ")))
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {

@@ -1,4 +1,4 @@
-//! `thinkling watch`: follows a run by what it writes.
+//! `thinkling watch`: follows a run through its files.
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
@@ -10,36 +10,32 @@ use std::time::Duration;
 use serde_json::Value;
 use thinkling::tracking::live::{Overview, measured, shown};
 use thinkling::tracking::progress::Progress;
-use thinkling::tracking::rows::Row;
-use thinkling::tracking::rows::{number, parse_lines, word};
+use thinkling::tracking::rows::{Row, Tells, number, parse_lines, word};
 use thinkling::tracking::run_folder::{METRICS, RECIPE, SUMMARY};
 
 use super::{DONE, Failure, INTERRUPTED, Outcome, note, print, print_line};
 
-/// Arguments of `watch`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The run's folder; one that does not exist yet is waited for.
+    /// Run folder; waits for it if it does not exist yet.
     run: PathBuf,
-    /// Say where the run stands now, and end.
+    /// Print the current state, and end.
     #[arg(long)]
     once: bool,
 }
 
-/// How often the files are looked at.
 const PAUSE: Duration = Duration::from_millis(300);
-/// Seconds between plain lines.
+/// Seconds between two lines if standard error is not a terminal.
 const EVERY_S: f64 = 5.0;
 
-/// Reads on in `metrics.jsonl`.
 struct Tail {
     path: PathBuf,
-    /// Bytes of whole lines that were read.
+    /// Bytes of the complete lines read so far.
     read: u64,
 }
 
 impl Tail {
-    /// The rows that were added, and whether the file starts anew: a resume cuts it.
+    /// The new rows, and whether the file was cut: a resume does that.
     fn rows(&mut self) -> std::io::Result<(Vec<Row>, bool)> {
         let mut file = match fs::File::open(&self.path) {
             Ok(file) => file,
@@ -59,7 +55,7 @@ impl Tail {
     }
 }
 
-/// The steps of the stage `name`, by the recipe that the run keeps.
+/// The steps of the stage `name`, from the recipe in the run folder.
 fn steps_of(run: &Path, name: &str) -> Option<u64> {
     let recipe: toml::Table = fs::read_to_string(run.join(RECIPE)).ok()?.parse().ok()?;
     let stages = recipe.get("stage")?.as_array()?;
@@ -67,7 +63,6 @@ fn steps_of(run: &Path, name: &str) -> Option<u64> {
     stage.get("steps")?.as_integer()?.try_into().ok()
 }
 
-/// How the run stopped, if it has.
 fn status(run: &Path) -> Option<String> {
     let summary: Value = serde_json::from_slice(&fs::read(run.join(SUMMARY)).ok()?).ok()?;
     Some(summary["status"].as_str()?.to_owned())
@@ -77,11 +72,11 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let run = &arguments.run;
     let path = run.join(METRICS);
     if arguments.once && !path.exists() {
-        let error = anyhow::anyhow!("{} is no run folder: it has no {METRICS}", run.display());
+        let error = anyhow::anyhow!("{} is not a run folder: it has no {METRICS}", run.display());
         return Err(Failure::usage(error));
     }
     if run.exists() && !run.is_dir() {
-        return Err(Failure::usage(anyhow::anyhow!("{} is no folder", run.display())));
+        return Err(usage!("{} is not a folder", run.display()));
     }
     let interrupt = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -95,7 +90,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         note(&format!("waiting for {}", run.display()));
     }
     loop {
-        // Asked before the rows are read, so that none is missed that came before the end.
+        // Read before the rows, so that no row before the end is missed.
         let status = status(run);
         let (rows, is_cut) = tail.rows()?;
         if is_cut {
@@ -109,7 +104,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             print_line(status.as_deref().unwrap_or("running, or killed"))?;
             return Ok(DONE);
         }
-        // What happened before the watch began is told by its last row.
+        // Of the rows before the watch began, only the last is shown.
         let fresh = if is_first { &rows[rows.len().saturating_sub(1)..] } else { &rows[..] };
         fresh.iter().for_each(|row| show(&mut progress, run, row));
         is_first = is_first && rows.is_empty();
@@ -121,7 +116,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
 }
 
 fn show(progress: &mut Progress, run: &Path, row: &Row) {
-    if word(row, "kind") == "eval" {
+    if Tells::of(row) == Tells::Measured {
         progress.note(&measured(row));
         return;
     }

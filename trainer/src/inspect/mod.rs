@@ -1,4 +1,4 @@
-//! What can be said about a recipe or a run without training: cost, readiness, rewards, speed.
+//! Examines recipes and runs without training: cost, readiness, rewards, speed.
 
 pub mod audit;
 pub mod bench;

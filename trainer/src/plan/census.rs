@@ -1,4 +1,4 @@
-//! How many questions a run can tell apart, and that none is asked in both splits.
+//! Counts the different questions of a run, and checks that none is in both splits.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,27 +8,25 @@ use thinkling_datasets::{DatasetError, Split};
 
 use super::{Plan, Task};
 
-/// Questions of each split that are looked at where they are posed; those of a file are all looked at.
+/// Questions that are counted per split if they are generated; those of a file are all counted.
 const LOOKED_AT: u64 = 512;
 
-/// What was found among the questions of a task, for `manifest.json`.
+/// Counts of a task's questions, for `manifest.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Census {
-    /// The task.
+pub(crate) struct Census {
     pub task: String,
-    /// Its level.
     pub level: u32,
-    /// Questions of the train split that were looked at.
+    /// Questions of the train split that were counted.
     pub train: u64,
-    /// Those of them that repeat an earlier one.
+    /// How many of them repeat an earlier one.
     pub train_duplicates: u64,
-    /// Questions of the test split that were looked at.
+    /// Questions of the test split that were counted.
     pub test: u64,
-    /// Those of them that repeat an earlier one.
+    /// How many of them repeat an earlier one.
     pub test_duplicates: u64,
-    /// Questions to train on that any task of the run tests with: 0, or the program is at fault.
+    /// Training questions that are also in the test split of any task: 0 unless the program has an error.
     pub shared: u64,
-    /// Questions of a program that were met while looking and cannot be asked: the alphabet lacks a character, say.
+    /// Questions of a program that cannot be asked, for example because of a character outside the alphabet.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub passed_over: u64,
 }
@@ -39,11 +37,8 @@ fn is_zero(count: &u64) -> bool {
 
 type Hashes = BTreeSet<[u8; 32]>;
 
-/// Looks at the questions of every task of `plan`.
-///
-/// # Errors
-/// Never for the tasks of a plan, whose levels were checked.
-pub fn census(plan: &Plan) -> Result<Vec<Census>, DatasetError> {
+/// Counts the questions of every task of `plan`.
+pub(crate) fn census(plan: &Plan) -> Result<Vec<Census>, DatasetError> {
     let mut tasks: Vec<&Arc<Task>> = Vec::new();
     for task in plan.stages.iter().flat_map(|stage| &stage.measured) {
         if !tasks.contains(&task) {
@@ -73,7 +68,7 @@ pub fn census(plan: &Plan) -> Result<Vec<Census>, DatasetError> {
     Ok(counted.collect())
 }
 
-/// How many questions were looked at, and those that differ.
+/// How many questions were counted, and the hashes of the different ones.
 fn look(task: &Task, split: Split, seed: u64) -> Result<(u64, Hashes), DatasetError> {
     let dataset = task.dataset(seed)?;
     let hash = |prompt: &str| *blake3::hash(prompt.as_bytes()).as_bytes();

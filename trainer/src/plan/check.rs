@@ -1,18 +1,18 @@
-//! What a recipe of the right form may still say that makes no sense.
+//! Finds settings that have the right form but make no sense.
 
 use super::Device;
 use super::recipe::Recipe;
 use crate::kernels::precision::Precision;
 use crate::recipe::{Checker, StagePath, nearest};
 
-/// Checks what can be told without the tasks. `names` are those of the stages.
+/// Checks what does not depend on the tasks. `names` are the names of the stages.
 pub(super) fn check(recipe: &Recipe, names: &[String], checker: &mut Checker<'_>) {
     if !is_file_name(&recipe.name) {
         let help = "a name is letters, digits, `.`, `_` and `-`, and does not start with `.`";
         checker.mistake(&["name"], format!("`name` cannot be `{}`", recipe.name), [help.to_owned()]);
     }
     if let Err(unavailable) = recipe.precision.here().available() {
-        let help = "write one that it has, or `auto`".to_owned();
+        let help = "choose a precision that this machine has, or `auto`".to_owned();
         checker.mistake(&["precision"], unavailable.to_string(), [help]);
     }
     if Device::parse(&recipe.device).is_none() {
@@ -62,10 +62,10 @@ fn stage_names(names: &[String], checker: &mut Checker<'_>) {
         let path = format!("stage.{index}.name");
         let is_number = name.chars().all(|letter| letter.is_ascii_digit());
         if !is_file_name(name) || name.contains('.') || is_number {
-            let help = "a stage's name is letters, digits, `_` and `-`, and not only digits".to_owned();
+            let help = "a stage's name has letters, digits, `_` and `-`, and not only digits".to_owned();
             checker.mistake(&[&path], format!("`{path}` cannot be `{name}`"), [help]);
         } else if let Some(first) = names[..index].iter().position(|earlier| earlier == name) {
-            let help = "checkpoints and metrics carry the stage's name: give each its own".to_owned();
+            let help = "checkpoints and metrics use the stage's name: give each stage its own".to_owned();
             checker.mistake(&[&path], format!("`{path}` is `{name}`, as is that of stage.{first}"), [help]);
         }
     }

@@ -1,4 +1,4 @@
-//! Tasks whose questions are the lines or rows of a file.
+//! Tasks with questions from a file.
 
 use std::path::Path;
 
@@ -12,10 +12,9 @@ use crate::data::task::File;
 use crate::recipe::{Checker, TaskEntry, values};
 use crate::stages::kind::Common;
 
-/// Complaints about lines or rows that are shown; the rest is counted.
+/// Faulty lines or rows that are shown; the others are counted.
 const SHOWN: usize = 5;
 
-/// Every task that a recipe writes down, with its path.
 pub(super) fn tasks(written: &mut Recipe) -> impl Iterator<Item = (String, &mut TaskEntry)> {
     let Recipe { task, tasks, stage, .. } = written;
     let common = [(String::new(), task, tasks)];
@@ -33,7 +32,7 @@ pub(super) fn tasks(written: &mut Recipe) -> impl Iterator<Item = (String, &mut 
     })
 }
 
-/// Writes down where each file lies and what it holds, so that a recipe resolved here means the same elsewhere.
+/// Writes the path and hash of each file into the recipe, so that a resolved recipe means the same anywhere.
 pub(super) fn locate(written: &mut Recipe, checker: &mut Checker<'_>) {
     for (path, task) in tasks(written) {
         let Some(file) = &mut task.file else { continue };
@@ -44,7 +43,7 @@ pub(super) fn locate(written: &mut Recipe, checker: &mut Checker<'_>) {
         });
         match content {
             Err(error) => {
-                let help = "a path is relative to the folder that the program is started in".to_owned();
+                let help = "a path is relative to the current folder".to_owned();
                 checker.mistake(&[&at], format!("cannot read `{file}`: {error}"), [help]);
             }
             Ok((_, hash)) if task.blake3.as_ref().is_some_and(|known| *known != hash) => {
@@ -61,7 +60,7 @@ pub(super) fn locate(written: &mut Recipe, checker: &mut Checker<'_>) {
     }
 }
 
-/// Forgets where files lie: only what they hold determines a result.
+/// Removes the paths of files: only their content determines a result.
 pub(super) fn forget_places(written: &mut Recipe) {
     for (_, task) in tasks(written) {
         task.file = task.file.take().map(|_| String::new());
@@ -74,12 +73,12 @@ fn hash(path: &std::path::Path) -> std::io::Result<String> {
     Ok(hash.finalize().to_hex().to_string())
 }
 
-/// The complaint about a name that a built-in task has.
+/// The message for a file that takes the name of a built-in task.
 pub(super) fn is_taken(name: &str) -> String {
-    format!("`{name}` is a task that poses its own questions")
+    format!("`{name}` is a built-in task with its own questions")
 }
 
-/// Reads the file of the task written at `path`; notes every mistake, and warns of what is left out.
+/// Reads the file of the task at `path`; notes every mistake, and warns of lines that are left out.
 pub(super) fn read(
     written: &TaskEntry,
     file: &str,
@@ -88,13 +87,13 @@ pub(super) fn read(
 ) -> Option<(FileTasks, File)> {
     let (at, name, judge) = (format!("{path}.file"), format!("{path}.name"), format!("{path}.verifier"));
     if thinkling_datasets::domains::find(&written.name).is_some() {
-        let help = format!("give the questions of `{file}` a name of their own");
+        let help = format!("give the questions of `{file}` another name");
         checker.mistake(&[&name], is_taken(&written.name), [help]);
     }
     let names: Vec<&str> = VERIFIERS.iter().map(|row| row.name).collect();
     let Some(verifier) = &written.verifier else {
         let help = format!("add `verifier`, one of {}", names.join(", "));
-        checker.mistake(&[path], format!("`{path}` does not say what judges its answers"), [help]);
+        checker.mistake(&[path], format!("`{path}` does not name a verifier for its answers"), [help]);
         return None;
     };
     let Some(row) = thinkling_verifiers::find(verifier) else {
@@ -104,7 +103,7 @@ pub(super) fn read(
     };
     let mut settings = written.settings.clone();
     if row.name == "math" {
-        // In training only what stands where an answer belongs is one.
+        // In training, only text in the answer tags is an answer.
         settings.entry("extraction").or_insert_with(|| "strict".into());
     }
     let verifier = match (row.build)(&Value::Object(settings)) {
@@ -115,7 +114,7 @@ pub(super) fn read(
         }
     };
     if !Path::new(file).is_file() {
-        // This was told of when it was located.
+        // `locate` has reported it.
         return None;
     }
     let (tasks, report) =
@@ -129,11 +128,12 @@ pub(super) fn read(
     let unit = report.unit;
     if report.train == 0 || report.test == 0 {
         let message = format!(
-            "`{file}` has {} questions to train on and {} to test on ({} {unit}s at fault)",
+            "`{file}` has {} questions to train on and {} to test on ({} faulty {unit}s)",
             report.train, report.test, report.counts.bad
         );
         let help = report.complaints.iter().take(SHOWN).cloned();
-        let split = "a question in eight is for testing, by the hash of its text: give more".to_owned();
+        let split =
+            "one question in eight is for testing, chosen by the hash of its text: add questions".to_owned();
         checker.mistake(&[&at], message, help.chain([split]));
         return None;
     }
@@ -142,7 +142,7 @@ pub(super) fn read(
     }
     if report.counts.bad > 0 {
         let message = format!(
-            "{file}: {} of {} {unit}s are at fault and left out",
+            "{file}: {} of {} {unit}s are faulty and left out",
             report.counts.bad,
             report.counts.bad + report.counts.good
         );

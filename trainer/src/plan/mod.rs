@@ -1,4 +1,4 @@
-//! The file as meant: checked, complete, with its domains built and its derived numbers filled in.
+//! The plan of a run: a checked recipe with its tasks built and all derived values filled in.
 
 use std::path::Path;
 
@@ -27,11 +27,11 @@ mod tests;
 
 pub use crate::data::task::Task;
 pub use crate::stages::StagePlan as Stage;
-pub use census::{Census, census};
+pub(crate) use census::census;
 pub use recipe::Recipe;
 use stages::Drafts;
 
-/// A run as meant. Everything in it follows from the resolved recipe.
+/// A checked run. Everything in it follows from the resolved recipe.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// Name of the run.
@@ -40,9 +40,9 @@ pub struct Plan {
     pub seed: u64,
     /// Threads to compute with.
     pub threads: usize,
-    /// Of the products; this machine has it.
+    /// Precision of products; this machine supports it.
     pub precision: Precision,
-    /// Where to compute.
+    /// The device that computes.
     pub device: Device,
     /// The network.
     pub model: Config,
@@ -50,34 +50,35 @@ pub struct Plan {
     pub tokenizer: Tokenizer,
     /// Parameters of the network and the work of a token.
     pub footprint: Footprint,
-    /// What the run does, in order.
+    /// The stages, in order.
     pub stages: Vec<Stage>,
-    /// What the run may spend.
+    /// Limits on spending.
     pub budget: Budget,
-    /// What things cost.
+    /// Prices.
     pub prices: Prices,
-    /// What is written down while the run goes on.
+    /// What the run writes while it runs.
     pub log: Log,
-    /// What is odd, but allowed.
+    /// Unusual settings that are allowed.
     pub warnings: Vec<String>,
     resolved: Recipe,
 }
 
-/// Where to compute.
+/// The device that computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
     /// An accelerator if there is one, else the processor.
     Auto,
     /// The processor.
     Cpu,
-    /// The processor, by plain candle operations instead of the own kernels: slow, and the way to other devices.
+    /// The processor, with plain candle operations instead of this program's kernels: slow, for comparison and other
+    /// devices.
     Candle,
     /// The accelerator with this number.
     Cuda(usize),
 }
 
 impl Device {
-    /// The device that a recipe or the command line means by `text`.
+    /// Parses a device of a recipe or the command line.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "auto" => Some(Self::Auto),
@@ -102,7 +103,7 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Plan, RecipeErrors> {
     from_text(&name, &text, overrides)
 }
 
-/// Reads the recipe `text`, which mistakes call `name`, with overrides `PATH=VALUE`.
+/// Reads the recipe `text`, with overrides `PATH=VALUE`. Mistakes call it `name`.
 ///
 /// # Errors
 /// Every mistake in the text and the overrides at once.
@@ -135,10 +136,7 @@ pub fn from_text(name: &str, text: &str, overrides: &[String]) -> Result<Plan, R
 }
 
 impl Plan {
-    /// The policy of the recipe on its device, with these weights.
-    ///
-    /// # Errors
-    /// When the device refuses them.
+    /// The policy of the recipe with these weights.
     pub fn policy(&self, parameters: Parameters) -> candle_core::Result<Box<dyn Policy>> {
         Ok(match self.device {
             Device::Candle => Box::new(CandlePolicy::new(&self.model, parameters, candle_core::Device::Cpu)?),
@@ -146,7 +144,7 @@ impl Plan {
         })
     }
 
-    /// What the run's folder says of it. `count_questions` is [`Plan::count_questions`] of this plan.
+    /// The values of the run folder's manifest. `count_questions` is [`Plan::count_questions`] of this plan.
     pub fn identity<'a>(&'a self, count_questions: &'a dyn Fn() -> Result<Value, String>) -> Identity<'a> {
         Identity {
             recipe: self.resolved_toml(),
@@ -160,18 +158,15 @@ impl Plan {
         }
     }
 
-    /// How many questions of each task the run can tell apart, as `manifest.json` has it.
-    ///
-    /// # Errors
-    /// When a question cannot be posed.
+    /// Counts the different questions of each task, for `manifest.json`.
     pub fn count_questions(&self) -> Result<Value, String> {
         let counted = census(self).map_err(|error| error.to_string())?;
         serde_json::to_value(counted).map_err(|error| error.to_string())
     }
 
-    /// What the run's records need to know; measures this machine for some milliseconds.
-    pub fn tracking(&self) -> tracker::Settings {
-        tracker::Settings {
+    /// Settings of the run's records; measures this machine for some milliseconds.
+    pub fn tracking(&self) -> tracker::TrackerSettings {
+        tracker::TrackerSettings {
             budget: self.budget.clone(),
             prices: self.prices.clone(),
             log: self.log.clone(),
@@ -179,18 +174,18 @@ impl Plan {
         }
     }
 
-    /// The recipe with every default filled in and every override applied.
+    /// The recipe with all defaults and overrides.
     pub fn resolved(&self) -> &Recipe {
         &self.resolved
     }
 
-    /// The resolved recipe as TOML; loads again to an equal plan.
+    /// The resolved recipe as TOML. It loads again to an equal plan.
     pub fn resolved_toml(&self) -> String {
         as_toml(&self.resolved)
     }
 
-    /// The hash of what determines the results: the resolved recipe without what only says where a run computes, what
-    /// it may spend and what that costs. Those may change when a run is resumed.
+    /// Hash of everything that determines the results: the resolved recipe without threads, device, budget and prices,
+    /// which may change when a run is resumed.
     pub fn hash(&self) -> String {
         let mut results = Recipe {
             threads: None,
@@ -209,7 +204,7 @@ fn as_toml(recipe: &Recipe) -> String {
         .expect("a recipe holds strings, finite numbers, arrays and tables: TOML has them all")
 }
 
-/// The plan that a recipe without mistakes means.
+/// The plan of a recipe without mistakes.
 fn complete(mut written: Recipe, drafts: Drafts, mut warnings: Vec<String>) -> Plan {
     let Drafts { stages, tokenizer } = drafts;
     let longest_row = stages.iter().map(Stage::positions).max().unwrap_or(1);

@@ -1,4 +1,4 @@
-//! Tasks whose questions a program of the user's poses.
+//! Tasks with questions from a user's program.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::file;
 use super::recipe::Recipe;
 use crate::recipe::{Checker, TaskEntry};
 
-/// A program that answers, and what its first questions showed.
+/// A running program and the report on its first questions.
 #[derive(Clone)]
 pub(super) struct Opened {
     settings: Settings,
@@ -21,8 +21,8 @@ pub(super) struct Opened {
 /// The programs of a recipe, each with the path of its task.
 pub(super) type Programs = Vec<(String, Opened)>;
 
-/// Starts every program that the recipe names, once for tasks that are alike, and writes down what it poses: a resume
-/// with a program that poses something else is refused.
+/// Starts every program of the recipe, once for tasks with equal settings. Writes the hash of its first questions into
+/// the recipe; a resume with a program that poses other questions is refused.
 pub(super) fn open(written: &mut Recipe, checker: &mut Checker<'_>) -> Programs {
     let mut opened = Programs::new();
     for (path, task) in file::tasks(written) {
@@ -51,15 +51,16 @@ pub(super) fn open(written: &mut Recipe, checker: &mut Checker<'_>) -> Programs 
         };
         let hash = &program.report.hash;
         if task.blake3.as_ref().is_some_and(|known| known != hash) {
-            let message = "the program poses other questions than when this recipe was written".to_owned();
-            let help =
-                format!("the hash of its first ones is {hash}: restore the program, or leave `blake3` out");
+            let message =
+                "the program does not pose the questions that this recipe was written for".to_owned();
+            let help = format!(
+                "the hash of its first questions is {hash}: restore the program, or leave `blake3` out"
+            );
             checker.mistake(&[&at("blake3")], message, [help]);
         }
         if let Some(reason) = &program.report.reason {
             let Report { asked, unfit, .. } = program.report;
-            let message =
-                format!("task `{}`: {unfit} of {asked} questions are passed over: {reason}", task.name);
+            let message = format!("task `{}`: {unfit} of {asked} questions are skipped: {reason}", task.name);
             checker.warn(&[&at("command")], message);
         }
         task.blake3 = Some(hash.clone());
@@ -68,7 +69,6 @@ pub(super) fn open(written: &mut Recipe, checker: &mut Checker<'_>) -> Programs 
     opened
 }
 
-/// The settings of a program, where the task has one.
 fn settings(task: &TaskEntry) -> Option<Settings> {
     let default = Settings::default();
     Some(Settings {
@@ -80,7 +80,7 @@ fn settings(task: &TaskEntry) -> Option<Settings> {
     })
 }
 
-/// Every level that the task asks; what is wrong about them is told where they are read.
+/// Every level of the task; mistakes in them are reported elsewhere.
 fn levels(task: &TaskEntry) -> Vec<u32> {
     let listed = task.levels.iter().flatten().copied();
     let rising = task.curriculum.iter().flat_map(CurriculumSettings::levels);
@@ -90,14 +90,12 @@ fn levels(task: &TaskEntry) -> Vec<u32> {
     if levels.is_empty() { vec![0] } else { levels }
 }
 
-/// Notes keys that mean nothing where they stand.
 pub(super) fn keys(written: &TaskEntry, path: &str, checker: &mut Checker<'_>) {
     let (file, command) = (written.file.is_some(), written.command.is_some());
     let at = |key: &str| format!("{path}.{key}");
     if file && command {
-        let help =
-            "questions are the lines of a file, or a program poses them: give one of the two".to_owned();
-        let message = format!("`{}` cannot stand beside `{}`", at("command"), at("file"));
+        let help = "questions come from a file or from a program: give only one of the two".to_owned();
+        let message = format!("`{}` excludes `{}`", at("command"), at("file"));
         checker.mistake(&[&at("command"), &at("file")], message, [help]);
         return;
     }
@@ -111,9 +109,9 @@ pub(super) fn keys(written: &TaskEntry, path: &str, checker: &mut Checker<'_>) {
     for (key, is_given, has_effect, needs) in needed {
         if is_given && !has_effect {
             let judge = if command {
-                "the program judges what it poses"
+                "the program judges its own questions"
             } else {
-                "a task of `thinkling list tasks` judges itself"
+                "a built-in task judges its own questions"
             };
             let help = format!("give `{needs}` too, or leave it out: {judge}");
             let message = format!("`{}` has no effect without `{}`", at(key), at(needs));
@@ -121,7 +119,7 @@ pub(super) fn keys(written: &TaskEntry, path: &str, checker: &mut Checker<'_>) {
         }
     }
     if command && thinkling_datasets::domains::find(&written.name).is_some() {
-        let help = "give the questions of the program a name of their own".to_owned();
+        let help = "give the questions of the program another name".to_owned();
         checker.mistake(&[&at("name")], file::is_taken(&written.name), [help]);
     }
 }

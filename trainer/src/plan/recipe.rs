@@ -1,4 +1,4 @@
-//! The whole file as written: what a recipe may say, and what stands where it says nothing.
+//! The keys of a recipe and their defaults.
 //!
 //! The doc comments of the structs are the recipe's help; `thinkling schema` prints them.
 
@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
 use crate::kernels::precision::AskedPrecision;
-use crate::recipe::{Model, TaskEntry};
+use crate::recipe::{ModelSettings, TaskEntry};
 use crate::stages::Stage;
 use crate::tracking::ledger::{Budget, Prices};
 use crate::tracking::progress::Log;
@@ -21,40 +21,41 @@ pub struct Recipe {
     /// Seed of everything random: weights, questions, samples.
     #[serde(default = "one")]
     pub seed: u64,
-    /// Threads to compute with; default all cores. Changes the time a run takes, never its result.
+    /// Threads; default all cores. They change the time of a run, never its result.
     #[schemars(range(min = 1, max = 4096))]
     pub threads: Option<usize>,
-    /// Precision of products with weights, and of the decoder's cache: `float32`, the reference; `bf16x3`, two bfloat16 parts and three products, about
-    /// as exact; `bf16`, rounded to bfloat16; `auto`, `bf16x3` where the processor has AMX tiles and `float32` elsewhere.
+    /// Precision of products with weights and of the decoder's cache. `float32`: the reference. `bf16x3`: two bfloat16
+    /// parts and three products, almost as exact. `bf16`: rounded to bfloat16. `auto`: `bf16x3` if the processor has
+    /// AMX tiles, else `float32`.
     #[serde(default)]
     pub precision: AskedPrecision,
-    /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`.
+    /// Device: `auto`, `cpu`, `candle`, `cuda` or `cuda:N`.
     #[serde(default = "auto")]
     pub device: String,
-    /// The task of every stage that names none of its own.
+    /// Task of every stage that has none of its own.
     pub task: Option<TaskEntry>,
-    /// The tasks of every stage that names none of its own, mixed by weight.
+    /// Tasks of every stage that has none of its own, mixed by weight.
     #[schemars(length(min = 1))]
     pub tasks: Option<Vec<TaskEntry>>,
-    /// The network, in the words of Hugging Face's `config.json`.
+    /// The network, in the terms of Hugging Face's `config.json`.
     #[serde(default)]
-    pub model: Model,
-    /// What the run does, in order.
+    pub model: ModelSettings,
+    /// The stages, in order.
     #[schemars(length(min = 1))]
     pub stage: Vec<Stage>,
-    /// What the run may spend: it stops, resumable, before it spends more.
+    /// Limits on spending: the run stops before it spends more, and can be resumed.
     #[serde(default)]
     pub budget: Budget,
-    /// What things cost.
+    /// Prices.
     #[serde(default)]
     pub prices: Prices,
-    /// What is written down while the run goes on.
+    /// What the run writes while it runs.
     #[serde(default)]
     pub log: Log,
 }
 
 impl Recipe {
-    /// The JSON Schema of a recipe, described by the doc comments of these structs.
+    /// The JSON Schema of a recipe; its descriptions are the doc comments of these structs.
     pub fn schema() -> Schema {
         schema_for!(Recipe)
     }

@@ -1,4 +1,4 @@
-//! The stages of a recipe: what each asks, how long its rows are, how many it takes.
+//! The stages of a recipe: builds their tasks and measures their rows.
 
 use std::sync::Arc;
 
@@ -13,22 +13,21 @@ use crate::recipe::{Checker, StagePath, TaskEntry};
 use crate::stages::kind::{Asked, Common};
 use crate::stages::{Stage, StagePlan};
 
-/// The stages as meant, and the symbols that their texts are written in.
+/// The checked stages, and the alphabet of their texts.
 pub(super) struct Drafts {
     pub(super) stages: Vec<StagePlan>,
     pub(super) tokenizer: Tokenizer,
 }
 
-/// The tasks that a stage asks, each with the path where the recipe says so; none where one was wrong.
+/// The tasks of a stage, each with its path in the recipe; `None` if one was wrong.
 type Courses = Vec<(String, Option<Course>)>;
 
-/// A task's measures.
 struct Measured {
     task: Arc<Task>,
     lengths: Lengths,
 }
 
-/// Builds the tasks of all stages and measures them; none where one is wrong.
+/// Builds the tasks of all stages and measures them; `None` if one is wrong.
 pub(super) fn draft(
     written: &Recipe,
     names: &[String],
@@ -71,7 +70,6 @@ pub(super) fn draft(
     Some(Drafts { stages: stages.collect::<Option<_>>()?, tokenizer })
 }
 
-/// Builds every task, in the order of the recipe.
 fn ask(written: &Recipe, names: &[String], programs: &Programs, checker: &mut Checker<'_>) -> Vec<Courses> {
     let common = courses(&written.task, &written.tasks, "", programs, checker);
     let mut asks = Vec::with_capacity(written.stage.len());
@@ -91,13 +89,13 @@ fn ask(written: &Recipe, names: &[String], programs: &Programs, checker: &mut Ch
     if let Some(first) = without.first() {
         let names: Vec<&str> = without.iter().map(|index| names[*index].as_str()).collect();
         let message = format!("no task for stage {}", names.join(", "));
-        let help = "add [task] with `name` and `level` for all stages, or `task` to each".to_owned();
+        let help =
+            "add [task] with `name` and `level` for all stages, or add `task` to each stage".to_owned();
         checker.mistake(&[&format!("stage.{first}.task"), "task"], message, [help]);
     }
     asks
 }
 
-/// Builds a task that stands alone, or those of a list.
 fn courses(
     task: &Option<TaskEntry>,
     tasks: &Option<Vec<TaskEntry>>,
@@ -108,10 +106,10 @@ fn courses(
     let (alone, list) = (format!("{path}task"), format!("{path}tasks"));
     if task.is_some() && tasks.is_some() {
         let help = format!("put the task of `{alone}` into the list, or leave one of the two out");
-        checker.mistake(&[&list, &alone], format!("`{list}` cannot stand beside `{alone}`"), [help]);
+        checker.mistake(&[&list, &alone], format!("`{list}` excludes `{alone}`"), [help]);
     }
     let written = task.iter().map(|task| (alone.clone(), task));
-    // What stands beside a list is told once: the list is not built then.
+    // A list beside a single task is reported once, and not built.
     let listed = (0..).zip(tasks.iter().flatten().filter(|_| task.is_none()));
     let listed = listed.map(|(number, task): (usize, _)| (format!("{list}.{number}"), task));
     let mut asked = Courses::new();
@@ -123,7 +121,7 @@ fn courses(
         if let Some(again) = now.find(|task| before.contains(&(task.name.as_str(), task.level))) {
             let message = format!("task `{}` has level {} twice in `{list}`", again.name, again.level);
             let help =
-                "measurements are told apart by task and level: name each once, with its whole `weight`";
+                "measurements are named by task and level: list each pair once, with its total `weight`";
             checker.mistake(&[&path], message, [help.to_owned()]);
         }
         asked.push((path, course));
@@ -136,7 +134,7 @@ fn courses(
     asked
 }
 
-/// Notes a curriculum whose level can never rise.
+/// Notes a curriculum with a level that can never rise.
 fn can_rise(stage: &Stage, path: &str, name: &str, asked: &Courses, checker: &mut Checker<'_>) {
     let rising = asked.iter().find(|(_, course)| course.as_ref().is_some_and(|one| one.curriculum.is_some()));
     if let (Some((task, _)), Some(0)) =
@@ -150,7 +148,7 @@ fn can_rise(stage: &Stage, path: &str, name: &str, asked: &Courses, checker: &mu
     }
 }
 
-/// The kinds of solution that the recipe shows its network; all of them where it shows none.
+/// The kinds of solution in the recipe's corpora; all kinds if it has none.
 fn taught(written: &Recipe) -> Vec<SolutionKind> {
     let shown = |kind: &SolutionKind| {
         written.stage.iter().any(|stage| {
@@ -173,7 +171,7 @@ struct Drafter<'a> {
 }
 
 impl Drafter<'_> {
-    /// The stage as meant, and the tokens of the longest row that was seen.
+    /// The checked stage, and the tokens of its longest row.
     fn stage(
         &self,
         index: usize,

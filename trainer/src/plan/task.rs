@@ -1,4 +1,4 @@
-//! The tasks of a recipe: built, in range, and measured.
+//! The tasks of a recipe: builds, checks and measures them.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::{file, program};
 use crate::data::task::{Course, Program, Task};
 use crate::recipe::{Checker, TaskEntry, values};
 
-/// Builds the task written at `path` at all its levels; notes every mistake in it.
+/// Builds the task at `path` at all its levels; notes every mistake in it.
 pub(super) fn build(
     written: &TaskEntry,
     path: &str,
@@ -21,7 +21,7 @@ pub(super) fn build(
 ) -> Option<Course> {
     let name = format!("{path}.name");
     let levels = levels(written, path, checker);
-    // A task whose source was mended is not the one that its name means.
+    // Without its faulty source, the name would mean a different task.
     if checker.is_faulty(&name) || checker.is_faulty(&format!("{path}.command")) {
         return None;
     }
@@ -32,7 +32,7 @@ pub(super) fn build(
         file = Some(Arc::new(read));
         Arc::new(domain)
     } else if let Some(command) = &written.command {
-        // A program that cannot be asked was told of when it was started.
+        // A program that did not start is already reported.
         let (_, opened) = programs.iter().find(|(of, _)| of == path)?;
         let (command, hash) = (command.clone(), opened.report.hash.clone());
         program = Some(Arc::new(Program { command, hash }));
@@ -60,7 +60,7 @@ pub(super) fn build(
         };
         is_posed(&task, &at, checker).then(|| Arc::new(task))
     });
-    // Every level is tried before the first mistake counts.
+    // Builds every level before it stops at the first mistake.
     let tasks: Vec<Option<Arc<Task>>> = tasks.collect();
     let tasks = tasks.into_iter().collect::<Option<Vec<_>>>()?;
     let TaskEntry { weight, curriculum, ref shares, .. } = *written;
@@ -68,7 +68,6 @@ pub(super) fn build(
     (is_sound && !checker.is_faulty(path)).then_some(course)
 }
 
-/// The levels that are written at `path`, each with the path that says so.
 fn levels(written: &TaskEntry, path: &str, checker: &mut Checker<'_>) -> Option<Vec<(u32, String)>> {
     let at = |key: &str| format!("{path}.{key}");
     let (level, listed, curriculum) = (at("level"), at("levels"), at("curriculum"));
@@ -78,7 +77,7 @@ fn levels(written: &TaskEntry, path: &str, checker: &mut Checker<'_>) -> Option<
             let repeated = (1..numbers.len()).find(|at| numbers[..*at].contains(&numbers[*at]));
             if let Some(place) = repeated {
                 let message = format!("`{listed}` names level {} twice", numbers[place]);
-                let help = "levels are asked equally often: name each once".to_owned();
+                let help = "levels are asked equally often: list each once".to_owned();
                 checker.mistake(&[&format!("{listed}.{place}")], message, [help]);
                 return None;
             }
@@ -95,14 +94,14 @@ fn levels(written: &TaskEntry, path: &str, checker: &mut Checker<'_>) -> Option<
                 None
             }
         },
-        // All questions of a file, and what a program poses when it is told nothing.
+        // Level 0 asks all questions of a file, and gives a program no level.
         (None, None, None) if written.file.is_some() => Some(vec![(0, at("file"))]),
         (None, None, None) if written.command.is_some() => Some(vec![(0, at("command"))]),
         (None, None, None) => {
             let is_told = [&level, &listed, &curriculum].into_iter().any(|key| checker.is_faulty(key));
             if !is_told {
                 let help = "give `level`, or several `levels`, or a `curriculum`".to_owned();
-                checker.mistake(&[path], format!("`{path}` lacks `level`"), [help]);
+                checker.mistake(&[path], format!("`{path}` has no `level`"), [help]);
             }
             None
         }
@@ -114,14 +113,14 @@ fn levels(written: &TaskEntry, path: &str, checker: &mut Checker<'_>) -> Option<
             ];
             let given: Vec<&str> =
                 given.iter().filter(|(_, is_given)| *is_given).map(|(key, _)| key.as_str()).collect();
-            let message = format!("`{}` cannot stand beside `{}`", given[0], given[1]);
+            let message = format!("`{}` excludes `{}`", given[0], given[1]);
             checker.mistake(&given, message, ["give one of `level`, `levels` and `curriculum`".to_owned()]);
             None
         }
     }
 }
 
-/// Whether the task can be asked; notes why not at the path `at`.
+/// Whether the task can be asked at this level; notes a mistake at the path `at` if not.
 fn is_posed(task: &Task, at: &str, checker: &mut Checker<'_>) -> bool {
     let ask = |split| task.dataset(0).and_then(|dataset| dataset.question(split, 0));
     match [Split::Train, Split::Test].into_iter().try_for_each(|split| ask(split).map(|_| ())) {
@@ -135,10 +134,10 @@ fn is_posed(task: &Task, at: &str, checker: &mut Checker<'_>) -> bool {
     false
 }
 
-/// Builds a domain, without those of its settings that it refuses. Answers whether all were sound.
+/// Builds a domain without the settings that it refuses. Returns whether all were valid.
 ///
-/// The settings are the domain's own and it tells of one mistake at a time: each is placed at the key it is about, and
-/// the rest is tried again without that key.
+/// A domain reports one mistake at a time: each is placed at its key, and the other settings are tried again without
+/// that key.
 fn with_settings(
     row: &'static domains::Row,
     written: &TaskEntry,

@@ -38,7 +38,6 @@ fn wrong(text: &str, overrides: &[&str]) -> Vec<Mistake> {
     }
 }
 
-/// What is marked by a mistake.
 fn marked(mistake: &Mistake) -> String {
     let place = mistake.place.as_ref().unwrap();
     place.text.chars().skip(place.column - 1).take(place.width).collect()
@@ -52,7 +51,7 @@ fn shipped() -> Vec<(String, Plan)> {
     paths.iter().map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), load(path))).collect()
 }
 
-/// The dotted paths of all values in a table that are no tables themselves.
+/// The dotted paths of all values in a table that are not tables themselves.
 fn leaves(value: &toml::Value, path: &str, found: &mut Vec<(String, toml::Value)>) {
     let join = |step: &str| if path.is_empty() { step.to_owned() } else { format!("{path}.{step}") };
     match value {
@@ -258,7 +257,7 @@ early_stop = { rewad = 0.9, window = 0 }
         (19, "0"),
     ];
     let expected: Vec<(usize, String)> = expected.map(|(line, marked)| (line, marked.to_owned())).to_vec();
-    // The task is not built at a level it does not have, so what it cannot write is told once the level is right.
+    // The task is not built at an invalid level, so its alphabet is checked only after the level is right.
     assert_eq!(told, expected);
     let told = wrong(text, &["task.level=16", "model.max_position_embeddings=30"]);
     assert!(told.iter().any(|mistake| mistake.message.contains("stage `grpo` has rows of 61 tokens")));
@@ -296,7 +295,7 @@ fn mistakes_of_the_file_and_of_overrides_are_told_together() {
     assert!(help(4).contains("grpo"));
 }
 
-/// What is wrong, alone: the override, what is marked, a part of the message or remedy.
+/// A single mistake: the override, the marked text, a part of the message or help.
 const ALONE: &[(&str, &str, &str)] = &[
     ("nmae=x", "nmae", "did you mean `name`?"),
     ("stage.0.evaluation.cuont=3", "cuont", "did you mean `count`?"),
@@ -372,7 +371,7 @@ const ALONE: &[(&str, &str, &str)] = &[
     (
         "stage.2.tasks=[{ name = \"addition\", level = 3 }, { name = \"addition\" }]",
         "{ name = \"addition\" }",
-        "lacks `level`",
+        "has no `level`",
     ),
     ("task.levels=[6, 8]", "[6, 8]", "one of `level`, `levels` and `curriculum`"),
     ("task={ name = \"parity\", levels = [6, 6] }", "6", "once"),
@@ -384,7 +383,7 @@ const ALONE: &[(&str, &str, &str)] = &[
     (
         "stage.2.tasks=[{ name = \"parity\", level = 8 }, { name = \"parity\", levels = [6, 8] }]",
         "{ name = \"parity\", levels = [6, 8] }",
-        "whole `weight`",
+        "total `weight`",
     ),
     (
         "stage.1.task={ name = \"parity\", curriculum = { first = 4, last = 8 } }",
@@ -417,7 +416,7 @@ fn each_mistake_alone_is_told_once_at_its_place() {
             .filter(|mistake| mistake.place.as_ref().unwrap().source.starts_with("--set"))
             .collect();
         let [mistake] = in_override[..] else { panic!("{argument}: {mistakes:#?}") };
-        // Another kind of stage has other keys: those that are left over are told as well.
+        // Another kind of stage has other keys: the remaining ones are reported as well.
         assert!(mistakes.len() == 1 || argument.contains(".kind="), "{argument}: {mistakes:#?}");
         assert_eq!(marked(mistake), *mark, "{argument}");
         let told = format!("{}\n{}", mistake.message, mistake.help.join("\n"));
@@ -442,7 +441,7 @@ fn a_network_of_which_two_sizes_disagree_is_told_where_one_is_written() {
 }
 
 #[test]
-fn what_is_missing_is_told_at_the_table_that_lacks_it() {
+fn what_is_missing_is_told_at_the_table_without_it() {
     let mistakes = wrong("", &[]);
     assert_eq!(mistakes.len(), 2, "{mistakes:?}");
     let without_task = LEAST.replace("task =", "#");
@@ -454,7 +453,7 @@ fn what_is_missing_is_told_at_the_table_that_lacks_it() {
     assert!(
         mistakes
             .iter()
-            .all(|mistake| mistake.message.contains("lacks `steps`") && marked(mistake) == "[[stage]]")
+            .all(|mistake| mistake.message.contains("has no `steps`") && marked(mistake) == "[[stage]]")
     );
     let mistakes = wrong(
         &without_task.replace("max_new_tokens = 30", "max_new_tokens = 30\nloss = 1"),
@@ -593,7 +592,7 @@ fn a_file_is_known_by_what_it_holds_and_its_bad_lines_are_named() {
     let told = plan.warnings.join("\n");
     assert!(told.contains("q.jsonl, line 62: not JSON"), "{told}");
     assert!(
-        told.contains("1 of 62 lines are at fault") && told.contains("1 lines repeat a question"),
+        told.contains("1 of 62 lines are faulty") && told.contains("1 lines repeat a question"),
         "{told}"
     );
     let sums = census(&plan).unwrap().pop().unwrap();
@@ -666,4 +665,40 @@ fn no_text_makes_it_panic() {
     assert!((1..299).contains(&taken), "{taken}");
     let deep = format!("name = {}", "[".repeat(100_000));
     assert!(from_text("deep.toml", &deep, &[format!("name={}", "[".repeat(100_000))]).is_err());
+}
+
+/// Every description and every key of all object schemas.
+fn undescribed(schema: &Value, path: &str, missing: &mut Vec<String>) {
+    for (key, property) in schema["properties"].as_object().into_iter().flatten() {
+        if property["description"].is_null() && property["const"].is_null() {
+            missing.push(format!("{path}.{key}"));
+        }
+    }
+    match schema {
+        Value::Object(parts) => {
+            parts.iter().for_each(|(key, part)| undescribed(part, &format!("{path}.{key}"), missing))
+        }
+        Value::Array(parts) => parts.iter().for_each(|part| undescribed(part, path, missing)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_key_is_described() {
+    let mut missing = Vec::new();
+    undescribed(Recipe::schema().as_value(), "", &mut missing);
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+#[test]
+fn what_is_faulty_is_fixed_and_marked() {
+    let text = "name = 3\nthreads = 0\n[[stage]]\nkind = \"pretrain\"\nbatch_size = 8\nstep = 5\n";
+    let mut sources = Sources::default();
+    let source = sources.add("a.toml", text);
+    let root = parse(source, text).unwrap();
+    let conformed = conform(&root, &Recipe::schema(), &sources);
+    assert_eq!(conformed.faulty, ["name", "stage.0.steps", "stage.0.shares", "threads"]);
+    assert_eq!(conformed.found.len(), 4);
+    let recipe: Recipe = serde_json::from_value(conformed.value).unwrap();
+    assert_eq!(recipe.threads, None);
 }

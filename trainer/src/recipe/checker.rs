@@ -1,16 +1,15 @@
-//! Collects what a recipe of the right form may still say that makes no sense.
+//! Collects mistakes of meaning in a recipe with the right form.
 
 use serde_json::{Map, Value};
 
 use super::{Found, Node, keys};
 
-/// Makes something of settings, or tells the first mistake in them.
+/// Builds something from settings, or returns the first mistake in them.
 type Build<'a, T> = dyn Fn(&Map<String, Value>) -> Result<T, String> + 'a;
 
 /// Collects mistakes of meaning and warnings, each about keys of the recipe.
 pub struct Checker<'a> {
     root: &'a Node,
-    /// Paths whose mistakes are already told.
     faulty: &'a [String],
     pub(crate) found: Vec<Found>,
     pub(crate) warnings: Vec<String>,
@@ -21,7 +20,7 @@ impl<'a> Checker<'a> {
         Self { root, faulty, found: Vec::new(), warnings: Vec::new() }
     }
 
-    /// Whether the value at `path`, a part of it or something around it was mended.
+    /// Whether the value at `path`, a part of it or a table around it is faulty.
     pub(crate) fn is_faulty(&self, path: &str) -> bool {
         let within = |inner: &str, outer: &str| {
             inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -29,7 +28,7 @@ impl<'a> Checker<'a> {
         self.faulty.iter().any(|faulty| within(path, faulty) || within(faulty, path))
     }
 
-    /// Notes a mistake that depends on the values at `paths`; it stands at the first of them that was written.
+    /// Notes a mistake in the values at `paths`; its location is the first of them in the recipe.
     pub(crate) fn mistake(
         &mut self,
         paths: &[&str],
@@ -45,15 +44,15 @@ impl<'a> Checker<'a> {
         self.found.push(Found { at, message, help: help.into_iter().collect() });
     }
 
-    /// Notes something odd that depends on the values at `paths`.
+    /// Notes a warning about the values at `paths`.
     pub(crate) fn warn(&mut self, paths: &[&str], message: String) {
         if !paths.iter().any(|path| self.is_faulty(path)) {
             self.warnings.push(message);
         }
     }
 
-    /// Builds something from `written`, without those of its settings that it refuses, each of which is told at its key
-    /// under `path`. Answers whether all were sound.
+    /// Builds something from `written` without the settings that it refuses. Reports each of those at its key under
+    /// `path`. Returns whether all were valid.
     pub(crate) fn settled<T>(
         &mut self,
         build: &Build<'_, T>,
@@ -68,7 +67,7 @@ impl<'a> Checker<'a> {
                 Err(message) => message,
             };
             let blamed = blamed(build, &settings, &message);
-            // What no key is to blame for may only follow from one that was left out.
+            // A mistake that no key explains may only follow from a key that was left out.
             if blamed.is_none() && settings.len() < written.len() {
                 return None;
             }
@@ -86,23 +85,20 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// A stage's place in the recipe, and its name.
 #[derive(Clone, Copy, Debug)]
 pub struct StagePath<'a> {
-    /// Its number, from 0.
+    /// Index of the stage.
     pub index: usize,
-    /// Its name, unlike that of any other stage.
     pub name: &'a str,
 }
 
 impl StagePath<'_> {
-    /// The path of one of the stage's keys.
     pub fn key(&self, key: &str) -> String {
         format!("stage.{}.{key}", self.index)
     }
 }
 
-/// The key that a domain's complaint is about: one it quotes, or else one without which it does not complain so.
+/// The key that a domain's complaint is about: one that it quotes, or one without which the complaint disappears.
 fn blamed<T>(build: &Build<'_, T>, settings: &Map<String, Value>, message: &str) -> Option<String> {
     let quoted = message.split('`').skip(1).step_by(2).find(|word| settings.contains_key(*word));
     let is_cause = |key: &&String| {

@@ -1,5 +1,5 @@
-//! Walks a recipe's tree along its JSON Schema: finds every mistake of form at once, and mends it so that the checks of
-//! meaning can still run on the rest.
+//! Compares a recipe with its JSON Schema: finds every mistake of form at once, and fixes them so that the checks of
+//! meaning can run on the rest.
 
 use schemars::Schema;
 use serde_json::{Map, Value, json};
@@ -7,17 +7,14 @@ use serde_json::{Map, Value, json};
 use super::mistake::{Found, Location, Sources, keys, nearest, values};
 use super::tree::{Entry, Kind, Node};
 
-/// A recipe that has the form its schema asks for.
 pub(crate) struct Conformed {
-    /// The recipe, mended where it was faulty.
+    /// The recipe, with faulty values replaced.
     pub(crate) value: Value,
-    /// Paths of the values that were mended: nothing more may be said about them.
+    /// Paths of the replaced values; later checks skip them.
     pub(crate) faulty: Vec<String>,
-    /// The mistakes of form.
     pub(crate) found: Vec<Found>,
 }
 
-/// Checks the form of `root` against `schema`.
 pub(crate) fn conform(root: &Node, schema: &Schema, sources: &Sources) -> Conformed {
     let mut walk = Walk { schema: schema.as_value(), sources, faulty: Vec::new(), found: Vec::new() };
     let value =
@@ -37,14 +34,14 @@ impl<'a> Walk<'a> {
         self.found.push(Found { at, message, help });
     }
 
-    /// Notes a mistake in the value at `path`, which is then left out.
+    /// Notes a mistake in the value at `path` and leaves the value out.
     fn faulty(&mut self, node: &Node, path: &str, message: String, help: Vec<String>) -> Option<Value> {
         self.mistake(node.at, message, help);
         self.faulty.push(path.to_owned());
         None
     }
 
-    /// Adds what a key is for to the last mistake, where that has no other remedy.
+    /// Adds the description of a key to the last mistake, if it has no other help.
     fn explain(&mut self, property: &Value) {
         if let (Some(last), Some(about)) = (self.found.last_mut(), property["description"].as_str())
             && last.help.is_empty()
@@ -53,7 +50,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Follows references, and the way around `null`, which TOML does not have.
+    /// Follows references and unwraps `null` variants, which TOML does not have.
     fn resolve(&self, mut schema: &'a Value) -> &'a Value {
         loop {
             if let Some(reference) = schema["$ref"].as_str() {
@@ -69,7 +66,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The value of `node` in the form of `schema`; none where it is faulty.
+    /// The value of `node` in the form of `schema`; `None` if it is faulty.
     fn value(&mut self, node: &Node, schema: &'a Value, path: &str) -> Option<Value> {
         let schema = self.resolve(schema);
         if let Some(variants) = schema["oneOf"].as_array() {
@@ -97,7 +94,7 @@ impl<'a> Walk<'a> {
         self.faulty(node, path, format!("`{path}` must be {expected}, not {}", node.describe()), Vec::new())
     }
 
-    /// The text of a string; a `--set` need not quote it.
+    /// The text of a string; a `--set` needs no quotes.
     fn as_text(&self, node: &Node) -> Option<String> {
         match &node.kind {
             Kind::Text(text) => Some(text.clone()),
@@ -185,15 +182,15 @@ impl<'a> Walk<'a> {
         if items.len() < schema["minItems"].as_u64().unwrap_or(0) as usize {
             return self.faulty(node, path, format!("`{path}` is empty: it needs at least one"), Vec::new());
         }
-        let mut mended = Vec::with_capacity(items.len());
+        let mut fixed = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             let value = self.value(item, &schema["items"], &join(path, &index.to_string()));
-            mended.push(value.unwrap_or_else(|| self.placeholder(&schema["items"])));
+            fixed.push(value.unwrap_or_else(|| self.placeholder(&schema["items"])));
         }
-        Some(mended.into())
+        Some(fixed.into())
     }
 
-    /// A table whose `kind` (or whichever key is constant) says which of `variants` it is.
+    /// A table in which one constant key, such as `kind`, selects one of `variants`.
     fn tagged(&mut self, node: &Node, variants: &'a [Value], path: &str) -> Option<Value> {
         let Kind::Table(_) = node.kind else { return self.wrong_type(node, "a table", path) };
         let tags: Vec<(&str, &str)> = variants.iter().filter_map(tag_of).collect();
@@ -201,13 +198,13 @@ impl<'a> Walk<'a> {
         let key = tags.first().map_or("kind", |(key, _)| key);
         let Some(entry) = node.entry(key) else {
             self.faulty.push(path.to_owned());
-            self.mistake(node.at, format!("`{path}` lacks `{key}`"), values("", &names));
+            self.mistake(node.at, format!("`{path}` has no `{key}`"), values("", &names));
             return None;
         };
         let tag = join(path, key);
         let chosen = match self.choice(&entry.node, &names, &tag) {
             Some(name) => names.iter().position(|candidate| name == *candidate),
-            // What was probably meant still tells right keys from wrong ones.
+            // With the variant that was probably meant, wrong keys can still be found.
             None => self.as_text(&entry.node).and_then(|text| {
                 let meant = nearest(&text, names.iter().copied())?;
                 names.iter().position(|name| *name == meant)
@@ -226,8 +223,8 @@ impl<'a> Walk<'a> {
         let Kind::Table(entries) = &node.kind else { return self.wrong_type(node, "a table", path) };
         let Some(properties) = schema["properties"].as_object() else { return self.anything(node, path) };
         let valid: Vec<&str> = properties.keys().map(String::as_str).collect();
-        let mut mended = Map::new();
-        // Keys about which something has been said already.
+        let mut fixed = Map::new();
+        // Keys with a reported mistake.
         let mut told = Vec::new();
         for Entry { key, at, node: value } in entries {
             let key_path = join(path, key);
@@ -239,12 +236,12 @@ impl<'a> Walk<'a> {
                 self.mistake(*at, format!("unknown key `{key_path}`"), keys(key, &valid));
                 continue;
             };
-            // The tag was judged when the variant was chosen.
+            // The tag was checked when the variant was chosen.
             if property["const"].is_string() {
                 continue;
             }
             match self.value(value, property, &key_path) {
-                Some(value) => drop(mended.insert(key.clone(), value)),
+                Some(value) => drop(fixed.insert(key.clone(), value)),
                 None => {
                     self.explain(property);
                     told.push(key);
@@ -252,21 +249,21 @@ impl<'a> Walk<'a> {
             }
         }
         for key in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            if mended.contains_key(key) || properties[key]["const"].is_string() {
+            if fixed.contains_key(key) || properties[key]["const"].is_string() {
                 continue;
             }
             if !told.contains(&key) {
                 let described = properties[key]["description"].as_str().unwrap_or_default();
                 let name = if path.is_empty() { "the recipe".to_owned() } else { format!("`{path}`") };
-                self.mistake(node.at, format!("{name} lacks `{key}`"), vec![format!("{key}: {described}")]);
+                self.mistake(node.at, format!("{name} has no `{key}`"), vec![format!("{key}: {described}")]);
                 self.faulty.push(join(path, key));
             }
-            mended.insert(key.to_owned(), self.placeholder(&properties[key]));
+            fixed.insert(key.to_owned(), self.placeholder(&properties[key]));
         }
-        Some(mended.into())
+        Some(fixed.into())
     }
 
-    /// A value whose form is someone else's to judge.
+    /// A value whose form is checked elsewhere.
     fn anything(&mut self, node: &Node, path: &str) -> Option<Value> {
         match &node.kind {
             Kind::Table(entries) => {
@@ -287,7 +284,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A value of the right form that stands in for a missing or faulty one.
+    /// A valid value that replaces a missing or faulty one.
     fn placeholder(&self, schema: &'a Value) -> Value {
         let schema = self.resolve(schema);
         if let Some(first) = schema["oneOf"].as_array().and_then(|variants| variants.first()) {
@@ -319,17 +316,16 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// A path with one more step.
 fn join(path: &str, step: &str) -> String {
     if path.is_empty() { step.to_owned() } else { format!("{path}.{step}") }
 }
 
-/// The part of an `anyOf` that is not null: how schemars writes an `Option`.
+/// The variant of an `anyOf` that is not null; schemars writes an `Option` so.
 fn some_of(schema: &Value) -> Option<&Value> {
     schema["anyOf"].as_array()?.iter().find(|choice| choice["type"] != "null")
 }
 
-/// The JSON type, null aside; empty where there is none.
+/// The JSON type other than null; empty if there is none.
 fn type_of(schema: &Value) -> &str {
     match &schema["type"] {
         Value::String(name) => name,
@@ -340,13 +336,13 @@ fn type_of(schema: &Value) -> &str {
     }
 }
 
-/// The key that tells a variant, and its value there.
+/// The key that selects a variant, and its value.
 fn tag_of(variant: &Value) -> Option<(&str, &str)> {
     let properties = variant["properties"].as_object()?;
     properties.iter().find_map(|(key, property)| Some((key.as_str(), property["const"].as_str()?)))
 }
 
-/// What is allowed, where `number` is not.
+/// The allowed range, if `number` is outside it.
 fn out_of_range(number: f64, schema: &Value) -> Option<String> {
     let limit = |key: &str| schema[key].as_f64();
     let above = limit("exclusiveMinimum").map(|least| (number > least, format!("above {least}")));
@@ -368,44 +364,6 @@ fn out_of_range(number: f64, schema: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Recipe;
-    use crate::recipe::parse;
-
-    /// Every description and every key of an object schema, wherever it stands.
-    fn undescribed(schema: &Value, path: &str, missing: &mut Vec<String>) {
-        for (key, property) in schema["properties"].as_object().into_iter().flatten() {
-            if property["description"].is_null() && property["const"].is_null() {
-                missing.push(join(path, key));
-            }
-        }
-        match schema {
-            Value::Object(parts) => {
-                parts.iter().for_each(|(key, part)| undescribed(part, &join(path, key), missing))
-            }
-            Value::Array(parts) => parts.iter().for_each(|part| undescribed(part, path, missing)),
-            _ => {}
-        }
-    }
-
-    #[test]
-    fn every_key_is_described() {
-        let mut missing = Vec::new();
-        undescribed(Recipe::schema().as_value(), "", &mut missing);
-        assert_eq!(missing, Vec::<String>::new());
-    }
-
-    #[test]
-    fn what_is_faulty_is_mended_and_marked() {
-        let text = "name = 3\nthreads = 0\n[[stage]]\nkind = \"pretrain\"\nbatch_size = 8\nstep = 5\n";
-        let mut sources = Sources::default();
-        let source = sources.add("a.toml", text);
-        let root = parse(source, text).unwrap();
-        let conformed = conform(&root, &Recipe::schema(), &sources);
-        assert_eq!(conformed.faulty, ["name", "stage.0.steps", "stage.0.shares", "threads"]);
-        assert_eq!(conformed.found.len(), 4);
-        let recipe: Recipe = serde_json::from_value(conformed.value).unwrap();
-        assert_eq!(recipe.threads, None);
-    }
 
     #[test]
     fn ranges_say_what_is_allowed() {

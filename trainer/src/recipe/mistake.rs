@@ -1,40 +1,35 @@
-//! What is wrong with a recipe: every mistake at its place, with the remedy.
+//! Mistakes in a recipe, each with its location and help.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// A stretch of one of the texts a recipe is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Location {
-    /// 0: the file; n: the n-th `--set`.
+    /// 0: the file; n: the nth `--set`.
     pub(crate) source: usize,
-    /// First byte.
     pub(crate) start: usize,
-    /// Byte after the last.
     pub(crate) end: usize,
 }
 
-/// The texts a recipe is made of: the file, then each `--set`.
+/// The texts of a recipe: the file, then each `--set`.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
     texts: Vec<(String, String)>,
 }
 
 impl Sources {
-    /// Adds a text under the name that mistakes show, and gives its number.
+    /// Adds a text; mistakes show `name`. Returns its number.
     pub(crate) fn add(&mut self, name: &str, text: &str) -> usize {
         self.texts.push((name.to_owned(), text.to_owned()));
         self.texts.len() - 1
     }
 
-    /// What stands at `location`.
     pub(crate) fn slice(&self, location: Location) -> &str {
         let text = self.texts.get(location.source).map_or("", |(_, text)| text);
         text.get(location.start..location.end).unwrap_or_default()
     }
 
-    /// Where `location` is, for a reader.
     fn place(&self, location: Location) -> Place {
         let (name, text) = self.texts.get(location.source).map_or(("", ""), |(name, text)| (name, text));
         let before = text.get(..location.start).unwrap_or(text);
@@ -52,18 +47,15 @@ impl Sources {
     }
 }
 
-/// A mistake as it is found.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// Where it stands.
     pub(crate) at: Location,
-    /// What is wrong.
     pub(crate) message: String,
     /// What is allowed, and what was probably meant.
     pub(crate) help: Vec<String>,
 }
 
-/// Where a mistake stands.
+/// The location of a mistake.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
     /// The file, or `--set` with its argument.
@@ -74,16 +66,16 @@ pub struct Place {
     pub column: usize,
     /// The whole line.
     pub text: String,
-    /// Characters that are meant.
+    /// Characters of the line that are marked.
     pub width: usize,
 }
 
 /// One mistake in a recipe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Mistake {
-    /// Where it stands; none where the file could not be read.
+    /// Location; none if the file could not be read.
     pub place: Option<Place>,
-    /// What is wrong: the key, the value.
+    /// What is wrong: the key and the value.
     pub message: String,
     /// What is allowed, and what was probably meant.
     pub help: Vec<String>,
@@ -120,7 +112,7 @@ pub struct RecipeErrors {
 }
 
 impl RecipeErrors {
-    /// The errors of a recipe made of `sources`, in which `found` was found.
+    /// The mistakes `found` in a recipe with these sources.
     pub(crate) fn new(sources: &Sources, mut found: Vec<Found>) -> Self {
         found.sort_by_key(|found| found.at);
         let told = found.into_iter().map(|Found { at, message, help }| Mistake {
@@ -133,7 +125,7 @@ impl RecipeErrors {
         Self { mistakes }
     }
 
-    /// A recipe that could not be read at all.
+    /// A recipe that could not be read.
     pub(crate) fn unreadable(message: String, help: Vec<String>) -> Self {
         Self { mistakes: vec![Mistake { place: None, message, help }] }
     }
@@ -153,10 +145,10 @@ impl fmt::Display for RecipeErrors {
 
 impl std::error::Error for RecipeErrors {}
 
-/// How alike two words must be (Jaro–Winkler) for one to be suggested for the other.
+/// Least similarity (Jaro–Winkler) of a suggestion.
 const ALIKE: f64 = 0.8;
 
-/// The candidate that `word` was probably meant to be.
+/// The candidate that is most similar to `word`.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let scored = candidates.into_iter().map(|candidate| (strsim::jaro_winkler(word, candidate), candidate));
     scored
@@ -165,12 +157,10 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
         .map(|(_, candidate)| candidate)
 }
 
-/// Remedies for an unknown key.
 pub(crate) fn keys(word: &str, valid: &[&str]) -> Vec<String> {
     remedies(word, valid, "keys")
 }
 
-/// Remedies for an unknown value.
 pub(crate) fn values(word: &str, valid: &[&str]) -> Vec<String> {
     remedies(word, valid, "values")
 }

@@ -1,6 +1,4 @@
-//! What a recipe is made of: its text as a tree, its form, its mistakes, and the parts that belong to no other folder.
-//!
-//! Settings live with what they set; [`crate::plan::Recipe`] puts them together.
+//! The parts of a recipe: its text as a tree, its form, its mistakes, and settings that belong to no other folder.
 
 mod checker;
 mod conform;
@@ -9,10 +7,10 @@ mod model;
 mod task;
 mod tree;
 
-pub use checker::{Checker, StagePath};
+pub(crate) use checker::{Checker, StagePath};
 pub use mistake::{Mistake, RecipeErrors};
-pub use model::Model;
-pub use task::TaskEntry;
+pub(crate) use model::ModelSettings;
+pub(crate) use task::TaskEntry;
 
 pub(crate) use conform::conform;
 pub(crate) use mistake::{Found, Sources, keys, nearest, values};

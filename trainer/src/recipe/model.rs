@@ -1,4 +1,4 @@
-//! The network, every part a setting.
+//! The settings of the network.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,37 +6,37 @@ use serde::{Deserialize, Serialize};
 use super::Checker;
 use crate::policy::{Attention, Config};
 
-/// The network, in the words of Hugging Face's `config.json`. Its vocabulary comes from the tasks of the recipe.
+/// The network, in the terms of Hugging Face's `config.json`. Its vocabulary comes from the recipe's tasks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Model {
+pub struct ModelSettings {
     /// Width of the residual stream.
     #[schemars(range(min = 1, max = 65536))]
     pub hidden_size: usize,
-    /// Layers, each attention and a feed-forward part.
+    /// Layers, each with attention and a feed-forward part.
     #[schemars(range(min = 1, max = 1024))]
     pub num_hidden_layers: usize,
-    /// Heads of attention that ask.
+    /// Query heads of attention.
     #[schemars(range(min = 1, max = 1024))]
     pub num_attention_heads: usize,
-    /// How attention keeps what it has read.
+    /// The kind of attention.
     pub attention: Attention,
-    /// Heads that answer (`gqa` only); default as many as ask. Must divide `num_attention_heads`.
+    /// Key-value heads (`gqa` only); default `num_attention_heads`, which it must divide.
     #[schemars(range(min = 1, max = 1024))]
     pub num_key_value_heads: Option<usize>,
     /// Width of a head (`gqa` only), an even number; default `hidden_size / num_attention_heads`.
     #[schemars(range(min = 2, max = 65536))]
     pub head_dim: Option<usize>,
-    /// Rank that queries are compressed to (`mla` only); absent, they are not.
+    /// Rank to which queries are compressed (`mla` only); absent: not compressed.
     #[schemars(range(min = 1, max = 65536))]
     pub q_lora_rank: Option<usize>,
-    /// Rank that keys and values are compressed to (`mla` only).
+    /// Rank to which keys and values are compressed (`mla` only).
     #[schemars(range(min = 1, max = 65536))]
     pub kv_lora_rank: usize,
-    /// Part of a head's query and key without a position (`mla` only).
+    /// Width of the part of a head's query and key without position (`mla` only).
     #[schemars(range(min = 1, max = 65536))]
     pub qk_nope_head_dim: usize,
-    /// Part of a head's query and key that is rotated by position (`mla` only), an even number.
+    /// Width of the part of a head's query and key that is rotated by position (`mla` only), an even number.
     #[schemars(range(min = 2, max = 65536))]
     pub qk_rope_head_dim: usize,
     /// Width of a head's value (`mla` only).
@@ -45,19 +45,19 @@ pub struct Model {
     /// Width inside a dense feed-forward part.
     #[schemars(range(min = 1, max = 1048576))]
     pub intermediate_size: usize,
-    /// Experts a router chooses among; 0: every layer is dense.
+    /// Routed experts per layer; 0: every layer is dense.
     #[schemars(range(max = 65536))]
     pub n_routed_experts: usize,
-    /// Experts that every token visits.
+    /// Experts that process every token.
     #[schemars(range(max = 1024))]
     pub n_shared_experts: usize,
-    /// Routed experts a token visits.
+    /// Routed experts per token.
     #[schemars(range(min = 1, max = 1024))]
     pub num_experts_per_tok: usize,
     /// Width inside one expert.
     #[schemars(range(min = 1, max = 1048576))]
     pub moe_intermediate_size: usize,
-    /// First layers that stay dense.
+    /// First layers that are dense.
     #[schemars(range(max = 1024))]
     pub first_k_dense_replace: usize,
     /// Whether the weights of a token's experts are scaled to sum to 1.
@@ -78,15 +78,15 @@ pub struct Model {
     pub tie_word_embeddings: bool,
     /// Whether a learned vector for each position is added to the embedding.
     pub learned_positions: bool,
-    /// Longest row the network reads; default the longest row of any stage.
+    /// Longest row that the network reads; default the longest row of any stage.
     #[schemars(range(min = 1, max = 1048576))]
     pub max_position_embeddings: Option<usize>,
-    /// Standard deviation of the first weights.
+    /// Standard deviation of the initial weights.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub initializer_range: f64,
 }
 
-impl Default for Model {
+impl Default for ModelSettings {
     fn default() -> Self {
         Self {
             hidden_size: 64,
@@ -119,8 +119,8 @@ impl Default for Model {
     }
 }
 
-impl Model {
-    /// The policy that these settings mean, for a vocabulary and a longest row.
+impl ModelSettings {
+    /// The network of these settings, for a vocabulary and a longest row.
     pub fn config(&self, vocab_size: usize, longest_row: usize) -> Config {
         Config {
             vocab_size,
@@ -153,7 +153,6 @@ impl Model {
         }
     }
 
-    /// Notes what makes no sense.
     pub(crate) fn check(&self, checker: &mut Checker<'_>) {
         let heads = self.num_attention_heads;
         match self.attention {
@@ -200,7 +199,7 @@ impl Model {
         }
         if self.num_experts_per_tok > self.n_routed_experts {
             let message = format!(
-                "a token cannot visit {} of {} routed experts",
+                "a token cannot use {} of {} routed experts",
                 self.num_experts_per_tok, self.n_routed_experts
             );
             let help = format!("`model.num_experts_per_tok` may be 1 to {}", self.n_routed_experts);
@@ -239,7 +238,7 @@ fn has_no_effect(given: &[(&str, Option<usize>)], attention: &str, checker: &mut
 
 fn even(width: usize, paths: &[&str], checker: &mut Checker<'_>) {
     if !width.is_multiple_of(2) {
-        let help = "rotary positions turn pairs of numbers: it must be even".to_owned();
+        let help = "rotary positions rotate pairs of numbers, so it must be even".to_owned();
         checker.mistake(paths, format!("`{}` is {width}", paths[0]), [help]);
     }
 }

@@ -1,18 +1,16 @@
-//! A recipe as a tree in which every key and value knows where it was written, be it the file or a `--set`.
+//! A recipe as a tree in which every key and value has its location, in the file or in a `--set`.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::mistake::{Found, Location, Sources, keys};
 
-/// A value and where it was written.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) at: Location,
     pub(crate) kind: Kind,
 }
 
-/// A key, where it was written, and its value.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) key: String,
@@ -20,7 +18,6 @@ pub(crate) struct Entry {
     pub(crate) node: Node,
 }
 
-/// What a value is.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Table(Vec<Entry>),
@@ -29,12 +26,11 @@ pub(crate) enum Kind {
     Integer(i64),
     Float(f64),
     Boolean(bool),
-    /// Nothing a recipe can use; says what it is.
+    /// A value that recipes cannot use; the text describes it.
     Foreign(&'static str),
 }
 
 impl Node {
-    /// The entry under `key`, where this is a table that has it.
     pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         match &self.kind {
             Kind::Table(entries) => entries.iter().find(|entry| entry.key == key),
@@ -50,12 +46,11 @@ impl Node {
         }
     }
 
-    /// The value at a dotted path, if it was written.
     pub(crate) fn find(&self, path: &str) -> Option<&Node> {
         path.split('.').try_fold(self, |node, step| node.child(step))
     }
 
-    /// The value at a dotted path, or the nearest table around it that was written.
+    /// The value at a dotted path, or the nearest table around it in the recipe.
     pub(crate) fn find_around(&self, path: &str) -> &Node {
         let mut node = self;
         for step in path.split('.') {
@@ -67,7 +62,6 @@ impl Node {
         node
     }
 
-    /// The kind of value, with its article.
     pub(crate) fn describe(&self) -> &'static str {
         match self.kind {
             Kind::Table(_) => "a table",
@@ -88,10 +82,6 @@ impl Node {
     }
 }
 
-/// The tree of the text that is number `source`.
-///
-/// # Errors
-/// The first mistake in its TOML.
 pub(crate) fn parse(source: usize, text: &str) -> Result<Node, Found> {
     match DeTable::parse(text) {
         Ok(table) => {
@@ -107,7 +97,7 @@ pub(crate) fn parse(source: usize, text: &str) -> Result<Node, Found> {
     }
 }
 
-/// Converts a parsed table; `shift` is added to every place in it.
+/// Converts a parsed table and adds `shift` to every location.
 fn table_of(table: &DeTable<'_>, source: usize, shift: usize) -> Kind {
     let entries = table.iter().map(|(key, value)| {
         let span = key.span();
@@ -138,12 +128,9 @@ fn node_of(value: &Spanned<DeValue<'_>>, source: usize, shift: usize) -> Node {
     Node { at, kind }
 }
 
-/// Writes the value of a `--set PATH=VALUE` into the tree.
+/// Applies a `--set PATH=VALUE` to the tree.
 ///
 /// A step of the path is a key, the index of an array (from 0), or the name of a stage.
-///
-/// # Errors
-/// When the argument has no `=`, or its path leads through something that has no parts.
 pub(crate) fn apply_override(root: &mut Node, sources: &mut Sources, argument: &str) -> Result<(), Found> {
     let source = sources.add(&format!("--set {argument}"), argument);
     let at = |start: usize, end: usize| Location { source, start, end };
@@ -161,12 +148,12 @@ pub(crate) fn apply_override(root: &mut Node, sources: &mut Sources, argument: &
     }
     if let Some((_, place)) = steps.iter().find(|(step, _)| step.is_empty()) {
         let help = vec!["write PATH=VALUE, for example model.hidden_size=96".to_owned()];
-        return Err(Found { at: *place, message: format!("`{path}` is no path of keys"), help });
+        return Err(Found { at: *place, message: format!("`{path}` is not a path of keys"), help });
     }
     place(root, &steps, node, "")
 }
 
-/// The value of a `--set`: TOML, or else a bare string.
+/// The value of a `--set`: TOML, or else an unquoted string.
 fn value_of(value: &str, source: usize, start: usize) -> Node {
     let trimmed = value.trim();
     let start = start + (value.len() - value.trim_start().len());
@@ -179,7 +166,7 @@ fn value_of(value: &str, source: usize, start: usize) -> Node {
     }
 }
 
-/// Puts `value` where `steps` lead from `node`, at which `walked` has arrived.
+/// Sets the value at `steps` below `node`, which is at the path `walked`.
 fn place(node: &mut Node, steps: &[(&str, Location)], value: Node, walked: &str) -> Result<(), Found> {
     let Some(((step, at), rest)) = steps.split_first() else {
         *node = value;
@@ -228,7 +215,7 @@ pub(crate) fn stage_names(stages: &[Node]) -> Vec<String> {
     )
 }
 
-/// Names made of (own name, kind): a kind that is already a name gets `-2`, `-3`, ….
+/// Unique names from pairs of (own name, kind); a kind that is already taken gets `-2`, `-3`, ….
 pub(crate) fn unique_names(stages: impl Iterator<Item = (Option<String>, String)> + Clone) -> Vec<String> {
     let mut taken: Vec<String> = stages.clone().filter_map(|(name, _)| name).collect();
     let unnamed = |kind: String, taken: &mut Vec<String>| {

@@ -1,19 +1,16 @@
-//! Completions to read: which are shown, and how thinking and answer stand out.
+//! The completions in the report.
 
 use std::fmt::Write as _;
 
 use thinkling_verifiers::answer::{ANSWER_CLOSE, ANSWER_OPEN, THINK_CLOSE, THINK_OPEN};
 
 use super::page::{escape, figure_of};
-use super::record::Record;
+use super::record::RunRecord;
 use crate::tracking::rows::{Row, number, word};
 
-/// Completions that are shown of a step.
 const SHOWN: usize = 4;
-/// Characters of a completion that are shown.
 const LONGEST: usize = 4000;
 
-/// What the part of a completion is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Tag,
@@ -33,8 +30,8 @@ impl Part {
     }
 }
 
-/// The columns of completions of one run: the first step that has any, one in the middle, the last.
-pub(super) fn columns(record: &Record) -> String {
+/// The completions of three steps of a run: the first step that has any, one in the middle, and the last.
+pub(super) fn columns(record: &RunRecord) -> String {
     let place = |row: &Row| (word(row, "stage").to_owned(), number(row, "step").unwrap_or(0.0));
     let mut places: Vec<(String, f64)> = Vec::new();
     for row in &record.rollouts {
@@ -85,7 +82,7 @@ fn completion(row: &Row) -> String {
     )
 }
 
-/// The text up to `most` characters, and how many more there are.
+/// The first `most` characters of the text, and the number of further ones.
 fn shortened(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{} … {} more characters", &text[..end], text[end..].chars().count()),
@@ -93,7 +90,6 @@ fn shortened(text: &str, most: usize) -> String {
     }
 }
 
-/// A completion with a span around each part.
 fn coloured(text: &str) -> String {
     if text.is_empty() {
         return "<span class=\"tag\">(nothing)</span>".to_owned();

@@ -1,4 +1,4 @@
-//! Figures to SVG and PNG: the only module that knows the plotting library.
+//! Draws figures as SVG and PNG. No other module uses the plotting library.
 
 use kuva::backend::svg::SvgBackend;
 use kuva::plot::{BarPlot, ColorMap, Heatmap, LegendPosition, LinePlot};
@@ -10,26 +10,25 @@ use kuva::{PngBackend, Theme};
 use super::figures::{Bar, Content, Figure, Line};
 use super::record::ReportError;
 
-/// Width of a drawing: that of a phone, so that its letters are readable there and it is scaled up elsewhere.
+/// Width of a drawing in the page: that of a phone, so that its text is readable there; larger screens scale it up.
 const WIDTH: f64 = 372.0;
 const HEIGHT: f64 = 236.0;
-/// Width of a file, with room for a legend.
 const FILE_WIDTH: f64 = 560.0;
 /// Pixels of a PNG per unit of the drawing.
 const PNG_SCALE: f32 = 3.0;
 
-/// Rows of a heat map that have room for their names.
+/// Most rows of a heat map that can show their names.
 const NAMED_ROWS: usize = 32;
 
-/// Colours of lines and bars, told apart by the colour-blind (after Okabe and Ito, darkened for thin lines on white).
+/// Colours of lines and bars that colour-blind readers can distinguish (Okabe and Ito, darkened for thin lines on
+/// white).
 pub(super) const PALETTE: [&str; 6] = ["#0a6cb0", "#c8501e", "#0b8a63", "#a9528a", "#8a6d00", "#4a4e57"];
 const INK: &str = "#30343c";
 const FAINT: &str = "#e1e3e8";
 const AXIS: &str = "#8b909a";
-/// A paper of its own for files; the page has its own.
 const PAPER: &str = "#ffffff";
 
-/// Colours of a drawing and the page's variables that stand for them: light and dark are the page's affair.
+/// Colours of a drawing and the CSS variables of the page that replace them, for light and dark mode.
 const VARIABLES: [(&str, &str); 9] = [
     (PALETTE[0], "var(--line-1)"),
     (PALETTE[1], "var(--line-2)"),
@@ -46,19 +45,18 @@ fn colour(number: usize) -> &'static str {
     PALETTE[number % PALETTE.len()]
 }
 
-/// The figure for the page: its colours are the page's, its title is the page's too.
 pub(super) fn inline_svg(figure: &Figure) -> String {
     let mut svg = rendered(figure, false);
     for (colour, variable) in VARIABLES {
         svg = svg.replace(colour, variable);
     }
-    // What stands before the element has no place inside a page.
+    // The XML declaration must not appear inside a page.
     let start = svg.find("<svg").unwrap_or(0);
     scalable(&svg[start..])
 }
 
-/// The figure as SVG with names of its own: the library numbers them through the whole process, so that they would
-/// differ from one report to the next.
+/// The figure as SVG with its own element ids. The library numbers them across the whole process, so two reports of the
+/// same run would differ.
 fn rendered(figure: &Figure, is_file: bool) -> String {
     const NAME: &str = "kuva-clip-";
     let svg = SvgBackend::new().render_scene(&scene(figure, is_file));
@@ -77,7 +75,7 @@ fn rendered(figure: &Figure, is_file: bool) -> String {
     named
 }
 
-/// The drawing with a box of its own instead of a size in pixels, so that the page may set its width.
+/// The drawing with a view box instead of a size in pixels, so that the page can set its width.
 fn scalable(svg: &str) -> String {
     let size = |name: &str| -> Option<&str> {
         let start = svg.find(&format!("{name}=\""))? + name.len() + 2;
@@ -88,15 +86,10 @@ fn scalable(svg: &str) -> String {
     svg.replacen(&sized, &format!(" viewBox=\"0 0 {width} {height}\""), 1)
 }
 
-/// The figure as a file of its own.
 pub(super) fn svg(figure: &Figure) -> String {
     rendered(figure, true)
 }
 
-/// The figure as pixels.
-///
-/// # Errors
-/// When the library cannot encode them.
 pub(super) fn png(figure: &Figure) -> Result<Vec<u8>, ReportError> {
     PngBackend::new()
         .with_scale(PNG_SCALE)
@@ -104,7 +97,7 @@ pub(super) fn png(figure: &Figure) -> Result<Vec<u8>, ReportError> {
         .map_err(|problem| ReportError::Paint { figure: figure.id.clone(), problem })
 }
 
-/// A text that the library takes as it is: between dollars it would read a formula.
+/// A text that the library takes literally: between dollar signs it would read a formula.
 fn plain(text: &str) -> String {
     text.replace('$', "\\$")
 }
@@ -135,7 +128,7 @@ fn scene(figure: &Figure, is_file: bool) -> Scene {
         Content::Bars(_) => layout.with_x_label(plain(&figure.x_label)),
         _ => layout.with_x_label(plain(&figure.x_label)).with_y_label(plain(&figure.y_label)),
     };
-    // The library would widen each axis to a round number.
+    // The library would extend each axis to a round number.
     layout = layout.with_clamp_axis();
     layout = match &figure.content {
         Content::Lines(lines) => {
@@ -177,7 +170,7 @@ fn theme(is_file: bool) -> Theme {
     }
 }
 
-/// The ends of the horizontal axis: those of the lines, never empty.
+/// The range of the horizontal axis; never empty.
 fn reach(lines: &[Line]) -> (f64, f64) {
     let places = lines.iter().flat_map(|line| line.points.iter().map(|point| point.0));
     let (left, right) = places
@@ -185,7 +178,7 @@ fn reach(lines: &[Line]) -> (f64, f64) {
     if right > left { (left, right) } else { (left - 1.0, left + 1.0) }
 }
 
-/// The ends of the vertical axis: from 0 where that is near, with room above, never empty.
+/// The range of the vertical axis, with a margin: from 0 if the data is near 0; never empty.
 fn extent(lines: &[Line]) -> (f64, f64) {
     let points = lines.iter().flat_map(|line| line.points.iter().map(|point| point.1));
     let bands = lines.iter().flat_map(|line| line.band.iter().flat_map(|(low, high)| [*low, *high]));
@@ -198,11 +191,9 @@ fn extent(lines: &[Line]) -> (f64, f64) {
     if room > 0.0 && room.is_finite() {
         return (if low == 0.0 { 0.0 } else { low - room }, high + room);
     }
-    // One value only.
     if high == 0.0 { (0.0, 1.0) } else { (high - 0.5 * high.abs(), high + 0.5 * high.abs()) }
 }
 
-/// A number as short as an axis wants it.
 pub(super) fn short(value: f64) -> String {
     let size = value.abs();
     if size == 0.0 {
@@ -216,7 +207,7 @@ pub(super) fn short(value: f64) -> String {
         1e4.. => (value / 1e3, "k"),
         _ => (value, ""),
     };
-    // Three digits that say something, wherever the point is; three behind it near 1.
+    // Three significant digits; three decimals near 1.
     let digits = match value.abs() {
         100.0.. => 0,
         10.0.. => 1,
@@ -229,7 +220,7 @@ pub(super) fn short(value: f64) -> String {
     format!("{text}{unit}")
 }
 
-/// The page has a legend of its own, in letters that wrap; a file has the library's.
+/// The page draws its own legend with wrapping text; a file has the library's.
 fn line_plot(line: &Line, is_file: bool) -> Plot {
     let mut plot = LinePlot::new()
         .with_data(line.points.iter().copied())

@@ -1,176 +1,155 @@
-//! Records to figures: which there are, and what each shows. One without data is left out.
+//! The figures of a report. A figure without data is left out.
 
 use serde_json::Value;
 
-use super::record::Record;
+use super::record::RunRecord;
 use crate::tracking::rows::{Row, Tells, interval, number, word};
 
-/// Points that a line keeps; longer ones are averaged.
+/// Most points of a line; longer lines are averaged.
 const POINTS: usize = 300;
-/// Columns that a heat map keeps.
+/// Most columns of a heat map.
 const COLUMNS: usize = 60;
-/// Rows of experts that a heat map shows; deeper networks get a row a layer.
+/// Most rows of a heat map by expert; larger networks get one row per layer.
 const EXPERT_ROWS: usize = 64;
 
-/// A figure, before it is drawn.
+/// A figure before it is drawn.
 #[derive(Clone, Debug)]
 pub struct Figure {
-    /// Its name as a file and in the page.
+    /// Name of its file, and its id in the page.
     pub id: String,
-    /// Its title.
     pub title: String,
-    /// What to know to read it, if anything.
+    /// A note on how to read it; may be empty.
     pub note: &'static str,
-    /// What runs along the horizontal axis, with its unit.
     pub x_label: String,
-    /// What runs along the vertical axis, with its unit.
     pub y_label: String,
-    /// The data.
     pub content: Content,
 }
 
-/// The data of a figure.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// Lines over a common axis.
     Lines(Vec<Line>),
-    /// One bar a name.
     Bars(Vec<Bar>),
-    /// A cell an expert and step.
+    /// One cell per expert and step.
     Heat {
-        /// First and last step.
         steps: (f64, f64),
-        /// A name a row, from the bottom.
+        /// One name per row, from the bottom.
         names: Vec<String>,
-        /// The cells of each row.
         rows: Vec<Vec<f64>>,
     },
 }
 
-/// A line of a figure.
 #[derive(Clone, Debug, Default)]
 pub struct Line {
-    /// What it is called in the legend.
     pub name: String,
-    /// Where it goes; finite numbers, in the order of x.
     pub points: Vec<(f64, f64)>,
     /// The interval of each point, if it has one.
     pub band: Vec<(f64, f64)>,
-    /// Which colour of the palette.
     pub colour: usize,
-    /// Whether it is dashed.
     pub is_dashed: bool,
 }
 
-/// A bar of a figure.
 #[derive(Clone, Debug)]
 pub struct Bar {
-    /// What it is called beside the axis.
     pub name: String,
-    /// How long it is.
     pub value: f64,
-    /// Which colour of the palette.
     pub colour: usize,
 }
 
-/// A figure of lines that each take one key of the rows of a kind.
+/// A figure with one line per key of the rows about `of`.
 struct Plain {
     id: &'static str,
     title: &'static str,
     note: &'static str,
     y_label: &'static str,
     of: Tells,
-    /// Key and its name in the legend.
     keys: &'static [(&'static str, &'static str)],
 }
 
-/// Figures that need nothing but keys of rows.
+/// Figures that only need keys of rows.
 const PLAIN: [Plain; 9] = [
-    Plain {
-        id: "reward",
-        title: "Reward",
-        note: "Mean over the completions of a step.",
-        y_label: "mean reward",
-        of: Tells::Rewarded,
-        keys: &[("reward_mean", "")],
-    },
-    Plain {
-        id: "length",
-        title: "Length",
-        note: "Of the completions sampled in training.",
-        y_label: "tokens a completion",
-        of: Tells::Rewarded,
-        keys: &[("length_mean", "mean"), ("length_max", "longest")],
-    },
-    Plain {
-        id: "entropy",
-        title: "Entropy",
-        note: "How undecided the policy is; 0 means that it always says the same.",
-        y_label: "nats a token",
-        of: Tells::Rewarded,
-        keys: &[("entropy", "")],
-    },
-    Plain {
-        id: "kl",
-        title: "Divergence from the reference",
-        note: "",
-        y_label: "KL, nats a token",
-        of: Tells::Rewarded,
-        keys: &[("kl", "")],
-    },
-    Plain {
-        id: "clip",
-        title: "Clipped tokens",
-        note: "With one update a batch every ratio is 1 and nothing is clipped.",
-        y_label: "share of tokens",
-        of: Tells::Rewarded,
-        keys: &[("clip_low_share", "below"), ("clip_high_share", "above")],
-    },
-    Plain {
-        id: "batch",
-        title: "What a batch is worth",
-        note: "Groups whose rewards are all equal teach nothing.",
-        y_label: "share",
-        of: Tells::Rewarded,
-        keys: &[
+    rewarded(
+        "reward",
+        "Reward",
+        "Mean over the completions of a step.",
+        "mean reward",
+        &[("reward_mean", "")],
+    ),
+    rewarded(
+        "length",
+        "Length",
+        "Of the completions sampled in training.",
+        "tokens per completion",
+        &[("length_mean", "mean"), ("length_max", "longest")],
+    ),
+    rewarded(
+        "entropy",
+        "Entropy",
+        "The uncertainty of the policy; at 0 it always writes the same text.",
+        "nats per token",
+        &[("entropy", "")],
+    ),
+    rewarded("kl", "Divergence from the reference", "", "KL, nats per token", &[("kl", "")]),
+    rewarded(
+        "clip",
+        "Clipped tokens",
+        "With one update per batch every ratio is 1 and nothing is clipped.",
+        "share of tokens",
+        &[("clip_low_share", "below"), ("clip_high_share", "above")],
+    ),
+    rewarded(
+        "batch",
+        "Use of a batch",
+        "Groups whose rewards are all equal teach nothing.",
+        "share",
+        &[
             ("groups_used_share", "groups that differ"),
             ("format_rate", "well formed"),
             ("truncated_share", "cut off"),
         ],
-    },
-    Plain {
-        id: "behaviours",
-        title: "Behaviours",
-        note: "Backtracks are a mean number; the others are shares.",
-        y_label: "share, or number a completion",
-        of: Tells::Rewarded,
-        keys: &[
+    ),
+    rewarded(
+        "behaviours",
+        "Behaviours",
+        "Backtracks are a mean number; the others are shares.",
+        "share, or number per completion",
+        &[
             ("thinking_share", "thinks"),
             ("reflection_rate", "reflects"),
             ("backtracks", "backtracks"),
             ("false_step_share", "false steps"),
         ],
-    },
+    ),
+    rewarded(
+        "expert-balance",
+        "Expert balance",
+        "1 is even.",
+        "greatest load over mean",
+        &[("expert_load_max_over_mean", "")],
+    ),
     Plain {
-        id: "expert-balance",
-        title: "Expert balance",
-        note: "1 is even.",
-        y_label: "greatest load over mean",
-        of: Tells::Rewarded,
-        keys: &[("expert_load_max_over_mean", "")],
-    },
-    Plain {
-        id: "pretrain-loss",
-        title: "Loss of the base model",
-        note: "Of the next token, over the stages before RL.",
-        y_label: "nats a token",
         of: Tells::Supervised,
-        keys: &[("loss", "")],
+        ..rewarded(
+            "pretrain-loss",
+            "Loss of the base model",
+            "Loss of the next token in the stages before RL.",
+            "nats per token",
+            &[("loss", "")],
+        )
     },
 ];
 
-/// Every figure that `records` have data for, in the order of the page.
-pub fn figures(records: &[Record]) -> Vec<Figure> {
+const fn rewarded(
+    id: &'static str,
+    title: &'static str,
+    note: &'static str,
+    y_label: &'static str,
+    keys: &'static [(&'static str, &'static str)],
+) -> Plain {
+    Plain { id, title, note, y_label, of: Tells::Rewarded, keys }
+}
+
+/// Every figure that has data in `records`, in the order of the page.
+pub(crate) fn figures(records: &[RunRecord]) -> Vec<Figure> {
     let mut figures: Vec<Figure> = vec![];
     let mut plain = PLAIN.iter().map(|figure| plain(records, figure));
     figures.extend(plain.next().flatten());
@@ -187,12 +166,12 @@ pub fn figures(records: &[Record]) -> Vec<Figure> {
     figures
 }
 
-/// A line that has something to show, thinned.
+/// A line with finite points, reduced to [`POINTS`]; `None` without points.
 fn line(name: String, points: Vec<(f64, f64)>, colour: usize, is_dashed: bool) -> Option<Line> {
     let is_finite = |(x, y): &(f64, f64)| x.is_finite() && y.is_finite();
     let points: Vec<(f64, f64)> = points.into_iter().filter(is_finite).collect();
     let mut points = thinned(&points, POINTS);
-    // A line of one point would not be seen.
+    // A line of one point would be invisible.
     if let [(x, y)] = points[..] {
         let half = if x == 0.0 { 0.5 } else { (0.02 * x.abs()).max(0.5_f64.min(x.abs())) };
         points = vec![(x - half, y), (x + half, y)];
@@ -200,7 +179,7 @@ fn line(name: String, points: Vec<(f64, f64)>, colour: usize, is_dashed: bool) -
     (!points.is_empty()).then(|| Line { name, points, colour, is_dashed, ..Line::default() })
 }
 
-/// At most `most` points: means over equally long stretches.
+/// At most `most` points: means over stretches of equal length.
 fn thinned(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
     let stretch = points.len().div_ceil(most).max(1);
     let mean = |part: &[(f64, f64)]| {
@@ -210,8 +189,8 @@ fn thinned(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
     points.chunks(stretch).map(mean).collect()
 }
 
-/// The name of a line: what it shows, of which run, as far as either needs saying.
-fn name(records: &[Record], record: &Record, what: &str) -> String {
+/// The name of a line: its subject, and its run if there are several.
+fn name(records: &[RunRecord], record: &RunRecord, what: &str) -> String {
     match (records.len() > 1, what) {
         (false, what) => what.to_owned(),
         (true, "") => record.label.clone(),
@@ -236,14 +215,14 @@ fn lines_figure(
     })
 }
 
-fn series(record: &Record, of: Tells, read: &dyn Fn(&Row) -> Option<f64>) -> Vec<(f64, f64)> {
+fn series(record: &RunRecord, of: Tells, read: &dyn Fn(&Row) -> Option<f64>) -> Vec<(f64, f64)> {
     record.rows(of).into_iter().filter_map(|(step, row)| Some((step, read(row)?))).collect()
 }
 
-/// Colours tell the keys of one run apart; of several runs they tell the runs, and dashes the keys after the first.
-fn plain(records: &[Record], figure: &Plain) -> Option<Figure> {
+/// In one run, colours mark the keys. With several runs, colours mark the runs and dashes the keys after the first.
+fn plain(records: &[RunRecord], figure: &Plain) -> Option<Figure> {
     let mut lines = Vec::new();
-    // Several keys of several runs are more than an eye can follow.
+    // Several keys of several runs would be too many lines.
     let keys = if records.len() > 1 { &figure.keys[..figure.keys.len().min(2)] } else { figure.keys };
     for (run, record) in records.iter().enumerate() {
         for (at, (key, what)) in keys.iter().enumerate() {
@@ -255,7 +234,7 @@ fn plain(records: &[Record], figure: &Plain) -> Option<Figure> {
     lines_figure(figure.id, figure.title, figure.note, figure.y_label, lines)
 }
 
-fn reward_terms(records: &[Record]) -> Option<Figure> {
+fn reward_terms(records: &[RunRecord]) -> Option<Figure> {
     let mut lines = Vec::new();
     let mut terms: Vec<String> = Vec::new();
     for (run, record) in records.iter().enumerate() {
@@ -275,11 +254,11 @@ fn reward_terms(records: &[Record]) -> Option<Figure> {
             lines.extend(line(name(records, record, term), points, colour, records.len() > 1 && at > 0));
         }
     }
-    lines_figure("reward-terms", "Reward by term", "Before its weight.", "mean score", lines)
+    lines_figure("reward-terms", "Reward by term", "Before weighting.", "mean score", lines)
 }
 
-/// Accuracy while training, and on held-out questions of the first task that was measured.
-fn accuracy(records: &[Record]) -> Option<Figure> {
+/// Accuracy in training, and on held-out questions of the task that was measured first.
+fn accuracy(records: &[RunRecord]) -> Option<Figure> {
     let mut lines = Vec::new();
     for (run, record) in records.iter().enumerate() {
         let several = records.len() > 1;
@@ -311,8 +290,8 @@ fn accuracy(records: &[Record]) -> Option<Figure> {
     lines_figure("accuracy", "Accuracy", note, "share right", lines)
 }
 
-/// Held-out measurements of the task that was measured last, at the step of RL that they were taken after.
-fn held_out(record: &Record) -> Vec<(f64, &Row)> {
+/// Held-out measurements of the task that was measured last, each at its step of RL.
+fn held_out(record: &RunRecord) -> Vec<(f64, &Row)> {
     let evals: Vec<&Row> = record.metrics.iter().filter(|row| Tells::of(row) == Tells::Measured).collect();
     let Some(task) = evals.last().map(|row| (word(row, "task"), row.get("level"))) else { return Vec::new() };
     let learning: Vec<(f64, &Row)> = record.rows(Tells::Rewarded);
@@ -342,8 +321,8 @@ fn held_out(record: &Record) -> Vec<(f64, &Row)> {
     measured
 }
 
-/// First and last held-out measurement of each task and level: the base model, if RL began with one, and what it became.
-pub(super) fn before_and_after(record: &Record) -> Vec<(Option<&Row>, &Row)> {
+/// First and last held-out measurement of each task and level. The first is the base model, if RL began with one.
+pub(super) fn before_and_after(record: &RunRecord) -> Vec<(Option<&Row>, &Row)> {
     let evals: Vec<&Row> = record.metrics.iter().filter(|row| Tells::of(row) == Tells::Measured).collect();
     let has_learnt = record.metrics.iter().any(|row| Tells::of(row) == Tells::Rewarded);
     let place = |row: &Row| (word(row, "task").to_owned(), row.get("level").cloned());
@@ -365,7 +344,7 @@ pub(super) fn before_and_after(record: &Record) -> Vec<(Option<&Row>, &Row)> {
         .collect()
 }
 
-fn pass_at_k(records: &[Record]) -> Option<Figure> {
+fn pass_at_k(records: &[RunRecord]) -> Option<Figure> {
     let curve = |row: &Row| -> Vec<(f64, f64)> {
         let by_k = row.get("pass_at_k").and_then(Value::as_object);
         let mut points: Vec<(f64, f64)> = by_k
@@ -387,14 +366,13 @@ fn pass_at_k(records: &[Record]) -> Option<Figure> {
             }
         }
     }
-    let note = "The chance that at least one of k completions is right.";
+    let note = "Probability that at least one of k completions is right.";
     let mut figure = lines_figure("pass-at-k", "Pass@k", note, "share solved", lines)?;
-    figure.x_label = "k, completions a question".to_owned();
+    figure.x_label = "k, completions per question".to_owned();
     Some(figure)
 }
 
-/// Where the choices of the router fell.
-fn experts(record: &Record, at: usize, of: usize) -> Option<Figure> {
+fn experts(record: &RunRecord, at: usize, of: usize) -> Option<Figure> {
     let loads: Vec<(f64, Vec<Vec<f64>>)> = record
         .rows(Tells::Rewarded)
         .into_iter()
@@ -406,7 +384,7 @@ fn experts(record: &Record, at: usize, of: usize) -> Option<Figure> {
     let loads: Vec<(f64, Vec<Vec<f64>>)> = loads.into_iter().filter(|(_, loads)| fits(loads)).collect();
     let last = loads.last()?.0;
     let is_by_expert = shape.iter().sum::<usize>() <= EXPERT_ROWS;
-    // A share times the number of experts: 1 is even whatever the shape.
+    // Share times number of experts: 1 is an even load.
     let cells = |layer: &[f64]| -> Vec<f64> {
         let even: Vec<f64> = layer.iter().map(|share| share * layer.len() as f64).collect();
         if is_by_expert { even } else { vec![even.into_iter().fold(0.0, f64::max)] }
@@ -440,9 +418,9 @@ fn experts(record: &Record, at: usize, of: usize) -> Option<Figure> {
         id: if of > 1 { format!("experts-{}", at + 1) } else { "experts".to_owned() },
         title: format!("Expert load{whose}"),
         note: if is_by_expert {
-            "Choices of each expert over an even share. Numbered by sparse layer and expert."
+            "Load of each expert relative to an even load. Rows: sparse layer and expert."
         } else {
-            "Choices of the busiest expert of each sparse layer over an even share."
+            "Load of the busiest expert of each sparse layer relative to an even load."
         },
         x_label: "step".to_owned(),
         y_label: if is_by_expert { "layer.expert" } else { "sparse layer" }.to_owned(),
@@ -450,7 +428,7 @@ fn experts(record: &Record, at: usize, of: usize) -> Option<Figure> {
     })
 }
 
-fn compute(records: &[Record], key: &str, id: &str, title: &str, x_label: &str) -> Option<Figure> {
+fn compute(records: &[RunRecord], key: &str, id: &str, title: &str, x_label: &str) -> Option<Figure> {
     let mut lines = Vec::new();
     for (run, record) in records.iter().enumerate() {
         let rows = record.rows(Tells::Rewarded);
@@ -458,20 +436,20 @@ fn compute(records: &[Record], key: &str, id: &str, title: &str, x_label: &str) 
             .iter()
             .filter_map(|(_, row)| Some((number(row, key)?, number(row, "reward_mean")?)))
             .collect();
-        // A run without prices costs nothing at every step: that is no axis.
+        // Without prices the cost is 0 at every step, so there is nothing to plot.
         if points.windows(2).any(|pair| pair[0].0 != pair[1].0) {
             lines.extend(line(name(records, record, ""), points, run, false));
         }
     }
-    let note = "What the base model took is in it, so a line begins where RL did.";
+    let note = "Includes the base model, so a line begins where RL began.";
     let mut figure = lines_figure(id, title, note, "mean reward", lines)?;
     figure.x_label = x_label.to_owned();
     Some(figure)
 }
 
-fn cost(records: &[Record]) -> Option<Figure> {
+fn cost(records: &[RunRecord]) -> Option<Figure> {
     let mut bars = Vec::new();
-    let mut unit = "seconds on the wall";
+    let mut unit = "seconds of wall time";
     for (run, record) in records.iter().enumerate() {
         let total = &record.ledger["total"];
         let by_work = if total["cpu_s"].is_object() {
@@ -493,12 +471,15 @@ fn cost(records: &[Record]) -> Option<Figure> {
             colour: run,
         }));
     }
-    // The dearest first, whichever run it is of.
     bars.sort_by(|a, b| b.value.total_cmp(&a.value));
     (!bars.is_empty()).then(|| Figure {
         id: "cost".to_owned(),
         title: "Where the time went".to_owned(),
-        note: if records.len() > 1 { "The number in brackets is that of the run in the legend." } else { "" },
+        note: if records.len() > 1 {
+            "The number in brackets is the number of the run in the legend."
+        } else {
+            ""
+        },
         x_label: unit.to_owned(),
         y_label: String::new(),
         content: Content::Bars(bars),

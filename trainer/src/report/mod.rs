@@ -1,6 +1,5 @@
-//! A run as a picture: one HTML file that opens without a network, and its figures as files.
-//!
-//! Knows the files of a run folder and nothing else of the trainer. The same files give the same bytes.
+//! The report of a run: one HTML file that needs no network, and its figures as files. It is a pure function of the
+//! files of a run folder.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -13,42 +12,33 @@ mod completions;
 mod draw;
 mod figures;
 mod page;
-pub mod record;
+mod record;
 
-pub use figures::{Content, Figure, Line, figures};
-pub use page::html;
-pub use record::{Record, ReportError, read_all};
+pub(crate) use figures::{Content, Figure, Line, figures};
+use page::html;
+pub use record::{ReportError, RunRecord, read_all};
 
-/// Writes the report of the run in `folder` into it.
-///
-/// # Errors
-/// When there is nothing to show yet, or the file cannot be written.
+/// Writes the report of the run in `folder` into that folder.
 pub fn write(folder: &Path) -> Result<PathBuf, ReportError> {
     let path = folder.join(run_folder::REPORT);
-    write_to(&path, &[Record::read(folder)?])?;
+    write_to(&path, &[RunRecord::read(folder)?])?;
     Ok(path)
 }
 
 /// Writes the report of `records` to `path`.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_to(path: &Path, records: &[Record]) -> Result<(), ReportError> {
+pub fn write_to(path: &Path, records: &[RunRecord]) -> Result<(), ReportError> {
     save(path, html(records).as_bytes())
 }
 
 fn save(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
-    // A path such as /dev/stdout is no file to be replaced.
+    // A device such as /dev/stdout cannot be replaced by a new file.
     if path.exists() && !path.is_file() {
         return fs::write(path, bytes).map_err(ReportError::io(path));
     }
     write_atomically(path, bytes).map_err(|error| ReportError::io(path)(std::io::Error::other(error)))
 }
 
-/// Writes one figure, as SVG or, where the name ends so, as PNG.
-///
-/// # Errors
-/// When the file cannot be written.
+/// Writes one figure, as PNG if the name ends so, else as SVG.
 pub fn write_figure(path: &Path, figure: &Figure) -> Result<(), ReportError> {
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
         return save(path, &draw::png(figure)?);
@@ -56,11 +46,8 @@ pub fn write_figure(path: &Path, figure: &Figure) -> Result<(), ReportError> {
     save(path, draw::svg(figure).as_bytes())
 }
 
-/// Writes each figure of `records` into `folder`, as SVG and as PNG; gives their names.
-///
-/// # Errors
-/// When the folder cannot be written.
-pub fn write_figures(folder: &Path, records: &[Record]) -> Result<Vec<String>, ReportError> {
+/// Writes each figure of `records` into `folder`, as SVG and as PNG; returns their names.
+pub fn write_figures(folder: &Path, records: &[RunRecord]) -> Result<Vec<String>, ReportError> {
     fs::create_dir_all(folder).map_err(ReportError::io(folder))?;
     let figures = figures(records);
     for figure in &figures {
@@ -71,10 +58,10 @@ pub fn write_figures(folder: &Path, records: &[Record]) -> Result<Vec<String>, R
     Ok(figures.into_iter().map(|figure| figure.id).collect())
 }
 
-/// Every row of `metrics.jsonl` as comma-separated values, a column a scalar, empty where a row has none.
+/// Every row of `metrics.jsonl` as comma-separated values, with one column per scalar.
 ///
-/// Columns: `run`, what names a row, then the scalars by first appearance.
-pub fn csv(records: &[Record]) -> String {
+/// Columns: `run`, stage, kind, task and level, then the scalars by first appearance. Absent values are empty.
+pub fn csv(records: &[RunRecord]) -> String {
     const NAMES: [&str; 4] = ["stage", "kind", "task", "level"];
     let mut columns: Vec<String> = vec!["step".to_owned()];
     let rows: Vec<_> = records
@@ -115,7 +102,7 @@ pub fn csv(records: &[Record]) -> String {
     text
 }
 
-/// A value of a CSV file, quoted where it must be (RFC 4180).
+/// A value of a CSV file, in quotes if needed (RFC 4180).
 fn cell(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
@@ -125,10 +112,7 @@ fn cell(text: &str) -> String {
 }
 
 /// Writes [`csv`] to `path`.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_csv(path: &Path, records: &[Record]) -> Result<(), ReportError> {
+pub fn write_csv(path: &Path, records: &[RunRecord]) -> Result<(), ReportError> {
     save(path, csv(records).as_bytes())
 }
 

@@ -1,4 +1,4 @@
-//! The page: one HTML file with its own style, no script and no address to load from.
+//! The page: one HTML file with its own style, without scripts or external addresses.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -8,17 +8,16 @@ use serde_json::Value;
 use super::completions;
 use super::draw::{PALETTE, inline_svg, short};
 use super::figures::{Content, Figure, before_and_after, figures};
-use super::record::Record;
+use super::record::RunRecord;
 use crate::tracking::alarms;
 use crate::tracking::rows::{Row, interval, number, word};
 
 const STYLE: &str = include_str!("style.css");
 
-/// Warnings that are shown of a run.
 const ROWS_OF_WARNINGS: usize = 20;
 
-/// The report of `records`, which are not empty.
-pub fn html(records: &[Record]) -> String {
+/// The report of `records`, which must not be empty.
+pub(crate) fn html(records: &[RunRecord]) -> String {
     let title = match records {
         [one] => one.label.clone(),
         many => format!("{} runs", many.len()),
@@ -52,7 +51,7 @@ pub fn html(records: &[Record]) -> String {
     page
 }
 
-/// Text that a browser shows as it is. Characters that it would not show, or that end a line of their own, get a picture.
+/// Text for HTML. Invisible characters and additional line breaks are replaced by pictures.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -64,9 +63,9 @@ pub(super) fn escape(text: &str) -> String {
             '\'' => escaped.push_str("&#39;"),
             '\n' | '\t' => escaped.push(character),
             '\u{7f}' => escaped.push('\u{2421}'),
-            // Unicode has pictures of the control characters, in their order.
+            // Unicode has a picture for each control character, in the same order.
             control @ '\0'..='\u{1f}' => escaped.extend(char::from_u32(0x2400 + u32::from(control))),
-            // Marks that turn the direction of what follows would reach beyond the text.
+            // Direction marks would also affect text after the completion.
             '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{80}'..='\u{9f}' => {
                 escaped.push('\u{fffd}')
             }
@@ -76,12 +75,12 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// A number to read: three digits that say something.
+/// A number with three significant digits.
 pub(super) fn figure_of(value: f64) -> String {
     if value != 0.0 && value.abs() < 1.0 { format!("{value:.3}") } else { short(value) }
 }
 
-fn legend(records: &[Record]) -> String {
+fn legend(records: &[RunRecord]) -> String {
     if records.len() < 2 {
         return String::new();
     }
@@ -92,7 +91,7 @@ fn legend(records: &[Record]) -> String {
     text + "</ol>\n"
 }
 
-fn headline(records: &[Record]) -> String {
+fn headline(records: &[RunRecord]) -> String {
     let mut text = String::new();
     for record in records {
         if records.len() > 1 {
@@ -106,8 +105,7 @@ fn headline(records: &[Record]) -> String {
     text
 }
 
-/// What was run, where, and what it took, in a line.
-fn facts(record: &Record) -> String {
+fn facts(record: &RunRecord) -> String {
     let mut facts = vec![format!("<b>{}</b>", escape(&record.status().replace('_', " ")))];
     let total = &record.ledger["total"];
     let mut fact = |value: Option<f64>, say: &dyn Fn(f64) -> String| {
@@ -118,7 +116,7 @@ fn facts(record: &Record) -> String {
     fact(record.metrics.last().and_then(|row| number(row, "flops")), &|flops| {
         format!("{} FLOPs", short(flops))
     });
-    fact(total["cost_per_correct_usd"].as_f64(), &|dollars| format!("${} a right answer", money(dollars)));
+    fact(total["cost_per_correct_usd"].as_f64(), &|dollars| format!("${} per right answer", money(dollars)));
     fact(total["energy_j"].as_f64(), &|energy| format!("{} J", short(energy)));
     for key in ["cpu", "started"] {
         facts.extend(record.manifest[key].as_str().map(escape));
@@ -126,7 +124,6 @@ fn facts(record: &Record) -> String {
     facts.join(" · ")
 }
 
-/// Dollars to two digits that say something.
 fn money(dollars: f64) -> String {
     match dollars {
         0.01.. => format!("{dollars:.2}"),
@@ -138,7 +135,7 @@ fn money(dollars: f64) -> String {
     }
 }
 
-/// Measures of the headline: key, name, and whether it is a share.
+/// Columns of the headline: key, name, and whether it is a share.
 const MEASURES: [(&str, &str, bool); 4] = [
     ("accuracy", "Accuracy, sampled", true),
     ("greedy_accuracy", "Accuracy, greedy", true),
@@ -175,7 +172,6 @@ fn cards(before: Option<&Row>, after: &Row) -> String {
     text + "</div>"
 }
 
-/// A measure and its interval, as text.
 fn value(row: &Row, key: &str, is_share: bool) -> Option<(String, String)> {
     let shown = |value: f64| if is_share { format!("{:.1} %", 100.0 * value) } else { format!("{value:.1}") };
     let bare = |value: f64| if is_share { format!("{:.1}", 100.0 * value) } else { format!("{value:.1}") };
@@ -184,8 +180,8 @@ fn value(row: &Row, key: &str, is_share: bool) -> Option<(String, String)> {
     Some((shown(number(row, key)?), ends))
 }
 
-/// What is odd about the runs: what their files say, what is missing in them.
-fn warnings(records: &[Record]) -> String {
+/// Problems of the runs: those in their metrics, and missing files.
+fn warnings(records: &[RunRecord]) -> String {
     let mut text = String::new();
     for record in records {
         let mut found = problems(record);
@@ -209,7 +205,7 @@ fn warnings(records: &[Record]) -> String {
     text
 }
 
-fn problems(record: &Record) -> Vec<String> {
+fn problems(record: &RunRecord) -> Vec<String> {
     let mut found = record.problems.clone();
     match record.status() {
         "diverged" => found.push("The run diverged: lower learning_rate, or max_grad_norm.".to_owned()),
@@ -220,7 +216,7 @@ fn problems(record: &Record) -> Vec<String> {
     }
     let skipped = record.metrics.iter().filter(|row| row.contains_key("skipped")).count();
     if skipped > 0 {
-        found.push(format!("{skipped} updates were not finite and not applied: lower learning_rate."));
+        found.push(format!("{skipped} updates were not finite and were skipped: lower learning_rate."));
     }
     let errors: f64 = record.metrics.iter().filter_map(|row| number(row, "verifier_errors")).sum();
     if errors > 0.0 {
@@ -232,8 +228,8 @@ fn problems(record: &Record) -> Vec<String> {
     found
 }
 
-/// The alarms of a run's rows, each with the stage and steps that it went off in, and what to do.
-fn alarms_raised(record: &Record) -> Vec<String> {
+/// The alarms of a run, each with its stage, its steps and its fix.
+fn alarms_raised(record: &RunRecord) -> Vec<String> {
     let mut raised: Vec<((&str, &str), Vec<f64>)> = Vec::new();
     for row in &record.metrics {
         let step = number(row, "step").unwrap_or(0.0);
@@ -258,7 +254,7 @@ fn alarms_raised(record: &Record) -> Vec<String> {
     raised.into_iter().map(told).collect()
 }
 
-fn figures_section(records: &[Record]) -> String {
+fn figures_section(records: &[RunRecord]) -> String {
     let mut text = String::from("<div class=\"figures\">\n");
     let figures = figures(records);
     for figure in &figures {
@@ -283,7 +279,6 @@ fn figures_section(records: &[Record]) -> String {
     if figures.is_empty() { String::new() } else { text + "</div>" }
 }
 
-/// The names of a figure's lines beside their colours.
 fn key(figure: &Figure) -> String {
     let Content::Lines(lines) = &figure.content else { return String::new() };
     let mut text = String::new();
@@ -295,7 +290,7 @@ fn key(figure: &Figure) -> String {
     if text.is_empty() { text } else { format!("<ul class=\"lines\">{text}</ul>") }
 }
 
-fn completions_section(records: &[Record]) -> String {
+fn completions_section(records: &[RunRecord]) -> String {
     let mut text = String::new();
     for record in records {
         let columns = completions::columns(record);
@@ -322,8 +317,8 @@ fn completions_section(records: &[Record]) -> String {
         + &text
 }
 
-/// How the recipes of the runs differ, then each in full.
-fn recipe(records: &[Record]) -> String {
+/// The differences between the recipes, then each recipe in full.
+fn recipe(records: &[RunRecord]) -> String {
     let mut text = if records.len() > 1 { difference(records) } else { String::new() };
     for record in records.iter().filter(|record| !record.recipe.is_empty()) {
         let name = if records.len() > 1 { record.label.as_str() } else { "The recipe with every default" };
@@ -337,8 +332,8 @@ fn recipe(records: &[Record]) -> String {
     text
 }
 
-fn difference(records: &[Record]) -> String {
-    let recipes: Vec<_> = records.iter().map(Record::recipe_keys).collect();
+fn difference(records: &[RunRecord]) -> String {
+    let recipes: Vec<_> = records.iter().map(RunRecord::recipe_keys).collect();
     let keys: BTreeSet<&String> = recipes.iter().flat_map(|recipe| recipe.keys()).collect();
     let differing: Vec<&&String> = keys
         .iter()

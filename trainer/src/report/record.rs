@@ -1,4 +1,4 @@
-//! What a run folder tells: its files as they lie there, damaged ones included.
+//! Reads the files of a run folder, even damaged ones.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,12 +14,12 @@ use crate::tracking::run_folder;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReportError {
-    /// The path is no run folder.
-    #[error("{path} is no run folder: {problem}")]
+    /// The path is not a run folder.
+    #[error("{path} is not a run folder: {problem}")]
     NoRun {
-        /// The path as given.
+        /// The path.
         path: PathBuf,
-        /// What is wrong, and what to give instead.
+        /// What is wrong, and the help.
         problem: &'static str,
     },
     /// There is nothing to show.
@@ -28,26 +28,26 @@ pub enum ReportError {
         /// The run folder.
         path: PathBuf,
     },
-    /// The file system refused.
+    /// A file could not be read or written.
     #[error("{path}")]
     Io {
-        /// Which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A figure cannot be painted as pixels.
-    #[error("figure {figure} cannot be painted: {problem}")]
+    /// A figure cannot be drawn as pixels.
+    #[error("figure {figure} cannot be drawn: {problem}")]
     Paint {
         /// The figure's name.
         figure: String,
-        /// What the painter says.
+        /// The error of the library.
         problem: String,
     },
 }
 
 impl ReportError {
-    /// Whether the command line is at fault, not the run.
+    /// Whether the command line is wrong, not the run.
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::NoRun { .. })
     }
@@ -58,10 +58,10 @@ impl ReportError {
     }
 }
 
-/// One run as its files tell it.
+/// The files of one run.
 #[derive(Clone, Debug, Default)]
-pub struct Record {
-    /// What the run is called in figures.
+pub struct RunRecord {
+    /// Name of the run in figures.
     pub label: String,
     /// `metrics.jsonl`.
     pub metrics: Vec<Row>,
@@ -75,11 +75,10 @@ pub struct Record {
     pub summary: Value,
     /// `recipe.toml`, empty without one.
     pub recipe: String,
-    /// What is missing or damaged, in words.
+    /// Missing or damaged files, in words.
     pub problems: Vec<String>,
 }
 
-/// A file's text, whatever its bytes; `None` where there is no file.
 fn text(path: &Path) -> Result<Option<String>, ReportError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
@@ -88,11 +87,8 @@ fn text(path: &Path) -> Result<Option<String>, ReportError> {
     }
 }
 
-impl Record {
+impl RunRecord {
     /// Reads the run folder `path`.
-    ///
-    /// # Errors
-    /// When it is no run folder, has no rows yet, or cannot be read.
     pub fn read(path: &Path) -> Result<Self, ReportError> {
         let no_run = |problem| ReportError::NoRun { path: path.to_owned(), problem };
         if !path.is_dir() {
@@ -123,17 +119,18 @@ impl Record {
     fn lines(&mut self, name: &str, journal: &str) -> Vec<Row> {
         let (rows, bad) = parse_lines(journal);
         if bad > 0 {
-            self.problems.push(format!("{name}: {bad} damaged lines were passed over"));
+            self.problems.push(format!("{name}: {bad} damaged lines were skipped"));
         }
         if !journal.is_empty() && !journal.ends_with('\n') {
-            self.problems.push(format!("{name}: its last line is cut short"));
+            self.problems.push(format!("{name}: its last line is incomplete"));
         }
         rows
     }
 
     fn json(&mut self, folder: &Path, name: &str) -> Result<Value, ReportError> {
         let Some(text) = text(&folder.join(name))? else {
-            let why = if name == run_folder::SUMMARY { ": the run goes on, or was killed" } else { "" };
+            let why =
+                if name == run_folder::SUMMARY { ": the run has not finished, or was killed" } else { "" };
             self.problems.push(format!("{name} is missing{why}"));
             return Ok(Value::Null);
         };
@@ -143,7 +140,7 @@ impl Record {
         }))
     }
 
-    /// The run's name and seed: not its folder, which may move.
+    /// The run's name and seed. The folder is not part of it, since it may move.
     fn called(&self) -> String {
         let name = self.manifest["name"].as_str().unwrap_or("run");
         match self.manifest["seed"].as_u64() {
@@ -152,7 +149,7 @@ impl Record {
         }
     }
 
-    /// Rows that tell of `what`, each with its step counted over all stages that have such rows.
+    /// Rows about `what`, each with its step counted over all stages that have such rows.
     pub fn rows(&self, what: Tells) -> Vec<(f64, &Row)> {
         let mut rows = Vec::new();
         let (mut stage, mut before, mut last) = ("", 0.0, 0.0);
@@ -179,18 +176,16 @@ impl Record {
         keys
     }
 
-    /// How the run stopped, as `summary.json` has it.
+    /// How the run stopped, from `summary.json`.
     pub fn status(&self) -> &str {
         self.summary["status"].as_str().unwrap_or("not finished")
     }
 }
 
-/// The runs in `paths`, each with a label of its own.
-///
-/// # Errors
-/// When one of them cannot be shown.
-pub fn read_all(paths: &[PathBuf]) -> Result<Vec<Record>, ReportError> {
-    let mut records: Vec<Record> = paths.iter().map(|path| Record::read(path)).collect::<Result<_, _>>()?;
+/// The runs in `paths`, each with its own label.
+pub fn read_all(paths: &[PathBuf]) -> Result<Vec<RunRecord>, ReportError> {
+    let mut records: Vec<RunRecord> =
+        paths.iter().map(|path| RunRecord::read(path)).collect::<Result<_, _>>()?;
     let labels: Vec<String> = records.iter().map(|record| record.label.clone()).collect();
     for (at, record) in records.iter_mut().enumerate() {
         if labels.iter().filter(|label| **label == record.label).count() > 1 {
@@ -213,8 +208,10 @@ mod tests {
             let Value::Object(row) = json!({ "stage": stage, "step": step }) else { panic!("an object") };
             row
         };
-        let record =
-            Record { metrics: vec![row("a", 1), row("a", 2), row("b", 1), row("b", 2)], ..Record::default() };
+        let record = RunRecord {
+            metrics: vec![row("a", 1), row("a", 2), row("b", 1), row("b", 2)],
+            ..RunRecord::default()
+        };
         let steps: Vec<f64> = record.rows(Tells::Supervised).iter().map(|(step, _)| *step).collect();
         assert_eq!(steps, [1.0, 2.0, 3.0, 4.0]);
     }

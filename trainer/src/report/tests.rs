@@ -2,7 +2,6 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// A run folder with these rows.
 fn folder(metrics: &[Value], rollouts: &[Value]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let lines = |rows: &[Value]| rows.iter().map(|row| format!("{row}\n")).collect::<String>();
@@ -61,13 +60,13 @@ fn rollout(step: u64, completion: &str) -> Value {
 }
 
 fn page_of(folder: &tempfile::TempDir) -> String {
-    html(&[Record::read(folder.path()).unwrap()])
+    html(&[RunRecord::read(folder.path()).unwrap()])
 }
 
 #[test]
 fn a_whole_run_has_every_figure_and_its_headline() {
     let folder = folder(&whole(), &[rollout(1, "<think>ab</think><answer>1</answer>")]);
-    let record = Record::read(folder.path()).unwrap();
+    let record = RunRecord::read(folder.path()).unwrap();
     assert_eq!(record.problems, Vec::<String>::new());
     let ids: Vec<String> =
         figures(std::slice::from_ref(&record)).into_iter().map(|figure| figure.id).collect();
@@ -153,7 +152,7 @@ fn poor_runs_have_poor_reports_and_no_empty_frames() {
     ];
     for metrics in odd {
         let folder = folder(&metrics, &[json!({ "step": 1 }), json!({ "completion": 3, "stage": "s" })]);
-        let record = Record::read(folder.path()).unwrap();
+        let record = RunRecord::read(folder.path()).unwrap();
         let page = html(std::slice::from_ref(&record));
         assert_eq!(page.matches("<figure").count(), page.matches("<svg").count(), "{:?}", metrics.first());
         let out = tempfile::tempdir().unwrap();
@@ -174,16 +173,16 @@ fn damage_is_told_and_survived() {
     for name in ["manifest.json", "summary.json", "rollouts.jsonl"] {
         fs::remove_file(path(name)).unwrap();
     }
-    let record = Record::read(folder.path()).unwrap();
+    let record = RunRecord::read(folder.path()).unwrap();
     assert_eq!(record.metrics.len(), whole().len());
     let page = html(&[record]);
-    for text in ["2 damaged lines", "cut short", "ledger.json is damaged", "manifest.json is missing"] {
+    for text in ["2 damaged lines", "incomplete", "ledger.json is damaged", "manifest.json is missing"] {
         assert!(page.contains(text), "{text}");
     }
     fs::write(path("metrics.jsonl"), "").unwrap();
-    assert!(matches!(Record::read(folder.path()), Err(ReportError::Empty { .. })));
+    assert!(matches!(RunRecord::read(folder.path()), Err(ReportError::Empty { .. })));
     fs::remove_file(path("metrics.jsonl")).unwrap();
-    assert!(Record::read(folder.path()).is_err_and(|error| error.is_usage()));
+    assert!(RunRecord::read(folder.path()).is_err_and(|error| error.is_usage()));
 }
 
 #[test]
@@ -199,7 +198,7 @@ fn several_runs_lie_over_one_another_with_what_their_recipes_differ_in() {
     let reward = figures(&records).into_iter().next().unwrap();
     let Content::Lines(lines) = reward.content else { panic!("lines") };
     assert_eq!(lines.iter().map(|line| line.name.as_str()).collect::<Vec<_>>(), ["t, seed 1", "t, seed 2"]);
-    // The same run twice is told apart.
+    // The same run twice gets two labels.
     let twice = read_all(&[first.path().to_owned(), first.path().to_owned()]).unwrap();
     assert_ne!(twice[0].label, twice[1].label);
 }
@@ -208,7 +207,7 @@ fn several_runs_lie_over_one_another_with_what_their_recipes_differ_in() {
 fn figures_are_files_that_programs_open() {
     let folder = folder(&whole(), &[]);
     let out = tempfile::tempdir().unwrap();
-    let ids = write_figures(out.path(), &[Record::read(folder.path()).unwrap()]).unwrap();
+    let ids = write_figures(out.path(), &[RunRecord::read(folder.path()).unwrap()]).unwrap();
     assert_eq!(ids.len(), 16);
     for id in ids {
         let png = fs::read(out.path().join(format!("{id}.png"))).unwrap();
@@ -223,7 +222,7 @@ fn figures_are_files_that_programs_open() {
 #[test]
 fn a_table_has_a_column_a_scalar_and_quotes_what_it_must() {
     let folder = folder(&whole(), &[]);
-    let text = csv(&[Record::read(folder.path()).unwrap()]);
+    let text = csv(&[RunRecord::read(folder.path()).unwrap()]);
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), whole().len() + 1);
     assert!(lines[0].starts_with("run,stage,kind,task,level,step,loss"), "{}", lines[0]);
@@ -233,7 +232,7 @@ fn a_table_has_a_column_a_scalar_and_quotes_what_it_must() {
     );
     let columns: Vec<&str> = lines[0].split(',').collect();
     let at = columns.iter().position(|column| *column == "accuracy_ci95/low").unwrap();
-    // The label has a comma of its own.
+    // The label contains a comma.
     let low: f64 = lines[3].split(',').nth(at + 1).unwrap().parse().unwrap();
     assert!((low - 0.5).abs() < 1e-9);
 }

@@ -1,4 +1,4 @@
-//! Measures, changes nothing.
+//! A stage that measures and changes nothing.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,12 +17,12 @@ pub struct Eval {
     /// Name and tasks.
     #[serde(flatten)]
     pub common: Common,
-    /// Questions of the test split, a task.
+    /// Questions of the test split, per task.
     #[schemars(range(min = 1))]
     pub count: u64,
-    /// Seed of the questions; not the run's, so that runs with other seeds answer the same ones.
+    /// Seed of the questions. It is not the run's seed: runs with other seeds answer the same questions.
     pub seed: u64,
-    /// Completions a question.
+    /// Completions per question.
     #[schemars(range(min = 1, max = 1000000))]
     pub samples: usize,
     /// Temperature of sampling.

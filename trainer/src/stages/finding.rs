@@ -8,26 +8,26 @@ use super::StagePlan;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Looked at, and as it should be.
+    /// Checked, and as it should be.
     Ok,
-    /// Odd; the run may still be what is wanted.
+    /// Unusual; the run may still do what the user wants.
     Warning,
-    /// The run cannot come to anything.
+    /// The run cannot succeed.
     Error,
 }
 
 /// What one check found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
-    /// The check's name.
+    /// Name of the check.
     pub name: &'static str,
     /// How bad it is.
     pub severity: Severity,
-    /// The stage it is about; none for the whole recipe.
+    /// The stage that it concerns; none: the whole recipe.
     pub stage: Option<String>,
-    /// What was seen, with its figure.
+    /// What the check found, with its number.
     pub seen: String,
-    /// What to change: key and value. None where nothing need be.
+    /// The key to change and its new value; none where no change is needed.
     pub change: Option<String>,
 }
 
@@ -56,13 +56,12 @@ impl Finding {
         Self::new(name, Severity::Error, Some(stage), seen, change)
     }
 
-    /// Whether the run cannot come to anything.
+    /// Whether the run cannot succeed.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
 }
 
-/// A share as a percentage for a reader.
 pub(crate) fn percent(share: f64) -> String {
     if share > 0.0 && share < 0.01 {
         format!("{:.2} %", 100.0 * share)

@@ -1,4 +1,4 @@
-//! What a kind of stage says about itself. Plans, cost estimates, the doctor and audits ask it.
+//! What a kind of stage tells plans, cost estimates, the doctor and audits.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::policy::optimizer::{OptimizerSettings, Schedule};
 use crate::policy::sampling::Sampling;
 use crate::recipe::{Checker, StagePath, TaskEntry};
 
-/// What a recipe may say of any stage.
+/// Keys that every stage may have.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Common {
     /// Name of the stage; default its kind.
@@ -46,15 +46,15 @@ pub trait StageKind {
         &[]
     }
 
-    /// Notes what makes no sense in the settings, as far as that can be told without the tasks.
+    /// Notes settings that make no sense, as far as that does not depend on the tasks.
     ///
-    /// Rewards and learning rates are checked for all kinds alike.
+    /// Rewards and learning rates are checked in the same way for all kinds.
     fn check(&self, _at: StagePath<'_>, _checker: &mut Checker<'_>) {}
 
-    /// Fills in what is derived, for a run in `precision`.
+    /// Fills in the settings that follow from others, for a run in `precision`.
     fn fill(&mut self, _precision: Precision) {}
 
-    /// Measures its rows, and notes what does not fit the tasks.
+    /// Measures the stage's rows, and notes settings that do not fit the tasks.
     fn rows(&self, asked: &Asked<'_>, checker: &mut Checker<'_>) -> Rows {
         let rewards = self.rewards();
         if let Some(rewards) = &rewards {
@@ -70,17 +70,17 @@ pub trait StageKind {
         rows.fold(Rows::default(), Rows::max)
     }
 
-    /// How it learns; `None` for a stage that changes nothing.
+    /// How the stage learns; `None` if it changes no weights.
     fn learning(&self) -> Option<Learning<'_>> {
         None
     }
 
-    /// The kinds of document that it teaches, if it learns from a corpus.
+    /// The kinds of document in its corpus, if it learns from one.
     fn teaches(&self) -> Option<&Shares> {
         None
     }
 
-    /// Asks questions again, if it does.
+    /// The pool of questions that it asks more than once, if it has one.
     fn pool(&self) -> Option<PoolSettings> {
         None
     }
@@ -90,15 +90,15 @@ pub trait StageKind {
         None
     }
 
-    /// The held-out questions that it is measured on.
+    /// The held-out questions that measure it.
     fn evaluation(&self) -> Evaluation;
 
-    /// How many prompts it samples at a time, and how many completions of each.
+    /// How many prompts it samples at once, and how many completions of each.
     fn sampled_at_once(&self) -> (usize, usize) {
         (self.evaluation().count as usize, 1)
     }
 
-    /// The work that it takes, if its texts have these lengths.
+    /// The work of the stage if its texts have these lengths.
     fn work(&self, stage: &StagePlan, lengths: MeanLengths, size: &Footprint) -> StageWork;
 
     /// What the doctor finds in the settings, for a network of width `hidden_size`.
@@ -106,25 +106,18 @@ pub trait StageKind {
         Vec::new()
     }
 
-    /// Runs the stage.
-    ///
-    /// # Errors
-    /// When it cannot go on.
     fn run(&self, stage: &StagePlan, run: &mut Run) -> Result<Status, TrainError>;
 }
 
 /// How a stage learns.
 #[derive(Clone, Debug)]
 pub struct Learning<'a> {
-    /// Its steps.
     pub steps: u64,
     /// Rows of a step: documents, or completions before flat groups are refilled.
     pub rows_per_step: u64,
-    /// Updates of a step.
     pub updates_per_step: u64,
     /// Numbers of the training questions that it asks.
     pub questions: Range<u64>,
-    /// How it updates weights.
     pub optimizer: &'a OptimizerSettings,
     /// Step of the experts' load bias after each update.
     pub bias_update_speed: f64,
@@ -139,7 +132,7 @@ impl Learning<'_> {
         let (name, steps) = (at.name, self.steps);
         if warmup_steps >= steps {
             let message = format!(
-                "stage `{name}` ends before its learning rate is up: {steps} steps, {warmup_steps} of warm-up"
+                "stage `{name}` ends before its learning rate has risen: {steps} steps, {warmup_steps} of warm-up"
             );
             checker.warn(&[&at.key("warmup_steps"), &at.key("steps")], message);
         }
@@ -158,25 +151,18 @@ impl Learning<'_> {
 pub struct Rewarding<'a> {
     /// The terms, and what else decides the reward.
     pub settings: &'a RewardSettings,
-    /// How rewards become advantages.
     pub advantage: &'a AdvantageSettings,
-    /// How completions are sampled.
     pub sampling: Sampling,
-    /// Tokens a completion may have.
     pub max_new_tokens: usize,
-    /// Questions of a batch.
     pub prompts: usize,
-    /// Completions of each question.
     pub group_size: usize,
     /// What the base model must be able to do.
     pub readiness: Readiness,
-    /// Whether the stage may end before its last step.
     pub may_end_early: bool,
 }
 
 /// What a stage asks.
 pub struct Asked<'a> {
-    /// Where the stage stands in the recipe.
     pub at: StagePath<'a>,
     /// Each of its tasks, with its course and the lengths of its texts.
     pub(crate) tasks: Vec<(&'a Course, &'a Arc<Task>, &'a Lengths)>,
@@ -202,19 +188,17 @@ impl Asked<'_> {
 /// Tokens of a stage's longest row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
-    /// The longest row that was seen.
     pub seen: usize,
     /// The same with room to spare.
     pub ample: usize,
 }
 
 impl Rows {
-    /// Rows of a prompt and a completion of so many tokens.
+    /// Rows of a prompt and a completion: the longest seen, and one with room.
     pub(crate) fn of(lengths: &Lengths, seen: usize, roomy: usize) -> Self {
         Self { seen: longest(&lengths.prompts) + seen, ample: ample(&lengths.prompts) + roomy }
     }
 
-    /// The longer of both.
     pub(crate) fn max(self, other: Self) -> Self {
         Self { seen: self.seen.max(other.seen), ample: self.ample.max(other.ample) }
     }
@@ -223,28 +207,22 @@ impl Rows {
 /// Mean lengths of a stage's texts, in tokens.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MeanLengths {
-    /// Of the prompts.
     pub prompt: f64,
     /// Of the completions that the policy draws where the corpus taught it.
     pub taught: f64,
     /// Of the longest kind of solution that was taught: where reinforcement learning goes.
     pub longest: f64,
-    /// Of the documents.
     pub document: f64,
 }
 
-/// Work of a stage.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StageWork {
     /// Operations of drawing completions.
     pub decode_flops: f64,
-    /// Operations of updates.
     pub update_flops: f64,
-    /// Updates.
     pub updates: f64,
-    /// Tokens that are learnt from.
+    /// Tokens of training.
     pub trained: f64,
-    /// Tokens that are drawn.
     pub generated: f64,
 }
 
@@ -317,7 +295,6 @@ impl Rates {
     }
 }
 
-/// A number with one digit, as a recipe writes it.
 fn rounded(rate: f64) -> String {
     format!("{rate:.0e}")
 }

@@ -1,4 +1,4 @@
-//! What a run learns with: the policy, and everything else that its next step depends on.
+//! What a run learns with: the policy and all other state that the next step depends on.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,65 +19,51 @@ use crate::tracking::checkpoint::{Checkpoint, CheckpointError, encode_json, enco
 use crate::tracking::ledger::Ledger;
 use crate::tracking::tracker::Standing;
 
-/// Weights that were the best so far.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Best {
-    /// The mean reward they had.
     pub reward: f64,
-    /// The step in which they were measured.
+    /// The step that measured them.
     pub step: u64,
-    /// Weights and load biases.
     pub weights: Snapshot,
 }
 
-/// The policy, and everything else that the next step of a stage depends on.
+/// The policy and all other state that the next step of a stage depends on.
 pub struct Learner {
-    /// What learns.
     pub policy: Box<dyn Policy>,
     /// The processes that train it together.
     pub ranks: Arc<dyn Collective>,
-    /// Its alphabet.
     pub tokenizer: Tokenizer,
-    /// What is asked next.
+    /// Chooses the next questions.
     pub curriculum: Curriculum,
-    /// Moments of the weights.
     pub optimizer: AdamW,
-    /// Steps of the stage that are done.
+    /// Finished steps of the stage.
     pub step: u64,
-    /// Updates in a row that were not applied.
+    /// Updates in a row that were skipped.
     pub bad_steps: u64,
-    /// Mean rewards of the last steps.
     pub recent: VecDeque<f64>,
-    /// The best weights so far.
     pub best: Option<Best>,
-    /// The weights of the KL reference.
     pub reference: Option<Snapshot>,
 }
 
-/// One update that a stage asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct UpdateSettings {
-    /// The learning rate.
     pub learning_rate: f64,
-    /// The settings of AdamW.
     pub adamw: AdamWSettings,
-    /// Step of the experts' load bias.
+    /// Step of the experts' load bias after the update.
     pub bias_update_speed: f64,
 }
 
-/// A pass whose gradient was applied, or not where it was not finite.
+/// A pass and whether its gradient was applied; it is skipped if it is not finite.
 #[derive(Clone, Debug)]
 pub struct Applied {
-    /// The pass.
     pub pass: Pass,
-    /// Whether the weights have changed.
     pub is_applied: bool,
     /// Target tokens of the pass.
     pub tokens: u64,
 }
 
 impl Applied {
-    /// What is said of an update that was left out.
+    /// A note about an update that was skipped.
     pub fn note(&self) -> Option<String> {
         let Pass { measured, norm, .. } = &self.pass;
         let loss = measured.loss;
@@ -93,10 +79,7 @@ impl Costed for Applied {
 }
 
 impl Learner {
-    /// Begins `stage` afresh, with the weights as they are.
-    ///
-    /// # Errors
-    /// When its curriculum cannot be built.
+    /// Starts `stage` with the current weights.
     pub fn begin_stage(&mut self, stage: &StagePlan, seed: u64) -> Result<(), TrainError> {
         self.curriculum = Curriculum::resume(
             &stage.courses,
@@ -111,7 +94,7 @@ impl Learner {
         Ok(())
     }
 
-    /// Takes up the stage where a checkpoint left it.
+    /// Continues the stage from a checkpoint.
     pub(super) fn resume(&mut self, state: &State, tensors: &Tensors) {
         let parameters = self.policy.parameters();
         let part = |name: &str| tensors.get(name).map(|(_, values)| values.as_slice());
@@ -131,9 +114,6 @@ impl Learner {
     }
 
     /// Applies the gradient of `pass` over `tokens` target tokens, unless it or the loss is not finite.
-    ///
-    /// # Errors
-    /// When the device refuses the new weights.
     pub fn apply(
         &mut self,
         pass: Pass,
@@ -156,8 +136,8 @@ impl Learner {
         Ok(Applied { pass, is_applied: true, tokens })
     }
 
-    /// Keeps the mean rewards of the last `window` steps, and, where `keep_best`, the weights with the best mean so far:
-    /// those that this step has sampled from.
+    /// Keeps the mean rewards of the last `window` steps and, with `keep_best`, the weights of the best window. These
+    /// are the weights that this step sampled from.
     pub fn remember(&mut self, mean_reward: f64, window: usize, keep_best: bool) {
         self.recent.push_back(mean_reward);
         while self.recent.len() > window {
@@ -171,15 +151,11 @@ impl Learner {
         }
     }
 
-    /// The mean reward of the last steps.
     pub fn window_mean(&self) -> f64 {
         mean(self.recent.iter().copied())
     }
 
-    /// Puts the best weights back where the last ones earned less; gives them.
-    ///
-    /// # Errors
-    /// When the device refuses the weights.
+    /// Restores the best weights if the last ones earned less; returns them.
     pub fn restore_best(&mut self) -> candle_core::Result<Option<&Best>> {
         let reward = self.window_mean();
         let Some(best) = self.best.as_ref().filter(|best| reward < best.reward) else { return Ok(None) };
@@ -187,20 +163,19 @@ impl Learner {
         Ok(Some(best))
     }
 
-    /// Whether every weight is a number.
     pub fn is_finite(&self) -> bool {
         self.policy.parameters().values.iter().all(|weight| weight.is_finite())
     }
 }
 
-/// `state.json`: where a run stands. Tensors lie beside it.
+/// `state.json`: the position of a run. The tensors are in the files beside it.
 #[derive(Serialize, Deserialize)]
 pub(super) struct State {
-    /// Steps of all stages before this checkpoint: the newest has the most.
+    /// Steps of all stages before this checkpoint; the newest checkpoint has the most.
     written: u64,
-    /// The stage that is next, from 0.
+    /// The next stage, from 0.
     pub(super) stage: usize,
-    /// Its steps that are done.
+    /// Finished steps of that stage.
     step: u64,
     optimizer_updates: u64,
     bad_steps: u64,
@@ -217,17 +192,14 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Reads the state of a checkpoint.
     pub(super) fn read(checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
         checkpoint.json("state.json")
     }
 
-    /// Where the stage's questions stand.
     pub(super) fn curriculum(&self) -> CurriculumState {
         CurriculumState { asked: self.asked, ..self.curriculum.clone() }
     }
 
-    /// Where the records stand.
     pub(super) fn standing(self) -> Standing {
         let Self { written, metrics_bytes, rollouts_bytes, wall_s, ledger, last, .. } = self;
         Standing { written, metrics_bytes, rollouts_bytes, wall_s, ledger, last }
@@ -235,7 +207,7 @@ impl State {
 }
 
 impl Learner {
-    /// The files of a checkpoint: of the stage `stage` in its midst, or, where it `is_over`, before the next one.
+    /// The files of a checkpoint: in the middle of stage `stage` or, if it `is_over`, before the next one.
     pub(super) fn files(
         &self,
         standing: Standing,

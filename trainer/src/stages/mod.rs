@@ -1,4 +1,4 @@
-//! The stages of a run. A kind of stage is one file or folder here, and one row of the table below.
+//! The stages of a run. Each kind of stage is one file or folder here and one row of the table below.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,23 +12,23 @@ use thinkling_verifiers::SettingsError;
 use crate::data::task::{Course, Task};
 use crate::learn::evaluate::Evaluation;
 use crate::learn::reward::RewardRule;
-use crate::tracking::tracker::{Record, Tracker};
+use crate::tracking::tracker::{StepRecord, Tracker};
 use kind::{Common, StageKind};
 use learner::Learner;
 use run::Run;
 use stop::{Status, TrainError};
 
-pub mod eval;
-pub mod finding;
-pub mod grpo;
-pub mod kind;
-pub mod learner;
-pub mod pretrain;
+pub(crate) mod eval;
+pub(crate) mod finding;
+pub(crate) mod grpo;
+pub(crate) mod kind;
+pub(crate) mod learner;
+pub(crate) mod pretrain;
 mod rewards;
 pub mod run;
 pub mod stop;
 
-/// Makes the enum of all kinds of stage. A row is the kind's name in recipes, its variant and its settings.
+/// Builds the enum of all kinds of stage. A row is the kind's name in recipes, its variant and its settings.
 macro_rules! kinds {
     ($($(#[$about:meta])* $name:literal => $variant:ident($settings:ty),)+) => {
         /// One stage of a run; `kind` says which settings it takes.
@@ -44,7 +44,7 @@ macro_rules! kinds {
             /// The names of all kinds.
             pub const KINDS: &'static [&'static str] = &[$($name),+];
 
-            /// A stage of the kind `name` with its defaults.
+            /// A stage of the kind `name` with default settings.
             fn of_kind(name: &str) -> Option<Self> {
                 match name {
                     $($name => Some(Self::$variant(Default::default())),)+
@@ -66,21 +66,21 @@ macro_rules! kinds {
                 }
             }
 
-            /// Name and tasks, to be filled in.
+            /// Name and tasks, mutable.
             pub fn common_mut(&mut self) -> &mut Common {
                 match self {
                     $(Self::$variant(settings) => &mut settings.common,)+
                 }
             }
 
-            /// What the kind says about itself.
+            /// The kind's behaviour.
             pub fn kind(&self) -> &dyn StageKind {
                 match self {
                     $(Self::$variant(settings) => settings,)+
                 }
             }
 
-            /// Its settings, to be filled in.
+            /// The kind's behaviour, mutable.
             pub fn kind_mut(&mut self) -> &mut dyn StageKind {
                 match self {
                     $(Self::$variant(settings) => settings,)+
@@ -109,15 +109,15 @@ kinds! {
     "eval" => Eval(eval::Eval),
 }
 
-/// The settings that are written, and the kind's defaults for the rest. Serde alone gives flattened settings the
-/// defaults of their own type.
+/// The written settings, and the kind's defaults for the rest. Serde alone would give flattened settings the defaults
+/// of their own type.
 fn read<S: Default + Serialize + DeserializeOwned>(written: Map<String, Value>) -> serde_json::Result<S> {
     let mut settings = serde_json::to_value(S::default())?;
     written.into_iter().for_each(|(key, value)| settings[key] = value);
     serde_json::from_value(settings)
 }
 
-/// Puts into the schema of each kind its defaults, and which keys have none.
+/// Adds to the schema of each kind its defaults and its required keys.
 fn complete(schema: &mut Schema) {
     for variant in schema.get_mut("oneOf").and_then(Value::as_array_mut).into_iter().flatten() {
         let name = variant["properties"]["kind"]["const"].as_str().unwrap_or_default();
@@ -134,39 +134,34 @@ fn complete(schema: &mut Schema) {
     }
 }
 
-/// One stage as meant.
+/// A stage with everything filled in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StagePlan {
-    /// Name, unlike that of any other stage.
+    /// Name, unique in the run.
     pub name: String,
-    /// The first task that it learns, at its first level.
+    /// The stage's first task, at its first level.
     pub task: Arc<Task>,
     /// Its tasks, mixed by weight.
     pub courses: Vec<Course>,
-    /// All its tasks at all their levels: what it may be measured on.
+    /// All its tasks at all their levels: everything that may be measured.
     pub measured: Vec<Arc<Task>>,
     /// Its settings.
     pub settings: Stage,
-    /// Tokens of its longest prompt, those it is measured on included.
+    /// Tokens of its longest prompt, including held-out prompts.
     pub longest_prompt: usize,
-    /// Tokens of its longest row. Few documents are longer, if any: a row is never longer than
-    /// `max_position_embeddings`.
+    /// Tokens of its longest row. Documents that are longer than `max_position_embeddings` are skipped; they are rare.
     pub longest_row: usize,
-    /// Tokens a completion may have where this stage samples, be it to learn or to measure.
+    /// Most tokens of a completion that the stage samples, for learning or for measuring.
     pub max_new_tokens: usize,
 }
 
 impl StagePlan {
-    /// Positions that its rows and its samples need.
     pub(crate) fn positions(&self) -> usize {
         self.longest_row.max(self.longest_prompt + self.max_new_tokens)
     }
 }
 
-/// The rules of the stages that reward, by their names; builds every verifier and starts those that are programs.
-///
-/// # Errors
-/// The first verifier that cannot be built on this machine.
+/// The reward rules of the stages, by stage name. Builds every verifier and starts those that are programs.
 pub fn rules(stages: &[StagePlan]) -> Result<BTreeMap<String, RewardRule>, SettingsError> {
     let rewarding = stages.iter().filter_map(|stage| Some((stage, stage.settings.kind().rewards()?)));
     rewarding
@@ -176,12 +171,12 @@ pub fn rules(stages: &[StagePlan]) -> Result<BTreeMap<String, RewardRule>, Setti
         .collect()
 }
 
-/// The address of a step: all its random draws begin with it.
+/// The address of a step; all its random draws start with it.
 #[derive(Clone, Copy, Debug)]
 pub struct StepId<'a> {
     /// The stage's name.
     pub name: &'a str,
-    /// The stage's number in the run, from 0.
+    /// Index of the stage in the run.
     pub stage: u64,
     /// Steps of the stage before this one.
     pub done: u64,
@@ -190,12 +185,12 @@ pub struct StepId<'a> {
 }
 
 impl StepId<'_> {
-    /// The address of what is drawn once per step.
+    /// The address of draws that happen once per step.
     pub fn address(&self) -> [u64; 2] {
         [self.stage, self.done]
     }
 
-    /// The error that candle gave in this step.
+    /// The error of this step.
     pub fn failed(&self, source: candle_core::Error) -> TrainError {
         TrainError::Tensor { stage: self.name.to_owned(), step: self.done + 1, source }
     }
@@ -218,16 +213,13 @@ pub struct Schedules {
 
 /// A stage that changes the policy step by step.
 pub trait StageRun {
-    /// What a step leaves behind.
+    /// The result of a step.
     type Step;
 
-    /// When it is measured, saved and stopped.
+    /// When the stage is measured, saved and stopped.
     fn schedules(&self) -> Schedules;
 
-    /// Before the first step; `false` where the run must not go on.
-    ///
-    /// # Errors
-    /// When the policy cannot be measured.
+    /// Runs before the first step; `false` if the run must not continue.
     fn begin(&self, _run: &mut Run) -> Result<bool, TrainError> {
         Ok(true)
     }
@@ -237,10 +229,7 @@ pub trait StageRun {
         false
     }
 
-    /// One step: asks, learns, and gives what it saw.
-    ///
-    /// # Errors
-    /// When the run cannot go on.
+    /// Makes one step: asks and learns.
     fn step(
         &self,
         at: StepId<'_>,
@@ -248,31 +237,28 @@ pub trait StageRun {
         tracker: &mut Tracker,
     ) -> Result<Self::Step, TrainError>;
 
-    /// What is written down of a step. `taught`: what the curriculum taught when it was asked.
-    fn record(&self, step: &Self::Step, taught: Map<String, Value>, learner: &Learner) -> Record;
+    /// The records of a step. `taught`: what the curriculum taught when the step asked.
+    fn record(&self, step: &Self::Step, taught: Map<String, Value>, learner: &Learner) -> StepRecord;
 
-    /// After the levels of the curriculum have risen.
+    /// Runs after a level of the curriculum has risen.
     fn rise(&self, _learner: &mut Learner) {}
 
-    /// After the last step, before the last measurement.
-    ///
-    /// # Errors
-    /// When the device refuses other weights.
+    /// Runs after the last step, before the last measurement.
     fn end(&self, _run: &mut Run) -> Result<(), TrainError> {
         Ok(())
     }
 }
 
-/// Runs a stage step by step: learn, write down, measure, save.
+/// Runs a stage step by step: learn, record, measure, save.
 fn train<S: StageRun>(stage: &StagePlan, kind: &S, run: &mut Run) -> Result<Status, TrainError> {
     let Schedules { steps, evaluate_every, evaluation, save_every, max_bad_steps } = kind.schedules();
     if run.learner.step == 0 && !kind.begin(run)? {
         return Ok(Status::NotReady);
     }
-    // Asked before each step, so that a resume sees what the run saw when it stopped.
+    // Checked before each step, so that a resumed run sees what the run saw when it stopped.
     while run.learner.step < steps && !kind.is_over(&run.learner) {
         let (name, done) = (stage.name.as_str(), run.learner.step);
-        let at = StepId { name, stage: run.stage_number() as u64, done, seed: run.seed };
+        let at = StepId { name, stage: run.stage as u64, done, seed: run.seed };
         let taught = run.learner.curriculum.fields();
         run.tracker.begin_step();
         let step = kind.step(at, &mut run.learner, &mut run.tracker)?;
@@ -294,7 +280,7 @@ fn train<S: StageRun>(stage: &StagePlan, kind: &S, run: &mut Run) -> Result<Stat
     Ok(Status::Done)
 }
 
-/// Whether something that happens every `every` steps (0: never) happens at `step`.
+/// Whether something that happens every `every` steps (0: never) is due at `step`.
 fn is_due(step: u64, every: u64) -> bool {
     every > 0 && step.is_multiple_of(every)
 }

@@ -1,4 +1,4 @@
-//! A base model: learns to continue worked solutions.
+//! Pretraining: makes a base model that continues worked solutions.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ use crate::policy::footprint::Footprint;
 use crate::policy::loss::NextToken;
 use crate::policy::optimizer::{OptimizerSettings, Schedule};
 use crate::recipe::{Checker, StagePath};
-use crate::tracking::tracker::{Record, Tracker, fields};
+use crate::tracking::tracker::{StepRecord, Tracker, fields};
 
 /// Learns to continue worked solutions: makes a base model. Needs `steps` and `shares`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,7 +37,7 @@ pub struct Pretrain {
     /// Updates.
     #[schemars(range(min = 1, max = 1000000000))]
     pub steps: u64,
-    /// Documents an update.
+    /// Documents per update.
     #[schemars(range(min = 1, max = 1000000))]
     pub batch_size: usize,
     /// How it updates weights.
@@ -91,7 +91,6 @@ impl Default for Pretrain {
 }
 
 impl Pretrain {
-    /// Distinct documents in the corpus.
     pub fn documents(&self) -> u64 {
         self.documents.unwrap_or_else(|| self.steps.saturating_mul(self.batch_size as u64))
     }
@@ -185,7 +184,7 @@ impl StageKind for Pretrain {
     }
 }
 
-/// Notes every kind of document that has a share and that the task cannot write.
+/// Notes every kind of document that has a share but that the task cannot write.
 fn has_solutions(
     shares: &Shares,
     at: StagePath<'_>,
@@ -222,16 +221,15 @@ fn document_rows(shares: &Shares, lengths: &Lengths) -> Rows {
     rows.fold(Rows { seen: longest(drills), ample: ample(drills) }, Rows::max)
 }
 
-/// A stage of pretraining while it runs.
 struct Pretraining<'a> {
     settings: &'a Pretrain,
     corpora: Corpora<'a>,
 }
 
-/// Where documents come from: one corpus per task and level, by the task's place in the stage.
+/// The source of documents: one corpus per task and level, in the order of the stage's tasks.
 type Corpora<'a> = BTreeMap<(usize, u32), Corpus<'a>>;
 
-/// The documents of a step as tokens, each with its end.
+/// The documents of a step as tokens, each with its end symbol.
 struct Documents(Vec<Vec<u32>>);
 
 impl Costed for Documents {
@@ -240,7 +238,7 @@ impl Costed for Documents {
     }
 }
 
-/// What a row of `metrics.jsonl` says of a step of pretraining.
+/// The fields of a row of `metrics.jsonl` for a step of pretraining.
 #[derive(Serialize)]
 struct Row {
     lr: f64,
@@ -248,7 +246,7 @@ struct Row {
     loss: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     grad_norm: Option<f64>,
-    /// Whether the update was left out because its loss or gradient was not finite.
+    /// Whether the update was skipped because its loss or gradient was not finite.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     skipped: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -286,7 +284,7 @@ impl Pretraining<'_> {
                 Ok(tokens)
             })
             .collect::<Result<_, TrainError>>()?;
-        // The positions have room for the longest of many documents; a rare longer one is passed over.
+        // The model has positions for nearly all documents; a rare longer one is skipped.
         let longest = policy.config().max_position_embeddings;
         Ok(Documents(documents.into_iter().filter(|tokens| tokens.len() <= longest + 1).collect()))
     }
@@ -326,7 +324,7 @@ impl StageRun for Pretraining<'_> {
         applied.map_err(|source| at.failed(source))
     }
 
-    fn record(&self, step: &Applied, taught: Map<String, Value>, learner: &Learner) -> Record {
+    fn record(&self, step: &Applied, taught: Map<String, Value>, learner: &Learner) -> StepRecord {
         let Applied { pass, is_applied, tokens } = step;
         let row = Row {
             lr: self.update(learner.step - 1).learning_rate,
@@ -337,6 +335,11 @@ impl StageRun for Pretraining<'_> {
         };
         let mut fields = fields(&row);
         fields.extend(taught);
-        Record { fields, tokens: *tokens, completions: Vec::new(), notes: step.note().into_iter().collect() }
+        StepRecord {
+            fields,
+            tokens: *tokens,
+            completions: Vec::new(),
+            notes: step.note().into_iter().collect(),
+        }
     }
 }

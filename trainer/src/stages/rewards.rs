@@ -1,4 +1,4 @@
-//! The terms of a reward: named apart, with sound settings, and fit for the task.
+//! Checks of reward terms: unique names, valid settings, terms that fit the task.
 
 use thinkling_datasets::Split;
 use thinkling_datasets::domains::DOMAINS;
@@ -9,11 +9,10 @@ use crate::data::task::{Lengths, Task, longest};
 use crate::learn::reward_terms::{Earns, RewardEntry, RewardTerm};
 use crate::recipe::{Checker, StagePath};
 
-/// Questions whose right answers a verifier is tried on.
+/// Questions for which the check tests a verifier on the right answer.
 const PROBES: u64 = 16;
 
 impl Rewarding<'_> {
-    /// Checks what can be told without the task.
     pub(crate) fn check(&self, at: StagePath<'_>, checker: &mut Checker<'_>) {
         let (terms, longest) = (&self.settings.rewards, self.max_new_tokens as u64);
         for (index, reward) in terms.iter().enumerate() {
@@ -21,14 +20,14 @@ impl Rewarding<'_> {
             if terms[..index].iter().any(|earlier| earlier.name() == reward.name()) {
                 let (name, term) = (format!("{path}.name"), format!("{path}.term"));
                 let help = format!(
-                    "write each term once, with its whole weight, or give this one a `name`: metrics.jsonl shows its mean as \
+                    "write each term once, with its total weight, or give this one a `name`: metrics.jsonl shows its mean as \
                      rewards.{}",
                     reward.name()
                 );
                 let key = if reward.name.is_some() { &name } else { &term };
                 checker.mistake(
                     &[key],
-                    format!("the reward term `{}` is there already", reward.name()),
+                    format!("the reward term `{}` is already there", reward.name()),
                     [help],
                 );
             }
@@ -36,7 +35,7 @@ impl Rewarding<'_> {
                 || reward.name().is_empty()
             {
                 let name = format!("{path}.name");
-                let help = "a term's name is letters, digits, `_` and `-`".to_owned();
+                let help = "a term's name has letters, digits, `_` and `-`".to_owned();
                 checker.mistake(&[&name], format!("`{name}` cannot be `{}`", reward.name()), [help]);
             }
             let label = format!("config of reward term `{}`", reward.term.name());
@@ -62,7 +61,7 @@ impl Rewarding<'_> {
         }
     }
 
-    /// Checks that completions have room, and that every term that judges can judge the answers of every task.
+    /// Checks that `max_new_tokens` is long enough, and that every term can judge the answers of every task.
     pub(crate) fn suit(&self, asked: &Asked<'_>, checker: &mut Checker<'_>) {
         for (_, task, lengths) in &asked.tasks {
             let which = if asked.tasks.len() > 1 {
@@ -82,15 +81,14 @@ impl Rewarding<'_> {
         }
     }
 
-    /// Warns of worked solutions that `max_new_tokens` cuts off.
-    fn warn_of_cuts(&self, asked: &Asked<'_>, whose: &str, lengths: &Lengths, checker: &mut Checker<'_>) {
+    fn warn_of_cuts(&self, asked: &Asked<'_>, place: &str, lengths: &Lengths, checker: &mut Checker<'_>) {
         let key = asked.at.key("max_new_tokens");
         for kind in asked.taught {
             let Some(completions) = lengths.completions(*kind) else { continue };
             let cut = completions.iter().filter(|length| **length > self.max_new_tokens).count();
             if cut > 0 {
                 let message = format!(
-                    "{whose}max_new_tokens = {} cuts off {:.0} % of the {} solutions; the longest seen has {} tokens",
+                    "{place}max_new_tokens = {} cuts off {:.0} % of the {} solutions; the longest seen has {} tokens",
                     self.max_new_tokens,
                     (100.0 * cut as f64 / completions.len() as f64).ceil(),
                     kind.name(),
@@ -102,7 +100,7 @@ impl Rewarding<'_> {
     }
 }
 
-/// Why a term cannot judge the task: the key that is wrong, what is wrong, and the remedy.
+/// Why a term cannot judge the task: the wrong key, the message and the help.
 fn misfit(reward: &RewardEntry, earns: &Earns, task: &Task) -> Option<(&'static str, String, String)> {
     let name = task.name.as_str();
     let dataset = task.dataset(0).ok()?;
@@ -123,15 +121,15 @@ fn misfit(reward: &RewardEntry, earns: &Earns, task: &Task) -> Option<(&'static 
                 let help = if has_template {
                     "write config = { template = true }: the task's template makes Python of its answers"
                 } else {
-                    "its spec has no tests; use the task's own judge: term = \"correct\""
+                    "its spec has no tests; use the task's judge: term = \"correct\""
                 };
                 let message =
-                    format!("`code` cannot judge the answers of task `{name}`, which are no Python");
+                    format!("`code` cannot judge the answers of task `{name}`, which are not Python");
                 return Some(("term", message, help.to_owned()));
             }
             None
         }
-        // A program of the user's is not started before the run is.
+        // A program of the user must not start before the run does.
         Earns::Verifier { config, .. } if reward.term != RewardTerm::External => {
             let row = thinkling_verifiers::find(reward.term.name())?;
             let verifier: Box<dyn Verifier> = (row.build)(config).ok()?;
@@ -148,7 +146,7 @@ fn misfit(reward: &RewardEntry, earns: &Earns, task: &Task) -> Option<(&'static 
                         "`{}` does not accept the right answer `{}` of task `{name}`: {}",
                         row.name, problem.answer, verdict.reason
                     );
-                    let help = "use the task's own judge: term = \"correct\"".to_owned();
+                    let help = "use the task's judge: term = \"correct\"".to_owned();
                     ("term", message, help)
                 })
             })
@@ -157,7 +155,6 @@ fn misfit(reward: &RewardEntry, earns: &Earns, task: &Task) -> Option<(&'static 
     }
 }
 
-/// Whether the answers of a task become programs.
 fn has_tests_of_its_own(row: &'static thinkling_datasets::domains::Row) -> bool {
     let Ok(domain) = (row.build)(&serde_json::Value::Null) else { return false };
     let level = *domain.levels().start();

@@ -1,8 +1,7 @@
-//! A run: its stages in order, each from the weights that the one before has left.
+//! A run: its stages in order, each from the weights of the one before.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -23,47 +22,44 @@ use crate::tracking::checkpoint::Checkpoint;
 use crate::tracking::run_folder::RunFolder;
 use crate::tracking::tracker::{self, Standing, Tracker};
 
-/// Newest checkpoints of a stage that are kept.
+/// Checkpoints kept per stage, the newest ones.
 const CHECKPOINTS_KEPT: usize = 2;
 
-/// What a run is to do, and with what.
+/// What a run does and what it starts from.
 pub struct Job {
     /// The stages, in order.
     pub stages: Vec<StagePlan>,
     /// Seed of everything random.
     pub seed: u64,
-    /// The policy with its first weights.
+    /// The policy with its initial weights.
     pub policy: Box<dyn Policy>,
-    /// Its alphabet.
+    /// The alphabet of the policy.
     pub tokenizer: Tokenizer,
-    /// What its records need to know.
-    pub tracking: tracker::Settings,
-    /// How stages reward, by their names, where that was built before the run; others build it when they start.
+    /// Settings of the records.
+    pub tracking: tracker::TrackerSettings,
+    /// Reward rules that were built before the run, by stage name; a stage without one builds it when it starts.
     pub rules: BTreeMap<String, RewardRule>,
 }
 
-/// A run while it runs.
+/// A running run.
 pub struct Run {
     /// Seed of everything random.
     pub seed: u64,
-    /// The policy, and what the next step depends on.
+    /// The policy and all other state that the next step depends on.
     pub learner: Learner,
-    /// What is written down.
+    /// The records.
     pub tracker: Tracker,
     pub(super) rules: BTreeMap<String, RewardRule>,
     stages: Arc<[StagePlan]>,
-    /// The stage that is next or running.
-    stage: usize,
-    /// Whether that stage is taken up in its midst.
+    /// Index of the next or current stage.
+    pub(super) stage: usize,
+    /// Whether that stage continues from a checkpoint.
     is_resumed: bool,
 }
 
 impl Run {
-    /// Starts a run in `folder`, or goes on after `newest`. `started`: since when this process counts. `interrupt` is set
-    /// when a signal comes.
-    ///
-    /// # Errors
-    /// When the checkpoint does not fit the job, or the folder cannot be written.
+    /// Starts a run in `folder`, or continues it after `newest`. `started` is when this process began to count time. A
+    /// signal sets `interrupt`.
     pub fn open(
         job: Job,
         folder: RunFolder,
@@ -109,20 +105,7 @@ impl Run {
         Ok(Self { seed, learner, tracker, rules, stages: stages.into(), stage: number, is_resumed })
     }
 
-    /// The stage that is next or running, from 0.
-    pub fn stage_number(&self) -> usize {
-        self.stage
-    }
-
-    /// The folder of the run.
-    pub fn path(&self) -> &Path {
-        self.tracker.path()
-    }
-
-    /// Runs every stage that is left, and writes the summary.
-    ///
-    /// # Errors
-    /// When a stage cannot go on.
+    /// Runs every remaining stage, and writes the summary.
     pub fn to_the_end(&mut self) -> Result<Status, TrainError> {
         let stages = self.stages.clone();
         let mut status = Status::Done;
@@ -141,7 +124,7 @@ impl Run {
             if status != Status::Done {
                 break;
             }
-            // Measuring at a stage's end may have spent the rest of a budget.
+            // The measurement at the end of a stage may have used up the budget.
             let is_last = self.stage >= stages.len();
             if let Some(why) = self.tracker.overspent().filter(|_| !is_last) {
                 self.tracker.progress.note(&format!("budget: {why}"));
@@ -153,10 +136,7 @@ impl Run {
         Ok(status)
     }
 
-    /// Measures the policy on held-out questions of `tasks`, sampled and greedy, and writes down a row for each.
-    ///
-    /// # Errors
-    /// When the policy cannot be asked, or the row cannot be written.
+    /// Measures the policy on held-out questions of `tasks`, sampled and greedy. Writes a row for each task.
     pub fn evaluate(
         &mut self,
         stage: &StagePlan,
@@ -193,7 +173,7 @@ impl Run {
         Ok(all)
     }
 
-    /// Measures the policy where the curriculum stands, and lets levels rise; says whether one did.
+    /// Measures the policy at the curriculum's levels and lets levels rise; returns whether one did.
     pub(super) fn evaluate_and_rise(
         &mut self,
         stage: &StagePlan,
@@ -220,7 +200,7 @@ impl Run {
         Ok(!risen.is_empty())
     }
 
-    /// Closes a step: writes the ledger, a checkpoint where one is due, and gives the reason to stop, if there is one.
+    /// Finishes a step: writes the ledger and a checkpoint if one is due. Returns the reason to stop, if there is one.
     pub(super) fn finish_step(
         &mut self,
         save_every: u64,
@@ -234,7 +214,7 @@ impl Run {
             self.tracker.progress.note(&note);
             return Ok(Some(Status::Diverged));
         }
-        // No later step mends these, and no checkpoint may hold them.
+        // No later step can fix such weights, and no checkpoint may hold them.
         if !learner.is_finite() {
             self.tracker.progress.note(&format!("step {}: weights are not finite: stopped", learner.step));
             return Ok(Some(Status::Diverged));
@@ -253,7 +233,7 @@ impl Run {
         Ok(status)
     }
 
-    /// Closes a stage: the next one starts afresh from these weights.
+    /// Finishes a stage: the next one starts from these weights.
     pub(super) fn finish_stage(&mut self) -> Result<(), TrainError> {
         self.tracker.settle(Work::Records);
         self.tracker.count_step();

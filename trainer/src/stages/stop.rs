@@ -1,4 +1,4 @@
-//! How a run stops, and why it cannot go on.
+//! How a run stops, and why it cannot continue.
 
 use crate::data::curriculum::CurriculumError;
 use crate::learn::evaluate::EvaluateError;
@@ -10,13 +10,13 @@ use crate::tracking::run_folder::RunError;
 pub enum Status {
     /// Every stage is done.
     Done,
-    /// A budget is spent.
+    /// A budget is used up.
     Budget,
     /// A signal came; a resumable checkpoint was written.
     Interrupted,
     /// Too many updates in a row were not finite.
     Diverged,
-    /// The base model is not ready, and the recipe says to stop then.
+    /// The base model is not ready, and the recipe says to stop in that case.
     NotReady,
 }
 
@@ -33,7 +33,7 @@ impl Status {
     }
 }
 
-/// A run cannot go on.
+/// Why a run cannot continue.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
@@ -49,18 +49,18 @@ pub enum TrainError {
     /// The corpus cannot be written.
     #[error(transparent)]
     Corpus(#[from] thinkling_datasets::corpus::CorpusError),
-    /// What is asked next cannot be told.
+    /// The next question cannot be determined.
     #[error(transparent)]
     Curriculum(#[from] CurriculumError),
     /// A question cannot be posed.
     #[error(transparent)]
     Dataset(#[from] thinkling_datasets::DatasetError),
-    /// A text of the task is not in its alphabet.
-    #[error("task `{task}` writes what is not in its alphabet: {source}")]
+    /// A text of the task has a symbol that is not in its alphabet.
+    #[error("task `{task}` writes symbols that are not in its alphabet: {source}")]
     Alphabet {
         /// The task.
         task: String,
-        /// Where.
+        /// The symbol.
         source: crate::data::tokenizer::TokenizerError,
     },
     /// A verifier of the reward cannot be built on this machine.
@@ -76,11 +76,11 @@ pub enum TrainError {
         /// Candle's error.
         source: candle_core::Error,
     },
-    /// Most of a batch could not be judged.
+    /// Too many completions of a batch could not be judged.
     #[error(
-        "stage {stage}, step {step}: {:.1} % of the completions could not be judged, max_error_share allows {:.1} %. The \
-         first says: {reason}. Mend the verifier and go on with --resume, or raise max_error_share: what is not judged is \
-         left out of the update",
+        "stage {stage}, step {step}: {:.1} % of the completions could not be judged, but max_error_share allows {:.1} %. \
+         First reason: {reason}. Fix the verifier and continue with --resume, or raise max_error_share; completions that \
+         are not judged are left out of the update",
         100.0 * share,
         100.0 * limit
     )]
@@ -93,31 +93,17 @@ pub enum TrainError {
         share: f64,
         /// The share that the recipe allows.
         limit: f64,
-        /// What the verifier says of the first.
+        /// The verifier's reason for the first of them.
         reason: String,
     },
-    /// Decoder and training forward disagree: a fault of the program.
-    #[error("stage {stage}, step {step}: decoder and update differ by {gap} in a log-probability")]
-    RolloutGap {
+    /// Rollout and update of a step do not fit together: an error in the program.
+    #[error("stage {stage}, step {step}: {problem}")]
+    Inconsistent {
         /// The stage.
         stage: String,
         /// Its step.
         step: u64,
-        /// The greatest distance.
-        gap: f64,
-    },
-    /// The first promise of the trainer was broken: a fault of the program.
-    #[error(
-        "stage {stage}, step {step}: the importance ratio on fresh rollouts lies in [{low}, {high}], not at 1"
-    )]
-    RatioNotOne {
-        /// The stage.
-        stage: String,
-        /// Its step.
-        step: u64,
-        /// The least ratio.
-        low: f64,
-        /// The greatest ratio.
-        high: f64,
+        /// What differs, with numbers.
+        problem: String,
     },
 }

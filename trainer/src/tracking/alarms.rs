@@ -1,7 +1,7 @@
-//! What goes wrong while a run goes on, read off its rows of `metrics.jsonl`, and what to do then.
+//! Problems that a run's rows of `metrics.jsonl` show, and what to do about them.
 //!
-//! An alarm is a pure function of a stage's rows so far: no clock, no state of its own. A run that is resumed reads its
-//! rows again and goes on as if it had never stopped.
+//! An alarm is a pure function of the stage's rows so far. A resumed run reads its rows again and raises the same
+//! alarms as a run that never stopped.
 
 use std::collections::BTreeMap;
 
@@ -9,57 +9,52 @@ use serde_json::{Map, Value, json};
 
 use super::rows::Tells;
 
-/// Rows that a mean is taken over: one bad batch is no alarm.
+/// Rows of a mean; one bad batch raises no alarm.
 const WINDOW: usize = 5;
-/// The same for what pretraining mends by itself.
+/// Rows of a mean for problems that pretraining fixes by itself.
 const PRETRAINING_WINDOW: usize = 400;
-/// Rows between the two windows that a growth is measured over.
+/// Rows between the two means that show growth.
 const LAG: usize = 10;
-/// Above this accuracy there is little left to learn: short answers, flat groups and low entropy are what success looks
-/// like.
+/// Above this accuracy little is left to learn: short answers, flat groups and low entropy are signs of success.
 const SOLVED: f64 = 0.9;
-/// A policy that learns as it should is nearly certain of what it writes from here on (addition: entropy .014 at .9).
+/// From this accuracy on, a healthy policy is nearly certain of its tokens (addition: entropy 0.014 at 0.9).
 const HALF_SOLVED: f64 = 0.8;
 
-/// One row of the table of alarms.
-pub struct Alarm {
-    /// The name in `metrics.jsonl` and `summary.json`.
+pub(crate) struct Alarm {
+    /// Name in `metrics.jsonl` and `summary.json`.
     pub name: &'static str,
-    /// When it is raised, in words.
     pub rule: &'static str,
-    /// What to change.
     pub fix: &'static str,
     is_on: fn(&History) -> bool,
 }
 
-/// The table of alarms.
-pub const ALARMS: &[Alarm] = &[
+pub(crate) const ALARMS: &[Alarm] = &[
     Alarm {
         name: "entropy_collapse",
-        rule: "entropy over 5 steps is below 0.05 nats a token and a tenth of what it was, at an accuracy below 0.8",
-        fix: "the policy has stopped to explore: lower learning_rate, raise clip_high (0.28) or temperature, or add a \
+        rule: "entropy over 5 steps is below 0.05 nats per token and a tenth of its first value, at an accuracy below 0.8",
+        fix: "the policy has stopped exploring: lower learning_rate, raise clip_high (0.28) or temperature, or add a \
               kl_coefficient (0.01), and start again from a checkpoint before the fall",
         is_on: entropy_collapse,
     },
     Alarm {
         name: "length_without_accuracy",
-        rule: "completions grew by a quarter in 10 steps and accuracy did not rise, below 0.9",
-        fix: "length is rewarded, not being right: use loss = \"token_mean\" or \"constant_length\", \
-              overlong = \"zero\", lower max_new_tokens or learning_rate, and read rollouts.jsonl",
+        rule: "completions grew by a quarter in 10 steps and accuracy, below 0.9, did not rise",
+        fix: "the policy is rewarded for length and not for right answers: use loss = \"token_mean\" or \
+              \"constant_length\", overlong = \"zero\", lower max_new_tokens or learning_rate, and read rollouts.jsonl",
         is_on: length_without_accuracy,
     },
     Alarm {
         name: "clip_share",
-        rule: "the clip stopped more than 0.2 of the tokens over 5 steps",
-        fix: "updates go too far from the policy that sampled: lower learning_rate, epochs or minibatches",
-        is_on: clip_share,
+        rule: "more than 0.2 of the tokens were clipped over 5 steps",
+        fix: "updates move too far from the policy that sampled: lower learning_rate, epochs or minibatches",
+        is_on: |history| history.exceeds(|row| row.clipped, 0.2),
     },
     Alarm {
         name: "kl",
-        rule: "the divergence from the reference is above 0.5 nats a token over 5 steps",
-        fix: "the policy has left its reference: lower learning_rate or raise kl_coefficient; where that distance is \
-              wanted, set kl_reference_every so that the reference follows",
-        is_on: kl,
+        rule: "the divergence from the reference is above 0.5 nats per token over 5 steps",
+        fix: "the policy has left its reference: lower learning_rate or raise kl_coefficient; if you want that \
+              distance, set kl_reference_every so that the reference follows",
+        is_on: |history| history.exceeds(|row| row.kl, 0.5),
     },
     Alarm {
         name: "expert_imbalance",
@@ -70,28 +65,28 @@ pub const ALARMS: &[Alarm] = &[
     },
     Alarm {
         name: "truncation",
-        rule: "more than 0.2 of the completions were cut off over 5 steps",
-        fix: "raise max_new_tokens (doctor says what worked solutions need); if they only ramble, set \
+        rule: "more than 0.2 of the completions reached max_new_tokens over 5 steps",
+        fix: "raise max_new_tokens (doctor says what worked solutions need); if they only repeat themselves, set \
               overlong = \"zero\" and pretrain longer, so that the base ends its answers",
-        is_on: truncation,
+        is_on: |history| history.exceeds(|row| row.truncated, 0.2),
     },
     Alarm {
         name: "flat_groups",
-        rule: "in fewer than 0.25 of the groups rewards differed over 5 steps, at an accuracy below 0.9",
+        rule: "rewards differed in fewer than 0.25 of the groups over 5 steps, at an accuracy below 0.9",
         fix: "most questions are too hard (or rewards do not tell right from wrong): lower task.level, raise group_size \
               or temperature, use flat_groups = \"refill\", or pretrain longer",
         is_on: flat_groups,
     },
     Alarm {
         name: "verifier_errors",
-        rule: "the verifier could not judge a completion in one of the last 5 steps",
-        fix: "an item or the verifier is at fault, not the model: the log and rollouts.jsonl hold its reason; try \
+        rule: "the verifier could not judge a completion in at least one of the last 5 steps",
+        fix: "the cause is an item or the verifier, not the model. The log and rollouts.jsonl give the reason; try \
               `thinkling doctor RECIPE` and `thinkling verify` on that item. Such completions are left out of updates",
         is_on: verifier_errors,
     },
     Alarm {
         name: "held_out_gap",
-        rule: "reward rose by 0.1 since an earlier evaluation and held-out accuracy did not",
+        rule: "reward rose by 0.1 since an earlier evaluation, but held-out accuracy did not rise",
         fix: "the policy learns the reward or the training questions, not the task: read rollouts.jsonl for what earns \
               the reward, raise the weight of the term `correct`, ask more distinct questions (a higher task.level), \
               and keep the checkpoint of the best evaluation",
@@ -100,11 +95,11 @@ pub const ALARMS: &[Alarm] = &[
 ];
 
 /// What to change when the alarm `name` is raised.
-pub fn fix(name: &str) -> Option<&'static str> {
+pub(crate) fn fix(name: &str) -> Option<&'static str> {
     ALARMS.iter().find(|alarm| alarm.name == name).map(|alarm| alarm.fix)
 }
 
-/// What alarms read of a row of a learning stage.
+/// What alarms read from a row of a learning stage.
 #[derive(Clone, Copy, Debug, Default)]
 struct Observation {
     step: u64,
@@ -143,7 +138,7 @@ impl Observation {
     }
 }
 
-/// Held-out accuracy at a step, over all tasks that were measured there.
+/// Held-out accuracy at a step, over all tasks measured there.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     step: u64,
@@ -157,7 +152,6 @@ impl Held {
     }
 }
 
-/// The rows of one stage so far.
 #[derive(Clone, Debug, Default)]
 struct History {
     stage: String,
@@ -169,19 +163,19 @@ struct History {
 type Field = fn(&Observation) -> Option<f64>;
 
 impl History {
-    /// The mean of a field over [`WINDOW`] rows, the last of them `back` rows before the end; `None` where one of them
-    /// lacks it.
+    /// The mean of a field over [`WINDOW`] rows that end `back` rows before the last; `None` if one of them does not
+    /// have it.
     fn mean(&self, back: usize, field: Field) -> Option<f64> {
         let end = self.steps.len().checked_sub(back)?;
         window_mean(&self.steps[end.checked_sub(WINDOW)?..end], field)
     }
 
-    /// The same over the stage's first rows.
+    /// The mean over the stage's first rows.
     fn first(&self, field: Field) -> Option<f64> {
         window_mean(self.steps.get(..WINDOW)?, field)
     }
 
-    /// The mean reward of the last rows up to `step`; before the first row, that of the first.
+    /// The mean reward of the last rows up to `step`; before the first row, its reward.
     fn reward_at(&self, step: u64) -> Option<f64> {
         let end = self.steps.partition_point(|row| row.step <= step).max(1).min(self.steps.len());
         window_mean(&self.steps[end.saturating_sub(WINDOW)..end], |row| row.reward)
@@ -217,23 +211,11 @@ fn length_without_accuracy(history: &History) -> bool {
     length > 1.25 * length_before && accuracy < before + 0.02 && accuracy < SOLVED
 }
 
-fn clip_share(history: &History) -> bool {
-    history.exceeds(|row| row.clipped, 0.2)
-}
-
-fn kl(history: &History) -> bool {
-    history.exceeds(|row| row.kl, 0.5)
-}
-
 fn expert_imbalance(history: &History) -> bool {
-    // A fresh router is out of balance until its biases have caught up: quickstart's for 110 to 180 updates.
+    // A new router is out of balance until its biases catch up: in quickstart for 110 to 180 updates.
     let window = if history.is_pretraining { PRETRAINING_WINDOW } else { WINDOW };
     let rows = history.steps.len().checked_sub(window).map(|start| &history.steps[start..]);
     rows.and_then(|rows| window_mean(rows, |row| row.expert_load)).is_some_and(|load| load > 3.0)
-}
-
-fn truncation(history: &History) -> bool {
-    history.exceeds(|row| row.truncated, 0.2)
 }
 
 fn flat_groups(history: &History) -> bool {
@@ -255,7 +237,6 @@ fn held_out_gap(history: &History) -> bool {
         })
 }
 
-/// How often an alarm was raised in a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Raised {
     first_step: u64,
@@ -263,18 +244,16 @@ struct Raised {
     onsets: u64,
 }
 
-/// Watches the rows of a run.
 #[derive(Clone, Debug, Default)]
-pub struct Watch {
+pub(crate) struct Watch {
     history: History,
-    /// Those that are on.
     on: Vec<&'static str>,
     raised: BTreeMap<(String, &'static str), Raised>,
 }
 
 impl Watch {
-    /// The watch of a run whose `metrics.jsonl` says `text`.
-    pub fn replay(text: &str) -> Self {
+    /// The watch of a run with this `metrics.jsonl`.
+    pub(crate) fn replay(text: &str) -> Self {
         let mut watch = Self::default();
         for line in text.lines() {
             if let Ok(Value::Object(mut row)) = serde_json::from_str(line) {
@@ -284,9 +263,9 @@ impl Watch {
         watch
     }
 
-    /// Reads the next row and writes into it, as `alarms`, which alarms are on: in every row with rewards, and in
-    /// others if there are any. Gives those that were not on before it.
-    pub fn see(&mut self, row: &mut Map<String, Value>) -> Vec<&'static Alarm> {
+    /// Reads the next row and writes the alarms that are on into it as `alarms`: always in rows with rewards, in others
+    /// only if there are any. Returns the alarms that this row has turned on.
+    pub(crate) fn see(&mut self, row: &mut Map<String, Value>) -> Vec<&'static Alarm> {
         let stage = row.get("stage").and_then(Value::as_str).unwrap_or_default();
         let tells = Tells::of(row);
         if self.history.stage != stage {
@@ -321,8 +300,7 @@ impl Watch {
         fresh
     }
 
-    /// Every alarm that was raised, for `summary.json`.
-    pub fn summary(&self) -> Value {
+    pub(crate) fn summary(&self) -> Value {
         let raised = self.raised.iter().map(|((stage, name), raised)| {
             json!({
                 "name": name, "stage": stage, "first_step": raised.first_step, "last_step": raised.last_step,
@@ -337,7 +315,6 @@ impl Watch {
 mod tests {
     use super::*;
 
-    /// A step of a run that learns as it should.
     fn healthy(step: u64) -> Map<String, Value> {
         let part = (step as f64 / 40.0).min(1.0);
         let row = json!({
@@ -362,7 +339,7 @@ mod tests {
         alarms.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
     }
 
-    /// Runs 40 healthy steps that `change` has spoilt, between two evaluations; gives what was raised and where.
+    /// Runs 40 healthy steps, changed by `change`, between two evaluations; returns the alarms and their steps.
     fn raised(change: impl Fn(u64, &mut Map<String, Value>)) -> (Vec<(String, u64)>, Watch) {
         let mut watch = Watch::default();
         let mut onsets = Vec::new();
@@ -477,7 +454,7 @@ mod tests {
         let fresh = watch.see(&mut row);
         assert_eq!(fresh.iter().map(|alarm| alarm.name).collect::<Vec<_>>(), ["held_out_gap"]);
         assert_eq!(names(&row), ["held_out_gap"]);
-        // It stays on until an evaluation says otherwise, and is told once.
+        // It stays on until the next evaluation, and is reported once.
         let mut row = healthy(41);
         assert!(watch.see(&mut row).is_empty());
         assert_eq!(names(&row), ["held_out_gap"]);
@@ -490,7 +467,7 @@ mod tests {
     #[test]
     fn several_tasks_of_one_evaluation_are_one_measurement() {
         let (_, mut watch) = raised(|_, _| {});
-        // Means of .5 before (one task), .6 now: better, though one task fell.
+        // The means are 0.5 before (one task) and 0.6 now: better, although one task fell.
         watch.see(&mut held_out(40, 0.85));
         let mut row = held_out(40, 0.35);
         watch.see(&mut row);
@@ -531,7 +508,7 @@ mod tests {
         }
         let mut resumed = Watch::replay(&text);
         for mut row in later {
-            assert!(resumed.see(&mut row).is_empty(), "what is on is not told again");
+            assert!(resumed.see(&mut row).is_empty(), "an alarm that is on is not reported again");
         }
         assert_eq!(resumed.summary(), live.summary());
     }

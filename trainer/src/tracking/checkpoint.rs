@@ -1,4 +1,4 @@
-//! Checkpoints: a folder that exists under its name is complete.
+//! Checkpoints: folders that are either complete or absent.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,9 +13,9 @@ use sha2::{Digest, Sha256};
 use crate::policy::parameters::Tensors;
 use crate::policy::{Config, Parameters};
 
-/// The list of hashes, in the form of `sha256sum -c`.
+/// The hashes, in the format of `sha256sum -c`.
 const SUMS: &str = "SHA256SUMS";
-/// Begins the name of a folder that is still being written.
+/// Prefix of the name of a folder that is still being written.
 pub(crate) const UNFINISHED: &str = ".unfinished-";
 
 /// A checkpoint cannot be written or read.
@@ -25,14 +25,14 @@ pub enum CheckpointError {
     /// The file system refused.
     #[error("{action} {path}")]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         action: &'static str,
-        /// On which file or folder.
+        /// The file or folder.
         path: PathBuf,
         /// Why it failed.
         source: io::Error,
     },
-    /// A file is not what was written.
+    /// A file differs from what was written.
     #[error(
         "the checkpoint {folder} is damaged: {file} {problem}; remove this folder to use the one before it"
     )]
@@ -51,7 +51,7 @@ fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Checkpoint
     move |source| CheckpointError::Io { action, path, source }
 }
 
-/// `tensors` as a safetensors file; the same tensors give the same bytes.
+/// `tensors` as a safetensors file; equal tensors give equal bytes.
 pub fn encode_tensors(tensors: &Tensors) -> Vec<u8> {
     let bytes: Vec<(&str, &[usize], Vec<u8>)> = tensors
         .iter()
@@ -66,10 +66,7 @@ pub fn encode_tensors(tensors: &Tensors) -> Vec<u8> {
     safetensors::serialize(views, None).expect("names are unique and shapes fit")
 }
 
-/// Reads a safetensors file of float32 tensors.
-///
-/// # Errors
-/// In words, when it is none.
+/// Reads a safetensors file of float32 tensors. The error describes the problem.
 pub fn decode_tensors(bytes: &[u8]) -> Result<Tensors, String> {
     let file = safetensors::SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     file.iter()
@@ -85,10 +82,7 @@ pub fn decode_tensors(bytes: &[u8]) -> Result<Tensors, String> {
         .collect()
 }
 
-/// Writes `bytes` to `path` in one piece: the old content or the new one, never a part.
-///
-/// # Errors
-/// When the file system refuses.
+/// Writes `bytes` to `path` atomically: a reader sees the old content or the new.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file =
@@ -101,7 +95,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError
 #[cfg(unix)]
 fn readable_by_all(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    // A temporary file is its owner's alone.
+    // A temporary file is readable by its owner only.
     file.set_permissions(fs::Permissions::from_mode(0o644))
 }
 
@@ -114,10 +108,7 @@ fn sync_folder(path: &Path) -> Result<(), CheckpointError> {
     File::open(path).and_then(|folder| folder.sync_all()).map_err(io("syncing", path))
 }
 
-/// Writes the checkpoint `name` with these files into `folder`. It appears complete or not at all, whatever happens.
-///
-/// # Errors
-/// When the file system refuses.
+/// Writes the checkpoint `name` with these files into `folder`. An interrupted write leaves no checkpoint.
 pub fn write(folder: &Path, name: &str, files: &[(&str, Vec<u8>)]) -> Result<PathBuf, CheckpointError> {
     let unfinished = folder.join(format!("{UNFINISHED}{name}"));
     let finished = folder.join(name);
@@ -135,17 +126,14 @@ pub fn write(folder: &Path, name: &str, files: &[(&str, Vec<u8>)]) -> Result<Pat
         file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io("writing", &path))?;
     }
     sync_folder(&unfinished)?;
-    // The same step again: at the end of a stage, or after work that was lost.
+    // The step was written before: at the end of a stage, or before lost work.
     remove(&finished)?;
     fs::rename(&unfinished, &finished).map_err(io("renaming", &unfinished))?;
     sync_folder(folder)?;
     Ok(finished)
 }
 
-/// Removes the checkpoint `path`, if there is one. It is there complete or not at all, whatever happens.
-///
-/// # Errors
-/// When the file system refuses.
+/// Removes the checkpoint `path`, if there is one. An interrupted removal leaves no checkpoint.
 pub fn remove(path: &Path) -> Result<(), CheckpointError> {
     let Some(name) = path.file_name().filter(|_| path.exists()) else { return Ok(()) };
     let going = path.with_file_name(format!("{UNFINISHED}removed-{}", name.to_string_lossy()));
@@ -160,10 +148,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Removes what an interrupted write has left.
-///
-/// # Errors
-/// When the file system refuses.
+/// Removes the remains of an interrupted write.
 pub fn remove_unfinished(folder: &Path) -> Result<(), CheckpointError> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
     for entry in entries {
@@ -176,7 +161,7 @@ pub fn remove_unfinished(folder: &Path) -> Result<(), CheckpointError> {
     Ok(())
 }
 
-/// A checkpoint whose every file has been found as it was written.
+/// A checkpoint with every file verified.
 #[derive(Debug)]
 pub struct Checkpoint {
     /// Its folder.
@@ -186,9 +171,6 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Reads and checks the checkpoint in `folder`.
-    ///
-    /// # Errors
-    /// When a file is missing, or not what was written.
     pub fn read(folder: &Path) -> Result<Self, CheckpointError> {
         let damaged = |file: &str, problem: &str| CheckpointError::Damaged {
             folder: folder.to_owned(),
@@ -211,33 +193,21 @@ impl Checkpoint {
     }
 
     /// The file `name`.
-    ///
-    /// # Errors
-    /// When the checkpoint has none.
     pub fn file(&self, name: &str) -> Result<&[u8], CheckpointError> {
         self.files.get(name).map(Vec::as_slice).ok_or_else(|| self.damaged(name, "is missing"))
     }
 
     /// The JSON file `name`.
-    ///
-    /// # Errors
-    /// When it is missing or not of this form.
     pub fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T, CheckpointError> {
         serde_json::from_slice(self.file(name)?).map_err(|error| self.damaged(name, &error.to_string()))
     }
 
     /// The tensors of the file `name`.
-    ///
-    /// # Errors
-    /// When it is missing or holds none.
     pub fn tensors(&self, name: &str) -> Result<Tensors, CheckpointError> {
         decode_tensors(self.file(name)?).map_err(|error| self.damaged(name, &error))
     }
 
     /// The network and its weights.
-    ///
-    /// # Errors
-    /// When a file is missing, or holds other tensors than its configuration says.
     pub fn policy(&self) -> Result<(Config, Parameters), CheckpointError> {
         let config: Config = self.json("config.json")?;
         let name = "model.safetensors";
@@ -245,7 +215,7 @@ impl Checkpoint {
         Ok((config, parameters.map_err(|problem| self.damaged(name, &problem))?))
     }
 
-    /// The error that says that `file` cannot be used.
+    /// The error that `file` cannot be used.
     pub fn damaged(&self, file: &str, problem: &str) -> CheckpointError {
         CheckpointError::Damaged {
             folder: self.folder.clone(),

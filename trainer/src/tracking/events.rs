@@ -1,43 +1,37 @@
-//! TensorBoard events: the scalars of `metrics.jsonl` once more, for who has that open already.
+//! TensorBoard events: the scalars of `metrics.jsonl` for users of TensorBoard.
 //!
-//! The file follows from `metrics.jsonl` and the run's start alone, so a resume writes it anew and goes on: no gap, no
-//! repeat. Source: TensorFlow's record format (length, masked crc32c, data, masked crc32c) around `Event` of
+//! The file follows from `metrics.jsonl` and the start of the run alone, so a resume rewrites it without gaps or
+//! repeats. Source: TensorFlow's record format (length, masked crc32c, data, masked crc32c) around `Event` of
 //! `event.proto`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::rows::Row;
-use crate::tracking::rows::{number, parse_lines, scalars, word};
-use crate::tracking::run_folder;
+use super::rows::{Row, Tells, number, parse_lines, scalars, word};
+use super::run_folder;
 
-/// How the names of such files begin.
 const PREFIX: &str = "events.out.tfevents.";
 
-/// The event file of a run.
 #[derive(Debug)]
-pub struct EventLog {
+pub(crate) struct EventLog {
     file: File,
     /// When the run started, in seconds since 1970.
     started: f64,
 }
 
 impl EventLog {
-    /// Writes the events of the rows that the run in `folder` has, in place of any older file, and stays open for more.
+    /// Writes the events of all rows in `folder`, in place of any older file, and stays open for more.
     ///
     /// `started` is in seconds since 1970.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn open(folder: &Path, started: f64) -> io::Result<Self> {
+    pub(crate) fn open(folder: &Path, started: f64) -> io::Result<Self> {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with(PREFIX) {
                 fs::remove_file(entry.path())?;
             }
         }
-        // A number of ten digits is what TensorBoard sorts files by.
+        // TensorBoard sorts files by a number of ten digits.
         let path = folder.join(format!("{PREFIX}{started:010.0}.thinkling"));
         let file = OpenOptions::new().create(true).append(true).open(path)?;
         let mut log = Self { file, started };
@@ -51,11 +45,7 @@ impl EventLog {
         Ok(log)
     }
 
-    /// Adds the scalars of a row.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn append(&mut self, row: &Row) -> io::Result<()> {
+    pub(crate) fn append(&mut self, row: &Row) -> io::Result<()> {
         let event = self.event(row);
         self.file.write_all(&event)
     }
@@ -74,17 +64,17 @@ impl EventLog {
     }
 }
 
-/// What TensorBoard calls a scalar: `grpo/reward_mean`, `eval.grpo/parity.16/accuracy`.
+/// The tag of a scalar in TensorBoard: `grpo/reward_mean`, `eval.grpo/parity.16/accuracy`.
 fn tag(row: &Row, name: &str) -> String {
     let stage = word(row, "stage");
-    if word(row, "kind") != "eval" {
+    if Tells::of(row) != Tells::Measured {
         return format!("{stage}/{name}");
     }
     let level = row.get("level").map_or(String::new(), |level| format!(".{level}"));
     format!("eval.{stage}/{}{level}/{name}", word(row, "task"))
 }
 
-/// The event that says which form the file has.
+/// The event that states the version of the format.
 fn version(time: f64) -> Vec<u8> {
     let mut event = double(1, time);
     event.extend(bytes_field(3, b"brain.Event:2"));
@@ -126,7 +116,7 @@ fn varint(mut value: u64, bytes: &mut Vec<u8>) {
     bytes.push(value as u8);
 }
 
-/// `data` as a record: its length and itself, each with its sum.
+/// `data` as a record: its length and its bytes, each with its checksum.
 fn record(data: &[u8]) -> Vec<u8> {
     let length = (data.len() as u64).to_le_bytes();
     let mut bytes = length.to_vec();
@@ -136,12 +126,12 @@ fn record(data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Rotated and moved, so that the sum of data that hold sums is not weak.
+/// Rotates the checksum and adds a constant, so that checksums of data that contain checksums stay strong.
 fn masked(sum: u32) -> u32 {
     sum.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// The cyclic redundancy check of Castagnoli (RFC 3720, B.4), reflected.
+/// The Castagnoli cyclic redundancy check (RFC 3720, B.4), reflected.
 fn crc32c(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 256] = {
         let mut table = [0; 256];

@@ -1,4 +1,4 @@
-//! The books: what a run spent, by stage and kind of work.
+//! The ledger: what a run spent, by stage and kind of work.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub struct Budget {
     pub joules: Option<f64>,
 }
 
-/// What the ledger charges.
+/// Prices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Prices {
@@ -41,7 +41,8 @@ pub struct Prices {
     /// US dollars for an hour of one accelerator.
     #[schemars(range(min = 0.0))]
     pub usd_per_device_hour: f64,
-    /// Watts the machine draws while the run goes on, for an estimate of energy where no meter can be read; absent: the energy is unknown there.
+    /// Watts that the machine draws during the run, for an estimate of energy where no meter can be read; absent: the
+    /// energy is unknown there.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub watts: Option<f64>,
 }
@@ -55,12 +56,12 @@ impl Default for Prices {
 /// An amount of work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spent {
-    /// Operations of products that the model asks for.
+    /// Operations of the products that the model needs.
     pub flops: f64,
-    /// Operations of products beyond those: computed again, or masked.
+    /// Further operations of products: recomputed or masked.
     #[serde(default)]
     pub surplus_flops: f64,
-    /// Seconds on the wall.
+    /// Seconds of wall time.
     pub wall_s: f64,
     /// Seconds of processor time.
     pub cpu_s: f64,
@@ -88,7 +89,7 @@ impl Spent {
         self.tokens += other.tokens;
     }
 
-    /// What this has beyond `earlier`, an amount that it grew from.
+    /// The part of this amount that `earlier`, a former state of it, does not have.
     fn beyond(self, earlier: Self) -> Self {
         Self {
             flops: (self.flops - earlier.flops).max(0.0),
@@ -103,7 +104,7 @@ impl Spent {
 /// The account of one stage.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Account {
-    /// By kind of work.
+    /// Amounts by kind of work.
     pub work: BTreeMap<Work, Spent>,
     /// Completions that were judged in training.
     pub verifier_calls: u64,
@@ -119,12 +120,12 @@ pub struct Account {
     /// Seconds of accelerators.
     #[serde(default)]
     pub device_s: f64,
-    /// What became of each set of held-out questions.
+    /// The results on each set of held-out questions.
     #[serde(default)]
     pub held_out: BTreeMap<String, HeldOut>,
 }
 
-/// Which of some held-out questions were answered rightly at a stage's first and at its last measurement.
+/// Which held-out questions had right answers at a stage's first and last measurement.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HeldOut {
     first: String,
@@ -132,16 +133,16 @@ pub struct HeldOut {
 }
 
 impl HeldOut {
-    /// Notes which questions are solved now.
+    /// Records which questions are solved now.
     pub fn note(&mut self, solved: &[bool]) {
         self.last = solved.iter().map(|is_solved| if *is_solved { '1' } else { '0' }).collect();
-        // Other questions than before begin anew.
+        // A different set of questions starts again.
         if self.first.len() != self.last.len() {
             self.first = self.last.clone();
         }
     }
 
-    /// Questions that are solved at last and were not at first.
+    /// Questions that are solved at the last measurement and were not at the first.
     pub fn newly_solved(&self) -> u64 {
         self.first.bytes().zip(self.last.bytes()).filter(|pair| *pair == (b'0', b'1')).count() as u64
     }
@@ -162,8 +163,7 @@ impl Account {
         Elapsed { wall_s: spent.wall_s, cpu_s: spent.cpu_s }
     }
 
-    /// The share of the wall time that went into posing and judging, and what that took; `None` where nothing was
-    /// judged.
+    /// The share of wall time for posing and judging, and what it took; `None` if nothing was judged.
     pub fn verifying(&self) -> Option<(f64, Spent)> {
         let spent = *self.work.get(&Work::Verifier).filter(|_| self.verifier_calls > 0)?;
         let wall_s = self.total().wall_s;
@@ -182,12 +182,11 @@ impl Account {
         self.device_s += other.device_s;
     }
 
-    /// Held-out questions that this stage taught to solve.
+    /// Held-out questions that this stage has learned to solve.
     fn newly_solved(&self) -> u64 {
         self.held_out.values().map(HeldOut::newly_solved).sum()
     }
 
-    /// What it cost.
     fn cost_usd(&self, prices: &Prices) -> f64 {
         self.total().cpu_s / 3600.0 * prices.usd_per_core_hour
             + self.device_s / 3600.0 * prices.usd_per_device_hour
@@ -240,14 +239,14 @@ fn name(work: Work) -> String {
     }
 }
 
-/// The books of a run.
+/// The ledger of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ledger {
     stages: Vec<(String, Account)>,
 }
 
 impl Ledger {
-    /// The account of `stage`, opened if need be.
+    /// The account of `stage`; a new one if it has none.
     pub fn account(&mut self, stage: &str) -> &mut Account {
         let at = match self.stages.iter().position(|(name, _)| name == stage) {
             Some(at) => at,
@@ -259,12 +258,13 @@ impl Ledger {
         &mut self.stages[at].1
     }
 
-    /// Books work on `stage`.
+    /// Charges work to `stage`.
     pub fn charge(&mut self, stage: &str, work: Work, spent: Spent) {
         self.account(stage).work.entry(work).or_default().add(spent);
     }
 
-    /// Books what something that took `elapsed` reports of itself; its kinds of work share the time by their operations.
+    /// Charges `costs` of something that took `elapsed`. Its kinds of work share the time in proportion to their
+    /// operations.
     pub fn add(&mut self, stage: &str, costs: &Costs, elapsed: Elapsed) {
         let account = self.account(stage);
         let total: u64 = costs.work.iter().map(|(_, amount)| amount.flops).sum();
@@ -282,8 +282,8 @@ impl Ledger {
         account.correct += costs.correct;
     }
 
-    /// Books what `later`, the books at the moment a run was killed, has beyond these: as redone, where a resume does it
-    /// again.
+    /// Charges what `later`, the ledger when a run was killed, has beyond this one: as redone if a resume repeats the
+    /// work.
     pub fn charge_lost(&mut self, later: &Ledger) {
         for (stage, later) in &later.stages {
             let kept = self.account(stage);
@@ -299,7 +299,7 @@ impl Ledger {
         }
     }
 
-    /// Seconds that are booked.
+    /// Time of all accounts.
     pub fn time(&self) -> Elapsed {
         let total = self.spent();
         Elapsed { wall_s: total.wall_s, cpu_s: total.cpu_s }
@@ -313,7 +313,7 @@ impl Ledger {
         total
     }
 
-    /// Everything.
+    /// The sum of all accounts.
     pub fn total(&self) -> Account {
         let mut total = Account::default();
         for (_, account) in &self.stages {
@@ -322,24 +322,24 @@ impl Ledger {
         total
     }
 
-    /// Operations so far that the model asked for.
+    /// Operations so far that the model needed.
     pub fn flops(&self) -> f64 {
         self.spent().flops
     }
 
-    /// Dollars so far.
+    /// Cost so far, US dollars.
     pub fn cost_usd(&self, prices: &Prices) -> f64 {
         self.stages.iter().map(|(_, account)| account.cost_usd(prices)).sum()
     }
 
-    /// Which limit of `budget` is spent, in words.
+    /// The limit of `budget` that is reached, in words.
     pub fn exhausted(&self, budget: &Budget, prices: &Prices) -> Option<String> {
         let total = self.total();
         let spent = total.total();
         let tokens = total.tokens_trained + total.tokens_generated;
         let over = |limit: Option<f64>, spent: f64, unit: &str| {
             let limit = limit?;
-            // Dollars are small and operations many: as many digits as they take, and no more.
+            // Dollars are small and operations many: show only the digits that are needed.
             let shown = if spent >= 1e6 { format!("{spent:.4e}") } else { format!("{spent:.7}") };
             let shown = if shown.contains('e') {
                 shown
@@ -357,7 +357,7 @@ impl Ledger {
             })
     }
 
-    /// The share of the wall time of each stage that judges which went into that.
+    /// The share of wall time for posing and judging in each stage that judges.
     pub fn verifying_shares(&self) -> BTreeMap<&str, f64> {
         let shares = self.stages.iter();
         shares.filter_map(|(name, account)| Some((name.as_str(), account.verifying()?.0))).collect()
@@ -454,7 +454,7 @@ mod tests {
         assert!(json["total"].get("cost_per_correct_usd").is_none());
         let other = ledger.account("a").held_out.entry("q".to_owned()).or_default();
         other.note(&[true]);
-        assert_eq!(other.newly_solved(), 0, "other questions begin anew");
+        assert_eq!(other.newly_solved(), 0, "a different set of questions starts again");
     }
 
     #[test]

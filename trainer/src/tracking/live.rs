@@ -1,15 +1,13 @@
-//! What of a run fits a terminal: a row's numbers, their past as a line of blocks, a table of the stages.
+//! Terminal views of a run: the numbers of a row, sparklines, and a table of the stages.
 
 use std::fmt::Write as _;
 
-use super::rows::Row;
-use crate::tracking::rows::{interval, number, word};
+use super::rows::{Row, Tells, interval, number, word};
 
-/// Blocks of a sparkline.
 const WIDTH: usize = 28;
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// What is shown of a row: its key, its name, digits after the point.
+/// Columns of a step's row: key, label, digits after the point.
 const SHOWN: [(&str, &str, usize); 5] = [
     ("reward_mean", "reward", 3),
     ("accuracy", "accuracy", 3),
@@ -17,14 +15,14 @@ const SHOWN: [(&str, &str, usize); 5] = [
     ("loss", "loss", 4),
     ("tokens_per_s", "tokens/s", 0),
 ];
-/// Names whose past is drawn.
+/// Labels that get a sparkline.
 const DRAWN: [&str; 4] = ["reward", "accuracy", "length", "loss"];
 
-/// The numbers of a step's row that a person follows.
+/// The main numbers of a step's row.
 pub fn shown(row: &Row) -> Vec<(&'static str, String)> {
-    // In RL the loss says nothing: it is 0 but for the clip.
-    let is_learning = row.contains_key("reward_mean");
-    let keys = SHOWN.into_iter().filter(|(key, ..)| !(is_learning && *key == "loss"));
+    // In reinforcement learning the loss has no meaning: it is 0 except for the clip.
+    let is_rewarded = Tells::of(row) == Tells::Rewarded;
+    let keys = SHOWN.into_iter().filter(|(key, ..)| !(is_rewarded && *key == "loss"));
     let mut numbers: Vec<(&str, String)> = keys
         .filter_map(|(key, name, digits)| Some((name, format!("{:.digits$}", number(row, key)?))))
         .collect();
@@ -32,7 +30,7 @@ pub fn shown(row: &Row) -> Vec<(&'static str, String)> {
     numbers
 }
 
-/// A measurement on held-out questions in a line.
+/// A measurement on held-out questions as one line.
 pub fn measured(row: &Row) -> String {
     let share = |key: &str| {
         let ends = interval(row, &format!("{key}_ci95"))
@@ -55,7 +53,7 @@ pub fn measured(row: &Row) -> String {
     line
 }
 
-/// The last values as blocks between the lowest and the highest of them, at most 28; longer pasts are averaged.
+/// The values as up to 28 blocks between their lowest and highest; longer series are averaged.
 pub fn sparkline(values: &[f64]) -> String {
     let stretch = values.len().div_ceil(WIDTH).max(1);
     let means: Vec<f64> =
@@ -73,7 +71,7 @@ pub fn sparkline(values: &[f64]) -> String {
     means.into_iter().map(block).collect()
 }
 
-/// The past of a stage's numbers.
+/// The earlier values of a stage's numbers.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     series: Vec<(String, Vec<f64>)>,
@@ -91,7 +89,7 @@ impl History {
         }
     }
 
-    /// `numbers` as a table, a line each with its past, and those without one in a line below.
+    /// `numbers` as a table: a line with a sparkline for each, then one line of those without.
     pub fn table(&self, numbers: &[(&str, String)]) -> String {
         let past = |name: &str| self.series.iter().find(|(known, _)| known == name);
         let mut text = String::new();
@@ -111,7 +109,7 @@ impl History {
     }
 }
 
-/// A run as far as its metrics tell: its stages, each with its last numbers and their past.
+/// A summary of a run from its metrics: each stage with its last numbers and their history.
 #[derive(Clone, Debug, Default)]
 pub struct Overview {
     stages: Vec<StageView>,
@@ -134,7 +132,7 @@ impl Overview {
             self.stages.push(StageView { name: name.to_owned(), ..StageView::default() });
         }
         let Some(stage) = self.stages.last_mut() else { return };
-        if word(row, "kind") == "eval" {
+        if Tells::of(row) == Tells::Measured {
             stage.measured.push(measured(row));
             return;
         }
@@ -143,7 +141,7 @@ impl Overview {
         stage.history.add(&stage.numbers);
     }
 
-    /// The overview as text, ended by a line's end where there is any.
+    /// The overview as text.
     pub fn text(&self, steps_of: impl Fn(&str) -> Option<u64>) -> String {
         let mut text = String::new();
         for stage in &self.stages {

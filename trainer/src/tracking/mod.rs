@@ -1,11 +1,11 @@
-//! What a run writes down and shows: the ledger, the run folder, checkpoints, rows, alarms, events, progress.
+//! The records of a run: ledger, run folder, checkpoints, rows, alarms, events and progress.
 
-pub mod alarms;
+pub(crate) mod alarms;
 pub mod checkpoint;
-pub mod events;
+pub(crate) mod events;
 pub mod ledger;
 pub mod live;
 pub mod progress;
 pub mod rows;
 pub mod run_folder;
-pub mod tracker;
+pub(crate) mod tracker;

@@ -1,4 +1,4 @@
-//! What a person sees while a run goes on: a bar on a terminal, else a plain line now and then.
+//! Progress of a run: a bar on a terminal, else lines of text.
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::machine::clock::Moment;
 use crate::tracking::live::History;
 
-/// What is written down while the run goes on.
+/// What a run writes while it runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// Sampled completions that each step adds to `rollouts.jsonl`.
     pub rollouts_per_step: usize,
-    /// Seconds between two progress lines where standard error is no terminal.
+    /// Seconds between two progress lines if standard error is not a terminal.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub every_s: f64,
 }
@@ -34,12 +34,12 @@ pub struct Progress {
     last: Option<Moment>,
     stage: String,
     history: History,
-    /// A line that was not due: said before the next note, so that the last step of a stage is never lost.
+    /// A line that was not due yet; shown before the next note, so that the last step of a stage always appears.
     pending: Option<String>,
 }
 
 impl Progress {
-    /// A bar where standard error is a terminal; else a line at most every `every_s` seconds.
+    /// A bar if standard error is a terminal, else a line at most every `every_s` seconds.
     pub fn new(every_s: f64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(0);
@@ -51,7 +51,7 @@ impl Progress {
         Self { bar, every_s, last: None, stage: String::new(), history: History::default(), pending: None }
     }
 
-    /// Shows step `step` of `steps`; the last one always.
+    /// Shows step `step` of `steps`; always shows the last one.
     pub fn step(&mut self, stage: &str, step: u64, steps: u64, numbers: &[(&str, String)]) {
         let text: Vec<String> = numbers.iter().map(|(name, value)| format!("{name} {value}")).collect();
         if let Some(bar) = &self.bar {
@@ -69,7 +69,7 @@ impl Progress {
         }
         let is_new = self.stage != stage;
         let is_due = is_new || self.last.is_none_or(|last| last.elapsed().wall_s >= self.every_s);
-        // The climb of a short stage takes less than the usual pause.
+        // A short stage ends before the usual pause is over.
         let is_tenth = step.is_multiple_of((steps / 10).max(1));
         let line = format!("{stage} {step}/{steps}  {}", text.join("  "));
         self.pending = None;
@@ -82,7 +82,7 @@ impl Progress {
         }
     }
 
-    /// Says something that stays on the screen.
+    /// Shows a message that stays on the screen.
     pub fn note(&mut self, text: &str) {
         if let Some(line) = self.pending.take() {
             say(&line);
@@ -94,7 +94,7 @@ impl Progress {
     }
 }
 
-/// A line on standard error; where nobody reads it any more the run goes on.
+/// A line on standard error. The run continues if nobody reads it.
 pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -1,11 +1,11 @@
-//! Rows of `metrics.jsonl` and `rollouts.jsonl`, read back.
+//! Reads the rows of `metrics.jsonl` and `rollouts.jsonl`.
 
 use serde_json::{Map, Value};
 
 /// A row of `metrics.jsonl` or `rollouts.jsonl`.
 pub type Row = Map<String, Value>;
 
-/// What a row of `metrics.jsonl` tells of, by what it holds.
+/// What a row of `metrics.jsonl` is about, judged by its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tells {
     /// A measurement on held-out questions.
@@ -17,7 +17,7 @@ pub enum Tells {
 }
 
 impl Tells {
-    /// What `row` tells of.
+    /// What `row` is about.
     pub fn of(row: &Row) -> Self {
         if row.contains_key("task") {
             Self::Measured
@@ -29,7 +29,8 @@ impl Tells {
     }
 }
 
-/// Complete lines of a journal as objects, and how many lines are none. What follows the last line's end is still being written.
+/// The objects of a journal and the number of other lines. Text after the last line break is still being written and
+/// does not count.
 pub fn parse_lines(text: &str) -> (Vec<Row>, usize) {
     let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
     let (mut rows, mut bad) = (Vec::new(), 0);
@@ -58,8 +59,8 @@ pub fn interval(row: &Row, key: &str) -> Option<(f64, f64)> {
     Some((ends.first()?.as_f64()?, ends.get(1)?.as_f64()?))
 }
 
-/// Every scalar of a row: numbers, those in objects under `name/key`, the ends of intervals under `name/low` and
-/// `name/high`. Where a row stands (`step`) and lists of other kinds are none.
+/// Every scalar of a row: its numbers, those in objects as `name/key`, and the ends of intervals as `name/low` and
+/// `name/high`. `step` and other lists are not included.
 pub fn scalars(row: &Row) -> Vec<(String, f64)> {
     let mut scalars = Vec::new();
     for (name, value) in row {

@@ -1,5 +1,6 @@
-//! The run folder: what a run leaves, and what a resume finds.
+//! The run folder: the files of a run, and what a resume reads.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -12,23 +13,23 @@ use crate::kernels::precision::Precision;
 use crate::machine::clock;
 use crate::tracking::checkpoint::{self, Checkpoint, CheckpointError};
 
-/// The recipe as resolved.
+/// The resolved recipe.
 pub const RECIPE: &str = "recipe.toml";
-/// What made the run: the file that makes a folder a run.
+/// Program, machine and settings of the run. A folder with this file is a run folder.
 pub const MANIFEST: &str = "manifest.json";
-/// One object a step.
+/// One object per step.
 pub const METRICS: &str = "metrics.jsonl";
 /// Sampled completions.
 pub const ROLLOUTS: &str = "rollouts.jsonl";
-/// The books.
+/// The ledger.
 pub const LEDGER: &str = "ledger.json";
-/// The books in full, for a resume to find what was lost.
+/// The ledger in full; a resume finds lost work in it.
 pub const BOOKS: &str = ".books.json";
 /// How the run stopped.
 pub const SUMMARY: &str = "summary.json";
-/// The picture of the run.
+/// The report.
 pub const REPORT: &str = "report.html";
-/// Held by the process that writes to the folder.
+/// Locked by the process that writes to the folder.
 const LOCK: &str = ".lock";
 /// The folder of checkpoints.
 pub const CHECKPOINTS: &str = "checkpoints";
@@ -37,7 +38,7 @@ pub const CHECKPOINTS: &str = "checkpoints";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The folder is in use or holds something else.
+    /// The folder is in use or does not fit the command.
     #[error("{0}")]
     Refused(String),
     /// A checkpoint cannot be written or read.
@@ -46,7 +47,7 @@ pub enum RunError {
     /// The file system refused.
     #[error("{path}")]
     Io {
-        /// Which file or folder.
+        /// The file or folder.
         path: PathBuf,
         /// Why.
         source: io::Error,
@@ -58,7 +59,7 @@ fn io(path: &Path) -> impl FnOnce(io::Error) -> RunError {
     move |source| RunError::Io { path, source }
 }
 
-/// A run folder that this process alone writes to.
+/// A run folder that only this process writes to.
 #[derive(Debug)]
 pub struct RunFolder {
     /// The folder.
@@ -102,12 +103,12 @@ pub fn fresh_path(name: &str) -> PathBuf {
     (1..).map(numbered).find(|path| !path.exists()).unwrap_or_else(|| numbered(0))
 }
 
-/// Whether there is such a folder, with something in it.
+/// Whether the folder exists and is not empty.
 fn holds_anything(path: &Path) -> bool {
     fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-/// Whether the folder holds nothing but what a start leaves that was killed before its manifest was written.
+/// Whether the folder holds only the files of a start that was killed before it wrote its manifest.
 fn is_barely_begun(path: &Path) -> bool {
     let Ok(entries) = fs::read_dir(path) else { return false };
     let is_ours =
@@ -117,11 +118,11 @@ fn is_barely_begun(path: &Path) -> bool {
         && entries.flatten().all(|entry| entry.file_name().to_str().is_some_and(is_ours))
 }
 
-/// What a run folder says of the run that made it.
+/// What the files of a run folder say about the run.
 pub struct Identity<'a> {
-    /// The recipe as resolved.
+    /// The resolved recipe.
     pub recipe: String,
-    /// The hash of what determines its results.
+    /// Hash of everything that determines the results.
     pub recipe_hash: String,
     /// Name of the run.
     pub name: &'a str,
@@ -129,23 +130,20 @@ pub struct Identity<'a> {
     pub seed: u64,
     /// Threads to compute with.
     pub threads: usize,
-    /// Where the policy is computed.
+    /// The device that computes the policy.
     pub device: &'static str,
-    /// The precision of products with weights.
+    /// Precision of products with weights.
     pub precision: Precision,
-    /// Counts the questions of each task; asked once, when a run begins.
+    /// Counts the questions of each task; called once, when a run starts.
     pub count_questions: &'a dyn Fn() -> Result<Value, String>,
 }
 
 impl RunFolder {
-    /// Makes the folder of a new run.
-    ///
-    /// # Errors
-    /// When the folder holds anything but what a start leaves that was killed at once, or another process writes to it.
+    /// Creates the folder of a new run.
     pub fn create(path: &Path, run: &Identity<'_>) -> Result<Self, RunError> {
         if holds_anything(path) && !is_barely_begun(path) {
             let advice = if path.join(MANIFEST).exists() {
-                "it holds another run: give --resume to go on with it, or another --out"
+                "it holds another run: give --resume to continue it, or another --out"
             } else {
                 "it is not empty: give another --out"
             };
@@ -176,12 +174,8 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Opens the folder of a run that has stopped, and its newest checkpoint if it has one. Where there is no folder, or
-    /// an empty one, a new run begins: a job that is queued again gives the same command each time.
-    ///
-    /// # Errors
-    /// When the folder holds something else than a run, the recipe is another one, the newest checkpoint is damaged, or another process writes to
-    /// the folder.
+    /// Opens the folder of a run that has stopped, and its newest checkpoint if there is one. Without a folder, or with
+    /// an empty one, a new run starts: a job that is queued again gives the same command each time.
     pub fn resume(path: &Path, run: &Identity<'_>) -> Result<(Self, Option<Checkpoint>), RunError> {
         let manifest_path = path.join(MANIFEST);
         if !manifest_path.exists() {
@@ -215,7 +209,7 @@ impl RunFolder {
         });
         folder.write(RECIPE, run.recipe.as_bytes())?;
         folder.write(MANIFEST, &checkpoint::encode_json(&manifest))?;
-        // It says how the run stopped, and it has not.
+        // The old summary says how the run stopped; now it continues.
         let summary = path.join(SUMMARY);
         if summary.exists() {
             fs::remove_file(&summary).map_err(io(&summary))?;
@@ -223,25 +217,19 @@ impl RunFolder {
         Ok((folder, newest))
     }
 
-    /// When the run began, in seconds since 1970; 0 where the manifest does not say.
+    /// Start of the run, seconds since 1970; 0 if the manifest does not give it.
     pub fn started(&self) -> f64 {
         let manifest = fs::read(self.path.join(MANIFEST)).ok();
         let manifest: Option<Manifest> = manifest.and_then(|text| serde_json::from_slice(&text).ok());
         manifest.and_then(|manifest| clock::seconds_since_1970(&manifest.started)).unwrap_or(0.0)
     }
 
-    /// Writes one of the run's files in one piece.
-    ///
-    /// # Errors
-    /// When the file system refuses.
+    /// Writes one of the run's files atomically.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
         Ok(checkpoint::write_atomically(&self.path.join(name), bytes)?)
     }
 
-    /// The text of one of the run's files; empty where there is none.
-    ///
-    /// # Errors
-    /// When the file system refuses.
+    /// The text of one of the run's files; empty if it does not exist.
     pub fn read(&self, name: &str) -> Result<String, RunError> {
         let path = self.path.join(name);
         if !path.exists() {
@@ -250,10 +238,7 @@ impl RunFolder {
         fs::read_to_string(&path).map_err(io(&path))
     }
 
-    /// Writes a checkpoint and removes those of its stage that `keep` others make needless.
-    ///
-    /// # Errors
-    /// When the file system refuses.
+    /// Writes a checkpoint and removes all but the newest `keep` of its stage.
     pub fn save(
         &self,
         stage: &str,
@@ -275,17 +260,17 @@ impl RunFolder {
         Ok(written)
     }
 
-    /// A journal, cut to its first `bytes` bytes.
+    /// Opens a journal and cuts it to its first `bytes` bytes.
     ///
     /// # Errors
-    /// When the file is shorter than that, or the file system refuses.
+    /// If the file is shorter than that.
     pub fn journal(&self, name: &str, bytes: u64) -> Result<Journal, RunError> {
         let path = self.path.join(name);
         let file = OpenOptions::new().create(true).append(true).open(&path).map_err(io(&path))?;
         let length = file.metadata().map_err(io(&path))?.len();
         if length < bytes {
             return Err(RunError::Refused(format!(
-                "{} has {length} bytes, the checkpoint was written after {bytes}: restore it, or start anew",
+                "{} has {length} bytes, the checkpoint was written after {bytes}: restore it, or start a new run",
                 path.display()
             )));
         }
@@ -294,7 +279,7 @@ impl RunFolder {
     }
 }
 
-/// A file that objects are added to, one a line, each flushed.
+/// A file with one object per line. Each line is flushed.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
@@ -304,9 +289,6 @@ pub struct Journal {
 
 impl Journal {
     /// Adds one line.
-    ///
-    /// # Errors
-    /// When the file system refuses.
     pub fn append(&mut self, value: &Value) -> Result<(), RunError> {
         let line = format!("{value}\n");
         self.file.write_all(line.as_bytes()).map_err(io(&self.path))?;
@@ -314,15 +296,12 @@ impl Journal {
         Ok(())
     }
 
-    /// Makes sure that what was added outlives a power failure.
-    ///
-    /// # Errors
-    /// When the file system refuses.
+    /// Makes the added lines survive a power failure.
     pub fn sync(&self) -> Result<(), RunError> {
         self.file.sync_data().map_err(io(&self.path))
     }
 
-    /// Bytes so far: what a checkpoint remembers.
+    /// Length in bytes; a checkpoint stores it.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -354,7 +333,12 @@ fn checkpoint_names(run: &Path) -> Vec<(String, u64)> {
         .collect()
 }
 
-/// The folder of the newest checkpoint of a run: the one that says that most steps went before it.
+/// The checkpoint at `path`: that folder itself, or the newest checkpoint of a run folder.
+pub fn checkpoint_at(path: &Path) -> Option<PathBuf> {
+    if path.join("state.json").exists() { Some(path.to_owned()) } else { newest_checkpoint(path) }
+}
+
+/// The folder of a run's newest checkpoint: the one with the most steps before it.
 pub fn newest_checkpoint(run: &Path) -> Option<PathBuf> {
     #[derive(Deserialize)]
     struct Place {
@@ -364,7 +348,7 @@ pub fn newest_checkpoint(run: &Path) -> Option<PathBuf> {
         let folder = run.join(CHECKPOINTS).join(format!("{stage}-{step}"));
         let place =
             fs::read(folder.join("state.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        // One that cannot be read counts as the newest, so that its damage is told and not passed over.
+        // An unreadable checkpoint counts as the newest, so that its damage is reported.
         (place.map_or(u64::MAX, |place: Place| place.written), folder)
     });
     folders.max().map(|(_, folder)| folder)
@@ -373,7 +357,7 @@ pub fn newest_checkpoint(run: &Path) -> Option<PathBuf> {
 /// The keys in which two recipes differ.
 fn differences(before: &str, after: &str) -> String {
     let flat = |text: &str| {
-        let mut keys = std::collections::BTreeMap::new();
+        let mut keys = BTreeMap::new();
         if let Ok(table) = text.parse::<toml::Table>() {
             flatten("", &toml::Value::Table(table), &mut keys);
         }
@@ -391,20 +375,15 @@ fn differences(before: &str, after: &str) -> String {
         .chain(after.keys().filter(|key| !before.contains_key(*key)))
         .filter(|key| before.get(*key) != after.get(*key))
         .map(|key| {
-            let of =
-                |keys: &std::collections::BTreeMap<String, String>| keys.get(key).unwrap_or(&absent).clone();
+            let of = |keys: &BTreeMap<String, String>| keys.get(key).unwrap_or(&absent).clone();
             format!("{key} was {} and is {}", of(&before), of(&after))
         })
         .collect();
     if differing.is_empty() { "its recipe.toml cannot be compared".to_owned() } else { differing.join("; ") }
 }
 
-/// Every value of a table under its path; tables of an array count from 1.
-pub(crate) fn flatten(
-    prefix: &str,
-    value: &toml::Value,
-    keys: &mut std::collections::BTreeMap<String, String>,
-) {
+/// Every value of a table under its path; tables in an array count from 1.
+pub(crate) fn flatten(prefix: &str, value: &toml::Value, keys: &mut BTreeMap<String, String>) {
     let place = |key: &str| if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
     match value {
         toml::Value::Table(table) => table.iter().for_each(|(key, value)| flatten(&place(key), value, keys)),
@@ -426,9 +405,9 @@ fn cpu_name() -> String {
     model.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
 }
 
-/// The commit of the repository that the program lies in, as one built from a clone does, if git says one.
+/// The commit of the repository that contains the program, if git reports one.
 ///
-/// Not that of the working folder, which may be any project; an installed program has its version only.
+/// Never the commit of the working folder, which may be any project. An installed program has only its version.
 fn git_commit() -> Option<String> {
     let program = std::env::current_exe().ok()?;
     let output = std::process::Command::new("git")
@@ -449,7 +428,7 @@ pub fn summary(status: &str, metrics: &Value, ledger: &Value) -> Value {
 mod tests {
     use super::*;
 
-    /// A run of so many steps.
+    /// A run of `steps` steps.
     fn identity(steps: u32) -> Identity<'static> {
         Identity {
             recipe: format!("[[stage]]\nsteps = {steps}\n"),
@@ -480,7 +459,7 @@ mod tests {
         assert!(error.contains("stage.1.steps was 5 and is 6"), "{error}");
         assert!(RunFolder::resume(&path, &identity(5)).unwrap().1.is_none());
         assert!(RunFolder::resume(&folder.path().join("fresh"), &identity(5)).unwrap().1.is_none());
-        // Killed before the manifest was there: nothing is lost by beginning again.
+        // The run was killed before it wrote the manifest: a new start loses nothing.
         fs::remove_file(path.join(MANIFEST)).unwrap();
         assert!(RunFolder::create(&path, &identity(5)).is_ok());
         fs::remove_file(path.join(MANIFEST)).unwrap();

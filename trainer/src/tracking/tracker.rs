@@ -1,6 +1,5 @@
-//! What a run writes down while it runs: its ledger, metrics, alarms, events, completions and progress.
+//! Keeps the records of a running run: ledger, metrics, alarms, events, completions and progress.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,66 +12,57 @@ use super::events::EventLog;
 use super::ledger::{Budget, HeldOut, Ledger, Prices, Spent};
 use super::live;
 use super::progress::{Log, Progress};
+use super::rows::Tells;
 use super::run_folder::{self, Journal, RunError, RunFolder};
 use crate::machine::clock::{Elapsed, Moment};
 use crate::machine::meter::Meter;
 use crate::machine::work::{Amount, Costed, Work};
 
-/// Seconds between two writings of `ledger.json`, which is for people; the ledger for a resume is written every step.
+/// Seconds between two writings of `ledger.json`, which is for readers. The ledger for a resume is written every step.
 const PUBLISH_EVERY_S: f64 = 0.5;
 
-/// What a tracker is told once.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct TrackerSettings {
     /// What the run may spend.
     pub budget: Budget,
-    /// What things cost.
     pub prices: Prices,
-    /// What is written down.
     pub log: Log,
-    /// Operations per second of all threads at their best: the yardstick of `mfu`.
+    /// Peak operations per second of all threads; `mfu` is relative to it.
     pub peak_flops: f64,
 }
 
-/// Where the records of a run stand: what a checkpoint remembers of them.
+/// Position of a run's records, as a checkpoint stores it.
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
     /// Steps of all stages so far.
     pub written: u64,
-    /// Bytes of `metrics.jsonl`.
     pub metrics_bytes: u64,
-    /// Bytes of `rollouts.jsonl`.
     pub rollouts_bytes: u64,
-    /// Seconds on the wall.
     pub wall_s: f64,
-    /// What was spent.
     pub ledger: Ledger,
     /// The newest row of each kind.
     pub last: Map<String, Value>,
 }
 
-/// What a step leaves to be written down.
 #[derive(Clone, Debug)]
-pub struct Record {
-    /// The kind's own fields of its row of `metrics.jsonl`.
+pub struct StepRecord {
+    /// The fields of its row of `metrics.jsonl` that only its kind of stage has.
     pub fields: Map<String, Value>,
-    /// Tokens that the step's speed is told by: drawn or trained.
+    /// Tokens that its speed counts: drawn or trained.
     pub tokens: u64,
-    /// Rows of `rollouts.jsonl`.
     pub completions: Vec<Value>,
-    /// What a person is told beside it.
     pub notes: Vec<String>,
 }
 
-/// The fields of a row, in the order of the struct; what does not apply is left out.
-pub fn fields(row: &impl Serialize) -> Map<String, Value> {
+/// The fields of a row, in the order of the struct. Absent fields are left out.
+pub(crate) fn fields(row: &impl Serialize) -> Map<String, Value> {
     match serde_json::to_value(row) {
         Ok(Value::Object(fields)) => fields,
         _ => Map::new(),
     }
 }
 
-/// When a step began, and what the ledger held then.
+/// When a step began, and the ledger at that time.
 struct Begun {
     at: Moment,
     flops: f64,
@@ -81,9 +71,8 @@ struct Begun {
 
 /// Keeps the records of a run.
 pub struct Tracker {
-    /// What a person sees.
     pub progress: Progress,
-    settings: Settings,
+    settings: TrackerSettings,
     folder: RunFolder,
     metrics: Journal,
     rollouts: Journal,
@@ -91,9 +80,8 @@ pub struct Tracker {
     events: EventLog,
     interrupt: Arc<AtomicBool>,
     ledger: Ledger,
-    /// Finds time that no span has booked.
+    /// Finds time that no call has charged.
     meter: Meter,
-    /// When `ledger.json` was last written.
     published: Option<Moment>,
     started: Moment,
     wall_before_s: f64,
@@ -104,14 +92,11 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// Opens the records of a run where `standing` left them; what a killed process had beyond that is booked as redone.
-    /// `started`: since when this process counts. `interrupt` is set when a signal comes.
-    ///
-    /// # Errors
-    /// When a file is shorter than it was, or the folder cannot be written.
+    /// Opens the records of a run at `standing`. Charges work that a killed process did after it as redone. `started`:
+    /// when this process began to count time. A signal sets `interrupt`.
     pub fn open(
         folder: RunFolder,
-        settings: Settings,
+        settings: TrackerSettings,
         standing: Standing,
         started: Moment,
         interrupt: Arc<AtomicBool>,
@@ -123,7 +108,7 @@ impl Tracker {
         }
         let metrics = folder.journal(run_folder::METRICS, metrics_bytes)?;
         let rollouts = folder.journal(run_folder::ROLLOUTS, rollouts_bytes)?;
-        // After the metrics, from which it is made, have been cut.
+        // Follows the metrics, which must be cut first.
         let events = EventLog::open(&folder.path, folder.started())
             .map_err(|source| events_failed(&folder.path, source))?;
         Ok(Self {
@@ -147,29 +132,23 @@ impl Tracker {
         })
     }
 
-    /// Books what it took to come here, and from now on everything on `stage`.
-    ///
-    /// # Errors
-    /// When the folder cannot be written.
+    /// Charges the time of the start, and everything from now on to `stage`.
     pub fn begin(&mut self, stage: &str) -> Result<(), RunError> {
         stage.clone_into(&mut self.stage);
-        // Programs that ran so far are part of it.
+        // Includes programs that have run so far.
         self.meter.children(true);
         self.settle(Work::Startup);
         self.publish(true)
     }
 
-    /// Books everything from now on on `stage`.
+    /// Charges everything from now on to `stage`.
     pub fn enter(&mut self, stage: &str) {
         stage.clone_into(&mut self.stage);
     }
 
-    /// Does some work, and books what it reports of itself with the time that it took.
+    /// Does `work` and charges the costs that it reports, with the time that it took.
     ///
-    /// Calls do not nest. Time that no call covers is booked by [`Tracker::settle`].
-    ///
-    /// # Errors
-    /// Those of the work.
+    /// Calls do not nest. [`Tracker::settle`] charges time outside calls.
     pub fn time<T: Costed, E>(&mut self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let started = Moment::now();
         let done = work()?;
@@ -177,20 +156,20 @@ impl Tracker {
         Ok(done)
     }
 
-    /// Books as `work` all time of this process that is in no account yet, so that the ledger holds all of it.
+    /// Charges all time of this process that is in no account yet as `work`.
     ///
-    /// Must not be called within [`Tracker::time`].
+    /// Must not be called inside [`Tracker::time`].
     pub fn settle(&mut self, work: Work) {
         self.settle_with(work, Amount::default());
     }
 
-    /// The same with an amount of work that was done in that time.
+    /// The same, with the amount of work done in that time.
     pub fn settle_with(&mut self, work: Work, amount: Amount) {
         let unbooked = self.meter.unbooked(self.ledger.time());
         self.ledger.charge(&self.stage, work, Spent::new(unbooked, amount));
     }
 
-    /// Books the processor time of the programs that verifiers run, since the last look.
+    /// Charges the processor time of the verifiers' programs since the last call.
     pub fn look_at_children(&mut self, is_due: bool) {
         let cpu_s = self.meter.children(is_due);
         if cpu_s > 0.0 {
@@ -205,32 +184,23 @@ impl Tracker {
         self.ledger.exhausted(&self.settings.budget, &self.settings.prices)
     }
 
-    /// Completions of a step that are written down.
+    /// Completions per step that are written to `rollouts.jsonl`.
     pub fn rollouts_per_step(&self) -> usize {
         self.settings.log.rollouts_per_step
     }
 
-    /// Whether a signal has asked the run to stop.
     pub fn is_interrupted(&self) -> bool {
         self.interrupt.load(Ordering::Relaxed)
     }
 
-    /// The folder of the run.
-    pub fn path(&self) -> &Path {
-        &self.folder.path
-    }
-
-    /// Begins a step: its speed and what its verifying took count from here.
+    /// Begins a step: its speed and its verifying time count from here.
     pub fn begin_step(&mut self) {
         let verifying = self.ledger.account(&self.stage).elapsed(Work::Verifier);
         self.begun = Begun { at: Moment::now(), flops: self.ledger.flops(), verifying };
     }
 
-    /// Writes down a step: row, alarms, events, progress and completions.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub fn record(&mut self, kind: &str, step: u64, steps: u64, record: Record) -> Result<(), RunError> {
+    /// Records a step: row, alarms, events, progress and completions.
+    pub fn record(&mut self, kind: &str, step: u64, steps: u64, record: StepRecord) -> Result<(), RunError> {
         let mut row = self.row(kind, step);
         let wall_s = self.begun.at.elapsed().wall_s;
         if wall_s > 0.0 {
@@ -253,11 +223,8 @@ impl Tracker {
         record.completions.iter().try_for_each(|completion| self.rollouts.append(completion))
     }
 
-    /// Writes down a measurement on held-out questions of a task, which took `amount`. `solved` says which of the
-    /// questions called `questions` were answered rightly.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
+    /// Records a measurement on held-out questions of a task, which took `amount`. `questions` names the set of
+    /// questions; `solved` says which of them have right answers.
     pub fn record_evaluation(
         &mut self,
         step: u64,
@@ -305,14 +272,18 @@ impl Tracker {
         self.wall_before_s + self.started.elapsed().wall_s
     }
 
-    /// Adds a row to `metrics.jsonl`, with the alarms that are on, and says which it raises.
+    /// Adds a row with its alarms to `metrics.jsonl` and shows new alarms.
     fn log(&mut self, mut row: Map<String, Value>) -> Result<(), RunError> {
         for alarm in self.watch.see(&mut row) {
             let (stage, step) = (&self.stage, &row["step"]);
             self.progress
                 .note(&format!("alarm: {stage} {step}: {}: {}. {}", alarm.name, alarm.rule, alarm.fix));
         }
-        let key = if row["kind"] == "eval" { format!("{}.eval", self.stage) } else { self.stage.clone() };
+        let key = if Tells::of(&row) == Tells::Measured {
+            format!("{}.eval", self.stage)
+        } else {
+            self.stage.clone()
+        };
         self.events.append(&row).map_err(|source| events_failed(&self.folder.path, source))?;
         let row = Value::Object(row);
         self.metrics.append(&row)?;
@@ -321,21 +292,18 @@ impl Tracker {
         Ok(())
     }
 
-    /// Counts one more step or end of a stage: the newest checkpoint is the one that has counted most.
+    /// Counts one more step or end of a stage. The newest checkpoint has the highest count.
     pub fn count_step(&mut self) {
         self.written += 1;
     }
 
-    /// Writes the ledger: for a resume always, for people where it `is_due` or a while ago.
-    ///
-    /// # Errors
-    /// When the folder cannot be written.
+    /// Writes the ledger: always for a resume; for readers if it `is_due` or some time has passed.
     pub fn publish(&mut self, is_due: bool) -> Result<(), RunError> {
         self.look_at_children(is_due);
         let energy = self.meter.energy();
         self.ledger.account(&self.stage).energy.add(energy);
         self.settle(Work::Records);
-        // A resume compares it with its checkpoint, to book what was lost as redone.
+        // A resume compares it with its checkpoint to charge lost work as redone.
         self.folder.write(run_folder::BOOKS, &serde_json::to_vec(&self.ledger).unwrap_or_default())?;
         if is_due || self.published.is_none_or(|last| last.elapsed().wall_s >= PUBLISH_EVERY_S) {
             let ledger = self.ledger.to_json(&self.settings.prices);
@@ -345,10 +313,8 @@ impl Tracker {
         Ok(())
     }
 
-    /// Saves the checkpoint of `step`, whose files follow from where the records stand; keeps `keep` of the stage.
-    ///
-    /// # Errors
-    /// When the folder cannot be written.
+    /// Saves the checkpoint of `step` and keeps the newest `keep` of the stage. `files` builds its files from the
+    /// position of the records.
     pub fn save(
         &mut self,
         step: u64,
@@ -357,7 +323,7 @@ impl Tracker {
     ) -> Result<(), RunError> {
         self.settle(Work::Records);
         let started = Moment::now();
-        // The checkpoint says how long the journals are: they must be on the disk before it.
+        // The checkpoint states the lengths of the journals, so they must be on disk before it.
         self.metrics.sync()?;
         self.rollouts.sync()?;
         let standing = Standing {
@@ -374,7 +340,7 @@ impl Tracker {
         Ok(())
     }
 
-    /// Says what share of the stage's time went into verifying, where anything was judged.
+    /// Reports the share of the stage's time that verifying took, if anything was judged.
     pub fn note_verifying(&mut self) {
         if let Some((share, spent)) = self.ledger.account(&self.stage).verifying() {
             self.progress.note(&format!(
@@ -387,10 +353,6 @@ impl Tracker {
         }
     }
 
-    /// Writes `summary.json`.
-    ///
-    /// # Errors
-    /// When the folder cannot be written.
     pub fn summarise(&mut self, status: &str) -> Result<(), RunError> {
         self.publish(true)?;
         let ledger = self.ledger.to_json(&self.settings.prices);
@@ -401,6 +363,6 @@ impl Tracker {
     }
 }
 
-fn events_failed(folder: &Path, source: std::io::Error) -> RunError {
+fn events_failed(folder: &std::path::Path, source: std::io::Error) -> RunError {
     RunError::Io { path: folder.join("events.out.tfevents"), source }
 }

@@ -114,13 +114,13 @@ fn number(path: &Path) -> Option<u64> {
 
 /// Measures energy as a run goes on.
 #[derive(Debug)]
-pub struct Meter {
+pub struct EnergyMeter {
     rapl: Option<Rapl>,
     watts: Option<f64>,
     last: Moment,
 }
 
-impl Meter {
+impl EnergyMeter {
     /// Reads the machine's meter if this user may, else estimates from `watts` if they are given.
     pub fn new(watts: Option<f64>, from: Moment) -> Self {
         Self::at(Path::new(POWERCAP), watts, from)
@@ -168,7 +168,7 @@ mod tests {
         domain(root, "intel-rapl:1", "package-1", 100);
         domain(root, "intel-rapl:0:0", "core", 5);
         domain(root, "intel-rapl:2", "psys", 5);
-        let mut meter = Meter::at(root, Some(1e9), Moment::now());
+        let mut meter = EnergyMeter::at(root, Some(1e9), Moment::now());
         // The first package's counter wraps around; the others' do not count.
         domain(root, "intel-rapl:0", "package-0", 400_000);
         domain(root, "intel-rapl:1", "package-1", 300_100);
@@ -183,17 +183,17 @@ mod tests {
     fn without_a_meter_watts_are_an_estimate_and_nothing_is_unknown() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("none");
-        let mut stated = Meter::at(&missing, Some(100.0), Moment::now());
+        let mut stated = EnergyMeter::at(&missing, Some(100.0), Moment::now());
         assert!(stated.is_known());
         let (joules, source) = stated.advance().reported().unwrap();
         assert!(joules > 0.0 && source == EnergySource::TdpEstimate);
-        let mut silent = Meter::at(&missing, None, Moment::now());
+        let mut silent = EnergyMeter::at(&missing, None, Moment::now());
         assert!(!silent.is_known());
         assert_eq!(silent.advance().reported(), None);
         // A meter that cannot be read counts as missing.
         domain(folder.path(), "intel-rapl:0", "package-0", 1);
         fs::write(folder.path().join("intel-rapl:0/energy_uj"), "").unwrap();
-        assert!(!Meter::at(folder.path(), None, Moment::now()).is_known());
+        assert!(!EnergyMeter::at(folder.path(), None, Moment::now()).is_known());
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub struct Meter {
     children_before_s: f64,
     children_s: f64,
     looked: Moment,
-    energy: energy::Meter,
+    energy: energy::EnergyMeter,
 }
 
 impl Meter {
@@ -29,7 +29,7 @@ impl Meter {
             children_before_s: if started.is_of_process() { 0.0 } else { children::cpu_s() },
             children_s: 0.0,
             looked: started,
-            energy: energy::Meter::new(watts, started),
+            energy: energy::EnergyMeter::new(watts, started),
         }
     }
 

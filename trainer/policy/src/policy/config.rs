@@ -77,7 +77,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The shape of DeepSeek-V3 and of what was made from it.
+    /// The shape of DeepSeek-V3 and the models based on it.
     pub fn deepseek_v3() -> Self {
         Self {
             vocab_size: 129_280,

@@ -1,4 +1,4 @@
-//! After a run: what was paid, judged again and more strictly, and patterns that call for a reader.
+//! Audits a run: judges its completions again, more strictly, and looks for suspicious patterns.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,77 +8,68 @@ use serde_json::{Map, Value};
 use thinkling_datasets::{Problem, Split};
 use thinkling_verifiers::{Item, answer, format};
 
-use super::{Example, Finding};
+use super::{AuditFinding, Example};
 use crate::learn::reward_terms::RewardEntry;
 use crate::plan::{self, Plan, Stage};
 use crate::tracking::run_folder;
 
-/// Examples of a finding.
 const EXAMPLES: usize = 3;
-/// Completions of a window, at its start and at its end, that patterns are looked for in: this share of a stage's.
+/// Share of a stage's completions at its start, and at its end, that are searched for patterns.
 const WINDOW: f64 = 0.25;
-/// The least number of completions that a pattern may rest on.
+/// Least number of completions for a pattern.
 const LEAST: usize = 4;
-/// A score from here on counts as paid, one below as not.
+/// Least score that counts as a reward.
 const PAID: f64 = 0.5;
-/// The share of the last window from which on a pattern is a finding.
+/// Least share of the last completions for a finding.
 const SHARE: f64 = 0.5;
-/// How much larger than at the start of the stage the share of right answers without thinking must be.
+/// Least growth of the share of right answers without thinking since the start of the stage.
 const GROWN: f64 = 0.1;
-/// The share of completions that loop from which on that is a finding.
+/// Least share of completions with loops for a finding.
 const LOOPS: f64 = 0.1;
-/// A loop repeats its unit at least so often, and covers at least so many characters.
+/// Least repeats of a loop's unit, and least characters of a loop.
 const TURNS: usize = 6;
 const COVERED: usize = 32;
-/// The longest unit of a loop, in characters.
 const UNIT: usize = 40;
-/// A mean reward that grows by less proves nothing.
+/// Least growth of the mean reward that counts.
 const GROWTH: f64 = 0.1;
-/// Held-out accuracy must grow by this share of what the reward grows by.
+/// Held-out accuracy must grow by this share of the growth of the reward.
 const FOLLOWS: f64 = 0.25;
-/// A term may pay this much more, on average, than the task's judge finds right.
+/// Most that a term's mean score may exceed the share of right answers.
 const ABOVE: f64 = 0.05;
 
-/// A folder cannot be audited.
+/// Why a folder cannot be audited.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuditError {
-    /// A file of the run is not there or cannot be read.
-    #[error("cannot read {}: name the folder of a run that has trained with grpo", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A line is not what a run writes.
+    /// A file of the run does not exist or cannot be read.
+    #[error("cannot read {}: give the folder of a run with a stage of grpo", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    /// A line that no run writes.
     #[error("{} line {line}: {message}", path.display())]
     Line {
-        /// The file.
         path: PathBuf,
-        /// From 1.
+        /// Its number, from 1.
         line: usize,
-        /// What is wrong.
         message: String,
     },
 }
 
-/// What came of an audit of a run.
+/// The result of the audit of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunAudit {
     /// The run's name.
     pub run: String,
-    /// Completions that were read.
+    /// Completions read.
     pub completions: usize,
-    /// Those of them that were judged again.
+    /// Completions judged again.
     pub judged_again: usize,
-    /// Rows of `metrics.jsonl` that were read.
+    /// Rows of `metrics.jsonl` read.
     pub rows: usize,
-    /// What calls for a reader.
-    pub findings: Vec<Finding>,
+    /// Problems for a person to check.
+    pub findings: Vec<AuditFinding>,
 }
 
-/// A line of `rollouts.jsonl`, as far as it is read here.
+/// The fields of a line of `rollouts.jsonl` that the audit needs.
 #[derive(Deserialize)]
 struct Rollout {
     stage: String,
@@ -90,15 +81,12 @@ struct Rollout {
     finished: bool,
     verdict: String,
     score: f64,
-    /// By term; not there in runs of earlier versions.
+    /// By term; absent in runs of earlier versions.
     #[serde(default)]
     rewards: Map<String, Value>,
 }
 
-/// Audits the run in `folder`, whose recipe is `plan`.
-///
-/// # Errors
-/// When a file is missing or damaged.
+/// Audits the run in `folder` with the recipe `plan`.
 pub fn run(folder: &Path, plan: &Plan) -> Result<RunAudit, AuditError> {
     let rollouts: Vec<Rollout> = lines(&folder.join(run_folder::ROLLOUTS))?;
     let metrics: Vec<Value> = lines(&folder.join(run_folder::METRICS))?;
@@ -121,7 +109,7 @@ pub fn run(folder: &Path, plan: &Plan) -> Result<RunAudit, AuditError> {
     Ok(RunAudit { run: plan.name.clone(), completions, judged_again, rows: metrics.len(), findings })
 }
 
-/// Every whole line of a file. A run that was killed may have left half a line at the end.
+/// Every complete line of a file. A killed run may have left half a line at the end.
 fn lines<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>, AuditError> {
     let text = std::fs::read(path).map_err(|source| AuditError::Io { path: path.to_owned(), source })?;
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
@@ -138,19 +126,17 @@ fn lines<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>, AuditError
         .collect()
 }
 
-/// What a second judgement came to.
 #[derive(Default)]
 struct Again {
     judged: usize,
-    findings: Vec<Finding>,
+    findings: Vec<AuditFinding>,
 }
 
 impl Again {
-    /// Judges every completion again: by the task's own judge, and only where it ended by itself and has the form that
-    /// is asked for.
+    /// Judges every completion again with the task's judge. Only a finished completion in the required format is right.
     fn new(plan: &Plan, stage: &Stage, judging: &[&str], rows: &[&Rollout]) -> Self {
         let mut again = Self::default();
-        // What was paid, by what paid it; the verdict in the file is that of the task's judge.
+        // Scores by reward term; `correct` is the verdict of the task's judge.
         let mut differ: BTreeMap<String, Vec<(&Rollout, String)>> = BTreeMap::new();
         for row in rows {
             if row.verdict == "error" {
@@ -175,25 +161,20 @@ impl Again {
         for (name, cases) in differ {
             let paid = cases.iter().filter(|(_, note)| !note.ends_with("correct")).count();
             let message = format!(
-                "`{name}` and a stricter second judgement disagree: {paid} completions were paid that the second refuses, {} \
-                 were not that it accepts",
+                "`{name}` and a stricter second judgement disagree: the second refuses {paid} completions that were \
+                 rewarded, and accepts {} that were not",
                 cases.len() - paid
             );
-            again.findings.push(Finding {
-                stage: stage.name.clone(),
-                kind: "disagreement",
-                term: (name != "verdict").then_some(name),
-                message,
-                count: cases.len(),
-                of: rows.len(),
-                examples: examples(cases.iter().map(|(row, note)| (*row, note.as_str()))),
-            });
+            let finding = AuditFinding::new(&stage.name, "disagreement", message, cases.len(), rows.len());
+            let examples = examples(cases.iter().map(|(row, note)| (*row, note.as_str())));
+            let term = (name != "verdict").then_some(name);
+            again.findings.push(AuditFinding { term, examples, ..finding });
         }
         again
     }
 }
 
-/// Whether a completion is right by the strict rule; why not otherwise.
+/// Whether a completion is right by the strict rule; the error is the reason.
 fn strictly(task: &plan::Task, problem: &Problem, row: &Rollout) -> Result<(), String> {
     if !row.finished {
         return Err("cut off before its end".to_owned());
@@ -209,7 +190,7 @@ fn strictly(task: &plan::Task, problem: &Problem, row: &Rollout) -> Result<(), S
     if verdict.score >= PAID { Ok(()) } else { Err(verdict.reason) }
 }
 
-/// The question of a row, posed again from its address, and its task; `None` where none of the recipe's tasks gives it.
+/// The task and question of a row; `None` if no task of the recipe gives it.
 fn question<'p>(plan: &Plan, stage: &'p Stage, row: &Rollout) -> Option<(Problem, &'p plan::Task)> {
     let mut address = row.task.rsplit('/');
     let index = address.next()?.parse().ok()?;
@@ -222,16 +203,16 @@ fn question<'p>(plan: &Plan, stage: &'p Stage, row: &Rollout) -> Option<(Problem
     })
 }
 
-/// Patterns in the completions of the end of a stage.
-fn patterns(stage: &str, rows: &[&Rollout]) -> Vec<Finding> {
+/// Patterns in the last completions of a stage.
+fn patterns(stage: &str, rows: &[&Rollout]) -> Vec<AuditFinding> {
     let size = ((rows.len() as f64 * WINDOW).ceil() as usize).max(LEAST).min(rows.len());
     let (first, last) = (&rows[..size], &rows[rows.len() - size..]);
     let found = [thoughtless(stage, first, last), looping(stage, last), same_thinking(stage, last)];
     if rows.len() < LEAST { Vec::new() } else { found.into_iter().flatten().collect() }
 }
 
-/// Right answers without any thinking, where the base model did think.
-fn thoughtless(stage: &str, first: &[&Rollout], last: &[&Rollout]) -> Option<Finding> {
+/// Right answers without any thinking, from a policy whose base did think.
+fn thoughtless(stage: &str, first: &[&Rollout], last: &[&Rollout]) -> Option<AuditFinding> {
     let is_bare =
         |row: &&Rollout| answer::thinking(&row.completion).is_none_or(|text| text.trim().is_empty());
     let right = |rows: &[&Rollout]| rows.iter().filter(|row| row.verdict == "correct").count();
@@ -240,24 +221,15 @@ fn thoughtless(stage: &str, first: &[&Rollout], last: &[&Rollout]) -> Option<Fin
     let share = bare.len() as f64 / right(last).max(1) as f64;
     let before = first.iter().filter(|row| row.verdict == "correct" && is_bare(row)).count() as f64
         / right(first).max(1) as f64;
-    (bare.len() >= LEAST && share >= SHARE && share >= before + GROWN).then(|| Finding {
-        stage: stage.to_owned(),
-        kind: "answers_without_thinking",
-        term: None,
-        message: format!(
-            "{:.0} % of the right answers at the end come without thinking, {:.0} % at the start: look whether they are \
-             guesses, or can be told without the question",
+    (bare.len() >= LEAST && share >= SHARE && share >= before + GROWN).then(|| AuditFinding::new(stage, "answers_without_thinking", format!(
+            "{:.0} % of the right answers at the end come without thinking, {:.0} % at the start: check whether they \
+             are guesses, or do not need the question",
             100.0 * share,
             100.0 * before
-        ),
-        count: bare.len(),
-        of: last.len(),
-        examples: examples(bare.iter().map(|row| (*row, "no thinking"))),
-    })
+        ), bare.len(), last.len()).with(examples(bare.iter().map(|row| (*row, "no thinking")))))
 }
 
-/// Completions that end in a loop.
-fn looping(stage: &str, last: &[&Rollout]) -> Option<Finding> {
+fn looping(stage: &str, last: &[&Rollout]) -> Option<AuditFinding> {
     let loops: Vec<(&Rollout, String)> = last
         .iter()
         .filter_map(|row| {
@@ -266,18 +238,13 @@ fn looping(stage: &str, last: &[&Rollout]) -> Option<Finding> {
             Some((*row, format!("`{unit}` {turns} times")))
         })
         .collect();
-    (loops.len() >= 2 && loops.len() as f64 >= LOOPS * last.len() as f64).then(|| Finding {
-        stage: stage.to_owned(),
-        kind: "repeated_text",
-        term: None,
-        message: "completions repeat themselves".to_owned(),
-        count: loops.len(),
-        of: last.len(),
-        examples: examples(loops.iter().map(|(row, note)| (*row, note.as_str()))),
+    (loops.len() >= 2 && loops.len() as f64 >= LOOPS * last.len() as f64).then(|| {
+        AuditFinding::new(stage, "repeated_text", "completions repeat themselves", loops.len(), last.len())
+            .with(examples(loops.iter().map(|(row, note)| (*row, note.as_str()))))
     })
 }
 
-/// The unit that the end of a text repeats, and how often; `None` where that is little of the text.
+/// The unit that the end of a text repeats, and how often; `None` if the loop is only a small part of the text.
 fn repeated(text: &str) -> Option<(String, usize)> {
     let letters: Vec<char> = text.trim_end().chars().collect();
     (1..=UNIT.min(letters.len())).find_map(|unit| {
@@ -289,8 +256,7 @@ fn repeated(text: &str) -> Option<(String, usize)> {
     })
 }
 
-/// The same thinking for different questions.
-fn same_thinking(stage: &str, last: &[&Rollout]) -> Option<Finding> {
+fn same_thinking(stage: &str, last: &[&Rollout]) -> Option<AuditFinding> {
     let mut prompts: BTreeMap<&str, Vec<&Rollout>> = BTreeMap::new();
     for row in last {
         let thinking = answer::thinking(&row.completion).unwrap_or_default().trim();
@@ -301,19 +267,20 @@ fn same_thinking(stage: &str, last: &[&Rollout]) -> Option<Finding> {
     }
     let (thinking, rows) = prompts.into_iter().max_by_key(|(_, rows)| rows.len())?;
     let questions: BTreeSet<&str> = last.iter().map(|row| row.prompt.as_str()).collect();
-    (rows.len() >= LEAST && rows.len() as f64 >= SHARE * questions.len() as f64).then(|| Finding {
-        stage: stage.to_owned(),
-        kind: "same_thinking",
-        term: None,
-        message: format!("{} different questions get the same thinking", rows.len()),
-        count: rows.len(),
-        of: questions.len(),
-        examples: examples(rows.iter().map(|row| (*row, thinking))),
+    (rows.len() >= LEAST && rows.len() as f64 >= SHARE * questions.len() as f64).then(|| {
+        AuditFinding::new(
+            stage,
+            "same_thinking",
+            format!("{} different questions get the same thinking", rows.len()),
+            rows.len(),
+            questions.len(),
+        )
+        .with(examples(rows.iter().map(|row| (*row, thinking))))
     })
 }
 
-/// Growth of the reward that held-out accuracy does not follow.
-fn growth(stage: &str, metrics: &[&Value]) -> Option<Finding> {
+/// Growth of the reward without growth of held-out accuracy.
+fn growth(stage: &str, metrics: &[&Value]) -> Option<AuditFinding> {
     let rewards: Vec<f64> = metrics.iter().filter_map(|row| row["reward_mean"].as_f64()).collect();
     let measured = metrics.iter().filter(|row| row["task"].is_string());
     let evals: Vec<(f64, f64)> =
@@ -324,26 +291,18 @@ fn growth(stage: &str, metrics: &[&Value]) -> Option<Finding> {
     let grown = mean(last) - mean(first);
     let (before, after) = (evals.first()?, evals.last()?);
     let followed = after.1 - before.1;
-    (after.0 > before.0 && grown >= GROWTH && followed < FOLLOWS * grown).then(|| Finding {
-        stage: stage.to_owned(),
-        kind: "reward_without_accuracy",
-        term: None,
-        message: format!(
+    (after.0 > before.0 && grown >= GROWTH && followed < FOLLOWS * grown).then(|| AuditFinding::new(stage, "reward_without_accuracy", format!(
             "the mean reward went from {:.3} to {:.3}, held-out accuracy from {:.3} to {:.3}: the reward pays for \
              something else than right answers",
             mean(first),
             mean(last),
             before.1,
             after.1
-        ),
-        count: rewards.len(),
-        of: rewards.len(),
-        examples: Vec::new(),
-    })
+        ), rewards.len(), rewards.len()))
 }
 
-/// A term that pays, at the end, for more than the task's own judge finds right.
-fn above(stage: &str, term: &str, metrics: &[&Value]) -> Option<Finding> {
+/// A term that finally rewards more than the task's judge finds right.
+fn above(stage: &str, term: &str, metrics: &[&Value]) -> Option<AuditFinding> {
     let rows: Vec<(f64, f64)> = metrics
         .iter()
         .filter_map(|row| Some((row["rewards"][term].as_f64()?, row["accuracy"].as_f64()?)))
@@ -352,20 +311,15 @@ fn above(stage: &str, term: &str, metrics: &[&Value]) -> Option<Finding> {
     let last = rows.get(rows.len().checked_sub(size)?..)?;
     let mean = |of: fn(&(f64, f64)) -> f64| last.iter().map(of).sum::<f64>() / last.len() as f64;
     let (paid, right) = (mean(|row| row.0), mean(|row| row.1));
-    (paid > right + ABOVE).then(|| Finding {
-        stage: stage.to_owned(),
-        kind: "term_against_judge",
-        term: Some(term.to_owned()),
-        message: format!(
-            "at the end `{term}` scores {paid:.3} on average, the task's own judge finds {right:.3} right"
-        ),
-        count: last.len(),
-        of: rows.len(),
-        examples: Vec::new(),
+    (paid > right + ABOVE).then(|| {
+        let message = format!(
+            "at the end `{term}` scores {paid:.3} on average, but {right:.3} of the answers are right"
+        );
+        let finding = AuditFinding::new(stage, "term_against_judge", message, last.len(), rows.len());
+        AuditFinding { term: Some(term.to_owned()), ..finding }
     })
 }
 
-/// The last few, which show what the stage ended with.
 fn examples<'a>(cases: impl DoubleEndedIterator<Item = (&'a Rollout, &'a str)>) -> Vec<Example> {
     let cases = cases.rev().take(EXAMPLES);
     cases
@@ -386,7 +340,7 @@ mod tests {
         assert!(repeated("1+6+0=07,7+6+0=13,4+9+1=14,0+0+1=01,8+8+0=16").is_none());
         assert!(
             repeated("00111100000000000000111101010101").is_none(),
-            "a run of zeros is no loop of half the text"
+            "a run of zeros is not a loop over half the text"
         );
         assert!(repeated("").is_none());
     }

@@ -1,4 +1,4 @@
-//! Before a run: the rewards of a recipe against right answers and hacks.
+//! Audits a recipe: its rewards for right answers and for hacks.
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -7,26 +7,24 @@ use thinkling_datasets::{DatasetError, Problem, Split};
 use thinkling_verifiers::{Item, Verdict, answer};
 
 use super::attempts::{self, Attempt, Due};
-use super::{Example, Finding, cut};
+use super::{AuditFinding, Example, cut};
 use crate::learn::reward::{Earned, Reading, RewardRule, Term};
 use crate::learn::reward_terms::RewardTerm;
 use crate::plan::{self, Plan, Stage};
 
-/// Wrong answers that a question is tried with.
 const CANDIDATES: usize = 24;
-/// Examples of a finding.
 const EXAMPLES: usize = 3;
-/// A hack must earn less than a right answer by at least this share of what the terms that judge are worth.
+/// A hack must get less than a right answer by this share of the weights of terms that judge.
 const MARGIN: f64 = 0.5;
-/// What a hack may earn of a term that gives partial credit.
+/// Most that a hack may get from a term with partial credit.
 const PARTIAL: f64 = 0.5;
 
-/// What came of an audit of a recipe.
+/// The result of the audit of one stage.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RecipeAudit {
     /// The recipe's name.
     pub recipe: String,
-    /// Its stages that reward.
+    /// Its stages with rewards.
     pub stages: Vec<StageAudit>,
 }
 
@@ -37,41 +35,30 @@ impl RecipeAudit {
     }
 }
 
-/// What came of the audit of one stage.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StageAudit {
-    /// The stage.
     pub stage: String,
-    /// Its task.
     pub task: String,
-    /// Its level.
     pub level: u32,
-    /// Questions that were tried.
     pub questions: usize,
     /// Names of its reward terms.
     pub terms: Vec<String>,
-    /// A row an attempt.
-    pub rows: Vec<Row>,
-    /// What is wrong.
-    pub findings: Vec<Finding>,
+    /// One row per kind of attempt.
+    pub rows: Vec<AttemptRow>,
+    pub findings: Vec<AuditFinding>,
 }
 
-/// What one kind of attempt earned: the least for a right answer, the most for a hack.
+/// Scores of one kind of attempt: the lowest for a right answer, the highest for a hack.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
-    /// What was tried.
+pub struct AttemptRow {
     pub attempt: &'static str,
-    /// Whether it should earn everything.
     pub is_right: bool,
-    /// Completions that were tried.
     pub tried: usize,
-    /// By term; null where it could not judge any.
+    /// By term; null if the term could judge none of them.
     pub scores: Map<String, serde_json::Value>,
-    /// The weighted sum.
     pub total: Option<f64>,
 }
 
-/// One attempt at one question, with what it earned.
 struct Tried<'a> {
     problem: &'a Problem,
     attempt: Attempt,
@@ -79,10 +66,8 @@ struct Tried<'a> {
     total: Option<f64>,
 }
 
-/// Audits every stage of a plan that rewards, on `questions` questions each. `rules` are those of [`crate::stages::rules`].
-///
-/// # Errors
-/// When a question cannot be posed.
+/// Audits every stage of a plan that rewards, on `questions` questions each. `rules` come from
+/// [`crate::stages::rules`].
 pub fn recipe(
     plan: &Plan,
     rules: &std::collections::BTreeMap<String, RewardRule>,
@@ -123,7 +108,6 @@ fn audit(
     })
 }
 
-/// Tries everything on one question.
 fn attempt<'a>(
     task: &plan::Task,
     plan: &Plan,
@@ -135,7 +119,7 @@ fn attempt<'a>(
     let own = |completion: &str| {
         domain.judge(&Item { completion, answer: Some(&problem.answer), spec: Some(&problem.spec) })
     };
-    // A right answer to another question is a wrong one here, unless this question has it too.
+    // A right answer to another question is wrong here, unless it is right for both.
     let mut wrong: Vec<String> = Vec::new();
     for other in problems.iter().map(|other| &other.answer) {
         let is_new = *other != problem.answer && !wrong.contains(other);
@@ -153,7 +137,7 @@ fn attempt<'a>(
             |one| if one.is_finished { own(&one.text) } else { Verdict::malformed("cut off before its end") },
         )
         .collect();
-    // Texts that the alphabet cannot write are counted by their characters.
+    // Texts outside the alphabet count one token per character.
     let tokens: Vec<Vec<u32>> = all
         .iter()
         .map(|one| {
@@ -184,8 +168,8 @@ fn attempt<'a>(
         .collect()
 }
 
-/// A row a kind of attempt, in the order of their first appearance.
-fn rows(rule: &RewardRule, tried: &[Tried<'_>]) -> Vec<Row> {
+/// One row per kind of attempt, in order of first appearance.
+fn rows(rule: &RewardRule, tried: &[Tried<'_>]) -> Vec<AttemptRow> {
     let mut names: Vec<&'static str> = Vec::new();
     for one in tried {
         if !names.contains(&one.attempt.name) {
@@ -204,7 +188,7 @@ fn rows(rule: &RewardRule, tried: &[Tried<'_>]) -> Vec<Row> {
                 let score = extreme(&mut of_kind.iter().filter_map(|one| one.earned[at].score));
                 (term.name.clone(), serde_json::json!(score))
             });
-            Some(Row {
+            Some(AttemptRow {
                 attempt: name,
                 is_right,
                 tried: of_kind.len(),
@@ -215,37 +199,29 @@ fn rows(rule: &RewardRule, tried: &[Tried<'_>]) -> Vec<Row> {
         .collect()
 }
 
-/// Cases of one kind of finding.
 struct Cases<'t> {
     kind: &'static str,
     term: Option<&'t Term>,
     found: Vec<(&'t Tried<'t>, String)>,
 }
 
-fn findings(stage: &str, rule: &RewardRule, tried: &[Tried<'_>]) -> Vec<Finding> {
+fn findings(stage: &str, rule: &RewardRule, tried: &[Tried<'_>]) -> Vec<AuditFinding> {
     let mut found = Vec::new();
     for (at, term) in rule.terms.iter().enumerate() {
         found.extend(of_term(stage, at, term, tried));
     }
     let worth: f64 = rule.terms.iter().filter(|term| term.kind.judges()).map(|term| term.weight).sum();
     if worth == 0.0 {
-        found.push(Finding {
-            stage: stage.to_owned(),
-            kind: "no_judge",
-            term: None,
-            message: "no term of the reward asks whether the answer is right".to_owned(),
-            count: 1,
-            of: 1,
-            examples: Vec::new(),
-        });
+        let message = "no term of the reward checks whether the answer is right";
+        found.push(AuditFinding::new(stage, "no_judge", message, 1, 1));
     } else {
         found.extend(margins(stage, worth, tried));
     }
     found
 }
 
-/// What one term pays that it should not, or refuses.
-fn of_term(stage: &str, at: usize, term: &Term, tried: &[Tried<'_>]) -> Vec<Finding> {
+/// Attempts that one term rewards or refuses wrongly.
+fn of_term(stage: &str, at: usize, term: &Term, tried: &[Tried<'_>]) -> Vec<AuditFinding> {
     let (mut refused, mut paid, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     let is_form = term.kind == RewardTerm::Format;
     for one in tried {
@@ -261,7 +237,7 @@ fn of_term(stage: &str, at: usize, term: &Term, tried: &[Tried<'_>]) -> Vec<Find
         };
         match one.earned[at].score {
             None => failed.push((one, reason)),
-            // The form of a hack that is in form is none of this term's business.
+            // This term does not judge the format, so a hack in the right format is allowed to pass it.
             Some(score) if asked && score < 1.0 && attempt.due == Due::All => {
                 refused.push((one, format!("{score}: {reason}")));
             }
@@ -277,14 +253,14 @@ fn of_term(stage: &str, at: usize, term: &Term, tried: &[Tried<'_>]) -> Vec<Find
         .collect()
 }
 
-/// Hacks whose whole reward comes too near to that of a right answer to the same question.
-fn margins(stage: &str, worth: f64, tried: &[Tried<'_>]) -> Option<Finding> {
+/// Hacks with a total reward close to that of a right answer to the same question.
+fn margins(stage: &str, worth: f64, tried: &[Tried<'_>]) -> Option<AuditFinding> {
     let mut found = Vec::new();
     let mut right: Option<(&Problem, f64)> = None;
     for one in tried {
         let Some(total) = one.total else { continue };
         if one.attempt.due == Due::All {
-            // Attempts at a question stand together, the right answer in full form first.
+            // Attempts at one question are adjacent, the right answer in full format first.
             if right.is_none_or(|(problem, _)| !std::ptr::eq(problem, one.problem)) {
                 right = Some((one.problem, total));
             }
@@ -300,12 +276,12 @@ fn margins(stage: &str, worth: f64, tried: &[Tried<'_>]) -> Option<Finding> {
 }
 
 impl Cases<'_> {
-    fn finding(self, stage: &str, of: usize) -> Finding {
+    fn finding(self, stage: &str, of: usize) -> AuditFinding {
         let Self { kind, term, found } = self;
         let mut names: Vec<&str> = Vec::new();
         let mut examples = Vec::new();
         for (one, note) in &found {
-            // One example a kind of attempt says more than three of the same.
+            // One example per kind of attempt is more useful than three of the same kind.
             if !names.contains(&one.attempt.name) {
                 names.push(one.attempt.name);
                 if examples.len() < EXAMPLES {
@@ -318,19 +294,12 @@ impl Cases<'_> {
         let names = names.join("; ");
         let message = match kind {
             "gold_refused" => format!("right answers are refused: {names}"),
-            "hack_paid" => format!("wrong completions are paid: {names}"),
+            "hack_paid" => format!("wrong completions are rewarded: {names}"),
             "not_judged" => format!("completions cannot be judged: {names}"),
-            _ => format!("the whole reward of wrong completions comes near to that of right ones: {names}"),
+            _ => format!("the whole reward of wrong completions is close to that of right ones: {names}"),
         };
-        Finding {
-            stage: stage.to_owned(),
-            kind,
-            term: term.map(|term| term.name.clone()),
-            message,
-            count: found.len(),
-            of,
-            examples,
-        }
+        let term = term.map(|term| term.name.clone());
+        AuditFinding { term, examples, ..AuditFinding::new(stage, kind, message, found.len(), of) }
     }
 }
 
@@ -371,7 +340,7 @@ mod tests {
             "{ term = \"correct\", weight = 0.1 }, { term = \"format\", weight = 0.9, config = { partial = true } }",
         );
         assert!(audit.is_clean(), "{:?}", audit.stages[0].findings);
-        // A wrong answer in the right form earns less than a right one, but here only a little: long ones earn more.
+        // A wrong answer in the right format gets less than a right one, but only a little less: long answers get more.
         let audit = audited(
             "parity",
             8,

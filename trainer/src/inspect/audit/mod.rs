@@ -1,4 +1,4 @@
-//! Whether a reward can be trusted: before a run, by trying to fool it; after one, by reading what it paid for.
+//! Audits a reward: before a run, by trying to fool it; after a run, by checking what it rewarded.
 
 use serde::Serialize;
 
@@ -6,42 +6,53 @@ mod after;
 mod attempts;
 mod before;
 
-pub use after::{AuditError, RunAudit, run};
-pub use before::{RecipeAudit, Row, StageAudit, recipe};
+pub use after::{RunAudit, run};
+pub use before::{RecipeAudit, recipe};
 
-/// Longer texts are cut where an example is shown.
+/// Most characters of a text in an example.
 const SHOWN: usize = 400;
 
-/// Something to look at.
+/// A problem of a reward.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Finding {
+pub struct AuditFinding {
     /// The stage.
     pub stage: String,
-    /// What was found: `gold_refused`, `hack_paid`, `margin`, `not_judged`, `no_judge`, `disagreement`,
+    /// Kind: `gold_refused`, `hack_paid`, `margin`, `not_judged`, `no_judge`, `disagreement`,
     /// `answers_without_thinking`, `repeated_text`, `same_thinking`, `reward_without_accuracy`, `term_against_judge`.
     pub kind: &'static str,
-    /// The reward term that it is about, where it is about one.
+    /// The reward term that it concerns, if there is one.
     pub term: Option<String>,
-    /// What was found, in a sentence.
+    /// The finding in a sentence.
     pub message: String,
-    /// How many cases there are.
+    /// Number of cases.
     pub count: usize,
-    /// Of how many.
+    /// Number of completions or questions checked.
     pub of: usize,
-    /// Some of them, to read.
+    /// Some of the cases.
     pub examples: Vec<Example>,
 }
 
-/// A completion to read.
+impl AuditFinding {
+    fn new(stage: &str, kind: &'static str, message: impl Into<String>, count: usize, of: usize) -> Self {
+        let (stage, message) = (stage.to_owned(), message.into());
+        Self { stage, kind, term: None, message, count, of, examples: Vec::new() }
+    }
+
+    fn with(self, examples: Vec<Example>) -> Self {
+        Self { examples, ..self }
+    }
+}
+
+/// A completion that shows a finding.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Example {
-    /// The question.
+    /// Question.
     pub prompt: String,
     /// A right answer.
     pub answer: String,
-    /// What was written.
+    /// Completion.
     pub completion: String,
-    /// What it earned, and why that is odd.
+    /// Its reward, and why it is a problem.
     pub note: String,
 }
 
@@ -51,7 +62,7 @@ impl Example {
     }
 }
 
-/// The text, or its start where it is long.
+/// The text, or its start if it is long.
 fn cut(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((at, _)) => format!("{}… ({} bytes)", &text[..at], text.len()),

@@ -1,4 +1,4 @@
-//! The standard shapes, timed: the work on which every claim of speed is made.
+//! Benchmarks on standard shapes: the basis of every claim about speed.
 
 use serde::{Deserialize, Serialize};
 use thinkling_verifiers::Verdict;
@@ -19,20 +19,18 @@ use crate::report::{Content, Figure, Line};
 
 pub mod verify;
 
-/// Prompts of a batch.
 const PROMPTS: usize = 16;
-/// Tokens of a prompt.
 const PROMPT: usize = 32;
 
-/// How many times the standard amount is measured to see how cost grows.
+/// Multiples of the standard amount that show how cost grows.
 const TIMES: [usize; 4] = [1, 2, 4, 8];
 
-/// How much is sampled of each prompt; the standard amount is the default.
+/// Amount of sampling; the default is the standard amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Amount {
-    /// Completions of a prompt.
+    /// Completions per prompt.
     pub group: usize,
-    /// Tokens of a completion; none ends early.
+    /// Tokens per completion; none ends early.
     pub new_tokens: usize,
 }
 
@@ -43,7 +41,7 @@ impl Default for Amount {
 }
 
 impl Amount {
-    /// The amounts that show how cost grows: longer completions, and larger groups.
+    /// The amounts that show how cost grows: longer completions and larger groups.
     pub fn scaling() -> [(&'static str, [Self; 4]); 2] {
         let standard = Self::default();
         let longer = |times| Self { new_tokens: standard.new_tokens * times, ..standard };
@@ -56,17 +54,17 @@ impl Amount {
     }
 }
 
-/// A standard shape of a policy.
+/// A standard shape of the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// Dense, grouped attention with as many key heads as query heads.
+pub enum StandardShape {
+    /// Dense, with as many key-value heads as query heads.
     Small,
-    /// A mixture of experts in DeepSeek-V3 form.
+    /// Mixture of experts, like DeepSeek-V3.
     Mixture,
 }
 
-impl Shape {
-    /// The policy's shape, for completions of so many tokens.
+impl StandardShape {
+    /// The network, for completions of `new_tokens` tokens.
     pub fn config(self, new_tokens: usize) -> Config {
         let small = Config {
             vocab_size: 64,
@@ -108,7 +106,7 @@ impl Shape {
         }
     }
 
-    /// The name on the command line.
+    /// Name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Small => "s",
@@ -116,21 +114,21 @@ impl Shape {
         }
     }
 
-    /// The products whose best rate is the peak: rows, depth and columns of a large one and of the shape's own.
+    /// The products that measure the peak rate: rows, depth and columns of a large one and of the shape's own.
     fn products(self) -> [[usize; 3]; 4] {
         let Config { hidden_size: hidden, intermediate_size: inner, .. } = self.config(0);
         [[512; 3], [128, hidden, inner], [128, inner, hidden], [128, hidden, hidden]]
     }
 }
 
-/// What is timed.
+/// The work that is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum Timed {
     /// Sampling.
     Rollout,
-    /// Forward, backward and AdamW on what was sampled.
+    /// Forward, backward and AdamW on sampled completions.
     Update,
-    /// Both, with what lies between them: rewards and advantages.
+    /// Both, with rewards and advantages.
     Step,
 }
 
@@ -139,60 +137,60 @@ pub enum Part {
 pub struct Timing {
     /// `s` or `m`.
     pub shape: String,
-    /// Of the products.
+    /// Precision of products.
     pub precision: String,
-    /// The instructions they took.
+    /// Instructions of the products.
     pub instructions: String,
     /// Threads.
     pub threads: usize,
-    /// Completions of a prompt, and tokens of each.
+    /// Amount of sampling.
     #[serde(flatten)]
     pub amount: Amount,
-    /// From the program's start to that of the first repeat, which is not counted; before an update something is sampled.
+    /// From the start of the program to the start of the uncounted first repeat; before an update, includes a rollout.
     pub start_s: f64,
-    /// From the program's start to the end of the first repeat.
+    /// From the start of the program to the end of the first repeat.
     pub first_s: f64,
-    /// Timed repeats, after one that is not counted.
+    /// Timed repeats; a first one is not counted.
     pub repeats: usize,
-    /// Median of the repeats.
+    /// Median of the repeats, seconds.
     pub wall_s: f64,
-    /// Least of the repeats.
+    /// Minimum of the repeats, seconds.
     pub wall_s_min: f64,
-    /// Processor time of all threads, median of the repeats.
+    /// Processor time of all threads, median of the repeats, seconds.
     pub cpu_s: f64,
-    /// New tokens of a rollout, all tokens of an update or step.
+    /// New tokens per second of a rollout; all tokens per second of an update or step.
     pub tokens_per_s: f64,
-    /// The same by processor time.
+    /// The same per second of processor time.
     pub tokens_per_cpu_s: f64,
-    /// Operations of products a second, in thousands of millions.
+    /// Operations of products per second, in billions.
     pub gflops: f64,
-    /// What this process's threads reach together, each at products of 512 × 512 × 512 or the shape's own in its cache.
+    /// Peak of this process's threads together, in billions per second: products of 512 × 512 × 512 or the shape's own,
+    /// in cache.
     pub peak_gflops: f64,
-    /// The former over the latter.
+    /// `gflops` over `peak_gflops`.
     pub mfu: f64,
-    /// Most memory the process has held.
+    /// Peak memory of the process, in MB.
     pub peak_rss_mb: f64,
-    /// Pages that the system handed over in one repeat, median.
+    /// Page faults per repeat, median.
     pub page_faults: u64,
-    /// Where the time of all threads went, of all repeats together; with `--profile`.
+    /// Time of each part over all repeats and threads; with `--profile`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub profile: Vec<Share>,
+    pub profile: Vec<ProfileShare>,
 }
 
-/// One part of the policy in a profile.
+/// The share of one part of the policy in a profile.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Share {
+pub struct ProfileShare {
     /// `projections`, `attention`, …
     pub part: String,
     /// Share of the processor time.
     pub share: f64,
-    /// Seconds of one repeat.
+    /// Seconds per repeat.
     pub cpu_s: f64,
-    /// Operations of products a second while in it, in thousands of millions.
+    /// Operations of products per second in this part, in billions.
     pub gflops: f64,
 }
 
-/// One trainer on a standard shape, with random weights.
 struct Bench {
     policy: CpuPolicy,
     prompts: Vec<Vec<u32>>,
@@ -202,7 +200,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(shape: Shape, amount: Amount, precision: Precision) -> Self {
+    fn new(shape: StandardShape, amount: Amount, precision: Precision) -> Self {
         let config = shape.config(amount.new_tokens);
         let parameters = Parameters::new(&config, 0);
         let optimizer = AdamW::new(parameters.layout.len);
@@ -217,7 +215,7 @@ impl Bench {
             .zip(&self.prompts)
             .map(|(number, prompt)| Request { prompt, samples: self.amount.group, address: [0, 0, number] })
             .collect();
-        // No token has this number: every completion is as long as it may be.
+        // No token has this id, so no completion ends early.
         let limits = Limits { max_new_tokens: self.amount.new_tokens, end: u32::MAX, thinking: None };
         let rollout = self.policy.roll_out(&requests, &Sampling::PLAIN, &limits, 0)?;
         self.flops += rollout.amount().flops;
@@ -257,7 +255,6 @@ impl Bench {
     }
 }
 
-/// The samples of a group that is paid for even tokens.
 fn samples(prompt: &[u32], group: &[Completion]) -> Vec<Sample> {
     let reward = |one: &Completion| {
         one.tokens.iter().filter(|token| token.is_multiple_of(2)).count() as f64 / one.tokens.len() as f64
@@ -272,30 +269,27 @@ fn samples(prompt: &[u32], group: &[Completion]) -> Vec<Sample> {
     scored.zip(advantages).map(|(scored, advantage)| Sample::new(prompt, scored, Some(advantage))).collect()
 }
 
-/// What of [`time`] a caller chooses.
+/// Options of [`time`].
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// When the program started.
+    /// Start of the program.
     pub start: Moment,
-    /// How much is sampled.
+    /// Amount of sampling.
     pub amount: Amount,
-    /// Timed repeats, after one that is not counted.
+    /// Timed repeats; a first one is not counted.
     pub repeats: usize,
-    /// Of the products; available on this machine.
+    /// Precision of products; this machine supports it.
     pub precision: Precision,
-    /// Whether the time of each part is counted; costs a few hundredths.
+    /// Whether to time each part; costs a few percent.
     pub profile: bool,
 }
 
-/// Times `part` on `shape` with the threads of the pool that it is called in.
-///
-/// # Errors
-/// When candle fails.
-pub fn time(part: Part, shape: Shape, options: Options) -> candle_core::Result<Timing> {
+/// Times `part` on `shape` with the current pool of threads.
+pub fn time(part: Timed, shape: StandardShape, options: Options) -> candle_core::Result<Timing> {
     let amount = options.amount;
     let mut bench = Bench::new(shape, amount, options.precision);
-    // An update alone needs something to learn from.
-    let rollout = if part == Part::Update { Some(bench.rollout()?) } else { None };
+    // An update needs sampled completions.
+    let rollout = if part == Timed::Update { Some(bench.rollout()?) } else { None };
     let (start_s, mut first_s) = (options.start.elapsed().wall_s, 0.0);
     let mut elapsed: Vec<Elapsed> = Vec::new();
     let mut faults = Vec::new();
@@ -306,7 +300,7 @@ pub fn time(part: Part, shape: Shape, options: Options) -> candle_core::Result<T
         bench.flops = 0;
         let (started, faulted) = (Moment::now(), page_faults());
         match (part, &rollout) {
-            (Part::Rollout, _) => drop(bench.rollout()?),
+            (Timed::Rollout, _) => drop(bench.rollout()?),
             (_, Some(rollout)) => bench.update(rollout)?,
             (_, None) => {
                 let rollout = bench.rollout()?;
@@ -326,8 +320,8 @@ pub fn time(part: Part, shape: Shape, options: Options) -> candle_core::Result<T
     let wall_s = median(elapsed.iter().map(|one| one.wall_s));
     let cpu_s = median(elapsed.iter().map(|one| one.cpu_s));
     let tokens = match part {
-        Part::Rollout => amount.sequences() * amount.new_tokens,
-        Part::Update | Part::Step => amount.sequences() * (PROMPT + amount.new_tokens),
+        Timed::Rollout => amount.sequences() * amount.new_tokens,
+        Timed::Update | Timed::Step => amount.sequences() * (PROMPT + amount.new_tokens),
     };
     let threads = rayon::current_num_threads();
     let rate = |product| product_rate(options.precision, product);
@@ -357,7 +351,6 @@ pub fn time(part: Part, shape: Shape, options: Options) -> candle_core::Result<T
     })
 }
 
-/// The middle number, or the mean of the two in the middle.
 fn median(numbers: impl Iterator<Item = f64>) -> f64 {
     let mut numbers: Vec<f64> = numbers.collect();
     numbers.sort_by(f64::total_cmp);
@@ -365,7 +358,7 @@ fn median(numbers: impl Iterator<Item = f64>) -> f64 {
     f64::midpoint(numbers[last / 2], numbers[last.div_ceil(2)])
 }
 
-/// How the cost of a step grows: a line for each of [`Amount::scaling`], from its timings in order.
+/// The cost of a step: one line for each of [`Amount::scaling`], with its timings in order.
 pub fn scaling_figure(measured: &[(&str, Vec<Timing>)]) -> Figure {
     let lines = measured.iter().enumerate().map(|(colour, (name, timings))| Line {
         name: (*name).to_owned(),
@@ -377,26 +370,26 @@ pub fn scaling_figure(measured: &[(&str, Vec<Timing>)]) -> Figure {
         id: "scaling".to_owned(),
         title: "Cost of a step".to_owned(),
         note: "",
-        x_label: "times as many new tokens".to_owned(),
-        y_label: "CPU-seconds a step".to_owned(),
+        x_label: "multiple of the new tokens".to_owned(),
+        y_label: "CPU-seconds per step".to_owned(),
         content: Content::Lines(lines.collect()),
     }
 }
 
-/// The table of a profile, the greatest first; what no part claims is `other`.
-fn shares(taken: &[Taken], cpu_s: f64, repeats: usize) -> Vec<Share> {
+/// The profile, largest share first; `other` is the time outside all parts.
+fn shares(taken: &[Taken], cpu_s: f64, repeats: usize) -> Vec<ProfileShare> {
     let named: f64 = Kernel::ALL
         .iter()
         .zip(taken)
         .filter(|(part, _)| **part != Kernel::Other)
         .map(|(_, taken)| taken.seconds)
         .sum();
-    let mut shares: Vec<Share> = Kernel::ALL
+    let mut shares: Vec<ProfileShare> = Kernel::ALL
         .iter()
         .zip(taken)
         .map(|(part, taken)| {
             let seconds = if *part == Kernel::Other { (cpu_s - named).max(0.0) } else { taken.seconds };
-            Share {
+            ProfileShare {
                 part: part.name().to_owned(),
                 share: seconds / cpu_s,
                 cpu_s: seconds / repeats as f64,

@@ -1,4 +1,4 @@
-//! How fast the general verifiers judge.
+//! Benchmarks of the general verifiers.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use thinkling_verifiers::{Item, SettingsError, answer, find};
 
 use crate::machine::clock::Moment;
 
-/// Tasks whose answers `math` is timed on where no file is given: integers, decimals, fractions, roots, complex numbers.
+/// Tasks with answers for `math` if no file is given: integers, decimals, fractions, roots, complex numbers.
 const MATH_TASKS: [&str; 6] = [
     "addition",
     "decimal_arithmetic",
@@ -16,17 +16,15 @@ const MATH_TASKS: [&str; 6] = [
     "complex_arithmetic",
     "chain_sum",
 ];
-/// Answers of each.
 const ANSWERS: u64 = 400;
-/// Programs that `code` is timed on.
 const PROGRAMS: u64 = 40;
 
-/// What is judged: a completion, its right answer, its spec.
+/// One item: a completion with its right answer or its tests.
 #[derive(Clone, Debug, Default)]
 pub struct Case {
-    /// What was written.
+    /// Completion.
     pub completion: String,
-    /// The right answer.
+    /// Right answer.
     pub answer: Option<String>,
     /// Tests.
     pub spec: Option<Value>,
@@ -44,30 +42,27 @@ impl Case {
     }
 }
 
-/// How fast one verifier is.
+/// Speed of one verifier.
 #[derive(Clone, Debug, Serialize)]
 pub struct Judging {
-    /// Its name.
+    /// Name.
     pub verifier: &'static str,
-    /// Items that were judged, one after the other on one thread.
+    /// Items judged, one after the other on one thread.
     pub items: usize,
-    /// Of them, those found right.
+    /// Items found right.
     pub correct: usize,
-    /// Items a second.
+    /// Items per second.
     pub items_per_s: f64,
-    /// Median of an item, in microseconds.
+    /// Median time of an item, microseconds.
     pub median_us: f64,
-    /// Greatest, in microseconds.
+    /// Longest time of an item, microseconds.
     pub most_us: f64,
 }
 
-/// Judges every case with the verifier `name`, once to warm up and once timed.
-///
-/// # Errors
-/// When the machine cannot run it.
+/// Judges every case with the verifier `name`: once to warm up and once timed.
 pub fn judge(name: &str, cases: &[Case]) -> Result<Judging, SettingsError> {
     let Some(row) = find(name) else {
-        let message = "there is none of this name".to_owned();
+        let message = "there is no such verifier".to_owned();
         return Err(SettingsError { verifier: "bench", message });
     };
     let verifier = (row.build)(&json!({}))?;
@@ -98,7 +93,7 @@ pub fn judge(name: &str, cases: &[Case]) -> Result<Judging, SettingsError> {
     })
 }
 
-/// Right answers of the tasks that `math` can judge.
+/// Right answers of the tasks with answers for `math`.
 pub fn math_cases() -> Vec<Case> {
     let of = |name: &&str| {
         posed(name, ANSWERS, |_, problem| {
@@ -109,7 +104,7 @@ pub fn math_cases() -> Vec<Case> {
     MATH_TASKS.iter().flat_map(of).collect()
 }
 
-/// Programs in Python with shown and hidden tests.
+/// Python programs with public and hidden tests.
 pub fn code_cases() -> Vec<Case> {
     posed("program_synthesis", PROGRAMS, |domain, problem| {
         let source = domain.python(&problem.answer)?;

@@ -1,4 +1,4 @@
-//! What machines can do, draw and cost: published figures, each with its source, or marked as assumed.
+//! Speed, power and price of devices: published figures with their sources, or assumptions.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -7,38 +7,38 @@ use crate::recipe::nearest;
 
 /// An accelerator, or this machine's processor.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Device {
+pub struct PricedDevice {
     /// Name on the command line.
     pub name: &'static str,
-    /// What it is.
+    /// Description.
     pub about: &'static str,
-    /// Dense operations a second in bfloat16 (float32 on a processor), without the factor of sparsity.
+    /// Peak of dense operations per second in bfloat16 (float32 on a processor), without sparsity.
     pub peak_flops: f64,
-    /// Dense operations a second in 8-bit floats, where it has them.
+    /// Peak of dense operations per second in 8-bit floats, if the device has them.
     pub peak_flops_fp8: Option<f64>,
-    /// Bytes a second between memory and chip.
+    /// Memory bandwidth, bytes per second.
     pub bandwidth_bytes_per_s: f64,
-    /// Bytes of memory.
+    /// Memory, bytes.
     pub memory_bytes: f64,
-    /// Watts of the board at most.
+    /// Highest power of the board, watts.
     pub watts: Option<f64>,
-    /// Dollars an hour.
+    /// US dollars per hour.
     pub price_usd_per_hour: f64,
-    /// Where the figures are from.
+    /// Sources of the figures.
     pub sources: Vec<&'static str>,
-    /// Which of the figures are assumed, and why.
+    /// Figures that are assumed, and why.
     pub assumed: Vec<&'static str>,
 }
 
 const TERA: f64 = 1e12;
 const GIGA: f64 = 1e9;
 
-/// A rented card's price is a market's, not a fact of the card.
+/// The rent of a card depends on the market.
 const PRICE: &str = "price_usd_per_hour: an assumed rent; state your own in [prices]";
 
-/// The accelerators of the table.
-pub fn accelerators() -> Vec<Device> {
-    let hopper = Device {
+/// All accelerators.
+pub fn accelerators() -> Vec<PricedDevice> {
+    let hopper = PricedDevice {
         name: "h100",
         about: "NVIDIA H100 SXM, 80 GB",
         peak_flops: 989.5 * TERA,
@@ -53,7 +53,7 @@ pub fn accelerators() -> Vec<Device> {
         assumed: vec![PRICE],
     };
     vec![
-        Device {
+        PricedDevice {
             name: "h800",
             about: "NVIDIA H800 SXM, 80 GB: H100 with slower links",
             price_usd_per_hour: 2.0,
@@ -65,7 +65,7 @@ pub fn accelerators() -> Vec<Device> {
             ..hopper.clone()
         },
         hopper.clone(),
-        Device {
+        PricedDevice {
             name: "h200",
             about: "NVIDIA H200 SXM, 141 GB",
             bandwidth_bytes_per_s: 4.8 * TERA,
@@ -74,7 +74,7 @@ pub fn accelerators() -> Vec<Device> {
             sources: vec!["NVIDIA H200 product page: peaks of the H100, 141 GB at 4.8 TB/s, 700 W"],
             ..hopper.clone()
         },
-        Device {
+        PricedDevice {
             name: "h20",
             about: "NVIDIA H20, 96 GB",
             peak_flops: 148.0 * TERA,
@@ -88,7 +88,7 @@ pub fn accelerators() -> Vec<Device> {
             ],
             assumed: vec![PRICE],
         },
-        Device {
+        PricedDevice {
             name: "a100",
             about: "NVIDIA A100 SXM, 80 GB",
             peak_flops: 312.0 * TERA,
@@ -100,7 +100,7 @@ pub fn accelerators() -> Vec<Device> {
             sources: vec!["NVIDIA A100 datasheet: 312 TFLOPS (BF16, dense), 2,039 GB/s, 400 W"],
             assumed: vec![PRICE],
         },
-        Device {
+        PricedDevice {
             name: "ascend-910b",
             about: "Huawei Ascend 910B, 64 GB",
             peak_flops: 320.0 * TERA,
@@ -119,20 +119,20 @@ pub fn accelerators() -> Vec<Device> {
     ]
 }
 
-/// This machine's processor, from what `threads` of it reach.
+/// This machine's processor, with the speed of `threads` threads.
 pub fn processor(
     peak_flops: f64,
     bandwidth_bytes_per_s: f64,
     threads: usize,
     prices: &crate::tracking::ledger::Prices,
-) -> Device {
-    Device {
+) -> PricedDevice {
+    PricedDevice {
         name: CPU,
         about: "this machine's processor, measured",
         peak_flops,
         peak_flops_fp8: None,
         bandwidth_bytes_per_s,
-        memory_bytes: physical_memory(),
+        memory_bytes: memory("MemTotal:").unwrap_or(0.0),
         watts: prices.watts,
         price_usd_per_hour: prices.usd_per_core_hour * threads as f64,
         sources: vec!["measured just now: float32 products on cached matrices, and a copy of 64 MB"],
@@ -140,20 +140,18 @@ pub fn processor(
     }
 }
 
-/// The name of this machine's processor.
+/// Name of this machine's processor.
 pub const CPU: &str = "cpu";
 
-fn physical_memory() -> f64 {
-    let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kibibytes = info.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB"));
-    kibibytes.and_then(|number| number.trim().parse::<f64>().ok()).map_or(0.0, |number| number * 1024.0)
+/// Bytes of memory that the system reports under `key`, such as `MemTotal:`.
+pub fn memory(key: &str) -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()? * 1024.0)
 }
 
 /// The accelerator called `name`.
-///
-/// # Errors
-/// The names that there are, and the one that was probably meant.
-pub fn accelerator(name: &str) -> Result<Device, UnknownName> {
+pub fn accelerator(name: &str) -> Result<PricedDevice, UnknownName> {
     let wanted = name.to_lowercase().replace(['_', ' '], "-");
     let devices = accelerators();
     let found = devices.iter().find(|device| device.name == wanted).cloned();
@@ -181,7 +179,7 @@ impl UnknownName {
 }
 
 /// A row of the list of devices.
-pub fn listed(device: &Device) -> Value {
+pub fn listed(device: &PricedDevice) -> Value {
     let mut row = json!(device);
     row["dense_tflops"] = json!(device.peak_flops / TERA);
     row

@@ -1,10 +1,11 @@
-//! What a recipe will take: operations from lengths that its own tasks have, time from a measurement of this machine.
+//! Estimates the cost of a recipe: operations from the lengths of its tasks' texts, time from a measurement of this
+//! machine.
 
 use serde_json::{Value, json};
 use thinkling_datasets::Split;
 use thinkling_datasets::corpus::{self, Corpus};
 
-use super::devices::{self, Device};
+use super::devices::{self, PricedDevice};
 use crate::data::shares::Shares;
 use crate::data::tokenizer::Tokenizer;
 use crate::kernels::peak::measured_peak;
@@ -20,18 +21,16 @@ use crate::policy::{Alone, Attention, Parameters, Sequence};
 use crate::stages::kind::{MeanLengths, StageWork};
 use crate::tracking::ledger::Prices;
 
-/// Texts that lengths are taken from.
 const TEXTS: u64 = 64;
-/// Seconds that each part of the machine's measurement goes on for at least.
+/// Least seconds of each measurement of the machine.
 const MEASURE_S: f64 = 0.25;
-/// Parameters above which a network is not built to be measured.
+/// Networks with more parameters are not built for a measurement.
 const MOST_PARAMETERS: u64 = 40_000_000;
-/// Share of the matrix peak that small policies reach, where it is not measured.
+/// Share of the matrix peak that small policies reach; used if nothing is measured.
 const ASSUMED_MFU: f64 = 0.2;
-/// Tokens of a sequence that is measured.
 const MEASURED_TOKENS: usize = 32;
 
-/// Operations a second of processor time, and seconds of an update beside them.
+/// Speed of a policy: operations per second of processor time, and seconds of an update.
 #[derive(Clone, Copy, Debug)]
 pub struct Speed {
     /// Decoding.
@@ -40,13 +39,13 @@ pub struct Speed {
     pub update_flops_per_cpu_s: f64,
     /// Applying a gradient.
     pub apply_cpu_s: f64,
-    /// Whether it was measured on this policy; else it is assumed from the matrix peak.
+    /// Whether this policy was measured; else the speed is assumed from the matrix peak.
     pub is_measured: bool,
-    /// The matrix peak of one thread.
+    /// Matrix peak of one thread.
     pub peak_flops: f64,
 }
 
-/// Measures this machine on the policy of `plan`, with the threads of the pool it is called in; takes a second or so.
+/// Measures this machine on the policy of `plan` with the current pool of threads; takes about a second.
 pub fn measure(plan: &Plan) -> Speed {
     let peak_flops = measured_peak(plan.precision);
     let assumed = Speed {
@@ -66,7 +65,7 @@ pub fn measure(plan: &Plan) -> Speed {
     let requests: Vec<Request<'_>> = (0..4 * rayon::current_num_threads() as u64)
         .map(|number| Request { prompt: &prompt, samples: 16, address: [0, 0, number] })
         .collect();
-    // No token has this number: every completion is as long as it may be.
+    // No token has this id, so no completion ends early.
     let limits = Limits { max_new_tokens: new, end: u32::MAX, thinking: None };
     let mut rollout = None;
     let decode = rate(|| {
@@ -113,7 +112,7 @@ pub fn measure(plan: &Plan) -> Speed {
     }
 }
 
-/// Operations a second of processor time of `work`, which says how many it did; the first time warms up.
+/// Operations per second of processor time. `work` returns its operations; the first call warms up.
 fn rate(mut work: impl FnMut() -> u64) -> Option<f64> {
     let first = Moment::now();
     let mut flops = work();
@@ -129,7 +128,7 @@ fn rate(mut work: impl FnMut() -> u64) -> Option<f64> {
     (flops > 0 && spent.cpu_s > 0.0).then(|| flops as f64 / spent.cpu_s)
 }
 
-/// Bytes a second that a copy of a large block reads and writes.
+/// Bytes per second that a copy of a large block reads and writes.
 pub fn measured_bandwidth() -> f64 {
     let from = vec![1u8; 64 << 20];
     let mut to = vec![0u8; from.len()];
@@ -142,8 +141,8 @@ pub fn measured_bandwidth() -> f64 {
     rates.fold(0.0, f64::max)
 }
 
-/// This machine's processor with so many threads.
-pub fn this_processor(threads: usize, prices: &Prices) -> Device {
+/// This machine's processor with `threads` threads.
+pub fn this_processor(threads: usize, prices: &Prices) -> PricedDevice {
     devices::processor(
         measured_peak(Precision::Float32) * threads as f64,
         measured_bandwidth(),
@@ -152,7 +151,7 @@ pub fn this_processor(threads: usize, prices: &Prices) -> Device {
     )
 }
 
-/// Measures texts of the stage's task; lengths that it cannot tell stay at what the stage allows.
+/// Mean lengths of the texts of the stage's task; lengths that it cannot measure are the stage's limits.
 fn lengths(plan: &Plan, stage: &Stage, taught: Option<&Shares>) -> MeanLengths {
     let room = stage.max_new_tokens as f64;
     let fallback = MeanLengths {
@@ -189,7 +188,7 @@ fn lengths(plan: &Plan, stage: &Stage, taught: Option<&Shares>) -> MeanLengths {
     }
 }
 
-/// Mean tokens of completions and of whole documents, the end included.
+/// Mean tokens of completions and of whole documents, with the end symbol.
 fn completion_length(
     plan: &Plan,
     stage: &Stage,
@@ -213,11 +212,12 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     (count > 0.0).then(|| sum / count)
 }
 
-/// Bytes that a stage holds at most, to within a half: weights packed both ways, moments and the gradients of the
-/// leaves; the activations of a micro-batch with their gradients and the caches of a batch of completions for each thread.
+/// Most bytes of a stage, with an error below one half: weights packed in both orders, optimizer state and the
+/// gradients of the leaves; for each thread, the activations of a micro-batch with gradients and the cache of a batch
+/// of completions.
 fn peak_memory(plan: &Plan, stage: &Stage) -> f64 {
     const NUMBER: f64 = 4.0;
-    // What the program itself, its tables and its threads take.
+    // The program itself, its tables and its threads.
     const PROGRAM: f64 = 24e6;
     let model = &plan.model;
     let parameters = plan.footprint.parameters_total as f64;
@@ -231,7 +231,7 @@ fn peak_memory(plan: &Plan, stage: &Stage) -> f64 {
     let activations = threads * rows * layers * (8.0 * model.hidden_size as f64 + heads + inside);
     let (prompts, samples) = stage.settings.kind().sampled_at_once();
     let (prompts, samples) = (prompts as f64, samples as f64);
-    // Half of a thread's prompts are decoded at a time; keys lie in panels of 32 columns, latents twice.
+    // A thread decodes half of its prompts at a time; keys are in panels of 32 columns, latents are stored twice.
     let batch = (prompts / (2.0 * threads)).ceil().max(1.0);
     let stored = match model.attention {
         Attention::Mla => 2.0,
@@ -240,15 +240,15 @@ fn peak_memory(plan: &Plan, stage: &Stage) -> f64 {
     let padded = |length: usize| length.next_multiple_of(32) as f64;
     let places = batch * (padded(stage.longest_prompt) + samples * padded(stage.max_new_tokens));
     let caches = threads * stored * places * cache_elements(model) as f64;
-    // A checkpoint copies weights and moments, the best weights and a reference, and encodes the copies.
+    // A checkpoint copies weights, optimizer state, best weights and reference, and encodes the copies.
     let kept = 1.0 + 2.5 + 2.0 + 9.0 + 8.0;
-    // The allocator keeps what it was given.
+    // The allocator keeps freed memory.
     const SLACK: f64 = 1.3;
     SLACK * (PROGRAM + NUMBER * (parameters * kept + 2.0 * activations + caches))
 }
 
-/// What each stage of `plan` will take, and all together; on `device` instead of this machine, if one is named.
-pub fn estimate(plan: &Plan, speed: &Speed, device: Option<&Device>) -> Value {
+/// The cost of each stage of `plan` and of all together; on `device` instead of this machine, if there is one.
+pub fn estimate(plan: &Plan, speed: &Speed, device: Option<&PricedDevice>) -> Value {
     let mut taught: Option<&Shares> = None;
     let stages: Vec<Value> = plan
         .stages
@@ -286,7 +286,7 @@ fn row(
     work: &StageWork,
     lengths: MeanLengths,
     speed: &Speed,
-    device: Option<&Device>,
+    device: Option<&PricedDevice>,
 ) -> Value {
     let flops = work.decode_flops + work.update_flops;
     let cpu_s = work.decode_flops / speed.decode_flops_per_cpu_s
@@ -319,9 +319,9 @@ fn row(
     row
 }
 
-fn assumptions(plan: &Plan, speed: &Speed, device: Option<&Device>) -> Vec<String> {
+fn assumptions(plan: &Plan, speed: &Speed, device: Option<&PricedDevice>) -> Vec<String> {
     let mut assumed = vec![
-        "completions grow from the lengths that the corpus taught to its longest kind of solution".to_owned(),
+        "completions grow from the lengths in the corpus to its longest kind of solution".to_owned(),
         "every stage runs all of its steps, and no group is refilled".to_owned(),
     ];
     let rewarding = plan.stages.iter().filter_map(|stage| stage.settings.kind().rewards());

@@ -1,4 +1,4 @@
-//! What a run will cost, what published ones cost, and what a planned one would.
+//! The cost of runs: estimates for recipes, published runs, and plans for other devices.
 
 pub mod devices;
 pub mod estimate;

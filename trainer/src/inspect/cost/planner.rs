@@ -1,48 +1,47 @@
-//! What training a network of some shape takes on so many devices of some kind, by a roofline.
+//! Plans the training of a network on any number of devices, with a roofline model.
 
 use serde_json::{Value, json};
 
-use super::devices::Device;
+use super::devices::PricedDevice;
 use crate::policy::footprint::{cache_elements, footprint};
 use crate::policy::{Attention, Config};
 
 /// Bytes of a weight, of a cached number and of an activation: bfloat16.
 const NUMBER_BYTES: f64 = 2.0;
-/// Bytes that an update moves for a parameter: its weight for forward and backward twice, its gradient written and read,
-/// master weight and two moments in float32 read and written.
+/// Bytes that an update moves per parameter: the weight for forward and backward twice, the gradient written and read,
+/// the master weight and two moments in float32 read and written.
 const UPDATE_BYTES: f64 = 3.0 * 2.0 + 2.0 * 4.0 + 6.0 * 4.0;
-/// Bytes that training keeps for a parameter: weight, gradient, master weight and two moments.
+/// Bytes that training stores per parameter: weight, gradient, master weight and two moments.
 const TRAINING_BYTES: f64 = 2.0 + 4.0 + 12.0;
-/// Bytes that a layer keeps for a token, a unit of its width (Korthikanti et al. 2022, without the scores).
+/// Bytes that a layer stores per token and unit of width (Korthikanti et al. 2022, without the scores).
 const ACTIVATION_BYTES: f64 = 34.0;
 
-/// What is asked of the planner.
+/// A job for the planner.
 #[derive(Clone, Copy, Debug)]
 pub struct Job {
-    /// Devices.
+    /// Number of devices.
     pub count: f64,
-    /// Tokens to train on.
+    /// Tokens of training.
     pub trained_tokens: f64,
-    /// Tokens to draw.
+    /// Tokens to generate.
     pub generated_tokens: f64,
-    /// Tokens of a row.
+    /// Tokens per row.
     pub context: usize,
-    /// Tokens of an update.
+    /// Tokens per update.
     pub update_tokens: f64,
-    /// Sequences that a device decodes together.
+    /// Sequences per device that are decoded together.
     pub sequences: f64,
-    /// Share of the roofline that is reached.
+    /// Share of the roofline that the devices reach.
     pub efficiency: f64,
 }
 
-/// One kind of work against the roofline of a device.
 struct Roofline {
     flops: f64,
     bytes: f64,
 }
 
 impl Roofline {
-    fn on(&self, device: &Device) -> Value {
+    fn on(&self, device: &PricedDevice) -> Value {
         let (intensity, ridge) = (self.flops / self.bytes, device.peak_flops / device.bandwidth_bytes_per_s);
         json!({
             "bound": if intensity < ridge { "memory" } else { "compute" },
@@ -51,20 +50,19 @@ impl Roofline {
         })
     }
 
-    /// Seconds at the roofline.
-    fn seconds(&self, device: &Device) -> f64 {
+    fn seconds(&self, device: &PricedDevice) -> f64 {
         (self.flops / device.peak_flops).max(self.bytes / device.bandwidth_bytes_per_s)
     }
 }
 
-/// The share of the routed experts that at least one of `tokens` tokens goes to, if they choose evenly.
+/// The share of routed experts that at least one of `tokens` tokens uses, if they choose evenly.
 fn experts_touched(model: &Config, tokens: f64) -> f64 {
     let chosen = model.num_experts_per_tok as f64 / model.n_routed_experts.max(1) as f64;
     1.0 - (1.0 - chosen).powf(tokens)
 }
 
-/// Hours, dollars and energy of a job, what bounds it, and what the shape saves.
-pub fn plan(model: &Config, device: &Device, job: &Job) -> Value {
+/// Hours, dollars and energy of a job, its bottleneck, and the savings of the shape.
+pub fn plan(model: &Config, device: &PricedDevice, job: &Job) -> Value {
     let size = footprint(model);
     let (total, active) = (size.parameters_total as f64, size.parameters_active as f64);
     let width = (model.num_hidden_layers * model.hidden_size) as f64;
@@ -73,7 +71,7 @@ pub fn plan(model: &Config, device: &Device, job: &Job) -> Value {
         bytes: total * UPDATE_BYTES + 2.0 * job.update_tokens * width * ACTIVATION_BYTES,
     };
     let cached_bytes = cache_elements(model) as f64 * NUMBER_BYTES;
-    // Devices share the weights: each step of a device's sequences reads what all of them together need, once.
+    // Devices share the weights: each step reads the weights that all sequences need once.
     let sequences = job.sequences * job.count;
     let routed = size.routed_parameters(model) as f64;
     let read = (total - routed) + routed * experts_touched(model, sequences);
@@ -120,18 +118,18 @@ pub fn plan(model: &Config, device: &Device, job: &Job) -> Value {
         "active_share": active / total,
         "saves": savings(model),
         "assumed": [
-            format!("{} of the roofline is reached", job.efficiency),
-            format!("updates of {} tokens, {} sequences a device decoded together", job.update_tokens, job.sequences),
-            "every drawn token attends to a whole row".to_owned(),
-            "bfloat16 weights and cache, float32 master weights and moments; no link between devices limits".to_owned(),
-            "energy: the boards alone, at their rated watts".to_owned(),
+            format!("devices reach {} of the roofline", job.efficiency),
+            format!("updates of {} tokens, {} sequences per device decoded together", job.update_tokens, job.sequences),
+            "every generated token attends to a full row".to_owned(),
+            "bfloat16 weights and cache, float32 master weights and moments; links between devices are no limit".to_owned(),
+            "energy: the boards only, at their rated watts".to_owned(),
         ],
         "device_sources": device.sources,
         "device_assumed": device.assumed,
     })
 }
 
-/// What latent attention saves of the cache, and sparsity of the work.
+/// The savings of latent attention in the cache, and of sparsity in the work.
 pub fn savings(model: &Config) -> Value {
     let size = footprint(model);
     let head = match model.attention {

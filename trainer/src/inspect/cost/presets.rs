@@ -1,32 +1,32 @@
-//! Published training runs: the hours their authors state, and what follows from them.
+//! Published training runs: the hours that their authors state, and derived costs.
 
 use serde_json::{Map, Value, json};
 
-use super::devices::{Device, UnknownName};
+use super::devices::{PricedDevice, UnknownName};
 use super::planner::savings;
 use crate::policy::Config;
 use crate::policy::footprint::footprint;
 
-/// Tokens of a row that operations a trained token are stated for.
+/// Tokens per row for the operations per trained token.
 const CONTEXT: usize = 4096;
 
 /// A published run.
 pub struct Preset {
     /// Name on the command line.
     pub name: &'static str,
-    /// What it is.
+    /// Description.
     pub about: &'static str,
     /// Device-hours of each phase, as published.
     phases: &'static [(&'static str, f64)],
-    /// Dollars a device-hour, as the authors assume.
+    /// US dollars per device-hour, as the authors assume.
     price_usd_per_hour: f64,
-    /// Device-hours that a million million tokens took, where that is published.
+    /// Published device-hours per trillion tokens, if known.
     hours_per_trillion_tokens: Option<f64>,
     leaves_out: &'static [&'static str],
     sources: &'static [&'static str],
 }
 
-/// The published runs.
+/// All presets.
 pub const PRESETS: [Preset; 3] = [
     Preset {
         name: "deepseek-v3",
@@ -39,9 +39,9 @@ pub const PRESETS: [Preset; 3] = [
             "staff, data, the cluster itself, its network, hosts and cooling",
         ],
         sources: &[
-            "DeepSeek-V3 (arXiv 2412.19437), table 1: hours, and $2 an H800-hour as an assumption",
+            "DeepSeek-V3 (arXiv 2412.19437), table 1: hours, and $2 per H800-hour as an assumption",
             "DeepSeek-V3, inference/config_671B.json: the shape that parameters and operations follow from",
-            "Insights into DeepSeek-V3 (arXiv 2505.09343): 250 GFLOP a token and 38.94 % MFU, measured",
+            "Insights into DeepSeek-V3 (arXiv 2505.09343): 250 GFLOP per token and 38.94 % MFU, measured",
         ],
     },
     Preset {
@@ -77,22 +77,19 @@ const R1_SOURCES: [&str; 2] = [
 ];
 
 /// The preset called `name`.
-///
-/// # Errors
-/// The names that there are, and the one that was probably meant.
 pub fn preset(name: &str) -> Result<&'static Preset, UnknownName> {
     let found = PRESETS.iter().find(|preset| preset.name == name.to_lowercase());
     found.ok_or_else(|| UnknownName::new("preset", name, PRESETS.iter().map(|preset| preset.name)))
 }
 
 impl Preset {
-    /// The shape of the network that was trained.
+    /// The network of the preset: all published runs are of DeepSeek-V3.
     pub fn model(&self) -> Config {
         Config::deepseek_v3()
     }
 
-    /// The costs as published, on `published`, the device of the authors; or, scaled by dense peaks, on `other`.
-    pub fn costs(&self, published: &Device, other: Option<&Device>) -> Value {
+    /// The published costs on `published`, the device of the authors; or scaled by the peaks to `other`.
+    pub fn costs(&self, published: &PricedDevice, other: Option<&PricedDevice>) -> Value {
         let device = other.unwrap_or(published);
         let slower = published.peak_flops / device.peak_flops;
         let price = if other.is_some() { device.price_usd_per_hour } else { self.price_usd_per_hour };

@@ -1,31 +1,28 @@
-//! The shape that a Hugging Face `config.json` describes.
+//! Reads the network in a Hugging Face `config.json`.
 
 use serde_json::Value;
 
 use crate::policy::{Attention, Config};
 
-/// A `config.json` describes no shape that can be counted.
+/// Why a `config.json` cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShapeError {
-    /// A number is missing, or is none.
+    /// A number is missing or not a number.
     #[error("config.json: `{0}` must be a whole number above 0")]
     Missing(&'static str),
-    /// It does not describe a decoder of this family.
+    /// The model belongs to another family.
     #[error("config.json: model_type `{0}` is none of those that can be counted: {FAMILIES:?}")]
     Family(String),
 }
 
-/// Families whose shape is known; others differ in ways that a count would miss.
+/// Model types with a known shape; others have parts that the count would miss.
 const FAMILIES: [&str; 9] =
     ["deepseek_v2", "deepseek_v3", "llama", "mistral", "mixtral", "olmoe", "qwen2", "qwen3", "qwen3_moe"];
 
-/// Reads the shape that `config`, a parsed `config.json`, describes.
+/// The network in `config`, a parsed `config.json`.
 ///
-/// Biases and norms of single heads are left out of the count: far below one in a hundred.
-///
-/// # Errors
-/// When the family is unknown or a size is missing.
+/// The count leaves out biases and norms of single heads, which are far below 1 %.
 pub fn from_huggingface(config: &Value) -> Result<Config, ShapeError> {
     let family = config["model_type"].as_str().unwrap_or_default();
     if !FAMILIES.contains(&family) {

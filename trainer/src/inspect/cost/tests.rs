@@ -98,7 +98,7 @@ fn the_planner_finds_the_published_hours_and_the_bounds() {
     near(&planned["update"]["device_hours"], 2.664e6, 0.01);
     near(&planned["update"]["hours"], 54.2 * 24.0, 0.01);
     assert_eq!((&planned["update"]["bound"], &planned["fits"]), (&json!("compute"), &json!(true)));
-    // Few sequences leave a decoder waiting for weights; on one device the model does not fit.
+    // Few sequences make a decoder wait for weights; one device is too small for the model.
     let alone = plan(&Config::deepseek_v3(), &h800, &Job { count: 1.0, sequences: 1.0, ..job() });
     assert_eq!((&alone["rollout"]["bound"], &alone["fits"]), (&json!("memory"), &json!(false)));
     let total = |planned: &Value| planned["device_hours_total"].as_f64().unwrap();
@@ -107,7 +107,7 @@ fn the_planner_finds_the_published_hours_and_the_bounds() {
     assert!((total(&planned) - parts).abs() < 1e-6 * parts);
     near(&planned["cost_usd_total"], 2.0 * total(&planned), 1e-9);
     near(&planned["energy_kwh"], 0.7 * total(&planned), 1e-9);
-    // The same job takes longer where there is less of everything.
+    // The same job takes longer on slower devices.
     assert!(total(&plan(&Config::deepseek_v3(), &accelerator("h20").unwrap(), &job())) > total(&planned));
 }
 

@@ -1,4 +1,4 @@
-//! Whether a right answer can be written, is judged right, fits, and earns more than a wrong one.
+//! Checks that right answers can be written, are judged right, fit, and get a higher reward than wrong ones.
 
 use std::sync::Arc;
 
@@ -15,18 +15,17 @@ use crate::learn::score::Judged;
 use crate::plan;
 use crate::policy::rollout::Completion;
 
-/// Questions that are looked at.
 const PROBES: u64 = 64;
-/// Other questions' answers that each question is tried with.
+/// Answers to other questions that are tried on each question.
 const STRANGERS: usize = 8;
-/// A greater share of a kind of thinking that is cut off is an error: the policy learns that thinking does not pay.
+/// A greater share of cut-off worked solutions is an error: the policy would learn not to think.
 const MAX_CUT: f64 = 0.1;
-/// Above this share of flat groups hardly anything is left to learn from.
+/// Above this share of flat groups, almost nothing is left to learn from.
 const MAX_FLAT: f64 = 0.9;
 
-/// The checks in their order, for each task of the stage; the first error ends them.
+/// The checks in order, for each task of the stage; the first error ends them.
 pub(super) fn check(patient: &Patient<'_>) -> Result<Chain, DoctorError> {
-    // A control experiment is told apart.
+    // Control experiments have their own finding.
     let settings = RewardSettings { control: Control::None, ..patient.rewards.settings.clone() };
     let rule = RewardRule::new(&settings, patient.rewards.max_new_tokens)?;
     let mut findings = Vec::new();
@@ -53,7 +52,7 @@ fn check_task(
         base.policy.config().max_position_embeddings
     });
     let exam = Exam { patient, asked, tasks, tokenizer, room, rule };
-    // In this order: what is written, what is judged, what is cut off, what is earned.
+    // In this order: writing, judging, cutting, rewards.
     let checks: [&dyn Fn() -> Finding; 4] =
         [&|| exam.answer_format(), &|| exam.gold(), &|| exam.truncation(), &|| exam.flat_rewards()];
     let mut findings = Vec::new();
@@ -75,29 +74,26 @@ struct Exam<'a> {
     asked: &'a Arc<plan::Task>,
     tasks: Vec<Question>,
     tokenizer: &'a Tokenizer,
-    /// Positions of the policy.
     room: usize,
     rule: &'a RewardRule,
 }
 
-/// The kinds of solution in which a task thinks.
 const THINKING: [SolutionKind; 3] = [SolutionKind::Long, SolutionKind::Search, SolutionKind::Flawed];
 
 impl Exam<'_> {
-    /// Tokens of a completion, its end included.
+    /// Tokens of a completion, with the end symbol.
     fn tokens(&self, completion: &str) -> Result<Vec<u32>, TokenizerError> {
         let mut tokens = self.tokenizer.encode(completion)?;
         tokens.push(self.tokenizer.end());
         Ok(tokens)
     }
 
-    /// Whether a completion fits behind its prompt.
     fn fits(&self, task: &Question, tokens: usize) -> bool {
         let prompt = self.tokenizer.encode(&task.problem.prompt).map_or(0, |prompt| prompt.len());
         tokens <= self.patient.rewards.max_new_tokens && prompt + tokens <= self.room + 1
     }
 
-    /// Scores completions of one question as the run would.
+    /// Scores completions of one question in the same way as the run.
     fn score(&self, question: &Question, completions: &[String]) -> Vec<Judged> {
         let completions = completions.iter().map(|text| {
             let tokens = self.tokens(text).unwrap_or_else(|_| vec![self.tokenizer.end()]);
@@ -115,14 +111,14 @@ impl Exam<'_> {
         scored.groups.into_iter().flat_map(|group| group.members).map(|one| one.judged).collect()
     }
 
-    /// A worked solution of a kind: its completion, and whether its answer is a guess.
+    /// A worked solution: its completion, and whether its answer is a guess.
     fn solution(&self, problem: &Problem, kind: SolutionKind, number: usize) -> Option<(String, bool)> {
         let mut stream = Stream::at("doctor/solution", self.patient.plan.seed, &[kind as u64, number as u64]);
         let solution = self.asked.domain.solve(problem, kind, &mut stream)?;
         Some((answer::compose(&solution.thinking, &solution.answer), solution.is_guess))
     }
 
-    /// The kinds that the base model is shown, with their shares; where it is shown none, those that the task has.
+    /// The kinds in the base model's corpus with their shares; all kinds of the task if there is no corpus.
     fn taught(&self) -> Vec<(SolutionKind, f64)> {
         let mut taught: Vec<(SolutionKind, f64)> = Vec::new();
         for kind in SolutionKind::ALL {
@@ -155,8 +151,8 @@ impl Exam<'_> {
                         task.id,
                         task.problem.answer
                     );
-                    let change = "a base model that was trained on this task's alphabet, or none: then the alphabet \
-                                  comes from the tasks";
+                    let change = "a base model that was trained on this task's alphabet, or no base model: then the \
+                                  alphabet comes from the tasks";
                     return Finding::error("answer_format", stage, seen, change.to_owned());
                 }
             };
@@ -166,7 +162,7 @@ impl Exam<'_> {
         let limit = self.patient.rewards.max_new_tokens;
         if too_long > 0 {
             let seen = format!(
-                "{} of the right answers do not fit into max_new_tokens = {limit} even without a thought: tags, answer \
+                "{} of the right answers do not fit into max_new_tokens = {limit} even without thinking: tags, answer \
                  and end take up to {longest} tokens",
                 percent(f64::from(too_long) / self.tasks.len() as f64)
             );
@@ -177,7 +173,7 @@ impl Exam<'_> {
         Finding::ok("answer_format", Some(stage), seen)
     }
 
-    /// Tokens of the longest worked solution of a kind that is taught.
+    /// Tokens of the longest worked solution of a kind in the corpus.
     fn needed(&self) -> usize {
         let taught = self.taught();
         let lengths = self.tasks.iter().enumerate().flat_map(|(number, task)| {
@@ -189,7 +185,6 @@ impl Exam<'_> {
         lengths.max().unwrap_or(0)
     }
 
-    /// Whether the verifier accepts what the task itself calls right.
     fn gold(&self) -> Finding {
         let stage = self.patient.stage;
         let (mut tried, mut refused) = (0_u32, 0_u32);
@@ -219,7 +214,6 @@ impl Exam<'_> {
         Finding::error("gold", stage, seen, change.to_owned())
     }
 
-    /// Whether worked solutions fit into what the stage lets a completion have.
     fn truncation(&self) -> Finding {
         let stage = self.patient.stage;
         let limit = self.patient.rewards.max_new_tokens;
@@ -258,7 +252,7 @@ impl Exam<'_> {
         }
     }
 
-    /// Whether a right answer earns more than a wrong one, and whether groups will hold both.
+    /// Whether a right answer gets a higher reward than a wrong one, and whether groups will contain both.
     fn flat_rewards(&self) -> Finding {
         let stage = self.patient.stage;
         let (mut equal, mut compared) = (0_u32, 0_u32);
@@ -280,14 +274,14 @@ impl Exam<'_> {
         }
         if compared == 0 {
             let seen = format!("every answer tried to {} questions is right: each reward is the same", tries);
-            let change = "a higher task.level, or a task whose questions differ in their answers".to_owned();
+            let change = "a higher task.level, or a task with different answers".to_owned();
             return Finding::error("flat_rewards", stage, seen, change);
         }
         let gap = spread / f64::from(compared);
         if equal * 2 > compared {
             let seen = format!(
                 "a right answer earns {gap:.3} more than a wrong one, and in {} of {compared} comparisons nothing: the \
-                 reward does not depend on being right",
+                 reward does not depend on the answer",
                 percent(f64::from(equal) / f64::from(compared))
             );
             let change = format!(
@@ -297,7 +291,7 @@ impl Exam<'_> {
             return Finding::error("flat_rewards", stage, seen, change);
         }
         let epsilon = self.patient.rewards.advantage.advantage_epsilon;
-        // The deviation of a group of which half is right.
+        // The deviation of a group with one half right.
         if self.patient.rewards.advantage.advantage == AdvantageScale::GroupStd && gap / 2.0 < epsilon {
             let seen =
                 format!("right and wrong differ by {gap:e}, less than twice advantage_epsilon = {epsilon:e}");
@@ -307,8 +301,8 @@ impl Exam<'_> {
         self.expected_groups(gap, f64::from(guesses) / f64::from(tries))
     }
 
-    /// The share of flat groups, if the base model answers in the shares of its corpus, right where it was shown what is
-    /// right and by chance where it was shown answers that cannot be worked out at once.
+    /// The share of flat groups of a base model that answers in the shares of its corpus: right where the corpus is
+    /// right, by chance where it guesses.
     fn expected_groups(&self, gap: f64, chance: f64) -> Finding {
         let stage = self.patient.stage;
         let (mut right, mut all) = (0.0, 0.0);

@@ -1,4 +1,4 @@
-//! The model that reinforcement learning would start from: whether it ends its answers, and whether thinking helps it.
+//! Checks the base model: whether it ends its answers, and whether thinking helps it.
 
 use std::path::{Path, PathBuf};
 
@@ -14,24 +14,22 @@ use crate::stages::grpo::settings::ReadinessAction;
 use crate::tracking::checkpoint::Checkpoint;
 use crate::tracking::run_folder;
 
-/// Questions that the base model is asked.
 const QUESTIONS: u64 = 32;
-/// Completions of each.
 const SAMPLES: usize = 8;
-/// A smaller share of completions that end means that the end is not reached at all.
+/// Below this share of finished completions, the policy does not know its end.
 const MIN_ENDED: f64 = 0.02;
-/// A greater share that is cut off is odd.
+/// Above this share of cut-off completions, there is a warning.
 const MAX_CUT: f64 = 0.2;
-/// Above this share of flat groups hardly anything is left to learn from.
+/// Above this share of flat groups, almost nothing is left to learn from.
 const MAX_FLAT: f64 = 0.9;
 
-/// A model that reinforcement learning would start from.
+/// The model that reinforcement learning starts from.
 pub struct Base {
-    /// Where it was found.
+    /// Its folder.
     pub folder: PathBuf,
     pub(super) policy: Box<dyn Policy>,
     pub(super) tokenizer: Tokenizer,
-    /// In what its files disagree with the trainer.
+    /// Contradictions between its files and the trainer.
     pub(super) problems: Vec<Finding>,
 }
 
@@ -39,8 +37,8 @@ fn problem(name: &'static str, seen: String, change: &str) -> Finding {
     Finding::new(name, Severity::Error, None, seen, change.to_owned())
 }
 
-/// What is wrong with the end token that `tokenizer.json` and `config.json` name; the trainer ends a completion at one
-/// id, whatever a file says.
+/// The finding if `tokenizer.json` or `config.json` names another end token than the trainer, which always ends a
+/// completion at one id.
 fn end_token(tokenizer: &Value, config: &Value, ours: u32) -> Option<Finding> {
     let named = tokenizer["model"]["vocab"][END].as_u64();
     let ends = |id: u64| id == u64::from(ours);
@@ -53,8 +51,8 @@ fn end_token(tokenizer: &Value, config: &Value, ours: u32) -> Option<Finding> {
         }
         Some(id) if !ends(id) => {
             let seen = format!(
-                "the base model's tokenizer.json has `{END}` at id {id}; completions end at id {ours}, which it calls \
-                 something else"
+                "the base model's tokenizer.json has `{END}` at id {id}; completions end at id {ours}, where it has \
+                 another symbol"
             );
             return Some(problem("end_token", seen, change));
         }
@@ -74,17 +72,10 @@ fn end_token(tokenizer: &Value, config: &Value, ours: u32) -> Option<Finding> {
 }
 
 impl Base {
-    /// Reads the newest checkpoint of a run folder, or a checkpoint folder. Files that can be read and disagree become
-    /// findings.
-    ///
-    /// # Errors
-    /// When there is no model, or a file of it is damaged.
+    /// Reads a checkpoint folder, or the newest checkpoint of a run folder. Readable files that contradict each other
+    /// become findings.
     pub fn load(path: &Path) -> Result<Self, DoctorError> {
-        let folder = if path.join("state.json").exists() {
-            path.to_owned()
-        } else {
-            run_folder::newest_checkpoint(path).ok_or_else(|| DoctorError::NoModel(path.to_owned()))?
-        };
+        let folder = run_folder::checkpoint_at(path).ok_or_else(|| DoctorError::NoModel(path.to_owned()))?;
         let checkpoint = Checkpoint::read(&folder)?;
         let config: Config = checkpoint.json("config.json")?;
         let tokenizer_json: Value = checkpoint.json("tokenizer.json")?;
@@ -116,26 +107,31 @@ impl Base {
     }
 }
 
-/// In which keys the recipe's network differs from the base model's, if it does: then the run does not start from it.
+/// The finding if the recipe's network differs from the base model's: the run would not start from it.
 pub(super) fn another_network(patient: &Patient<'_>, base: &Base) -> Option<Finding> {
     let [recipe, base] = [&patient.plan.model, base.policy.config()]
         .map(|config| serde_json::to_value(config).unwrap_or_default());
     let differences: Vec<String> = recipe
         .as_object()?
         .iter()
-        // Room for rows and the first weights' deviation are no part of what the network computes.
+        // Longest row and initial weights do not change the computation.
         .filter(|(key, _)| !["max_position_embeddings", "initializer_range"].contains(&key.as_str()))
         .filter(|(key, value)| base[key.as_str()] != **value)
         .map(|(key, value)| format!("{key} is {} and {value} in the recipe", base[key.as_str()]))
         .collect();
     (!differences.is_empty()).then(|| {
         let seen = format!("the base model is another network: {}", differences.join(", "));
-        Finding::warning("base", patient.stage, seen, "[model] as the base model has it".to_owned())
+        Finding::warning(
+            "base",
+            patient.stage,
+            seen,
+            "the settings of [model] from the base model".to_owned(),
+        )
     })
 }
 
-/// Asks the base model and looks at its end, its thinking and the spread of its rewards, in this order: the first error
-/// ends the checks.
+/// Samples the base model and checks its end, its thinking and its rewards, in this order; the first error ends the
+/// checks.
 pub(super) fn check(patient: &Patient<'_>, base: &Base) -> Result<Vec<Finding>, DoctorError> {
     let (stage, rewards) = (patient.stage, &patient.rewards);
     let questions = Questions {
@@ -162,11 +158,11 @@ pub(super) fn check(patient: &Patient<'_>, base: &Base) -> Result<Vec<Finding>, 
     if 1.0 - cut < MIN_ENDED {
         let seen = format!(
             "{} of {drawn} completions of the base model end within {limit} tokens, although worked solutions do: it \
-             was never shown the end token {} (`{END}`), or ends with another",
+             never saw the end token {} (`{END}`), or ends with another",
             percent(1.0 - cut),
             base.tokenizer.end()
         );
-        let change = "a base model whose documents end with this tokenizer's end token".to_owned();
+        let change = "a base model that was trained with this tokenizer's end token".to_owned();
         return Ok(vec![Finding::error("end_token", stage, seen, change)]);
     }
     let seen = format!("{} of {drawn} completions of the base model end by themselves", percent(1.0 - cut));
@@ -203,7 +199,7 @@ pub(super) fn check(patient: &Patient<'_>, base: &Base) -> Result<Vec<Finding>, 
     Ok(findings)
 }
 
-/// Whether thinking helps the base model: reinforcement learning prefers what is right more often, and nothing else.
+/// Whether thinking helps the base model. Reinforcement learning only strengthens what is right more often.
 fn readiness(patient: &Patient<'_>, measures: &crate::learn::evaluate::Measures) -> Finding {
     let (stage, wanted) = (patient.stage, patient.rewards.readiness);
     let pretrain =
@@ -234,7 +230,7 @@ fn readiness(patient: &Patient<'_>, measures: &crate::learn::evaluate::Measures)
     if long.value < wanted.long_accuracy {
         let seen = format!("{seen}; the recipe asks for {}", percent(wanted.long_accuracy));
         if wanted.action == ReadinessAction::Stop {
-            return Finding::error("readiness", stage, format!("{seen}, and stops there"), pretrain);
+            return Finding::error("readiness", stage, format!("{seen}, and would stop there"), pretrain);
         }
         return Finding::warning("readiness", stage, seen, pretrain);
     }

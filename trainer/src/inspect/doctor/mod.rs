@@ -1,8 +1,7 @@
-//! What would go wrong with a recipe, found before anything is paid for.
+//! Finds problems of a recipe before a run.
 //!
-//! Every check works on the plan, on a few of its questions and worked solutions, on the untrained policy, and, where
-//! one is given, on the base model that reinforcement learning would start from. A check whose cause another has
-//! already told is left out: one mistake, one finding.
+//! The checks use the plan, a few of its questions and worked solutions, the untrained policy and, if given, the base
+//! model. A check is left out if an earlier finding has the same cause.
 
 use crate::data::shares::Shares;
 use crate::plan::{Plan, Stage};
@@ -20,7 +19,7 @@ mod tests;
 pub use crate::stages::finding::{Finding, Severity};
 pub use base::Base;
 
-/// A recipe could not be looked at.
+/// Why a recipe cannot be examined.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DoctorError {
@@ -33,28 +32,25 @@ pub enum DoctorError {
     /// Candle failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
-    /// The base model cannot be asked.
+    /// The base model cannot be sampled.
     #[error(transparent)]
     Evaluate(#[from] crate::learn::evaluate::EvaluateError),
     /// The base model cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] crate::tracking::checkpoint::CheckpointError),
-    /// The base model's folder holds no model.
+    /// The folder of the base model has no model.
     #[error("{0}: neither a run folder with a checkpoint nor a checkpoint folder")]
     NoModel(std::path::PathBuf),
 }
 
-/// Findings of one chain of checks: the first error ends it, since those behind it would only repeat it.
+/// Findings of a chain of checks: the first error ends it, since later checks would only repeat it.
 type Chain = Vec<Finding>;
 
 fn has_error(findings: &[Finding]) -> bool {
     findings.iter().any(Finding::is_error)
 }
 
-/// Looks at every learning stage of `plan`; `base` is the model that the first stage with rewards would start from.
-///
-/// # Errors
-/// When questions cannot be posed or the base model cannot be asked.
+/// Examines every learning stage of `plan`. `base` is the model that the first stage with rewards starts from.
 pub fn examine(plan: &Plan, base: Option<&Base>) -> Result<Vec<Finding>, DoctorError> {
     let mut findings = Vec::new();
     for (index, stage) in plan.stages.iter().enumerate() {
@@ -71,13 +67,12 @@ pub fn examine(plan: &Plan, base: Option<&Base>) -> Result<Vec<Finding>, DoctorE
     Ok(findings)
 }
 
-/// A stage that rewards its own completions, with all that the checks look at.
+/// A stage with rewards, and everything that the checks need.
 struct Patient<'a> {
     plan: &'a Plan,
     index: usize,
     stage: &'a Stage,
     rewards: Rewarding<'a>,
-    /// The model that it starts from, where it was given.
     base: Option<&'a Base>,
 }
 
@@ -85,7 +80,7 @@ impl Patient<'_> {
     fn findings(&self) -> Result<Vec<Finding>, DoctorError> {
         let mut findings = Vec::new();
         if let Some(base) = self.base.filter(|base| !base.problems.is_empty()) {
-            // A base whose files disagree cannot be asked anything.
+            // A base with contradictory files cannot be sampled.
             let told = base.problems.iter().cloned();
             findings.extend(told.map(|finding| Finding { stage: Some(self.stage.name.clone()), ..finding }));
             return Ok(findings);
@@ -95,7 +90,7 @@ impl Patient<'_> {
         let is_answerable = !has_error(&answers);
         findings.extend(answers);
         match self.base {
-            // Where no answer can be right, no model is ready.
+            // If no answer can be right, no model is ready.
             Some(_) if !is_answerable => {}
             Some(base) => {
                 findings.extend(base::check(self, base)?);
@@ -106,7 +101,7 @@ impl Patient<'_> {
         Ok(findings)
     }
 
-    /// The stages before this one that learn from a corpus, each with its shares.
+    /// The earlier stages that learn from a corpus, each with its shares.
     fn pretraining(&self) -> impl Iterator<Item = (&Stage, &Shares)> {
         let before = self.plan.stages[..self.index].iter();
         before.filter_map(|stage| Some((stage, stage.settings.kind().teaches()?)))

@@ -1,4 +1,4 @@
-//! Whether an update reaches every parameter: one real forward, backward and step on worked solutions.
+//! Checks that an update reaches every parameter: one forward, backward and step on worked solutions.
 
 use std::ops::Range;
 
@@ -16,19 +16,15 @@ use crate::policy::optimizer::{self, AdamW};
 use crate::policy::{Alone, CpuPolicy, Parameters, Policy, Sequence, Snapshot};
 use crate::stages::kind::Learning;
 
-/// Worked solutions in the batch.
 const DOCUMENTS: u64 = 64;
-/// Passes in which the balancing of a whole stage is tried on an expert that no token chose.
+/// Passes that try the stage's load balancing on an expert without tokens.
 const BALANCING_PASSES: u64 = 40;
-/// What is less likely is not drawn in any run.
+/// Smaller probabilities never occur in a run.
 const UNREACHABLE: f64 = 1e-6;
-/// A tensor whose gradient is so much smaller than the whole one's, number by number, gets none: what is there is
-/// rounding.
+/// A tensor whose gradient per number is smaller than the whole gradient's by this factor gets none: it is rounding.
 const ROUNDING: f64 = 1e-6;
-/// Names of tensors that a finding shows.
 const SHOWN: usize = 3;
 
-/// A policy with the stage that updates it next.
 struct Subject<'a> {
     stage: &'a Stage,
     tokenizer: &'a Tokenizer,
@@ -40,7 +36,7 @@ struct Subject<'a> {
     seed: u64,
 }
 
-/// The policy as the first stage finds it: with random weights.
+/// The initial policy of the first stage, with random weights.
 pub(super) fn untrained(plan: &Plan) -> Result<Vec<Finding>, DoctorError> {
     let Some(stage) = plan.stages.iter().find(|stage| stage.settings.kind().learning().is_some()) else {
         return Ok(Vec::new());
@@ -50,11 +46,11 @@ pub(super) fn untrained(plan: &Plan) -> Result<Vec<Finding>, DoctorError> {
     examine(plan, stage, &plan.tokenizer, policy)
 }
 
-/// The base model as the stage finds it.
+/// The base model before the stage.
 pub(super) fn of_base(patient: &Patient<'_>, base: &Base) -> Result<Vec<Finding>, DoctorError> {
     let policy = base.policy.with_weights(&Snapshot::of(base.policy.parameters()))?;
     let mut findings = examine(patient.plan, patient.stage, &base.tokenizer, policy)?;
-    // Its own completions have told that.
+    // Sampling the base model has checked its end.
     findings.retain(|finding| finding.name != "end_token");
     Ok(findings)
 }
@@ -91,7 +87,7 @@ impl Subject<'_> {
         let pass = self.policy.gradient(&sequences, 1.0, balance, &NextToken::over(targets), &Alone)?;
         let gradient = self.policy.last_gradient().to_vec();
         let mut findings = vec![self.gradient(&gradient, &pass.expert_loads, pass.measured.loss)];
-        // Where the weights are not numbers, no probability is.
+        // No probability exists if the weights are not finite.
         if !findings[0].is_error() {
             findings.push(self.end_token(end));
         }
@@ -101,7 +97,7 @@ impl Subject<'_> {
         Ok(findings)
     }
 
-    /// Whether the end of a worked solution can be drawn at all. `end`: its mean probability there.
+    /// Whether the end of a worked solution can be sampled; `end` is its mean probability.
     fn end_token(&self, end: f64) -> Finding {
         let seen = format!(
             "after a worked solution the policy ends with probability {end:.2e} (token {}, `{END}`)",
@@ -114,7 +110,7 @@ impl Subject<'_> {
         Finding::ok("end_token", Some(self.stage), seen)
     }
 
-    /// Worked solutions of every kind that the task has, as tokens with their end; those that do not fit are left out.
+    /// Worked solutions of every kind of the task, as tokens with the end symbol; those that do not fit are left out.
     fn documents(&self) -> Result<Vec<Vec<u32>>, DoctorError> {
         let task = &self.stage.task;
         let dataset = task.dataset(self.seed)?;
@@ -141,8 +137,8 @@ impl Subject<'_> {
         Ok(documents)
     }
 
-    /// Whether every tensor gets a finite gradient that is not 0, and one step leaves finite weights. Experts that no
-    /// token chose are told of elsewhere.
+    /// Whether every tensor gets a finite gradient other than 0, and one step leaves finite weights. Experts without
+    /// tokens have their own check.
     fn gradient(&mut self, gradient: &[f32], loads: &[Vec<u64>], loss: f64) -> Finding {
         let layers: Vec<usize> = self.policy.config().sparse_layers().collect();
         let is_unchosen = |name: &str| {
@@ -179,8 +175,8 @@ impl Subject<'_> {
             let config = self.policy.config();
             let is_router = cut.iter().all(|name| name.ends_with("mlp.gate.weight"));
             let change = if is_router && config.num_experts_per_tok == 1 && config.norm_topk_prob {
-                "model.num_experts_per_tok = 2, or model.norm_topk_prob = false: one expert whose gate is scaled to 1 \
-                 teaches its router nothing"
+                "model.num_experts_per_tok = 2, or model.norm_topk_prob = false: with one expert and a gate \
+                 scaled to 1 the router learns nothing"
             } else {
                 "model settings that leave these tensors something to do"
             };
@@ -201,13 +197,13 @@ impl Subject<'_> {
             return Finding::error("gradient", self.stage, seen, change);
         }
         let seen = format!(
-            "a finite gradient, not 0, reaches each of {count} tensors but those of experts not chosen; loss {loss:.3}, \
+            "a finite gradient, not 0, reaches each of {count} tensors except those of unused experts; loss {loss:.3}, \
              norm {norm:.3}"
         );
         Finding::ok("gradient", Some(self.stage), seen)
     }
 
-    /// Whether every expert is chosen by some token: now, or once the recipe's balancing has worked on it.
+    /// Whether some token chooses each expert, now or after the recipe's load balancing.
     fn experts(
         &mut self,
         sequences: &[Sequence<'_>],
@@ -240,7 +236,7 @@ impl Subject<'_> {
         }
         let balancing = if speed > 0.0 {
             format!(
-                "bias_update_speed = {} does not mend it in {} updates",
+                "bias_update_speed = {} does not fix it in {} updates",
                 self.bias_update_speed, self.updates
             )
         } else {

@@ -1,4 +1,4 @@
-//! Whether what is measured was learnt by heart.
+//! Checks that held-out questions are not training questions.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,6 @@ use super::Finding;
 use crate::learn::evaluate::Evaluation;
 use crate::plan::{Plan, Task};
 
-/// Questions that are posed of each split and stage.
 const PROBES: u64 = 512;
 
 /// Prompts of the first questions of a split.
@@ -23,7 +22,7 @@ fn prompts(
     (first..first + count).map(|index| Ok(dataset.question(split, index)?.problem.prompt)).collect()
 }
 
-/// Questions that are both learnt and measured, and tasks with too few questions to tell.
+/// Questions in both splits, and tasks with too few questions.
 pub(super) fn duplicates(plan: &Plan) -> Result<Vec<Finding>, DatasetError> {
     let mut findings = Vec::new();
     let mut seen_in_training: BTreeSet<String> = BTreeSet::new();

@@ -1,14 +1,14 @@
-//! Checks that need nothing but the recipe's numbers.
+//! Checks that only need the numbers of the recipe.
 
 use super::{Finding, Patient};
 
-/// Documents that think, below which no base model was seen to be ready: 6,400 were in three seeds of four, for the
-/// easiest task (docs/log/2026-11.md).
+/// No base model was ready with fewer documents that think: 6,400 sufficed for three of four seeds on the easiest task
+/// (docs/log/2026-11.md).
 const FEW_DOCUMENTS: f64 = 5_000.0;
-/// With so few there is nothing for reinforcement learning to select.
+/// With fewer, reinforcement learning has nothing to select.
 const TOO_FEW_DOCUMENTS: f64 = 500.0;
 
-/// Whether the base model can be ready, by what it will have read. Whether it is, only the base model itself can say.
+/// Whether the base model can be ready, judged by its corpus. Only the base model itself can show that it is.
 pub(super) fn readiness(patient: &Patient<'_>) -> Finding {
     let stage = patient.stage;
     let mut pretraining = patient.pretraining().peekable();

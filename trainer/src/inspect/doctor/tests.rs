@@ -1,5 +1,4 @@
-//! Ten mistakes, each planted into a recipe that is sound, and each found as what it is. Those that a user meets on the
-//! command line are planted there too: tests/doctor.rs.
+//! Ten planted mistakes, each of which the doctor must name. Mistakes on the command line are in tests/doctor.rs.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -26,7 +25,6 @@ fn plan(text: &str, overrides: &[&str]) -> Plan {
     plan::from_text("test.toml", text, &overrides).unwrap()
 }
 
-/// Names and stages of the errors.
 fn errors(plan: &Plan, base: Option<&Base>) -> Vec<(&'static str, String)> {
     let findings = examine(plan, base).unwrap();
     for finding in &findings {
@@ -42,7 +40,6 @@ fn error(name: &'static str, stage: &str) -> Vec<(&'static str, String)> {
     vec![(name, stage.to_owned())]
 }
 
-/// The plan with another domain in every stage.
 fn with_domain(mut plan: Plan, domain: Arc<dyn Domain>) -> Plan {
     for stage in &mut plan.stages {
         let task = Arc::new(Task { domain: domain.clone(), ..stage.task.as_ref().clone() });
@@ -52,12 +49,10 @@ fn with_domain(mut plan: Plan, domain: Arc<dyn Domain>) -> Plan {
     plan
 }
 
-/// Parity, spoilt in one way.
 struct Spoilt {
     parity: Box<dyn Domain>,
-    /// Its judge accepts nothing.
     refuses: bool,
-    /// It draws the split by lot, so that a question may be in both.
+    /// Chooses the split at random, so that a question may be in both.
     leaks: bool,
 }
 
@@ -78,7 +73,7 @@ impl Domain for Spoilt {
         if !self.leaks {
             return self.parity.pose(stream, level);
         }
-        // One question in four is one of few that both splits know.
+        // One question in four is one of few that both splits contain.
         let known = stream.below(4) == 0;
         let number = stream.below(8);
         let mut posed = match known {
@@ -113,7 +108,6 @@ impl Domain for Spoilt {
     }
 }
 
-/// A base model with random weights.
 fn fresh(config: &Config, tokenizer: &Tokenizer) -> Base {
     let policy = CpuPolicy::new(config.clone(), Parameters::new(config, 1), Precision::Float32);
     Base {
@@ -148,7 +142,7 @@ fn sound_recipes_have_no_errors() {
 fn a_truncating_limit_is_found() {
     let found = errors(&plan(QUICKSTART, &["stage.grpo.max_new_tokens=20"]), None);
     assert_eq!(found, error("truncation", "grpo"));
-    // As are limits of the other shipped task, up to the last token that is needed.
+    // The same holds for the limits of the other shipped task, up to the last token needed.
     for (limit, is_enough) in [(30, false), (54, false), (62, true)] {
         let found = errors(&plan(ADDITION, &[&format!("stage.grpo.max_new_tokens={limit}")]), None);
         assert_eq!(found.is_empty(), is_enough, "{limit}: {found:?}");
@@ -157,12 +151,12 @@ fn a_truncating_limit_is_found() {
 
 #[test]
 fn an_answer_format_that_cannot_be_reached_is_found() {
-    // Tags, answer and end are six tokens.
+    // Tags, answer and end symbol are six tokens.
     for limit in [1, 4, 5] {
         let found = errors(&plan(QUICKSTART, &[&format!("stage.grpo.max_new_tokens={limit}")]), None);
         assert_eq!(found, error("answer_format", "grpo"), "{limit}");
     }
-    // A base model that was trained on another alphabet.
+    // A base model with another alphabet.
     let addition = plan(ADDITION, &[]);
     let parity = plan(QUICKSTART, &[]);
     let base = fresh(&parity.model, &parity.tokenizer);
@@ -183,7 +177,7 @@ fn a_verifier_that_refuses_gold_is_found() {
 fn flat_rewards_are_found() {
     let form = "stage.grpo.rewards=[{ term = \"format\", weight = 1.0 }]";
     assert_eq!(errors(&plan(QUICKSTART, &[form]), None), error("flat_rewards", "grpo"));
-    // So small that the deviation drowns in what is added to it.
+    // The deviation is so small that the epsilon hides it.
     let small = "stage.grpo.rewards=[{ term = \"correct\", weight = 1e-5 }]";
     assert_eq!(errors(&plan(QUICKSTART, &[small]), None), error("flat_rewards", "grpo"));
     // Sums of five digits are never guessed: nearly every group is all wrong.
@@ -200,7 +194,7 @@ fn a_learning_rate_a_hundred_times_too_high_is_found_and_so_is_one_that_degrades
     ] {
         assert_eq!(errors(&plan(QUICKSTART, &[rate]), None), error("learning_rate", stage), "{rate}");
     }
-    // What works at one width works at another.
+    // A rate that works at one width works at another.
     for (width, rate) in [(16, 6e-4), (256, 1.5e-4)] {
         let overrides = [format!("model.hidden_size={width}"), format!("stage.grpo.learning_rate={rate}")];
         let overrides: Vec<&str> = overrides.iter().map(String::as_str).collect();
@@ -217,8 +211,7 @@ fn a_base_model_that_is_not_ready_is_found() {
     let mut without = plan(QUICKSTART, &[]);
     without.stages.remove(0);
     assert_eq!(errors(&without, None), error("readiness", "grpo"));
-    // One that is there is asked, and a random one is right by chance at best, if its weights are small enough to say a bit of
-    // everything.
+    // The base model is sampled if it exists. With small weights, a random one is right by chance at most.
     let sound = plan(QUICKSTART, &["model.initializer_range=0.05"]);
     let base = fresh(&sound.model, &sound.tokenizer);
     assert_eq!(errors(&sound, Some(&base)), error("readiness", "grpo"));
@@ -228,7 +221,7 @@ fn a_base_model_that_is_not_ready_is_found() {
 fn a_base_model_that_never_ends_is_found() {
     let plan = plan(QUICKSTART, &[]);
     let mut base = fresh(&plan.model, &plan.tokenizer);
-    // Two other tokens take turns: whatever the state, one of them is far likelier than the end.
+    // Two other tokens alternate: in every state one of them is far likelier than the end.
     let width = plan.model.hidden_size;
     let change = &mut |parameters: &mut Parameters| {
         let head = parameters.layout.head.clone();
@@ -246,10 +239,10 @@ fn training_questions_in_the_test_are_found() {
     let leaking = with_domain(plan(QUICKSTART, &[]), Spoilt::parity(false, true));
     let found = errors(&leaking, None);
     assert!(!found.is_empty() && found.iter().all(|(name, _)| *name == "duplicates"), "{found:?}");
-    // The same domain with its splits kept apart is sound.
+    // With separate splits, the same domain has no problem.
     let sound = with_domain(plan(QUICKSTART, &[]), Spoilt::parity(false, false));
     assert_eq!(errors(&sound, None), []);
-    // Fourteen questions or so, sixteen a batch.
+    // About fourteen questions, sixteen per batch.
     let few = plan(QUICKSTART, &["task.level=4"]);
     let found = errors(&few, None);
     assert_eq!(found, error("duplicates", "grpo"));
@@ -274,9 +267,9 @@ fn dead_experts_are_found() {
     let many = ["model.n_routed_experts=256", "model.num_experts_per_tok=1", "model.norm_topk_prob=false"];
     let still = [&many[..], &["stage.pretrain.bias_update_speed=0.0"]].concat();
     assert_eq!(errors(&plan(QUICKSTART, &still), None), error("experts", "pretrain"));
-    // Balancing mends it, given time.
+    // Load balancing fixes it in time.
     assert_eq!(errors(&plan(QUICKSTART, &many), None), []);
-    // A base model whose router has written one off.
+    // A base model with a router that never uses one expert.
     let sound = plan(QUICKSTART, &[]);
     let mut base = fresh(&sound.model, &sound.tokenizer);
     base.policy.change(&mut |parameters| parameters.expert_biases[0][3] = -10.0).unwrap();
@@ -290,11 +283,11 @@ fn dead_experts_are_found() {
 
 #[test]
 fn a_tensor_without_a_gradient_is_named() {
-    // One expert a token, its gate scaled to 1: nothing tells the router anything.
+    // One expert per token with its gate scaled to 1: the router gets no gradient.
     let found = examine(&plan(QUICKSTART, &["model.num_experts_per_tok=1"]), None).unwrap();
     let gradient = found.iter().find(|finding| finding.name == "gradient").unwrap();
     assert!(gradient.is_error() && gradient.seen.contains("mlp.gate.weight"), "{gradient:?}");
-    // Weights beyond what float32 can square.
+    // Weights with squares beyond float32.
     let found = errors(&plan(QUICKSTART, &["model.initializer_range=1e30"]), None);
     assert!(found.contains(&("gradient", "pretrain".to_owned())), "{found:?}");
 }

@@ -1,4 +1,4 @@
-//! What plans, estimates, the doctor and audits know of a stage of GRPO.
+//! What plans, estimates, the doctor and audits know about a stage of GRPO.
 
 use thinkling_datasets::pool::{Pool, PoolSettings, PoolState};
 
@@ -14,11 +14,11 @@ use crate::stages::kind::{Learning, MeanLengths, Rates, Rewarding, StageKind, St
 use crate::stages::run::Run;
 use crate::stages::stop::{Status, TrainError};
 
-/// Where the numbers of the questions start. Those of a corpus start at 0.
+/// First index of the questions; those of a corpus start at 0.
 const FIRST_QUESTION: u64 = 1 << 63;
 /// 3e-4 works; 1e-3 degrades or collapses while length stays high.
 const RATES: Rates = Rates { works: 3e-4, odd: 2.0, wrong: 3.0 };
-/// Sequences of a group below which most groups come out flat, or their mean is mostly noise.
+/// In smaller groups most rewards are all equal, or their mean is mostly noise.
 const SMALL_GROUP: usize = 4;
 
 impl StageKind for Grpo {
@@ -101,7 +101,7 @@ impl StageKind for Grpo {
     fn work(&self, _stage: &StagePlan, lengths: MeanLengths, size: &Footprint) -> StageWork {
         let MeanLengths { prompt, taught, longest, .. } = lengths;
         let mut work = StageWork::default();
-        // From the lengths of the base model to those of the longest solutions.
+        // Lengths grow from those of the base model to those of the longest solutions.
         let between = f64::midpoint(taught, longest);
         let steps = self.steps as f64;
         let rows = (self.prompts * self.group_size) as f64;
@@ -131,8 +131,8 @@ impl StageKind for Grpo {
         let mut findings =
             vec![self.batch(stage), RATES.finding(stage, self.optimizer.learning_rate, hidden_size)];
         if self.rewards.control != Control::None {
-            let seen = "a control experiment: it is not meant to learn".to_owned();
-            let change = "control = \"none\" for a run that is".to_owned();
+            let seen = "a control experiment, which is not meant to learn".to_owned();
+            let change = "control = \"none\" for a run that learns".to_owned();
             findings.push(Finding::warning("control", stage, seen, change));
         }
         findings
@@ -154,7 +154,7 @@ impl Grpo {
         if let Err(error) = Pool::resume(settings, PoolState::default()) {
             checker.mistake(&[&format!("{path}.{}", error.key)], error.to_string(), []);
         } else if settings.size < self.prompts {
-            let help = format!("make it {} or more: a batch is drawn from it", self.prompts);
+            let help = format!("make it {} or more: each batch is drawn from the pool", self.prompts);
             let size = format!("{path}.size");
             checker.mistake(
                 &[&size, &path],
@@ -164,14 +164,14 @@ impl Grpo {
         }
     }
 
-    /// The batch in words; a group of one has nothing to compare itself with.
+    /// Describes the batch; a group of one has nothing to compare itself with.
     fn batch(&self, stage: &StagePlan) -> Finding {
         let Self { prompts, group_size, minibatches, epochs, max_new_tokens, steps, .. } = *self;
         let sequences = prompts * group_size;
         if group_size < 2 {
             let seen = format!(
-                "group_size = {group_size}: an advantage is the distance from the group's mean, and that of a group of one \
-                 is always 0"
+                "group_size = {group_size}: an advantage is the distance from the group's mean, which is always 0 in a group \
+                 of one"
             );
             return Finding::error("group", stage, seen, "group_size = 16 (8 to 64 are usual)".to_owned());
         }
@@ -185,8 +185,8 @@ impl Grpo {
         }
         let updates = minibatches * epochs;
         let seen = format!(
-            "{prompts} questions × {group_size} completions = {sequences} sequences a step; {updates} update{} a step of {} \
-             sequences each; at most {} new tokens a step; {steps} steps ask {} questions",
+            "{prompts} questions × {group_size} completions = {sequences} sequences per step; {updates} update{} per step \
+             of {} sequences each; at most {} new tokens per step; {steps} steps ask {} questions",
             if updates == 1 { "" } else { "s" },
             sequences / minibatches.max(1),
             sequences * max_new_tokens,

@@ -1,7 +1,7 @@
 //! Group-relative policy optimisation: learns from verdicts on its own completions.
 //!
-//! Source: DeepSeekMath (arXiv 2402.03300) and DeepSeek-R1 (arXiv 2501.12948). Importance ratios are per token; the
-//! divergence from the KL reference is in the loss; experts chosen at rollout are taken again in the update.
+//! Source: DeepSeekMath (arXiv 2402.03300) and DeepSeek-R1 (arXiv 2501.12948). Importance ratios are per token. The
+//! divergence from the KL reference is part of the loss. The update uses the experts that the rollout chose.
 
 use std::sync::Arc;
 
@@ -23,24 +23,20 @@ use crate::policy::balance::add_loads;
 use crate::policy::loss::Measured;
 use crate::policy::rollout::{Completion, Limits};
 use crate::policy::{Pass, Snapshot};
-use crate::tracking::tracker::{Record, Tracker};
+use crate::tracking::tracker::{StepRecord, Tracker};
 use settings::{FlatGroups, Grpo, ReadinessAction};
 
 mod kind;
 mod row;
-pub mod settings;
+pub(crate) mod settings;
 
-/// Steps that the best mean reward is taken over where the recipe has no early stop.
+/// Steps of the mean reward that chooses the best weights, if the recipe has no early stop.
 const WINDOW: usize = 5;
 
-/// The decoder and the training forward sum in another order; a greater distance is a fault of one of them.
+/// The decoder and the training forward sum in different orders. A greater difference is an error in one of them.
 const MAX_ROLLOUT_GAP: f64 = 1e-2;
 
-/// Asks, rolls out, scores, weighs and updates, step by step.
-///
-/// # Errors
-/// When questions, the update or the run folder fail.
-pub fn run(stage: &StagePlan, settings: &Grpo, run: &mut Run) -> Result<Status, TrainError> {
+pub(crate) fn run(stage: &StagePlan, settings: &Grpo, run: &mut Run) -> Result<Status, TrainError> {
     let rule = match run.rules.remove(&stage.name) {
         Some(rule) => rule,
         None => RewardRule::new(&settings.rewards, settings.max_new_tokens)?,
@@ -50,23 +46,21 @@ pub fn run(stage: &StagePlan, settings: &Grpo, run: &mut Run) -> Result<Status, 
     train(stage, &Reinforcement { stage, settings, rule, objective, rollouts_per_step }, run)
 }
 
-/// A stage of GRPO while it runs.
 struct Reinforcement<'a> {
     stage: &'a StagePlan,
     settings: &'a Grpo,
     rule: RewardRule,
     objective: Objective,
-    /// Completions of a step that are written down.
+    /// Completions per step that are written to `rollouts.jsonl`.
     rollouts_per_step: usize,
 }
 
-/// What a step leaves behind.
 struct Step {
     samples: Samples,
     update: Update,
 }
 
-/// What the updates of one batch of rollouts show together.
+/// The results of all updates on one batch of rollouts.
 #[derive(Default)]
 struct Update {
     /// Over all updates; the loss is their sum.
@@ -75,7 +69,7 @@ struct Update {
     grad_norm: f64,
     updates: u64,
     expert_loads: Vec<Vec<u64>>,
-    /// What is said of updates that were left out.
+    /// Notes about skipped updates.
     notes: Vec<String>,
 }
 
@@ -106,7 +100,7 @@ impl StageRun for Reinforcement<'_> {
         Ok(is_ready)
     }
 
-    /// Not before every rising level is at its top.
+    /// Never before every rising level is at its top.
     fn is_over(&self, learner: &Learner) -> bool {
         let stop = self.settings.early_stop.filter(|_| learner.curriculum.is_at_the_top());
         stop.is_some_and(|stop| learner.recent.len() >= stop.window && learner.window_mean() >= stop.reward)
@@ -144,7 +138,8 @@ impl StageRun for Reinforcement<'_> {
             tracker.settle(Work::Reference);
             tracker.time(|| samples.fill_reference(reference.as_mut(), temperature)).map_err(failed)?;
         }
-        // With one update per batch the policy that is updated is the one that sampled: its own pass gives the values.
+        // A single update of a batch needs no old log-probabilities: the policy that is updated is the one that
+        // sampled.
         if self.learns(&samples) && samples.minibatch_count() * settings.epochs > 1 {
             let policy = learner.policy.as_mut();
             let replay = settings.replay_routes;
@@ -172,17 +167,17 @@ impl StageRun for Reinforcement<'_> {
         Ok(Step { samples, update })
     }
 
-    fn record(&self, step: &Step, taught: Map<String, Value>, learner: &Learner) -> Record {
+    fn record(&self, step: &Step, taught: Map<String, Value>, learner: &Learner) -> StepRecord {
         self.row(step, taught, learner)
     }
 
-    /// Rewards of easier questions say nothing about what is to come.
+    /// Rewards on easier questions do not predict those on harder ones.
     fn rise(&self, learner: &mut Learner) {
         learner.recent.clear();
         learner.best = None;
     }
 
-    /// Ends with the best weights where the last ones earned less.
+    /// Restores the best weights if the last ones earned less.
     fn end(&self, run: &mut Run) -> Result<(), TrainError> {
         let best = if self.settings.keep_best { run.learner.restore_best() } else { Ok(None) };
         let (stage, step) = (self.stage.name.clone(), self.settings.steps);
@@ -197,9 +192,9 @@ impl StageRun for Reinforcement<'_> {
     }
 }
 
-/// The next `count` questions of the train split, as the curriculum chooses them, each with its task.
+/// The next `count` questions of the train split that the curriculum chooses.
 fn ask(learner: &mut Learner, count: usize, seed: u64) -> Result<Batch<()>, TrainError> {
-    // The corpus of a pretraining counts from 0; half of the numbers lie between the two.
+    // The corpus of pretraining counts from 0, so half of all numbers lie between the two.
     let number = |index: u64| (1 << 63) + index;
     let addresses = learner.curriculum.ask(count);
     let groups = addresses.iter().map(|at| {
@@ -221,7 +216,7 @@ impl Reinforcement<'_> {
         Limits { max_new_tokens: self.settings.max_new_tokens, end: learner.tokenizer.end(), thinking: None }
     }
 
-    /// Reads and rewards the completions; an error where verifiers failed on too many of them.
+    /// Judges and rewards the completions; fails if verifiers failed on too many of them.
     fn score(
         &self,
         batch: Batch<Completion>,
@@ -244,18 +239,18 @@ impl Reinforcement<'_> {
         Ok(scored)
     }
 
-    /// The groups of a round that stay. The last round's flat groups do, so that a batch is never empty of what was sampled.
+    /// The groups of a round that the batch keeps. It keeps the flat groups of the last round, so that it is never
+    /// empty.
     fn keep(&self, scored: Batch<Scored>, round: usize) -> Vec<Group<Scored>> {
         let is_last = round + 1 == self.rounds();
         scored.groups.into_iter().filter(|group| is_last || !is_flat(&group.rewards())).collect()
     }
 
-    /// Steps that a mean reward is taken over.
     fn window(&self) -> usize {
         self.settings.early_stop.map_or(WINDOW, |stop| stop.window)
     }
 
-    /// The advantage of each completion, and the minibatches of those that count.
+    /// The advantage of each completion, and the minibatches of the groups that are used.
     fn weigh(&self, kept: Batch<Scored>) -> Samples {
         let settings = self.settings;
         let is_used =
@@ -275,12 +270,11 @@ impl Reinforcement<'_> {
         Samples::new(Batch { groups: groups.collect() }, &used, settings.minibatches)
     }
 
-    /// Whether the step changes the weights.
     fn learns(&self, samples: &Samples) -> bool {
         self.settings.rewards.control != Control::NoRl && samples.minibatch_count() > 0
     }
 
-    /// The updates of a step: every minibatch, epoch after epoch.
+    /// The indices of a step's updates: every minibatch, once per epoch.
     fn updates(&self, samples: &Samples) -> std::ops::Range<usize> {
         0..if self.learns(samples) { samples.minibatch_count() * self.settings.epochs } else { 0 }
     }
@@ -291,21 +285,21 @@ impl Reinforcement<'_> {
         UpdateSettings { learning_rate, adamw: optimizer.adamw(), bias_update_speed: *bias_update_speed }
     }
 
-    /// On fresh rollouts the importance ratio is exactly 1, and the decoder agrees with the training forward.
+    /// Checks that the importance ratio on fresh rollouts is 1, and that the decoder agrees with the training forward.
     fn is_fresh(&self, pass: &Pass, precision: Precision, at: StepId<'_>) -> Result<(), TrainError> {
         let Measured { ratio_min: low, ratio_max: high, loss, rollout_gap: gap, .. } = pass.measured;
-        let (stage, step) = (at.name.to_owned(), at.done + 1);
-        if (low != 1.0 || high != 1.0) && loss.is_finite() {
-            return Err(TrainError::RatioNotOne { stage, step, low, high });
-        }
-        // Rounded to bfloat16 the two differ by more than a fault would; there the difference is measured and corrected.
-        if precision != Precision::Bf16 && self.settings.replay_routes && gap > MAX_ROLLOUT_GAP {
-            return Err(TrainError::RolloutGap { stage, step, gap });
-        }
-        Ok(())
+        let problem = if (low != 1.0 || high != 1.0) && loss.is_finite() {
+            format!("the importance ratio on fresh rollouts is between {low} and {high}, not 1")
+        // In bfloat16 the two differ by more than an error would; there the difference is measured and corrected.
+        } else if precision != Precision::Bf16 && self.settings.replay_routes && gap > MAX_ROLLOUT_GAP {
+            format!("decoder and update differ by {gap} in a log-probability")
+        } else {
+            return Ok(());
+        };
+        Err(TrainError::Inconsistent { stage: at.name.to_owned(), step: at.done + 1, problem })
     }
 
-    /// Measures the base model; says whether the stage may begin.
+    /// Measures the base model; returns whether the stage may begin.
     fn is_ready(&self, run: &mut Run) -> Result<bool, TrainError> {
         let readiness = self.settings.readiness;
         let mut evaluation = self.settings.evaluation.clone();

@@ -1,4 +1,4 @@
-//! What a step of GRPO leaves in `metrics.jsonl` and `rollouts.jsonl`.
+//! The records of a step of GRPO: its row of `metrics.jsonl` and completions for `rollouts.jsonl`.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -11,32 +11,28 @@ use crate::learn::score::Judged;
 use crate::policy::balance::{load_max_over_mean, load_shares};
 use crate::stages::StagePlan;
 use crate::stages::learner::Learner;
-use crate::tracking::tracker::{Record, fields};
+use crate::tracking::tracker::{StepRecord, fields};
 
-/// What a row of `metrics.jsonl` says of a step; what does not apply is left out.
+/// The fields of a row of `metrics.jsonl`; those that do not apply are absent.
 #[derive(Serialize)]
 struct Row {
     reward_mean: f64,
     reward_std: f64,
-    /// Share of right answers.
     accuracy: f64,
-    /// Mean tokens of a completion.
     length_mean: f64,
     length_max: f64,
-    /// Share of completions that were cut off.
+    /// Share of completions that reached `max_new_tokens`.
     truncated_share: f64,
-    /// Share of completions of the asked form.
+    /// Share of completions in the required format.
     format_rate: f64,
-    /// Share of groups whose rewards differ.
     groups_used_share: f64,
     groups: usize,
     groups_in_update: usize,
     /// Share of completions that verify, backtrack or restart.
     reflection_rate: f64,
-    /// Attempts given up per completion.
+    /// Abandoned attempts per completion.
     backtracks: f64,
     thinking_share: f64,
-    /// Mean score of each reward term.
     rewards: Map<String, Value>,
     verifier_errors: usize,
     #[serde(flatten)]
@@ -55,25 +51,23 @@ struct Row {
     expert_load: Option<Vec<Vec<f64>>>,
 }
 
-/// What only some completions show.
+/// Fields that only some completions have.
 #[derive(Serialize)]
 struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     accuracy_thinking: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     accuracy_direct: Option<f64>,
-    /// Share of intermediate steps that are false.
     #[serde(skip_serializing_if = "Option::is_none")]
     false_step_share: Option<f64>,
-    /// Share of the checks that say yes and should not.
+    /// Share of checks that accept a false step.
     #[serde(skip_serializing_if = "Option::is_none")]
     false_yes_share: Option<f64>,
 }
 
-/// What only an update that was applied has.
+/// Fields of a step whose update was applied.
 #[derive(Serialize)]
 struct Updated {
-    /// Mean over the updates.
     loss: f64,
     rollout_gap_max: f64,
     grad_norm: f64,
@@ -124,7 +118,7 @@ impl Shown {
     }
 }
 
-/// Accuracy task by task, where a stage asks several; a task that was not asked is left out.
+/// Accuracy per task, for a stage with several; tasks that were not asked are absent.
 fn by_task(stage: &StagePlan, batch: &Batch<Sample>) -> Option<Map<String, Value>> {
     let mut names: Vec<&str> = stage.courses.iter().map(|course| course.tasks[0].name.as_str()).collect();
     names.dedup();
@@ -139,8 +133,7 @@ fn by_task(stage: &StagePlan, batch: &Batch<Sample>) -> Option<Map<String, Value
 }
 
 impl Reinforcement<'_> {
-    /// The step's row and its sampled completions.
-    pub(super) fn row(&self, step: &Step, taught: Map<String, Value>, learner: &Learner) -> Record {
+    pub(super) fn row(&self, step: &Step, taught: Map<String, Value>, learner: &Learner) -> StepRecord {
         let Step { samples, update } = step;
         let batch = &samples.batch;
         let judged: Vec<&Judged> = batch.members().map(|one| &one.scored.judged).collect();
@@ -172,12 +165,12 @@ impl Reinforcement<'_> {
             rewards: self.term_means(&judged),
             verifier_errors: judged.iter().filter(|one| one.is_error()).count(),
             shown: Shown::of(&judged),
-            // A batch without an update still stands somewhere in the schedule; a stage that never updates has none.
+            // A batch without an update still has a learning rate; a stage that never updates has none.
             lr: (self.settings.rewards.control != Control::NoRl)
                 .then(|| self.update_settings(learner.step).learning_rate),
             entropy: match &updated {
                 Some(_) => Some(update.measured.entropy / update.measured.tokens as f64),
-                // The distributions that were sampled from tell it.
+                // The sampling distributions give the entropy.
                 None if !has_pass => Some(mean(
                     completions().flat_map(|one| &one.entropies).map(|entropy| f64::from(*entropy)),
                 )),
@@ -193,7 +186,7 @@ impl Reinforcement<'_> {
         let mut all = taught;
         all.extend(by_task(self.stage, batch).map(|of| ("accuracy_by_task".to_owned(), Value::Object(of))));
         all.extend(fields(&row));
-        Record {
+        StepRecord {
             fields: all,
             tokens: lengths.iter().sum::<f64>() as u64,
             completions: self.completions(batch, learner.step),
@@ -201,12 +194,12 @@ impl Reinforcement<'_> {
         }
     }
 
-    /// The mean of each term's unweighted score over the completions that it could judge.
+    /// The mean unweighted score of each term over the completions that it could judge.
     fn term_means(&self, judged: &[&Judged]) -> Map<String, Value> {
         let mut means = Map::new();
         for (at, term) in self.rule.terms.iter().enumerate() {
             let mut scores = judged.iter().filter_map(|one| one.earned.get(at)?.score).peekable();
-            // What nobody could judge has no mean.
+            // A term that judged nothing has no mean.
             if scores.peek().is_some() {
                 means.insert(term.name.clone(), json!(mean(scores)));
             }

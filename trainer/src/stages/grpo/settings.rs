@@ -1,4 +1,4 @@
-//! What a recipe may say of a stage of GRPO.
+//! The settings of a stage of GRPO.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,25 +12,25 @@ use crate::policy::optimizer::{OptimizerSettings, Schedule};
 use crate::policy::sampling::SamplingSettings;
 use crate::stages::kind::Common;
 
-/// What becomes of groups whose rewards are all equal.
+/// What to do with groups whose rewards are all equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FlatGroups {
-    /// They are left out of the update.
+    /// Leave them out of the update.
     Drop,
-    /// They stay, with advantage 0.
+    /// Keep them, with advantage 0.
     Keep,
-    /// They are replaced by groups of other questions, up to `refill_rounds` times (DAPO's dynamic sampling).
+    /// Replace them by groups of other questions, up to `refill_rounds` times (DAPO's dynamic sampling).
     Refill,
 }
 
-/// Ends the stage when the mean reward has been high enough for long enough.
+/// Ends the stage when the mean reward has been high for long enough.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EarlyStop {
     /// Mean reward to reach.
     pub reward: f64,
-    /// Steps the mean is taken over.
+    /// Steps of the mean.
     #[schemars(range(min = 1, max = 1000000))]
     pub window: usize,
 }
@@ -45,25 +45,25 @@ impl Default for EarlyStop {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReadinessAction {
-    /// Say so and go on.
+    /// Report it and continue.
     Warn,
-    /// Say so and end the run.
+    /// Report it and end the run.
     Stop,
     /// Do not check.
     Off,
 }
 
-/// The check before the first update: the policy can only learn to prefer thinking that already helps.
+/// The check before the first update: the policy learns to think only if thinking already helps.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Readiness {
     /// Lowest accuracy of completions that think.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub long_accuracy: f64,
-    /// How far that accuracy must be above that of completions that do not think.
+    /// Least difference between that accuracy and that of completions that do not think.
     #[schemars(range(min = -1.0, max = 1.0))]
     pub direct_margin: f64,
-    /// Completions to measure on.
+    /// Completions that the check measures.
     #[schemars(range(min = 1))]
     pub samples: u64,
     /// What to do with a base model that is not ready.
@@ -86,13 +86,13 @@ pub struct Grpo {
     /// Batches of rollouts.
     #[schemars(range(min = 1, max = 1000000000))]
     pub steps: u64,
-    /// Questions a batch.
+    /// Questions per batch.
     #[schemars(range(min = 1, max = 1000000))]
     pub prompts: usize,
-    /// Completions a question.
+    /// Completions per question.
     #[schemars(range(min = 2, max = 1000000))]
     pub group_size: usize,
-    /// Asks questions again until their pass rate says that they teach no more; absent: each question is asked once.
+    /// Repeats questions until their pass rate shows that they teach nothing more; absent: each question is asked once.
     pub pool: Option<PoolSettings>,
     /// How it updates weights.
     #[serde(flatten)]
@@ -100,30 +100,30 @@ pub struct Grpo {
     /// How it samples.
     #[serde(flatten)]
     pub sampling: SamplingSettings,
-    /// Tokens a completion may have.
+    /// Most tokens of a completion.
     #[schemars(range(min = 1, max = 1000000))]
     pub max_new_tokens: usize,
-    /// Parts a batch is cut into, an update each; must divide `prompts`.
+    /// Minibatches per batch, one update each; must divide `prompts`.
     #[schemars(range(min = 1))]
     pub minibatches: usize,
-    /// Times a batch is gone through.
+    /// Passes over each batch.
     #[schemars(range(min = 1, max = 1000000))]
     pub epochs: usize,
-    /// Where it clips, and what its tokens weigh.
+    /// The loss: its clip and the weight of each token.
     #[serde(flatten)]
     pub objective: ObjectiveSettings,
-    /// How it makes advantages of rewards.
+    /// How rewards become advantages.
     #[serde(flatten)]
     pub advantage: AdvantageSettings,
-    /// How strongly it holds the policy to a reference.
+    /// How strongly a reference holds the policy.
     #[serde(flatten)]
     pub kl: KlSettings,
-    /// What becomes of groups whose rewards are all equal.
+    /// What to do with groups whose rewards are all equal.
     pub flat_groups: FlatGroups,
-    /// Times that flat groups are replaced, with `flat_groups = "refill"`.
+    /// Most times that flat groups are replaced, with `flat_groups = "refill"`.
     #[schemars(range(min = 1, max = 1000000))]
     pub refill_rounds: usize,
-    /// How it rewards.
+    /// The rewards.
     #[serde(flatten)]
     pub rewards: RewardSettings,
     /// Ends the stage early; absent: it does not.
@@ -135,11 +135,12 @@ pub struct Grpo {
     /// Step of the experts' load bias after each update; 0: no load balancing by bias.
     #[schemars(range(min = 0.0))]
     pub bias_update_speed: f64,
-    /// Most that a token counts for being likelier in the training forward than in the decoder that drew it (truncated
-    /// importance sampling); 0 leaves the correction out, as is right where the two agree. Default 2 in `bf16`, else 0.
+    /// Upper limit of the weight that corrects a token's probability from the decoder to the training forward
+    /// (truncated importance sampling); 0: no correction, which is right where the two agree. Default 2 in `bf16`, else
+    /// 0.
     #[schemars(range(min = 0.0))]
     pub importance_cap: Option<f64>,
-    /// Whether an update routes each token to the experts it had when it was sampled.
+    /// Whether an update sends each token to the experts that it had when it was sampled.
     pub replay_routes: bool,
     /// Steps between two evaluations; 0: only at the end.
     pub evaluate_every: u64,
