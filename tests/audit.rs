@@ -150,7 +150,7 @@ fn what_cannot_be_audited_is_refused() {
     let folder = bench.path("");
     for (arguments, told) in [
         (vec!["audit".to_owned(), "no/such.toml".to_owned()], "no/such.toml"),
-        (vec!["audit".to_owned(), folder.display().to_string()], "not the folder of a run"),
+        (vec!["audit".to_owned(), folder.display().to_string()], "not a run folder"),
         (
             vec![
                 "audit".to_owned(),

@@ -340,7 +340,7 @@ const ALONE: &[(&str, &str, &str)] = &[
         "true",
         "program_synthesis",
     ),
-    ("stage.1.rewards=[{ term = \"choice\", weight = 1 }]", "\"choice\"", "own judge"),
+    ("stage.1.rewards=[{ term = \"choice\", weight = 1 }]", "\"choice\"", "the task's judge"),
     ("stage.1.max_error_share=1.5", "1.5", "at most 1"),
     ("stage.0.steps=0", "0", "at least 1"),
     ("stage.0.steps=1e3", "1e3", "write 1000"),
@@ -630,7 +630,7 @@ fn oddities_are_warned_of() {
     warned(&["stage.1.refill_rounds=5"], "has no effect");
     warned(&["model.head_dim=16"], "has no effect with attention = \"mla\"");
     warned(&["model.n_routed_experts=4", "model.first_k_dense_replace=2"], "the network is dense");
-    warned(&["stage.1.warmup_steps=10"], "before its learning rate is up");
+    warned(&["stage.1.warmup_steps=10"], "before its learning rate has risen");
     assert!(
         right(&LEAST.replace("pretrain", "grpo").replace("shares", "max_new_tokens = 30 #"), &[]).warnings[0]
             .contains("random weights")

@@ -138,11 +138,9 @@ impl StageRun for Reinforcement<'_> {
             tracker.settle(Work::Reference);
             tracker.time(|| samples.fill_reference(reference.as_mut(), temperature)).map_err(failed)?;
         }
-        // A single update of a batch needs no old log-probabilities: the policy that is updated is the one that
-        // sampled.
+        // A single update needs no old log-probabilities: it updates the policy that sampled.
         if self.learns(&samples) && samples.minibatch_count() * settings.epochs > 1 {
-            let policy = learner.policy.as_mut();
-            let replay = settings.replay_routes;
+            let (policy, replay) = (learner.policy.as_mut(), settings.replay_routes);
             tracker.time(|| samples.fill_old(policy, temperature, replay)).map_err(failed)?;
         }
         for number in self.updates(&samples) {
