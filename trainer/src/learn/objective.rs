@@ -81,6 +81,12 @@ pub struct Objective {
     pub max_new_tokens: usize,
 }
 
+impl Default for Objective {
+    fn default() -> Self {
+        ObjectiveSettings::default().objective(&KlSettings::default(), 0)
+    }
+}
+
 /// The size of the batch of one update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchSize {

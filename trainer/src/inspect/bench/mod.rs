@@ -8,7 +8,7 @@ use crate::kernels::precision::Precision;
 use crate::kernels::profile::{self, Part as Kernel, Taken};
 use crate::learn::advantage::AdvantageSettings;
 use crate::learn::batch::{Minibatch, Sample, Scored};
-use crate::learn::objective::{LossAggregation, Objective};
+use crate::learn::objective::Objective;
 use crate::learn::score::Judged;
 use crate::machine::clock::{Elapsed, Moment, page_faults, usage};
 use crate::policy::optimizer::{self, AdamStep, AdamW};
@@ -226,13 +226,7 @@ impl Bench {
         let groups = self.prompts.iter().zip(&rollout.completions);
         let samples: Vec<Sample> = groups.flat_map(|(prompt, group)| samples(prompt, group)).collect();
         let minibatch = Minibatch { samples: samples.iter().collect() };
-        let objective = Objective {
-            clip_low: 0.2,
-            clip_high: 0.28,
-            kl_coefficient: 0.0,
-            aggregation: LossAggregation::TokenMean,
-            max_new_tokens: self.amount.new_tokens,
-        };
+        let objective = Objective { clip_high: 0.28, ..Objective::default() };
         let loss = minibatch.loss(&objective, None, false);
         let pass = self.policy.gradient(&minibatch.sequences(true), 1.0, 0.0, &loss, &Alone)?;
         self.flops += pass.forward.flops + pass.backward.flops;
