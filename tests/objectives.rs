@@ -9,6 +9,7 @@ use thinkling::learn::objective::{BatchSize, LossAggregation, Objective, Tokens}
 use crate::golden;
 
 /// The objective of a case; `None` if this program does not have it.
+#[allow(clippy::needless_update, reason = "a setting that is added keeps its default here")]
 fn objective(config: &Value) -> Option<Objective> {
     let is_plain = config["importance_sampling_level"] == "token"
         && config["delta"].is_null()
@@ -29,6 +30,7 @@ fn objective(config: &Value) -> Option<Objective> {
         kl_coefficient: number("beta"),
         aggregation,
         max_new_tokens: config["max_completion_length"].as_u64().unwrap() as usize,
+        ..Objective::default()
     })
 }
 
