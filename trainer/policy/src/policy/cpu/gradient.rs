@@ -25,8 +25,6 @@ const EXPERTS_ROWS: usize = 640;
 #[derive(Default)]
 pub(super) struct Workspace {
     gradient: Vec<f32>,
-    /// Gradients of leaves, for use again.
-    free: Mutex<Vec<Vec<f32>>>,
     tapes: Mutex<Vec<Tape>>,
 }
 
@@ -91,7 +89,9 @@ impl Workspace {
         loss: impl Fn(Range<usize>, &Tape) -> Wanted<S> + Sync,
     ) -> candle_core::Result<Parts<S>> {
         let cuts = leaves(sequences);
-        let Self { gradient, free, tapes } = self;
+        let Self { gradient, tapes } = self;
+        // Gradients of leaves, for use again. They are given back at the end: a rollout takes as much memory as they do.
+        let free = Mutex::new(vec![std::mem::take(gradient)]);
         let own = ranks.leaves();
         let next = AtomicUsize::new(own.start);
         let merged =
@@ -103,9 +103,7 @@ impl Workspace {
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let Some(leaf) = cuts.get(number).filter(|_| number < own.end) else { break };
-                let mut gradient = locked(free).pop().unwrap_or_default();
-                gradient.clear();
-                gradient.resize(policy.parameters.layout.len, 0.0);
+                let mut gradient = Vec::new();
                 let pass = micro_batches(sequences, leaf.clone(), most_rows).into_iter().try_fold(
                     Parts::default(),
                     |mut pass, micro_batch| {
@@ -115,6 +113,11 @@ impl Workspace {
                         let (wanted, part) = loss(micro_batch, &tape)?;
                         add_loads(&mut pass.expert_loads, &tape.expert_loads);
                         if let Some(wanted) = wanted {
+                            if gradient.is_empty() {
+                                gradient = locked(&free).pop().unwrap_or_default();
+                                gradient.clear();
+                                gradient.resize(policy.parameters.layout.len, 0.0);
+                            }
                             policy.backward(&wanted, balance_weight, &mut tape, &mut gradient);
                         }
                         pass.parts.push(part);
@@ -128,7 +131,7 @@ impl Workspace {
                 match pass {
                     Ok(pass) => {
                         let _scope = profile::enter(Part::Optimizer);
-                        locked(free).extend(merged.tree.add(number, gradient));
+                        locked(&free).extend(merged.tree.add(number, gradient));
                         merged.parts.insert(number, pass);
                     }
                     Err(error) => {
@@ -142,9 +145,13 @@ impl Workspace {
         if let Some(error) = failure {
             return Err(error);
         }
-        let length = policy.parameters.layout.len;
-        let sum = tree.sum().unwrap_or_else(|| vec![0.0; length]);
-        locked(free).push(std::mem::replace(gradient, sum));
+        *gradient = tree.sum().unwrap_or_default();
+        if gradient.is_empty() {
+            // No leaf asked for a gradient, or this rank has no leaf.
+            *gradient = free.into_inner().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+            gradient.clear();
+            gradient.resize(policy.parameters.layout.len, 0.0);
+        }
         ranks.sum_tree(gradient)?;
         let mut whole = Parts::default();
         for part in parts.into_values() {
