@@ -1,8 +1,8 @@
 //! Evaluates rational functions modulo a prime at random points. This is fast, and exact within bounds.
 //!
-//! Two different functions agree there only by chance, or if a coefficient or an exponent is as large as the prime: `x
-//! + 2^61` then equals `x + 1`, and `x^p` equals `x`. So each value carries upper bounds on its sizes. If they may be
-//! too large, another method decides.
+//! Two different functions agree there only by chance, or if a coefficient or an exponent is as large as the prime: then
+//! `x + 2^61` equals `x + 1`, and `x^p` equals `x`. So each value carries upper bounds on its sizes. If they may be too
+//! large, another method decides.
 
 use num_bigint::BigInt;
 use num_integer::Integer;

@@ -453,9 +453,10 @@ impl Policy for CandlePolicy {
         let mut pass = Pass::default();
         let cuts = leaves(sequences);
         let mut tree = Tree::over(cuts.len());
-        for leaf in ranks.leaves().start..ranks.leaves().end.min(cuts.len()) {
+        let own = ranks.leaves();
+        for (leaf, cut) in cuts.iter().enumerate().take(own.end).skip(own.start) {
             let mut gradient = vec![0.0; self.parameters.layout.len];
-            for number in cuts[leaf].clone() {
+            for number in cut.clone() {
                 let part =
                     self.pass(number, &sequences[number], temperature, balance, loss, &mut gradient)?;
                 pass.measured = pass.measured.join(part.measured);
