@@ -91,6 +91,8 @@ struct Resume {
     at: String,
     from: Option<String>,
     threads: usize,
+    #[serde(default)]
+    device: String,
     cpu: String,
     instruction_set: String,
     #[serde(default)]
@@ -203,6 +205,7 @@ impl RunFolder {
                 .and_then(|newest| newest.folder.file_name())
                 .map(|name| name.to_string_lossy().into()),
             threads: run.threads,
+            device: run.device.to_owned(),
             cpu: cpu_name(),
             instruction_set: InstructionSet::detected().name().to_owned(),
             precision_instructions: run.precision.instructions().unwrap_or_default().to_owned(),
