@@ -40,6 +40,8 @@ fn the_plain_policy_trains_a_whole_run_with_the_same_bits_on_any_number_of_threa
     assert!(updated >= 3, "only {updated} updates: the recipe proves little");
     let two = bench.trained("two", &[&device[..], &["--threads", "2"]].concat());
     two.assert_same_as(&one, "eval-1");
+    let refused = bench.train("one", &["--resume", "--device", "cpu"]).expect(2);
+    assert!(refused.stderr.contains("was computed on device `candle`"), "{}", refused.stderr);
     // The kernels round differently but learn the same: the first loss of pretraining agrees.
     let kernels = bench.trained("kernels", &["--set", "stage.pretrain.steps=1"]);
     let loss = |folder: &crate::program::Folder| number(&folder.metrics("pretrain", "pretrain")[0], "loss");

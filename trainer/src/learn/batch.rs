@@ -5,7 +5,6 @@ use std::sync::Arc;
 use candle_core::Result;
 use thinkling_datasets::Question;
 
-use super::objective::{BatchSize, MinibatchLoss, Objective};
 use super::score::Judged;
 use crate::data::task::Task;
 use crate::machine::work::{Costed, Costs, Work};
@@ -246,18 +245,6 @@ impl Minibatch<'_> {
     /// Tokens of the completions.
     pub fn tokens(&self) -> usize {
         self.samples.iter().map(|sample| sample.length()).sum()
-    }
-
-    /// The loss of an objective on this minibatch. `is_fresh`: the policy is the one that sampled.
-    pub fn loss<'m>(
-        &'m self,
-        objective: &'m Objective,
-        importance_cap: Option<f64>,
-        is_fresh: bool,
-    ) -> MinibatchLoss<'m> {
-        let size = BatchSize { sequences: self.samples.len(), tokens: self.tokens() };
-        let importance_cap = importance_cap.filter(|cap| *cap > 0.0);
-        MinibatchLoss { objective, samples: &self.samples, size, importance_cap, is_fresh }
     }
 }
 

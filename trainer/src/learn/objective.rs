@@ -9,7 +9,7 @@ use candle_core::{Device, Result, Tensor, Var};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::batch::Sample;
+use super::batch::{Minibatch, Sample};
 use crate::policy::loss::{Loss, Measured, Seen};
 
 /// The aggregation of token losses.
@@ -109,6 +109,18 @@ pub struct Tokens<'a> {
 }
 
 impl Objective {
+    /// The loss on a minibatch. `is_fresh`: the policy is the one that sampled.
+    pub fn on<'a>(
+        &'a self,
+        minibatch: &'a Minibatch<'_>,
+        importance_cap: Option<f64>,
+        is_fresh: bool,
+    ) -> MinibatchLoss<'a> {
+        let size = BatchSize { sequences: minibatch.samples.len(), tokens: minibatch.tokens() };
+        let importance_cap = importance_cap.filter(|cap| *cap > 0.0);
+        MinibatchLoss { objective: self, samples: &minibatch.samples, size, importance_cap, is_fresh }
+    }
+
     /// The weight of each token of sequences with these lengths. They sum to 1 over the batch, except with a constant length.
     pub fn weights(&self, lengths: &[usize], batch: BatchSize) -> Vec<f64> {
         let weight = |length: usize| match self.aggregation {

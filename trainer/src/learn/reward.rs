@@ -9,7 +9,7 @@ use thinkling_verifiers::{Item, Outcome, SettingsError, Verdict, Verifier, answe
 
 use super::batch::{Batch, Scored};
 use super::reward_terms::{Earns, Measure, Over, RewardEntry, RewardTerm};
-use super::score::{Judged, judge};
+use super::score::{Earned, Judged, judge};
 use crate::data::tokenizer::Tokenizer;
 use crate::policy::rollout::Completion;
 
@@ -94,15 +94,6 @@ enum Source {
     /// The verifier `code`, for the answer in the task's template.
     Program(Box<dyn Verifier>),
     Measure(Measure),
-}
-
-/// The score of one term for one completion.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Earned {
-    /// Unweighted; `None` if the item could not be judged.
-    pub score: Option<f64>,
-    /// The verdict, if the term has a verifier.
-    pub verdict: Option<Verdict>,
 }
 
 /// A completion as the input of reward terms.
@@ -235,13 +226,6 @@ impl Term {
                 terms::language_share(answer::thinking(reading.text).unwrap_or_default(), *script)
             }),
         }
-    }
-}
-
-impl Earned {
-    fn of(verdict: Verdict) -> Self {
-        let score = (verdict.outcome != Outcome::Error).then_some(verdict.score);
-        Self { score, verdict: Some(verdict) }
     }
 }
 

@@ -6,8 +6,6 @@ use thinkling_verifiers::{Item, Outcome, Verdict, answer, format};
 use crate::data::tokenizer::Tokenizer;
 use crate::policy::rollout::Completion;
 
-use super::reward::Earned;
-
 /// A judged completion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judged {
@@ -25,6 +23,23 @@ pub struct Judged {
     pub earned: Vec<Earned>,
     /// The reward; `None` if it is left out: cut off under `mask`, or not judged because of an error.
     pub reward: Option<f64>,
+}
+
+/// The score of one term for one completion.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Earned {
+    /// Unweighted; `None` if the item could not be judged.
+    pub score: Option<f64>,
+    /// The verdict, if the term has a verifier.
+    pub verdict: Option<Verdict>,
+}
+
+impl Earned {
+    /// The score that a verdict stands for.
+    pub fn of(verdict: Verdict) -> Self {
+        let score = (verdict.outcome != Outcome::Error).then_some(verdict.score);
+        Self { score, verdict: Some(verdict) }
+    }
 }
 
 impl Judged {

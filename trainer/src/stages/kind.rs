@@ -10,7 +10,6 @@ use thinkling_datasets::pool::PoolSettings;
 
 use super::StagePlan;
 use super::finding::Finding;
-use super::grpo::settings::Readiness;
 use super::run::Run;
 use super::stop::{Status, TrainError};
 use crate::data::shares::Shares;
@@ -107,6 +106,41 @@ pub trait StageKind {
     }
 
     fn run(&self, stage: &StagePlan, run: &mut Run) -> Result<Status, TrainError>;
+}
+
+/// What to do with a base model that is not ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReadinessAction {
+    /// Report it and continue.
+    Warn,
+    /// Report it and end the run.
+    Stop,
+    /// Do not check.
+    Off,
+}
+
+/// The check before the first update: the policy learns to think only if thinking already helps.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Readiness {
+    /// Lowest accuracy of completions that think.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub long_accuracy: f64,
+    /// Least difference between that accuracy and that of completions that do not think.
+    #[schemars(range(min = -1.0, max = 1.0))]
+    pub direct_margin: f64,
+    /// Completions that the check measures.
+    #[schemars(range(min = 1))]
+    pub samples: u64,
+    /// What to do with a base model that is not ready.
+    pub action: ReadinessAction,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self { long_accuracy: 0.9, direct_margin: 0.0, samples: 256, action: ReadinessAction::Warn }
+    }
 }
 
 /// How a stage learns.

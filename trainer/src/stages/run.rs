@@ -70,7 +70,12 @@ impl Run {
         let Job { stages, seed, mut policy, tokenizer, tracking, rules } = job;
         let state = newest.map(State::read).transpose()?;
         if let Some(newest) = newest {
-            let (_, parameters) = newest.policy()?;
+            let (config, parameters) = newest.policy()?;
+            if config != *policy.config() {
+                return Err(newest
+                    .damaged("config.json", "describes another network than the recipe")
+                    .into());
+            }
             let Parameters { values, expert_biases, .. } = parameters;
             policy
                 .change(&mut |mine| {

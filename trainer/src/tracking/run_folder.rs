@@ -195,6 +195,15 @@ impl RunFolder {
                 differences(&before, &run.recipe)
             )));
         }
+        if manifest.device != run.device {
+            return Err(RunError::Refused(format!(
+                "{} was computed on device `{}`, and `{}` gives other bits: resume with --device {}, or give another --out",
+                path.display(),
+                manifest.device,
+                run.device,
+                manifest.device
+            )));
+        }
         checkpoint::remove_unfinished(path).map_err(RunError::Checkpoint)?;
         checkpoint::remove_unfinished(&path.join(CHECKPOINTS))?;
         let newest = newest_checkpoint(path).map(|folder| Checkpoint::read(&folder)).transpose()?;

@@ -217,7 +217,7 @@ impl Tracker {
             row.insert("verifying_share".to_owned(), json!(verifying_s / wall_s));
         }
         row.extend(record.fields);
-        record.notes.iter().for_each(|note| self.progress.note(note));
+        record.notes.iter().for_each(|note| self.progress.note(&format!("{} {step}: {note}", self.stage)));
         self.progress.step(&self.stage, step, steps, &live::shown(&row));
         self.log(row)?;
         record.completions.iter().try_for_each(|completion| self.rollouts.append(completion))

@@ -29,6 +29,7 @@ pub trait Collective: Send + Sync {
 
     /// The leaves that this rank computes.
     fn leaves(&self) -> Range<usize> {
+        assert!(LEAVES.is_multiple_of(self.ranks()), "1, 2, 4 or 8 ranks share the leaves");
         let share = LEAVES / self.ranks();
         self.rank() * share..(self.rank() + 1) * share
     }
@@ -92,6 +93,7 @@ impl Tree {
                 match self.waiting.remove(&(level, sibling)) {
                     Some(other) => {
                         let (mut left, right) = if sibling > place { (sum, other) } else { (other, sum) };
+                        assert_eq!(left.len(), right.len(), "all leaves have a gradient, or none has");
                         elementwise::add(&mut left, &right);
                         free.push(right);
                         sum = left;

@@ -8,8 +8,9 @@ use thinkling_verifiers::{Item, Verdict, answer};
 
 use super::attempts::{self, Attempt, Due};
 use super::{AuditFinding, Example, cut};
-use crate::learn::reward::{Earned, Reading, RewardRule, Term};
+use crate::learn::reward::{Reading, RewardRule, Term};
 use crate::learn::reward_terms::RewardTerm;
+use crate::learn::score::Earned;
 use crate::plan::{self, Plan, Stage};
 
 const CANDIDATES: usize = 24;

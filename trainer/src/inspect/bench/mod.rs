@@ -227,7 +227,7 @@ impl Bench {
         let samples: Vec<Sample> = groups.flat_map(|(prompt, group)| samples(prompt, group)).collect();
         let minibatch = Minibatch { samples: samples.iter().collect() };
         let objective = Objective { clip_high: 0.28, ..Objective::default() };
-        let loss = minibatch.loss(&objective, None, false);
+        let loss = objective.on(&minibatch, None, false);
         let pass = self.policy.gradient(&minibatch.sequences(true), 1.0, 0.0, &loss, &Alone)?;
         self.flops += pass.forward.flops + pass.backward.flops;
         let settings = optimizer::AdamWSettings {

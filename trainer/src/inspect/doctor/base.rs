@@ -10,7 +10,7 @@ use crate::kernels::precision::Precision;
 use crate::learn::advantage::is_flat;
 use crate::learn::evaluate::{EvaluateError, Questions, Thinking, ask};
 use crate::policy::{Config, CpuPolicy, Policy};
-use crate::stages::grpo::settings::ReadinessAction;
+use crate::stages::kind::ReadinessAction;
 use crate::tracking::checkpoint::Checkpoint;
 use crate::tracking::run_folder;
 

@@ -2,7 +2,7 @@
 
 use thinkling_datasets::pool::{Pool, PoolSettings, PoolState};
 
-use super::settings::{FlatGroups, Grpo, ReadinessAction};
+use super::settings::{FlatGroups, Grpo};
 use crate::kernels::precision::Precision;
 use crate::learn::evaluate::Evaluation;
 use crate::learn::reward::Control;
@@ -10,7 +10,9 @@ use crate::policy::footprint::Footprint;
 use crate::recipe::{Checker, StagePath};
 use crate::stages::StagePlan;
 use crate::stages::finding::{Finding, percent};
-use crate::stages::kind::{Learning, MeanLengths, Rates, Rewarding, StageKind, StageWork, measurements};
+use crate::stages::kind::{
+    Learning, MeanLengths, Rates, ReadinessAction, Rewarding, StageKind, StageWork, measurements,
+};
 use crate::stages::run::Run;
 use crate::stages::stop::{Status, TrainError};
 

@@ -23,8 +23,9 @@ use crate::policy::balance::add_loads;
 use crate::policy::loss::Measured;
 use crate::policy::rollout::{Completion, Limits};
 use crate::policy::{Pass, Snapshot};
+use crate::stages::kind::ReadinessAction;
 use crate::tracking::tracker::{StepRecord, Tracker};
-use settings::{FlatGroups, Grpo, ReadinessAction};
+use settings::{FlatGroups, Grpo};
 
 mod kind;
 mod row;
@@ -146,7 +147,7 @@ impl StageRun for Reinforcement<'_> {
         for number in self.updates(&samples) {
             let minibatch = samples.minibatch(number % samples.minibatch_count());
             let is_fresh = number == 0;
-            let loss = minibatch.loss(&self.objective, settings.importance_cap, is_fresh);
+            let loss = self.objective.on(&minibatch, settings.importance_cap, is_fresh);
             let sequences = minibatch.sequences(settings.replay_routes);
             let balance = learner.policy.config().aux_loss_alpha / sequences.len() as f32;
             let (policy, ranks) = (&mut learner.policy, learner.ranks.as_ref());
@@ -177,8 +178,8 @@ impl StageRun for Reinforcement<'_> {
 
     /// Restores the best weights if the last ones earned less.
     fn end(&self, run: &mut Run) -> Result<(), TrainError> {
+        let (stage, step) = (self.stage.name.clone(), run.learner.step);
         let best = if self.settings.keep_best { run.learner.restore_best() } else { Ok(None) };
-        let (stage, step) = (self.stage.name.clone(), self.settings.steps);
         if let Some(best) = best.map_err(|source| TrainError::Tensor { stage, step, source })? {
             run.tracker.progress.note(&format!(
                 "the best weights are those of step {} (mean reward {:.3}): they are kept",

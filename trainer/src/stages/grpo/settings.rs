@@ -10,7 +10,7 @@ use crate::learn::objective::{KlSettings, ObjectiveSettings};
 use crate::learn::reward::RewardSettings;
 use crate::policy::optimizer::{OptimizerSettings, Schedule};
 use crate::policy::sampling::SamplingSettings;
-use crate::stages::kind::Common;
+use crate::stages::kind::{Common, Readiness};
 
 /// What to do with groups whose rewards are all equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -38,41 +38,6 @@ pub struct EarlyStop {
 impl Default for EarlyStop {
     fn default() -> Self {
         Self { reward: 0.985, window: 5 }
-    }
-}
-
-/// What to do with a base model that is not ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ReadinessAction {
-    /// Report it and continue.
-    Warn,
-    /// Report it and end the run.
-    Stop,
-    /// Do not check.
-    Off,
-}
-
-/// The check before the first update: the policy learns to think only if thinking already helps.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Readiness {
-    /// Lowest accuracy of completions that think.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub long_accuracy: f64,
-    /// Least difference between that accuracy and that of completions that do not think.
-    #[schemars(range(min = -1.0, max = 1.0))]
-    pub direct_margin: f64,
-    /// Completions that the check measures.
-    #[schemars(range(min = 1))]
-    pub samples: u64,
-    /// What to do with a base model that is not ready.
-    pub action: ReadinessAction,
-}
-
-impl Default for Readiness {
-    fn default() -> Self {
-        Self { long_accuracy: 0.9, direct_margin: 0.0, samples: 256, action: ReadinessAction::Warn }
     }
 }
 

@@ -145,14 +145,21 @@ impl Workspace {
         if let Some(error) = failure {
             return Err(error);
         }
-        *gradient = tree.sum().unwrap_or_default();
-        if gradient.is_empty() {
-            // No leaf asked for a gradient, or this rank has no leaf.
-            *gradient = free.into_inner().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-            gradient.clear();
-            gradient.resize(policy.parameters.layout.len, 0.0);
+        let sum = tree.sum();
+        let is_evaluated_only = sum.as_ref().is_some_and(Vec::is_empty);
+        *gradient = match sum.filter(|sum| !sum.is_empty()) {
+            Some(sum) => sum,
+            // The last gradient stays where no leaf asked for one.
+            None => free.into_inner().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default(),
+        };
+        if !is_evaluated_only {
+            if parts.is_empty() {
+                // A rank without a leaf adds nothing to the others' sum.
+                gradient.clear();
+                gradient.resize(policy.parameters.layout.len, 0.0);
+            }
+            ranks.sum_tree(gradient)?;
         }
-        ranks.sum_tree(gradient)?;
         let mut whole = Parts::default();
         for part in parts.into_values() {
             whole.parts.extend(part.parts);
