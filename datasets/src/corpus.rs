@@ -6,7 +6,7 @@ use crate::{Domain, SolutionKind};
 
 /// The shares of the kinds of documents. Only their ratios matter.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Shares {
+pub struct CorpusShares {
     /// A weight for each kind of worked solution.
     pub solutions: Vec<(SolutionKind, f64)>,
     /// The weight of drills, which are lines of practice without a question.
@@ -49,7 +49,7 @@ pub enum CorpusError {
 pub struct Corpus<'a> {
     domain: &'a dyn Domain,
     dataset: Dataset<'a>,
-    shares: Shares,
+    shares: CorpusShares,
     total: f64,
     level: u32,
     seed: u64,
@@ -63,7 +63,7 @@ impl<'a> Corpus<'a> {
     pub fn new(
         domain: &'a dyn Domain,
         dataset: Dataset<'a>,
-        shares: Shares,
+        shares: CorpusShares,
         level: u32,
         seed: u64,
     ) -> Result<Self, CorpusError> {

@@ -268,7 +268,7 @@ mod tests {
 
     use super::*;
     use crate::Dataset;
-    use crate::corpus::{Corpus, Shares};
+    use crate::corpus::{Corpus, CorpusShares};
 
     fn read(text: &str) -> (FileTasks, Report) {
         let verifier = (thinkling_verifiers::find("math").unwrap().build)(&Value::Null).unwrap();
@@ -339,7 +339,7 @@ mod tests {
         let (tasks, report) = read(&text);
         assert_eq!((report.counts.good, report.counts.bad), (41, 0));
         let corpus = |kind| {
-            let shares = Shares { solutions: vec![(kind, 1.0)], drill: 0.0 };
+            let shares = CorpusShares { solutions: vec![(kind, 1.0)], drill: 0.0 };
             Corpus::new(&tasks, Dataset::named("sums", &tasks, 0, 3).unwrap(), shares, 0, 3)
         };
         assert!(corpus(SolutionKind::Direct).unwrap().document(7).is_ok());

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context;
 use thinkling::inspect::bench::verify::{self, Case};
-use thinkling::inspect::bench::{self, Amount, Options, StandardShape, Timed, Timing};
+use thinkling::inspect::bench::{self, BenchAmount, Options, StandardShape, Timed, Timing};
 use thinkling::kernels::precision::Precision;
 use thinkling::machine::clock::Moment;
 use thinkling::report;
@@ -96,8 +96,8 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     super::eval::use_threads(arguments.threads)?;
     let named = Precision::ALL.into_iter().find(|precision| precision.name() == arguments.precision);
     let precision = named.unwrap_or_else(Precision::automatic).available().map_err(Failure::usage)?;
-    let standard = Amount::default();
-    let amount = Amount {
+    let standard = BenchAmount::default();
+    let amount = BenchAmount {
         group: arguments.group.map_or(standard.group, usize::from),
         new_tokens: arguments.new_tokens.map_or(standard.new_tokens, usize::from),
     };
@@ -130,7 +130,7 @@ fn refuse_what_means_nothing(arguments: &Arguments) -> anyhow::Result<()> {
 /// Times each amount in a new process, so that no measurement sees the memory of an earlier one.
 fn scaling(arguments: &Arguments) -> Outcome {
     let mut measured = Vec::new();
-    for (name, amounts) in Amount::scaling() {
+    for (name, amounts) in BenchAmount::scaling() {
         let mut timings = Vec::new();
         for amount in amounts {
             let mut step = Command::new(std::env::current_exe()?);

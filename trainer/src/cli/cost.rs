@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use serde_json::{Map, Value};
 use thinkling::inspect::cost::devices::{self, PricedDevice};
-use thinkling::inspect::cost::planner::{self, Job};
+use thinkling::inspect::cost::planner::{self, Workload};
 use thinkling::inspect::cost::presets::{Preset, preset};
 use thinkling::inspect::cost::{estimate, shape};
 use thinkling::plan::Plan;
@@ -122,7 +122,7 @@ fn planned(model: &str, arguments: &Arguments) -> Result<Value, Failure> {
     let config = shape_of(model)?;
     let device = named(arguments.device.as_deref(), "h800")?.unwrap_or_else(|| here(&Prices::default()));
     let trained_tokens = arguments.tokens.unwrap_or(1e9);
-    let job = Job {
+    let job = Workload {
         count: f64::from(arguments.count.unwrap_or(8)),
         trained_tokens,
         generated_tokens: arguments.generated.unwrap_or(trained_tokens),

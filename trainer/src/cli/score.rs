@@ -26,7 +26,7 @@ struct Line {
 }
 
 #[derive(Serialize)]
-struct Scored<'a> {
+struct ScoredLine<'a> {
     id: Option<&'a RawValue>,
     #[serde(flatten)]
     scored: Value,
@@ -48,7 +48,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             code = FAILED;
             json!({ "line": number + 1, "error": error })
         });
-        print_line(serde_json::to_string(&Scored { id: id.as_deref(), scored })?)?;
+        print_line(serde_json::to_string(&ScoredLine { id: id.as_deref(), scored })?)?;
     }
     Ok(code)
 }

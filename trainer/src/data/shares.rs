@@ -42,7 +42,7 @@ impl Shares {
     }
 
     /// The shares for a corpus.
-    pub fn of_corpus(&self) -> corpus::Shares {
-        corpus::Shares { solutions: self.solutions().collect(), drill: self.drill }
+    pub fn of_corpus(&self) -> corpus::CorpusShares {
+        corpus::CorpusShares { solutions: self.solutions().collect(), drill: self.drill }
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Drafts {
 /// The tasks of a stage, each with its path in the recipe; `None` if one was wrong.
 type Courses = Vec<(String, Option<Course>)>;
 
-struct Measured {
+struct MeasuredTask {
     task: Arc<Task>,
     lengths: Lengths,
 }
@@ -38,14 +38,14 @@ pub(super) fn draft(
     let all = || asks.iter().flatten().filter_map(|(path, course)| Some((path, course.as_ref()?)));
     let alphabets = all().map(|(_, course)| course.tasks[0].domain.alphabet());
     let tokenizer = Tokenizer::from_alphabets(alphabets);
-    let mut measured: Vec<Measured> = Vec::new();
+    let mut measured: Vec<MeasuredTask> = Vec::new();
     for (path, course) in all() {
         for task in &course.tasks {
             if measured.iter().any(|known| known.task == *task) {
                 continue;
             }
             match Lengths::measure(task, &tokenizer) {
-                Ok(lengths) => measured.push(Measured { task: task.clone(), lengths }),
+                Ok(lengths) => measured.push(MeasuredTask { task: task.clone(), lengths }),
                 Err(message) => checker.mistake(&[path], format!("task `{}`: {message}", task.name), []),
             }
         }
@@ -166,7 +166,7 @@ fn taught(written: &Recipe) -> Vec<SolutionKind> {
 
 struct Drafter<'a> {
     written: &'a Recipe,
-    measured: Vec<Measured>,
+    measured: Vec<MeasuredTask>,
     taught: Vec<SolutionKind>,
 }
 

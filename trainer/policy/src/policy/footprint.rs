@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::blocks::{Attention, dense, experts};
-use super::config::{Attention as Kind, Config};
+use super::blocks::{AttentionBlock, dense, experts};
+use super::config::{Attention, Config};
 use super::layout::Builder;
 use crate::machine::units::Flops;
 
@@ -114,16 +114,16 @@ impl Footprint {
 /// Numbers per token in a decoder's cache: latents and rotary keys, or keys and values.
 pub fn cache_elements(model: &Config) -> u64 {
     let of_layer = match model.attention {
-        Kind::Mla => model.kv_lora_rank + model.qk_rope_head_dim,
-        Kind::Gqa => 2 * model.num_key_value_heads * model.head_dim,
+        Attention::Mla => model.kv_lora_rank + model.qk_rope_head_dim,
+        Attention::Gqa => 2 * model.num_key_value_heads * model.head_dim,
     };
     (model.num_hidden_layers * of_layer) as u64
 }
 
 /// The attention of one layer, and the parameters of its matrices and of its norms.
-fn attention(model: &Config) -> (Attention, u64, u64) {
+fn attention(model: &Config) -> (AttentionBlock, u64, u64) {
     let mut builder = Builder::default();
-    let attention = Attention::new(model, "self_attn", &mut builder);
+    let attention = AttentionBlock::new(model, "self_attn", &mut builder);
     (attention, builder.count(true), builder.count(false))
 }
 
@@ -166,7 +166,7 @@ mod tests {
             hidden_size: 8,
             num_hidden_layers: 1,
             num_attention_heads: 2,
-            attention: Kind::Gqa,
+            attention: Attention::Gqa,
             num_key_value_heads: 1,
             head_dim: 4,
             intermediate_size: 5,

@@ -71,7 +71,7 @@ pub struct RunAudit {
 
 /// The fields of a line of `rollouts.jsonl` that the audit needs.
 #[derive(Deserialize)]
-struct Rollout {
+struct RolloutRow {
     stage: String,
     step: u64,
     task: String,
@@ -88,13 +88,13 @@ struct Rollout {
 
 /// Audits the run in `folder` with the recipe `plan`.
 pub fn run(folder: &Path, plan: &Plan) -> Result<RunAudit, AuditError> {
-    let rollouts: Vec<Rollout> = lines(&folder.join(run_folder::ROLLOUTS))?;
+    let rollouts: Vec<RolloutRow> = lines(&folder.join(run_folder::ROLLOUTS))?;
     let metrics: Vec<Value> = lines(&folder.join(run_folder::METRICS))?;
     let mut findings = Vec::new();
     let mut judged_again = 0;
     for stage in &plan.stages {
         let Some(rewards) = stage.settings.kind().rewards() else { continue };
-        let rows: Vec<&Rollout> = rollouts.iter().filter(|row| row.stage == stage.name).collect();
+        let rows: Vec<&RolloutRow> = rollouts.iter().filter(|row| row.stage == stage.name).collect();
         let terms = rewards.settings.rewards.iter().filter(|reward| reward.term.judges());
         let judging: Vec<&str> = terms.map(RewardEntry::name).collect();
         let again = Again::new(plan, stage, &judging, &rows);
@@ -134,10 +134,10 @@ struct Again {
 
 impl Again {
     /// Judges every completion again with the task's judge. Only a finished completion in the required format is right.
-    fn new(plan: &Plan, stage: &Stage, judging: &[&str], rows: &[&Rollout]) -> Self {
+    fn new(plan: &Plan, stage: &Stage, judging: &[&str], rows: &[&RolloutRow]) -> Self {
         let mut again = Self::default();
         // Scores by reward term; `correct` is the verdict of the task's judge.
-        let mut differ: BTreeMap<String, Vec<(&Rollout, String)>> = BTreeMap::new();
+        let mut differ: BTreeMap<String, Vec<(&RolloutRow, String)>> = BTreeMap::new();
         for row in rows {
             if row.verdict == "error" {
                 continue;
@@ -175,7 +175,7 @@ impl Again {
 }
 
 /// Whether a completion is right by the strict rule; the error is the reason.
-fn strictly(task: &plan::Task, problem: &Problem, row: &Rollout) -> Result<(), String> {
+fn strictly(task: &plan::Task, problem: &Problem, row: &RolloutRow) -> Result<(), String> {
     if !row.finished {
         return Err("cut off before its end".to_owned());
     }
@@ -191,7 +191,7 @@ fn strictly(task: &plan::Task, problem: &Problem, row: &Rollout) -> Result<(), S
 }
 
 /// The task and question of a row; `None` if no task of the recipe gives it.
-fn question<'p>(plan: &Plan, stage: &'p Stage, row: &Rollout) -> Option<(Problem, &'p plan::Task)> {
+fn question<'p>(plan: &Plan, stage: &'p Stage, row: &RolloutRow) -> Option<(Problem, &'p plan::Task)> {
     let mut address = row.task.rsplit('/');
     let index = address.next()?.parse().ok()?;
     let seed = address.next()?.parse().unwrap_or(plan.seed);
@@ -204,7 +204,7 @@ fn question<'p>(plan: &Plan, stage: &'p Stage, row: &Rollout) -> Option<(Problem
 }
 
 /// Patterns in the last completions of a stage.
-fn patterns(stage: &str, rows: &[&Rollout]) -> Vec<AuditFinding> {
+fn patterns(stage: &str, rows: &[&RolloutRow]) -> Vec<AuditFinding> {
     let size = ((rows.len() as f64 * WINDOW).ceil() as usize).max(LEAST).min(rows.len());
     let (first, last) = (&rows[..size], &rows[rows.len() - size..]);
     let found = [thoughtless(stage, first, last), looping(stage, last), same_thinking(stage, last)];
@@ -212,11 +212,11 @@ fn patterns(stage: &str, rows: &[&Rollout]) -> Vec<AuditFinding> {
 }
 
 /// Right answers without any thinking, from a policy whose base did think.
-fn thoughtless(stage: &str, first: &[&Rollout], last: &[&Rollout]) -> Option<AuditFinding> {
+fn thoughtless(stage: &str, first: &[&RolloutRow], last: &[&RolloutRow]) -> Option<AuditFinding> {
     let is_bare =
-        |row: &&Rollout| answer::thinking(&row.completion).is_none_or(|text| text.trim().is_empty());
-    let right = |rows: &[&Rollout]| rows.iter().filter(|row| row.verdict == "correct").count();
-    let bare: Vec<&Rollout> =
+        |row: &&RolloutRow| answer::thinking(&row.completion).is_none_or(|text| text.trim().is_empty());
+    let right = |rows: &[&RolloutRow]| rows.iter().filter(|row| row.verdict == "correct").count();
+    let bare: Vec<&RolloutRow> =
         last.iter().filter(|row| row.verdict == "correct" && is_bare(row)).copied().collect();
     let share = bare.len() as f64 / right(last).max(1) as f64;
     let before = first.iter().filter(|row| row.verdict == "correct" && is_bare(row)).count() as f64
@@ -229,8 +229,8 @@ fn thoughtless(stage: &str, first: &[&Rollout], last: &[&Rollout]) -> Option<Aud
         ), bare.len(), last.len()).with(examples(bare.iter().map(|row| (*row, "no thinking")))))
 }
 
-fn looping(stage: &str, last: &[&Rollout]) -> Option<AuditFinding> {
-    let loops: Vec<(&Rollout, String)> = last
+fn looping(stage: &str, last: &[&RolloutRow]) -> Option<AuditFinding> {
+    let loops: Vec<(&RolloutRow, String)> = last
         .iter()
         .filter_map(|row| {
             let (unit, turns) = repeated(answer::thinking(&row.completion).unwrap_or(&row.completion))
@@ -256,8 +256,8 @@ fn repeated(text: &str) -> Option<(String, usize)> {
     })
 }
 
-fn same_thinking(stage: &str, last: &[&Rollout]) -> Option<AuditFinding> {
-    let mut prompts: BTreeMap<&str, Vec<&Rollout>> = BTreeMap::new();
+fn same_thinking(stage: &str, last: &[&RolloutRow]) -> Option<AuditFinding> {
+    let mut prompts: BTreeMap<&str, Vec<&RolloutRow>> = BTreeMap::new();
     for row in last {
         let thinking = answer::thinking(&row.completion).unwrap_or_default().trim();
         let known = prompts.entry(thinking).or_default();
@@ -320,7 +320,7 @@ fn above(stage: &str, term: &str, metrics: &[&Value]) -> Option<AuditFinding> {
     })
 }
 
-fn examples<'a>(cases: impl DoubleEndedIterator<Item = (&'a Rollout, &'a str)>) -> Vec<Example> {
+fn examples<'a>(cases: impl DoubleEndedIterator<Item = (&'a RolloutRow, &'a str)>) -> Vec<Example> {
     let cases = cases.rev().take(EXAMPLES);
     cases
         .map(|(row, note)| {

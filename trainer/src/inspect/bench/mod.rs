@@ -25,22 +25,22 @@ const PROMPT: usize = 32;
 /// Multiples of the standard amount that show how cost grows.
 const TIMES: [usize; 4] = [1, 2, 4, 8];
 
-/// Amount of sampling; the default is the standard amount.
+/// BenchAmount of sampling; the default is the standard amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Amount {
+pub struct BenchAmount {
     /// Completions per prompt.
     pub group: usize,
     /// Tokens per completion; none ends early.
     pub new_tokens: usize,
 }
 
-impl Default for Amount {
+impl Default for BenchAmount {
     fn default() -> Self {
         Self { group: 8, new_tokens: 128 }
     }
 }
 
-impl Amount {
+impl BenchAmount {
     /// The amounts that show how cost grows: longer completions and larger groups.
     pub fn scaling() -> [(&'static str, [Self; 4]); 2] {
         let standard = Self::default();
@@ -143,9 +143,9 @@ pub struct Timing {
     pub instructions: String,
     /// Threads.
     pub threads: usize,
-    /// Amount of sampling.
+    /// BenchAmount of sampling.
     #[serde(flatten)]
-    pub amount: Amount,
+    pub amount: BenchAmount,
     /// From the start of the program to the start of the uncounted first repeat; before an update, includes a rollout.
     pub start_s: f64,
     /// From the start of the program to the end of the first repeat.
@@ -194,13 +194,13 @@ pub struct ProfileShare {
 struct Bench {
     policy: CpuPolicy,
     prompts: Vec<Vec<u32>>,
-    amount: Amount,
+    amount: BenchAmount,
     optimizer: AdamW,
     flops: u64,
 }
 
 impl Bench {
-    fn new(shape: StandardShape, amount: Amount, precision: Precision) -> Self {
+    fn new(shape: StandardShape, amount: BenchAmount, precision: Precision) -> Self {
         let config = shape.config(amount.new_tokens);
         let parameters = Parameters::new(&config, 0);
         let optimizer = AdamW::new(parameters.layout.len);
@@ -268,8 +268,8 @@ fn samples(prompt: &[u32], group: &[Completion]) -> Vec<Sample> {
 pub struct Options {
     /// Start of the program.
     pub start: Moment,
-    /// Amount of sampling.
-    pub amount: Amount,
+    /// BenchAmount of sampling.
+    pub amount: BenchAmount,
     /// Timed repeats; a first one is not counted.
     pub repeats: usize,
     /// Precision of products; this machine supports it.
@@ -352,7 +352,7 @@ fn median(numbers: impl Iterator<Item = f64>) -> f64 {
     f64::midpoint(numbers[last / 2], numbers[last.div_ceil(2)])
 }
 
-/// The cost of a step: one line for each of [`Amount::scaling`], with its timings in order.
+/// The cost of a step: one line for each of [`BenchAmount::scaling`], with its timings in order.
 pub fn scaling_figure(measured: &[(&str, Vec<Timing>)]) -> Figure {
     let lines = measured.iter().enumerate().map(|(colour, (name, timings))| Line {
         name: (*name).to_owned(),

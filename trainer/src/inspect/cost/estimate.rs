@@ -167,12 +167,12 @@ fn lengths(plan: &Plan, stage: &Stage, taught: Option<&Shares>) -> MeanLengths {
     let Some(written) = taught else {
         return MeanLengths { prompt: prompt.unwrap_or(fallback.prompt), ..fallback };
     };
-    let completions = |shares: corpus::Shares| completion_length(plan, stage, shares, &plan.tokenizer);
+    let completions = |shares: corpus::CorpusShares| completion_length(plan, stage, shares, &plan.tokenizer);
     let kinds: Vec<(f64, f64)> = written
         .solutions()
         .filter(|(_, share)| *share > 0.0)
         .filter_map(|(kind, share)| {
-            Some((share, completions(corpus::Shares { solutions: vec![(kind, 1.0)], drill: 0.0 })?.0))
+            Some((share, completions(corpus::CorpusShares { solutions: vec![(kind, 1.0)], drill: 0.0 })?.0))
         })
         .collect();
     let total: f64 = kinds.iter().map(|(share, _)| share).sum();
@@ -192,7 +192,7 @@ fn lengths(plan: &Plan, stage: &Stage, taught: Option<&Shares>) -> MeanLengths {
 fn completion_length(
     plan: &Plan,
     stage: &Stage,
-    shares: corpus::Shares,
+    shares: corpus::CorpusShares,
     tokenizer: &Tokenizer,
 ) -> Option<(f64, f64)> {
     let dataset = stage.task.dataset(plan.seed).ok()?;

@@ -18,7 +18,7 @@ const ACTIVATION_BYTES: f64 = 34.0;
 
 /// A job for the planner.
 #[derive(Clone, Copy, Debug)]
-pub struct Job {
+pub struct Workload {
     /// Number of devices.
     pub count: f64,
     /// Tokens of training.
@@ -62,7 +62,7 @@ fn experts_touched(model: &Config, tokens: f64) -> f64 {
 }
 
 /// Hours, dollars and energy of a job, its bottleneck, and the savings of the shape.
-pub fn plan(model: &Config, device: &PricedDevice, job: &Job) -> Value {
+pub fn plan(model: &Config, device: &PricedDevice, job: &Workload) -> Value {
     let size = footprint(model);
     let (total, active) = (size.parameters_total as f64, size.parameters_active as f64);
     let width = (model.num_hidden_layers * model.hidden_size) as f64;

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::devices::{accelerator, accelerators};
-use super::planner::{Job, plan};
+use super::planner::{Workload, plan};
 use super::presets::{PRESETS, preset};
 use super::shape::from_huggingface;
 use crate::policy::Config;
@@ -79,8 +79,8 @@ fn every_device_says_where_its_figures_are_from() {
     }
 }
 
-fn job() -> Job {
-    Job {
+fn job() -> Workload {
+    Workload {
         count: 2048.0,
         trained_tokens: 14.8e12,
         generated_tokens: 1e12,
@@ -99,7 +99,7 @@ fn the_planner_finds_the_published_hours_and_the_bounds() {
     near(&planned["update"]["hours"], 54.2 * 24.0, 0.01);
     assert_eq!((&planned["update"]["bound"], &planned["fits"]), (&json!("compute"), &json!(true)));
     // Few sequences make a decoder wait for weights; one device is too small for the model.
-    let alone = plan(&Config::deepseek_v3(), &h800, &Job { count: 1.0, sequences: 1.0, ..job() });
+    let alone = plan(&Config::deepseek_v3(), &h800, &Workload { count: 1.0, sequences: 1.0, ..job() });
     assert_eq!((&alone["rollout"]["bound"], &alone["fits"]), (&json!("memory"), &json!(false)));
     let total = |planned: &Value| planned["device_hours_total"].as_f64().unwrap();
     let parts = planned["update"]["device_hours"].as_f64().unwrap()

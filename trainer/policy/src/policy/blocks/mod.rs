@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::config::{Attention as Kind, Config};
+use super::config::{Attention, Config};
 use super::layout::{Builder, Place};
 use super::{Parameters, Sequence};
 use crate::kernels::attention as kernel;
@@ -170,16 +170,16 @@ pub(super) struct NormTape {
 }
 
 #[allow(clippy::large_enum_variant, reason = "a few exist, one per layer")]
-pub(super) enum Attention {
+pub(super) enum AttentionBlock {
     Mla(Mla),
     Gqa(Gqa),
 }
 
-impl Attention {
+impl AttentionBlock {
     pub(super) fn new(config: &Config, prefix: &str, builder: &mut Builder) -> Self {
         match config.attention {
-            Kind::Mla => Self::Mla(Mla::new(config, prefix, builder)),
-            Kind::Gqa => Self::Gqa(Gqa::new(config, prefix, builder)),
+            Attention::Mla => Self::Mla(Mla::new(config, prefix, builder)),
+            Attention::Gqa => Self::Gqa(Gqa::new(config, prefix, builder)),
         }
     }
 
@@ -194,8 +194,8 @@ impl Attention {
     /// The rotary table for the part of a head that depends on the position.
     pub(super) fn rotary(config: &Config) -> Rotary {
         let (dim, is_interleaved) = match config.attention {
-            Kind::Mla => (config.qk_rope_head_dim, true),
-            Kind::Gqa => (config.head_dim, false),
+            Attention::Mla => (config.qk_rope_head_dim, true),
+            Attention::Gqa => (config.head_dim, false),
         };
         Rotary::new(dim, config.rope_theta, config.max_position_embeddings, is_interleaved)
     }
@@ -209,7 +209,7 @@ pub(super) enum FeedForward {
 
 pub(super) struct Layer {
     into_attention: Residual,
-    pub(super) attention: Attention,
+    pub(super) attention: AttentionBlock,
     into_feed_forward: Residual,
     pub(super) feed_forward: FeedForward,
 }
@@ -230,7 +230,7 @@ impl Layer {
         let mlp = format!("{prefix}.mlp");
         Self {
             into_attention: Residual::new(config, format!("{prefix}.input_layernorm"), builder),
-            attention: Attention::new(config, &format!("{prefix}.self_attn"), builder),
+            attention: AttentionBlock::new(config, &format!("{prefix}.self_attn"), builder),
             into_feed_forward: Residual::new(config, format!("{prefix}.post_attention_layernorm"), builder),
             feed_forward: if config.is_sparse(number) {
                 FeedForward::Experts(Experts::new(config, number, &mlp, builder))
@@ -244,8 +244,8 @@ impl Layer {
     pub(super) fn pack(&mut self, precision: Precision, parameters: &Parameters) {
         self.into_attention.pack(parameters);
         match &mut self.attention {
-            Attention::Mla(mla) => mla.pack(precision, parameters),
-            Attention::Gqa(gqa) => gqa.pack(precision, parameters),
+            AttentionBlock::Mla(mla) => mla.pack(precision, parameters),
+            AttentionBlock::Gqa(gqa) => gqa.pack(precision, parameters),
         }
         self.into_feed_forward.pack(parameters);
         match &mut self.feed_forward {
@@ -263,8 +263,8 @@ impl Layer {
         tape: &mut LayerTape,
     ) {
         self.into_attention.forward(stream, &mut tape.attention_norm, |x, out| match &self.attention {
-            Attention::Mla(mla) => mla.forward(x, out, batch, &mut tape.mla),
-            Attention::Gqa(gqa) => gqa.forward(x, out, batch, &mut tape.gqa),
+            AttentionBlock::Mla(mla) => mla.forward(x, out, batch, &mut tape.mla),
+            AttentionBlock::Gqa(gqa) => gqa.forward(x, out, batch, &mut tape.gqa),
         });
         self.feed(stream, routing, tape);
     }
@@ -278,8 +278,8 @@ impl Layer {
         tape: &mut LayerTape,
     ) {
         self.into_attention.forward(stream, &mut tape.attention_norm, |x, out| match &self.attention {
-            Attention::Mla(mla) => mla.decode(x, out, step, &mut tape.mla),
-            Attention::Gqa(gqa) => gqa.decode(x, out, step, &mut tape.gqa),
+            AttentionBlock::Mla(mla) => mla.decode(x, out, step, &mut tape.mla),
+            AttentionBlock::Gqa(gqa) => gqa.decode(x, out, step, &mut tape.gqa),
         });
         self.feed(stream, routing, tape);
     }
@@ -310,8 +310,8 @@ impl Layer {
         });
         let norm = &tape.attention_norm;
         self.into_attention.backward(dstream, dx, norm, weights, |gradients| match &self.attention {
-            Attention::Mla(mla) => mla.backward(gradients, batch, &mut tape.mla),
-            Attention::Gqa(gqa) => gqa.backward(gradients, batch, &mut tape.gqa),
+            AttentionBlock::Mla(mla) => mla.backward(gradients, batch, &mut tape.mla),
+            AttentionBlock::Gqa(gqa) => gqa.backward(gradients, batch, &mut tape.gqa),
         });
     }
 }

@@ -3,7 +3,7 @@
 use crate::kernels::likelihood::Head;
 use crate::kernels::precision::Precision;
 use crate::kernels::rotary::Rotary;
-use crate::policy::blocks::{Attention, Layer, Linear, Norm};
+use crate::policy::blocks::{AttentionBlock, Layer, Linear, Norm};
 use crate::policy::layout::Layout;
 use crate::policy::{Config, Parameters};
 
@@ -27,7 +27,7 @@ impl Transformer {
         let (Layout { norm, head, .. }, layers) = Layout::with_layers(&config);
         let norm = Norm::at(norm, &config);
         let head = Linear::at(head, config.vocab_size, config.hidden_size);
-        let rotary = Attention::rotary(&config);
+        let rotary = AttentionBlock::rotary(&config);
         let mut transformer = Self { config, parameters, layers, norm, head, rotary, precision };
         transformer.repack();
         transformer
