@@ -12,7 +12,7 @@ use crate::data::curriculum::{Curriculum, CurriculumState};
 use crate::data::tokenizer::Tokenizer;
 use crate::learn::batch::mean;
 use crate::machine::work::{Costed, Costs, Work};
-use crate::policy::optimizer::{AdamStep, AdamW, AdamWSettings};
+use crate::policy::optimizer::{AdamStep, AdamW, AdamWSettings, OptimizerSettings};
 use crate::policy::parameters::Tensors;
 use crate::policy::{Collective, Pass, Policy, Snapshot};
 use crate::tracking::checkpoint::{Checkpoint, CheckpointError, encode_json, encode_tensors};
@@ -51,6 +51,13 @@ pub struct UpdateSettings {
     pub adamw: AdamWSettings,
     /// Step of the experts' load bias after the update.
     pub bias_update_speed: f64,
+}
+
+impl UpdateSettings {
+    /// The settings of step `step` (from 1) of `steps`.
+    pub fn of(optimizer: &OptimizerSettings, step: u64, steps: u64, bias_update_speed: f64) -> Self {
+        Self { learning_rate: optimizer.rate(step, steps), adamw: optimizer.adamw(), bias_update_speed }
+    }
 }
 
 /// A pass and whether its gradient was applied; it is skipped if it is not finite.

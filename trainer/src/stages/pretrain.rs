@@ -291,8 +291,7 @@ impl Pretraining<'_> {
 
     fn update(&self, done: u64) -> UpdateSettings {
         let Pretrain { optimizer, steps, bias_update_speed, .. } = self.settings;
-        let learning_rate = optimizer.rate(done + 1, *steps);
-        UpdateSettings { learning_rate, adamw: optimizer.adamw(), bias_update_speed: *bias_update_speed }
+        UpdateSettings::of(optimizer, done + 1, *steps, *bias_update_speed)
     }
 }
 

@@ -11,11 +11,12 @@ use crate::learn::batch::{Minibatch, Sample, Scored};
 use crate::learn::objective::Objective;
 use crate::learn::score::Judged;
 use crate::machine::clock::{Elapsed, Moment, page_faults, usage};
-use crate::policy::optimizer::{self, AdamStep, AdamW};
+use crate::policy::optimizer::{AdamStep, AdamW};
 use crate::policy::rollout::{Completion, Limits, Request, Rollout};
 use crate::policy::sampling::Sampling;
 use crate::policy::{Alone, Attention, Config, CpuPolicy, Parameters, Policy};
 use crate::report::{Content, Figure, Line};
+use crate::stages::grpo::settings::Grpo;
 
 pub mod verify;
 
@@ -230,13 +231,7 @@ impl Bench {
         let loss = objective.on(&minibatch, None, false);
         let pass = self.policy.gradient(&minibatch.sequences(true), 1.0, 0.0, &loss, &Alone)?;
         self.flops += pass.forward.flops + pass.backward.flops;
-        let settings = optimizer::AdamWSettings {
-            beta1: 0.9,
-            beta2: 0.95,
-            epsilon: 1e-8,
-            weight_decay: 0.0,
-            max_grad_norm: 1.0,
-        };
+        let settings = Grpo::default().optimizer.adamw();
         let _scope = profile::enter(Kernel::Optimizer);
         let step = AdamStep {
             learning_rate: 1e-4,

@@ -14,10 +14,11 @@ use crate::machine::clock::Moment;
 use crate::plan::{Plan, Stage};
 use crate::policy::footprint::cache_elements;
 use crate::policy::loss::NextToken;
-use crate::policy::optimizer::{self, AdamStep, AdamW};
+use crate::policy::optimizer::{AdamStep, AdamW};
 use crate::policy::rollout::{Limits, Request};
 use crate::policy::sampling::Sampling;
 use crate::policy::{Alone, Attention, Parameters, Sequence};
+use crate::stages::grpo::settings::Grpo;
 use crate::stages::kind::{MeanLengths, StageWork};
 use crate::tracking::ledger::Prices;
 
@@ -85,13 +86,7 @@ pub fn measure(plan: &Plan) -> Speed {
         norm = pass.norm;
         pass.forward.flops + pass.backward.flops
     });
-    let settings = optimizer::AdamWSettings {
-        beta1: 0.9,
-        beta2: 0.95,
-        epsilon: 1e-8,
-        weight_decay: 0.0,
-        max_grad_norm: 1.0,
-    };
+    let settings = Grpo::default().optimizer.adamw();
     let mut optimizer = AdamW::new(policy.parameters().layout.len);
     let step = AdamStep {
         learning_rate: 1e-4,

@@ -280,8 +280,7 @@ impl Reinforcement<'_> {
 
     fn update_settings(&self, step: u64) -> UpdateSettings {
         let Grpo { optimizer, steps, bias_update_speed, .. } = self.settings;
-        let learning_rate = optimizer.rate(step, *steps);
-        UpdateSettings { learning_rate, adamw: optimizer.adamw(), bias_update_speed: *bias_update_speed }
+        UpdateSettings::of(optimizer, step, *steps, *bias_update_speed)
     }
 
     /// Checks that the importance ratio on fresh rollouts is 1, and that the decoder agrees with the training forward.
