@@ -1,21 +1,22 @@
 //! Decides whether two parsed answers are the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::evaluate::{Budget, Points};
 use super::expression::{Arena, Binary, Constant, Id, Node, Relation, Unary, holds};
 use super::number::Rational;
 use super::parser::Parsed;
 use super::region::Span;
-use super::{Math, Stop, Units, words};
+use super::{Math, Stop, Units, units, words};
 
+mod families;
 mod names;
 mod relations;
 mod sets;
 mod values;
 
 /// Lists with more members are not compared.
-const MEMBERS: usize = 400;
+const MEMBERS: usize = 2000;
 
 /// The points at which expressions with real variables are compared.
 const POINTS: [Points; 5] =
@@ -42,6 +43,8 @@ enum Shape {
     Matrix(Vec<Vec<Part>>),
     Chain(Vec<Part>, Vec<Relation>),
     Region,
+    Cases(Vec<[Part; 2]>),
+    Congruence(Option<Part>, Part, Part),
     Text(String),
     Ratio(Part, Part),
     Based(Rational, Rational),
@@ -71,39 +74,78 @@ impl Judge {
 
     /// Whether the answer equals the right one, including its units.
     pub(super) fn same(&mut self, gold: &Parsed, answer: &Parsed) -> Answer {
-        // `42 million` is not 42, however units are treated.
-        let scales = |parsed: &Parsed| -> Vec<_> {
-            parsed.units.iter().flat_map(|unit| words::scales(unit)).collect()
+        // `12 pairs` is not 12, however units are treated.
+        let turns = |parsed: &Parsed| -> Vec<_> { parsed.units.iter().flat_map(|unit| words::turns(&unit.text)).collect() };
+        if turns(gold) != turns(answer) {
+            return Ok(false);
+        }
+        let gold_part = Part { id: gold.root, sign: None };
+        let answer_part = Part { id: answer.root, sign: None };
+        if let (Some(own), Some(other)) = (self.measured_members(gold), self.measured_members(answer)) {
+            return self.measured_lists(&own, &other);
+        }
+        let agree = self.settings.units == Units::Ignore || self.measure(gold).agrees(&self.measure(answer));
+        Ok(agree && self.compare(gold_part, answer_part)?)
+    }
+
+    /// What stands beside the number of an answer. A sign of degrees is a unit.
+    fn measure(&self, parsed: &Parsed) -> units::Measure {
+        let mut texts: Vec<String> = parsed.units.iter().map(|unit| unit.text.clone()).collect();
+        if self.in_degrees(parsed.root) {
+            texts.push("degree".to_owned());
+        }
+        units::measure(&texts)
+    }
+
+    /// The members of a list in which each has its own unit, or `None` if all have the same or none.
+    fn measured_members(&self, parsed: &Parsed) -> Option<Vec<(Part, units::Measure)>> {
+        if parsed.units.len() < 2 || self.settings.units == Units::Ignore {
+            return None;
+        }
+        let members = match self.shape(Part { id: parsed.root, sign: None }) {
+            Shape::List(members) | Shape::Set(members) | Shape::Tuple(_, _, members) => members,
+            _ => return None,
         };
-        if scales(gold) != scales(answer) {
-            return Ok(false);
+        let measures: Vec<units::Measure> = (0..members.len())
+            .map(|at| {
+                let own = parsed.units.iter().filter(|unit| unit.member == at).map(|unit| unit.text.clone());
+                units::measure(&own.collect::<Vec<_>>())
+            })
+            .collect();
+        let differ = measures.iter().any(|measure| !measure.is_empty() && *measure != measures[0]);
+        differ.then(|| members.into_iter().zip(measures).collect())
+    }
+
+    /// Whether two lists have the same members with the same units, in any order.
+    fn measured_lists(&mut self, a: &[(Part, units::Measure)], b: &[(Part, units::Measure)]) -> Answer {
+        let mut met = vec![false; b.len()];
+        for (part, measure) in a {
+            let mut found = None;
+            for (at, (other, other_measure)) in b.iter().enumerate() {
+                if !met[at] && measure.agrees(other_measure) && self.compare(*part, *other)? {
+                    found = Some(at);
+                    break;
+                }
+            }
+            let Some(at) = found else { return Ok(false) };
+            met[at] = true;
         }
-        if self.settings.units == Units::Match && !self.units_agree(gold, answer) {
-            return Ok(false);
+        Ok(a.len() == b.len())
+    }
+
+    fn in_degrees(&self, id: Id) -> bool {
+        match self.arena.node(self.arena.peel(id)) {
+            Node::Unary(Unary::Degree, _) => true,
+            Node::Unary(Unary::Negative, item) => self.in_degrees(*item),
+            // `\angle ABC = 45^\circ`
+            Node::Chain(members, _) => members.last().is_some_and(|last| self.in_degrees(*last)),
+            _ => false,
         }
-        self.compare(Part { id: gold.root, sign: None }, Part { id: answer.root, sign: None })
     }
 
     /// Whether both expressions have the same structure, whatever their values are.
     pub(super) fn written_alike(&self, gold: &Parsed, answer: &Parsed) -> bool {
         self.arena.alike(gold.root, answer.root)
-    }
-
-    fn units_agree(&self, gold: &Parsed, answer: &Parsed) -> bool {
-        let known = |parsed: &Parsed| -> Vec<&'static str> {
-            let mut names: Vec<_> = parsed.units.iter().flat_map(|unit| words::units(unit)).collect();
-            if matches!(self.arena.node(self.arena.peel(parsed.root)), Node::Unary(Unary::Degree, _)) {
-                names.push("degree");
-            }
-            if names.iter().any(|name| matches!(*name, "celsius" | "fahrenheit")) {
-                names.retain(|name| *name != "degree");
-            }
-            names.sort_unstable();
-            names.dedup();
-            names
-        };
-        let (gold, answer) = (known(gold), known(answer));
-        gold.is_empty() || answer.is_empty() || gold == answer
     }
 
     fn shape(&self, part: Part) -> Shape {
@@ -131,6 +173,11 @@ impl Judge {
             }
             Node::Binary(Binary::Union | Binary::Intersection | Binary::Difference, ..)
             | Node::Constant(Constant::Reals | Constant::Empty) => Shape::Region,
+            Node::Builder(_) => Shape::Region,
+            Node::Cases(rows) => Shape::Cases(rows.iter().map(|row| row.map(member)).collect()),
+            Node::Congruence(name, residue, modulus) => {
+                Shape::Congruence(name.map(member), member(*residue), member(*modulus))
+            }
             Node::Text(text) => Shape::Text(text.clone()),
             // A point after its name: `A(2, 3)`.
             Node::Binary(Binary::Multiply, label, point)
@@ -203,6 +250,16 @@ impl Judge {
     }
 
     fn compare_shapes(&mut self, gold: Part, answer: Part) -> Answer {
+        // `x = 1 ∧ y = 2` is not `x = 1 ∨ y = 2`.
+        let logic = |judge: &Self, part: Part| {
+            let id = judge.arena.peel(part.id);
+            let list = matches!(judge.arena.node(id), Node::List(_));
+            (list && judge.arena.holds(id, holds::EITHER), list && judge.arena.holds(id, holds::BOTH))
+        };
+        let (own, other) = (logic(self, gold), logic(self, answer));
+        if (own.0 && other.1) || (own.1 && other.0) {
+            return Ok(false);
+        }
         match (self.shape(gold), self.shape(answer)) {
             (Shape::Text(gold), Shape::Text(answer)) => Ok(gold.trim().eq_ignore_ascii_case(answer.trim())),
             (Shape::List(a), Shape::Chain(..)) if self.are_chains(&a) => self.same_solutions(gold, answer),
@@ -264,6 +321,14 @@ impl Judge {
             (Shape::Value, Shape::Set(b)) if b.len() == 1 => self.compare(gold, b[0]),
             // `\frac12 or 0.5` is one value.
             (Shape::Value, Shape::List(b)) => self.all_equal(gold, &b),
+            (Shape::Cases(a), Shape::Cases(b)) => self.piecewise(&a, &b),
+            (Shape::Congruence(name, a, modulus), Shape::Congruence(other, b, other_modulus)) => {
+                let named = match (name, other) {
+                    (Some(name), Some(other)) => self.compare(name, other)?,
+                    _ => true,
+                };
+                Ok(named && self.congruent(a, modulus, b, other_modulus)?)
+            }
             (Shape::Ratio(a, b), Shape::Ratio(c, d)) => Ok(self.compare(a, c)? && self.compare(b, d)?),
             (Shape::Based(a, base), Shape::Based(b, other)) => Ok(a == b && base == other),
             (Shape::Value, Shape::Value) => self.values(gold, answer),
@@ -292,6 +357,82 @@ impl Judge {
         Ok(true)
     }
 
+    /// Whether two functions by cases have the same values under the same conditions, in any order.
+    fn piecewise(&mut self, a: &[[Part; 2]], b: &[[Part; 2]]) -> Answer {
+        if a.len() != b.len() {
+            return Ok(false);
+        }
+        let mut met = vec![false; b.len()];
+        for [value, condition] in a {
+            let mut found = None;
+            for (at, [other, other_condition]) in b.iter().enumerate() {
+                if !met[at] && self.compare(*value, *other)? && self.conditions(*condition, a, *other_condition, b)? {
+                    found = Some(at);
+                    break;
+                }
+            }
+            let Some(at) = found else { return Ok(false) };
+            met[at] = true;
+        }
+        Ok(true)
+    }
+
+    /// Whether two conditions of cases are the same. `otherwise` is where none of the others holds.
+    fn conditions(&mut self, gold: Part, golds: &[[Part; 2]], answer: Part, answers: &[[Part; 2]]) -> Answer {
+        let rest = |judge: &Self, part: Part| {
+            matches!(judge.shape(part), Shape::Text(text) if ["otherwise", "else"].contains(&text.trim().to_lowercase().as_str()))
+        };
+        match (rest(self, gold), rest(self, answer)) {
+            (true, true) => Ok(true),
+            (false, false) => self.compare(gold, answer),
+            (true, false) => self.complements(golds, answer),
+            (false, true) => self.complements(answers, gold),
+        }
+    }
+
+    /// Whether the condition holds just where none of the other conditions does.
+    fn complements(&mut self, cases: &[[Part; 2]], condition: Part) -> Answer {
+        let Some((_, spans)) = self.solutions(condition)? else { return Ok(false) };
+        let mut others = Vec::new();
+        for [_, case] in cases {
+            if !matches!(self.shape(*case), Shape::Text(_)) {
+                let Some((_, own)) = self.solutions(*case)? else { return Ok(false) };
+                others.extend(own);
+            }
+        }
+        let rest = super::region::difference(&[Span::all()], &super::region::union(others));
+        self.same_spans(&rest, &spans)
+    }
+
+    /// Whether two sets of residues are the same for the same modulus.
+    fn congruent(&mut self, a: Part, modulus: Part, b: Part, other: Part) -> Answer {
+        let (Ok(modulus), Ok(other)) = (self.exact(modulus), self.exact(other)) else {
+            return Ok(self.compare(modulus, other)? && self.compare(a, b)?);
+        };
+        let residues = |judge: &mut Self, part: Part| -> Option<Vec<Rational>> {
+            let parts = match judge.shape(part) {
+                Shape::List(parts) | Shape::Set(parts) | Shape::Tuple(_, _, parts) => parts,
+                _ => vec![part],
+            };
+            let mut residues = Vec::new();
+            for part in parts {
+                let value = judge.exact(part).ok()?;
+                let turns = value.div(&modulus).ok()?.floor();
+                residues.push(value.sub(&turns.mul(&modulus).ok()?).ok()?);
+            }
+            residues.sort();
+            residues.dedup();
+            Some(residues)
+        };
+        if modulus.abs() != other.abs() {
+            return Ok(false);
+        }
+        match (residues(self, a), residues(self, b)) {
+            (Some(a), Some(b)) => Ok(a == b),
+            _ => self.compare(a, b),
+        }
+    }
+
     fn in_order(&mut self, a: &[Part], b: &[Part]) -> Answer {
         if a.len() != b.len() {
             return Ok(false);
@@ -308,6 +449,9 @@ impl Judge {
     fn without_order(&mut self, a: &[Part], b: &[Part]) -> Answer {
         if a.len() > MEMBERS || b.len() > MEMBERS {
             return Err(Stop::Budget);
+        }
+        if let (Some(a), Some(b)) = (self.keys(a), self.keys(b)) {
+            return Ok(a == b);
         }
         let mut met = vec![false; b.len()];
         for gold in a {
@@ -326,17 +470,51 @@ impl Judge {
         Ok(met.into_iter().all(|met| met))
     }
 
+    /// The members of a set of exact numbers, or of tuples of them, in order and each once. With them, large sets need no
+    /// comparison of every pair.
+    fn keys(&mut self, items: &[Part]) -> Option<BTreeSet<Vec<Rational>>> {
+        let mut keys = BTreeSet::new();
+        for item in items {
+            let parts = match self.shape(*item) {
+                Shape::Tuple('(', ')', parts) => parts,
+                Shape::Value => vec![*item],
+                _ => return None,
+            };
+            let mut key = vec![Rational::from(parts.len() as i64)];
+            for part in parts {
+                if self.arena.holds(part.id, holds::DECIMAL) || !matches!(self.shape(part), Shape::Value) {
+                    return None;
+                }
+                key.push(self.exact(part).ok()?);
+            }
+            keys.insert(key);
+        }
+        Some(keys)
+    }
+
     fn lists(&mut self, a: &[Part], b: &[Part]) -> Answer {
+        // `1, 3, 5, …`: what the dots stand for depends on the order.
+        let dots = |judge: &Self, items: &[Part]| {
+            items.iter().any(|part| matches!(judge.arena.node(part.id), Node::Text(text) if text == super::parser::DOTS))
+        };
+        if dots(self, a) || dots(self, b) {
+            return self.in_order(a, b);
+        }
         if a.is_empty() || b.is_empty() {
             return Ok(a.is_empty() && b.is_empty());
         }
         if let Some((names, values)) = self.named(a) {
             return match self.named(b) {
                 Some((other, other_values)) => self.by_name(&names, &values, &other, &other_values),
+                None if are_numbered(&names) => self.without_order(&values, b),
                 None => self.in_order(&coordinates(&names, values), b),
             };
         }
         if let Some((names, values)) = self.named(b) {
+            // `x_1 = 2, x_2 = -3` are the roots in any order.
+            if are_numbered(&names) {
+                return self.without_order(a, &values);
+            }
             return self.in_order(a, &coordinates(&names, values));
         }
         // Rows of several values are tuples: `p=5,q=2;p=7,q=2`.
@@ -367,6 +545,13 @@ impl Judge {
         }
         Ok(true)
     }
+}
+
+/// Whether the names are one letter with the numbers 1, 2, …
+fn are_numbered(names: &[String]) -> bool {
+    let parts: Option<Vec<(&str, u32)>> =
+        names.iter().map(|name| name.split_once('_').and_then(|(base, at)| Some((base, at.parse().ok()?)))).collect();
+    parts.is_some_and(|parts| parts.iter().all(|(base, _)| *base == parts[0].0))
 }
 
 /// Named values in the order of a tuple: coordinates in the order of their letters, others as written.

@@ -168,6 +168,7 @@ fn exact_call(function: Function, arguments: &[Rational]) -> Result<Rational, St
         (Function::Floor, [item]) => Ok(item.floor()),
         (Function::Ceiling, [item]) => Ok(item.neg().floor().neg()),
         (Function::Binomial, [total, chosen]) => total.binomial(chosen),
+        (Function::Permutations, [total, chosen]) => total.binomial(chosen)?.mul(&chosen.factorial()?),
         (Function::Gcd | Function::Lcm, _) => {
             let mut result: Option<BigInt> = None;
             for item in arguments {
@@ -286,6 +287,8 @@ impl Numeric<'_> {
                         a.sub(&b.mul(&Complex::integer(turns)))
                     }
                     Binary::Index => self.opaque(1, &[a, b])?,
+                    Binary::Cross => self.opaque(2, &[a, b])?,
+                    Binary::Opaque(name) => self.opaque(hash(self.arena.spelling(*name)), &[a, b])?,
                     _ => return Err(Stop::Undecided),
                 }
             }
@@ -389,6 +392,10 @@ impl Numeric<'_> {
             (Function::Arcsin, [x]) => x.arcsin()?,
             (Function::Arccos, [x]) => x.arccos()?,
             (Function::Arctan, [x]) => x.arctan()?,
+            (Function::Arccot, [x]) => {
+                let quarter = Complex::from(pi().clone()).div(&Complex::integer(2))?;
+                quarter.add(&x.arctan()?.neg())
+            }
             (Function::Sinh | Function::Cosh | Function::Tanh, [x]) => {
                 let (up, down) = (x.exp()?, x.neg().exp()?);
                 match function {

@@ -73,6 +73,10 @@ pub(super) enum Binary {
     Intersection,
     /// `A ∖ B`
     Difference,
+    /// The cross product of two vectors, which a sign `×` may also be.
+    Cross,
+    /// An operation that is known by name only. It does not commute.
+    Opaque(Name),
 }
 
 /// A function with a fixed meaning.
@@ -89,6 +93,8 @@ pub(super) enum Function {
     Arcsin,
     Arccos,
     Arctan,
+    /// `π/2 - arctan`
+    Arccot,
     Sinh,
     Cosh,
     Tanh,
@@ -105,6 +111,8 @@ pub(super) enum Function {
     Max,
     Min,
     Binomial,
+    /// `n! / (n-k)!`
+    Permutations,
     Real,
     Imaginary,
     Argument,
@@ -119,6 +127,17 @@ impl Function {
     }
 }
 
+/// The side of a relation on which its first member stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// On the left.
+    Forward,
+    /// On the right.
+    Backward,
+    /// Both sides are alike.
+    Both,
+}
+
 /// The relation between two members of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Relation {
@@ -130,6 +149,8 @@ pub(super) enum Relation {
     Greater,
     GreaterEqual,
     In,
+    /// A relation that is known by name only.
+    Other(Name, Direction),
 }
 
 impl Relation {
@@ -140,6 +161,8 @@ impl Relation {
             Self::LessEqual => Self::GreaterEqual,
             Self::Greater => Self::Less,
             Self::GreaterEqual => Self::LessEqual,
+            Self::Other(name, Direction::Forward) => Self::Other(name, Direction::Backward),
+            Self::Other(name, Direction::Backward) => Self::Other(name, Direction::Forward),
             other => other,
         }
     }
@@ -190,6 +213,12 @@ pub(super) enum Node {
     Matrix(Vec<Vec<Id>>),
     /// Members and the relations between them.
     Chain(Vec<Id>, Vec<Relation>),
+    /// Values, each with its condition.
+    Cases(Vec<[Id; 2]>),
+    /// The numbers congruent to a residue: the name, if there is one, the residues and the modulus.
+    Congruence(Option<Id>, Id, Id),
+    /// The numbers that meet a condition.
+    Builder(Id),
 }
 
 /// Properties of an expression, as a set of bits.
@@ -206,6 +235,8 @@ pub(super) mod holds {
     pub(in crate::math) const DISCRETE: u8 = 16;
     /// A list with members joined by "or".
     pub(in crate::math) const EITHER: u8 = 32;
+    /// A list with members joined by the sign of "and".
+    pub(in crate::math) const BOTH: u8 = 64;
 }
 
 /// All nodes of the expressions that are compared with each other.
@@ -229,7 +260,7 @@ impl Arena {
             Node::Unary(Unary::Factorial, _)
             | Node::Binary(Binary::Modulo, ..)
             | Node::Big(..)
-            | Node::Call(Function::Binomial | Function::Gcd | Function::Lcm, _) => holds::DISCRETE,
+            | Node::Call(Function::Binomial | Function::Permutations | Function::Gcd | Function::Lcm, _) => holds::DISCRETE,
             _ => 0,
         };
         self.nodes.push(node);
@@ -293,6 +324,9 @@ impl Arena {
             Node::Big(_, _, parts) => parts.to_vec(),
             Node::Group(_, _, item) => item.iter().copied().collect(),
             Node::Matrix(rows) => rows.concat(),
+            Node::Cases(rows) => rows.concat(),
+            Node::Congruence(name, residue, modulus) => name.iter().copied().chain([*residue, *modulus]).collect(),
+            Node::Builder(condition) => vec![*condition],
         }
     }
 
@@ -339,7 +373,11 @@ impl Arena {
                     rows.iter().map(Vec::len).eq(others.iter().map(Vec::len))
                 }
                 (Node::Chain(_, relations), Node::Chain(_, others)) => relations == others,
-                (Node::List(_), Node::List(_)) | (Node::Rows(_), Node::Rows(_)) => true,
+                (Node::List(_), Node::List(_))
+                | (Node::Rows(_), Node::Rows(_))
+                | (Node::Cases(_), Node::Cases(_))
+                | (Node::Congruence(..), Node::Congruence(..))
+                | (Node::Builder(_), Node::Builder(_)) => true,
                 _ => false,
             };
             let (below, others) = (self.children(a), self.children(b));

@@ -15,6 +15,8 @@ const GOLD_JOINT: usize = 20;
 const MEMBERS: usize = 64;
 /// How many bytes of a text are searched for a denial of what follows.
 const DENIAL: usize = 32;
+/// A right answer with at least this many words is a worked solution.
+const SOLUTION: usize = 20;
 /// A text of at most this length may itself be the answer.
 const SHORT: usize = 300;
 
@@ -104,10 +106,24 @@ pub fn gold(text: &str) -> Found {
     if let Ok(Some(found)) = boxes(text, true) {
         return found;
     }
+    if let Some(found) = hashes(text) {
+        return found;
+    }
     let mut found = Found::one("whole", text);
-    found.candidates.extend(phrase(text).into_iter().flat_map(|found| found.candidates));
-    found.candidates.extend(last(text).into_iter().flat_map(|found| found.candidates));
+    if is_worked_solution(text) {
+        found.candidates.extend(phrase(text).into_iter().flat_map(|found| found.candidates));
+        found.candidates.extend(last(text).into_iter().flat_map(|found| found.candidates));
+    }
     found
+}
+
+/// Whether a right answer is a solution that leads to the answer, so that its last number or formula may be meant. A short
+/// text that cannot be read as mathematics, such as `at least 5`, is the answer itself.
+fn is_worked_solution(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    text.trim().contains('\n')
+        || text.split_whitespace().count() >= SOLUTION
+        || ["answer is", "answer:", "so i get", "therefore"].iter().any(|mark| lower.contains(mark))
 }
 
 /// The last part of a text.
@@ -316,7 +332,18 @@ fn phrase(text: &str) -> Option<Found> {
         return None;
     }
     let mut candidates = vec![sentence.to_owned()];
-    if let Some(at) = sentence.rfind(" is ") {
+    // `12, as required`: words after a comma explain the answer.
+    if let Some((answer, rest)) = sentence.split_once(", ")
+        && rest.starts_with(|next: char| next.is_lowercase())
+        && !rest.starts_with("and ")
+        && !rest.starts_with("or ")
+        && !rest.contains(|next: char| next.is_ascii_digit() || next == '$')
+        && rest.split_whitespace().count() > 1
+        && !is_doubtful(sentence, 0, answer.len())
+    {
+        candidates.insert(0, answer.to_owned());
+    }
+    if let Some(at) = sentence.rfind(" is ").filter(|at| !is_doubtful(sentence, at + 4, sentence.len())) {
         candidates.push(sentence[at + 4..].to_owned());
     }
     candidates.extend(last(sentence).into_iter().flat_map(|found| found.candidates));
@@ -339,21 +366,77 @@ fn sentence(text: &str) -> &str {
     line.trim().trim_end_matches("**").trim()
 }
 
-/// Whether the text ends by denying what comes next: "it is not", "we do not get".
+/// Whether the text ends by denying what comes next: "it is not", "we do not get", "instead of".
 fn denies(text: &str) -> bool {
     let mut start = text.len().saturating_sub(DENIAL);
     while !text.is_char_boundary(start) {
         start += 1;
     }
-    let denial = |word: &str| {
-        ["not", "never", "cannot"].contains(&word.to_ascii_lowercase().as_str()) || word.ends_with("n't")
-    };
-    let mut words = text[start..].trim_end_matches([' ', '$', '*', '(', '\\', '[']).rsplit(' ');
+    let mut words = text[start..]
+        .trim_end_matches([' ', '$', '*', '(', '\\', '['])
+        .rsplit(' ')
+        .map(|word| word.trim_start_matches(|next: char| !next.is_alphanumeric()));
     match words.next() {
-        Some(word) if denial(word) => true,
-        Some(word) if word.chars().all(char::is_alphabetic) => words.next().is_some_and(denial),
+        Some(word) if is_denial(word) => true,
+        Some("of" | "than" | "from" | "for") => {
+            words.next().is_some_and(|word| ["instead", "rather", "other"].contains(&word.to_ascii_lowercase().as_str()))
+        }
+        Some(word) if word.chars().all(char::is_alphabetic) => {
+            ["except", "excluding"].contains(&word) || words.next().is_some_and(is_denial)
+        }
         _ => false,
     }
+}
+
+fn is_denial(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    ["not", "never", "cannot", "nor", "neither"].contains(&word.as_str()) || word.ends_with("n't") || word.ends_with("n’t")
+}
+
+/// Whether the sentence around an answer denies it or makes another value of it: "12 is incorrect", "half of 12", "3 more
+/// than 12", "see problem 12".
+fn is_doubtful(text: &str, start: usize, end: usize) -> bool {
+    const WRONG: &[&str] = &["wrong", "incorrect", "false", "neither", "nor", "none", "impossible", "unknown", "mistaken"];
+    const CHANGES: &[&str] = &[
+        "minus", "negative", "plus", "half", "third", "quarter", "fifth", "tenth", "twice", "thrice", "double", "triple",
+        "more", "less", "fewer", "greater", "least", "most", "under", "over", "above", "below", "between", "before",
+        "after", "square", "cube", "root", "factorial", "times", "percent", "reciprocal", "inverse", "opposite",
+        "anything", "everything", "problem", "question", "step", "exercise", "figure", "page", "equation", "case", "option", "except", "up",
+    ];
+    let ends_sentence = |at: usize| {
+        let bytes = text.as_bytes();
+        bytes[at] == b'\n'
+            || (matches!(bytes[at], b'.' | b'!' | b'?') && bytes.get(at + 1).is_none_or(|next| next.is_ascii_whitespace()))
+    };
+    let from = start.saturating_sub(SHORT);
+    let begin = (from..start).rev().find(|at| ends_sentence(*at)).map_or(from, |at| at + 1);
+    let stop = (end..text.len().min(end + SHORT)).find(|at| ends_sentence(*at)).unwrap_or(text.len().min(end + SHORT));
+    let part = |from: usize, to: usize| text.get(floor(text, from)..floor(text, to)).unwrap_or_default().to_ascii_lowercase();
+    let (before, after) = (part(begin, start), part(end, stop));
+    let words = |text: &str| -> Vec<String> {
+        text.split(|next: char| !next.is_alphanumeric() && next != '\'' && next != '’')
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    let wrong = |text: &str| words(text).iter().any(|word| WRONG.contains(&word.as_str()));
+    // A denial before another number is about that number.
+    let denied = words(&after).iter().any(|word| is_denial(word)) && !after.contains(|next: char| next.is_ascii_digit());
+    let clause = ["is ", "are ", "=", ":", ",", ";", "was ", "equals "]
+        .iter()
+        .filter_map(|mark| before.rfind(mark).map(|at| at + mark.len()))
+        .max()
+        .map_or(before.as_str(), |at| &before[at..]);
+    let changed = words(clause).iter().any(|word| CHANGES.contains(&word.as_str()));
+    wrong(&before) || wrong(&after) || denied || changed
+}
+
+/// The last character boundary at or before a place.
+fn floor(text: &str, mut at: usize) -> usize {
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
 }
 
 /// The letter of a choice in prose: the letter at the beginning (`A. Because …`) or the only letter that stands alone.
@@ -395,8 +478,13 @@ fn last(text: &str) -> Option<Found> {
     if whole.len() <= SHORT && !whole.contains('\n') && !words::is_sentence(whole) {
         candidates.push(whole.to_owned());
     }
-    let formula = last_formula(text);
-    let number = last_number(text);
+    let certain = |(end, answer): &(usize, String)| {
+        let bare = answer.strip_suffix("\\%").unwrap_or(answer);
+        let start = text[..*end].rfind(bare).unwrap_or(0);
+        !is_doubtful(text, start, *end)
+    };
+    let formula = last_formula(text).filter(certain);
+    let number = last_number(text).filter(certain);
     let letter = lone_letter(text);
     match (formula, number) {
         (Some((at, formula)), Some((number_at, _))) if at >= number_at => candidates.push(formula),

@@ -1,8 +1,11 @@
 //! Turns plain text and LaTeX into tokens.
 
+mod arrange;
 mod bare_words;
 mod commands;
+mod numbers;
 
+use super::expression::Direction;
 use super::number::Rational;
 use super::{LENGTH, Refusal};
 
@@ -28,13 +31,25 @@ pub(super) enum Token {
     Text(String),
     /// A bare word.
     Word(String),
+    /// Several letters in a row. Whether they are a name or a product is decided when both answers are known.
+    Run(String),
+    /// A name of several letters.
+    Name(String),
     /// A currency sign.
     Currency(char),
     /// `and`, or `or` between alternatives.
     Conjunction {
         /// Whether it is `or`.
         either: bool,
+        /// Whether it is the sign of logic, not a word.
+        logical: bool,
     },
+    /// A relation that has no meaning here beyond its name.
+    Relation(&'static str, Direction),
+    /// An operation on two operands that has no meaning here beyond its name. It does not commute.
+    Operation(&'static str),
+    /// A mark on the next operand, such as an arrow or the sign of an angle.
+    Mark(&'static str),
     /// An operator, bracket or separator. `{` and `}` group; `⟨`, `⟩`, `⌊` and so on are brackets; `S` and `s` are set
     /// braces.
     Sign(char),
@@ -51,17 +66,21 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Refusal> {
     if text.len() > LENGTH {
         return Err(Refusal::Budget);
     }
-    let mut lexer = Lexer { rest: text, tokens: Vec::new(), brackets: 0, blank: false };
+    let mut lexer = Lexer { rest: text, tokens: Vec::new(), brackets: 0, decimal_commas: 0, blank: false, spaced: false };
     lexer.run()?;
-    Ok(lexer.tokens)
+    arrange::arranged(lexer.tokens)
 }
 
 struct Lexer<'a> {
     rest: &'a str,
     tokens: Vec<Token>,
     brackets: i32,
+    /// The depth of the bracket whose members are separated by semicolons, so that a comma is a decimal point.
+    decimal_commas: i32,
     /// Whether white space comes directly before this position.
     blank: bool,
+    /// Whether white space or a command for it comes directly before this position.
+    spaced: bool,
 }
 
 impl<'a> Lexer<'a> {
@@ -69,13 +88,15 @@ impl<'a> Lexer<'a> {
         while let Some(first) = self.rest.chars().next() {
             if first.is_whitespace() || matches!(first, '~' | '$') {
                 self.blank = true;
+                self.spaced = true;
                 self.skip(first.len_utf8());
                 continue;
             }
+            let before = self.tokens.len();
             match first {
                 '0'..='9' => self.number(),
                 '.' if self.rest[1..].starts_with(|next: char| next.is_ascii_digit())
-                    || repeating_digits(&self.rest[1..]).is_some() =>
+                    || numbers::repeating_digits(&self.rest[1..]).is_some() =>
                 {
                     self.number();
                 }
@@ -92,6 +113,8 @@ impl<'a> Lexer<'a> {
                 _ => self.plain_sign(first)?,
             }
             self.blank = false;
+            let kept = self.tokens.len() == before;
+            self.spaced = self.spaced && kept;
         }
         Ok(())
     }
@@ -106,6 +129,11 @@ impl<'a> Lexer<'a> {
             ')' | ']' | 's' | '⟩' => -1,
             _ => 0,
         };
+        if self.decimal_commas == 0 && self.brackets > 0 && matches!(sign, '(' | '[' | 'S') {
+            self.decimal_commas = if separated_by_semicolons(self.rest) { self.brackets } else { 0 };
+        } else if self.brackets < self.decimal_commas {
+            self.decimal_commas = 0;
+        }
         self.tokens.push(Token::Sign(sign));
     }
 
@@ -125,18 +153,23 @@ impl<'a> Lexer<'a> {
             self.sign(sign);
             return Ok(());
         }
-        if let Some((pair, sign)) = PAIRS.iter().find(|(pair, _)| self.rest.starts_with(pair)) {
-            self.skip(pair.len());
-            self.sign(*sign);
-            return Ok(());
-        }
-        self.skip(first.len_utf8());
+        let pair = PAIRS.iter().find(|(pair, _)| self.rest.starts_with(pair));
+        self.skip(pair.map_or(first.len_utf8(), |(pair, _)| pair.len()));
+        let first = pair.map_or(first, |(_, sign)| *sign);
         match first {
             '+' | '-' | '*' | '/' | '^' | '_' | '=' | '<' | '>' | '(' | ')' | '[' | ']' | '{' | '}' | ','
             | ';' | ':' | '|' | '!' | '%' | '\'' | '&' | '±' | '∓' | '≤' | '≥' | '≠' | '≈' | '∈' | '∪'
-            | '∩' | '∖' | '⌊' | '⌋' | '⌈' | '⌉' | '⟨' | '⟩' | '°' | '∞' | '∅' | '√' | '∧' | '→' | '⇒'
-            | '…' | '‖' => {
+            | '∩' | '∖' | '⌊' | '⌋' | '⌈' | '⌉' | '⟨' | '⟩' | '°' | '∞' | '∅' | '√' | '…' | '‖' => {
                 self.sign(first);
+                Ok(())
+            }
+            '∧' => {
+                self.tokens.push(Token::Conjunction { either: false, logical: true });
+                Ok(())
+            }
+            '→' | '⇒' => {
+                let name = if first == '→' { "to" } else { "implies" };
+                self.tokens.push(Token::Relation(name, Direction::Forward));
                 Ok(())
             }
             '€' | '£' | '¥' | '¢' | '₹' => {
@@ -147,93 +180,31 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// The separator between groups of thousands, and its length in bytes.
-    fn separator(&self, rest: &str) -> Option<(char, usize)> {
-        const EXPLICIT: &[&str] = &[
-            "{,}", "{,\\!}", "{, }", " {,}", " {, }", "\\,", "\\;", "\\:", "~", "\\!,\\!", "\\!,", ",\\!",
-            "\\ ",
-        ];
-        if let Some(found) = EXPLICIT.iter().find(|found| rest.starts_with(**found)) {
-            let blank = rest[found.len()..].len() - rest[found.len()..].trim_start().len();
-            return Some(('!', found.len() + blank));
+    /// Whether what was read so far is a number, possibly with a power of ten.
+    fn after_quantity(&self) -> bool {
+        let numeric = |token: &Token| match token {
+            Token::Number { .. } => true,
+            Token::Sign(sign) => "+-*×/^{}()".contains(*sign),
+            Token::Command(name) => name == "frac",
+            _ => false,
+        };
+        match self.tokens.last() {
+            Some(Token::Number { .. }) => true,
+            Some(Token::Sign('}' | ')')) => self.tokens.iter().all(numeric),
+            _ => false,
         }
-        match rest.chars().next()? {
-            ',' if self.brackets <= 0 => Some((',', 1)),
-            ' ' => Some((' ', rest.len() - rest.trim_start().len())),
-            _ => None,
-        }
-    }
-
-    /// The digits in `rest` that continue the number before it in groups of thousands, and their length in bytes.
-    fn thousands(&self, first: &str, rest: &str) -> (String, usize) {
-        let mut taken = (String::new(), 0);
-        if first.is_empty() || first.len() > 3 || first.starts_with('0') {
-            return taken;
-        }
-        let mut kind = None;
-        while let Some((separator, width)) = self.separator(&rest[taken.1..]) {
-            let group = &rest[taken.1 + width..];
-            let digits = group.bytes().take_while(u8::is_ascii_digit).count();
-            if kind.is_some_and(|kind| kind != separator) {
-                break;
-            }
-            if digits != 3 {
-                // If not all groups have three digits, they are members of a list.
-                return if separator == ',' && digits > 0 { (String::new(), 0) } else { taken };
-            }
-            kind = Some(separator);
-            taken.0.push_str(&group[..3]);
-            taken.1 += width + 3;
-        }
-        taken
-    }
-
-    fn number(&mut self) {
-        let bytes = self.rest.as_bytes();
-        let whole = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let mut digits = self.rest[..whole].to_owned();
-        let (grouped, width) = self.thousands(&digits, &self.rest[whole..]);
-        digits.push_str(&grouped);
-        self.skip(whole + width);
-        let mut places = None;
-        let mut repeating = String::new();
-        if self.rest.starts_with('.') && !self.rest.starts_with("..") {
-            let fraction = self.rest[1..].bytes().take_while(u8::is_ascii_digit).count();
-            digits.push_str(&self.rest[1..1 + fraction]);
-            self.skip(1 + fraction);
-            if let Some((period, width)) = repeating_digits(self.rest) {
-                self.skip(width);
-                repeating = period;
-            }
-            if fraction > 0 || !repeating.is_empty() {
-                places = Some(fraction as u32);
-            }
-        }
-        if digits.is_empty() {
-            // `.\overline{3}`
-            digits.push('0');
-        }
-        let power = self.power_of_ten();
-        self.tokens.push(Token::Number { digits, places, power, repeating });
-    }
-
-    fn power_of_ten(&mut self) -> i32 {
-        let Some(after) = self.rest.strip_prefix(['e', 'E']) else { return 0 };
-        let digits = after.strip_prefix(['-', '+']).unwrap_or(after);
-        let count = digits.bytes().take_while(u8::is_ascii_digit).count();
-        let followed = digits[count..].starts_with(|next: char| next.is_alphanumeric() || next == '.');
-        let Ok(power) = digits[..count].parse::<i32>() else { return 0 };
-        if followed || count > 6 {
-            return 0;
-        }
-        let sign = if after.starts_with('-') { -1 } else { 1 };
-        self.skip(1 + after.len() - digits.len() + count);
-        sign * power
     }
 
     fn after_operand(&self) -> bool {
         match self.tokens.last() {
-            Some(Token::Number { .. } | Token::Letter(_) | Token::Text(_) | Token::Word(_)) => true,
+            Some(
+                Token::Number { .. }
+                | Token::Letter(_)
+                | Token::Run(_)
+                | Token::Name(_)
+                | Token::Text(_)
+                | Token::Word(_),
+            ) => true,
             Some(Token::Sign(sign)) => matches!(sign, ')' | ']' | '}' | 's' | '°' | '%' | '∞' | 'π'),
             Some(Token::Currency(_)) => true,
             _ => false,
@@ -241,39 +212,19 @@ impl<'a> Lexer<'a> {
     }
 }
 
+/// Whether a semicolon comes before the bracket that closes first.
+fn separated_by_semicolons(rest: &str) -> bool {
+    let end = rest.find([')', ']', '[', '}']).unwrap_or(0);
+    rest[..end].contains(';')
+}
+
 /// A sign alone in braces, which only change the space around it: `7{:}32`, `{-}3`.
 fn lone_sign(rest: &str) -> Option<(char, usize)> {
     let inner = rest.strip_prefix('{')?;
     let inner = &inner[..inner.bytes().take(4).position(|byte| byte == b'}')?];
     let mut signs = inner.trim().trim_start_matches('\\').chars();
-    let sign = signs.next().filter(|sign| ":,-+*/=<>%".contains(*sign))?;
+    let sign = signs.next().filter(|sign| ":,-+*/=<>%()[]".contains(*sign))?;
     signs.next().is_none().then_some((sign, inner.len() + 2))
-}
-
-/// The digits of `\overline{12}`, `\overline3`, `\dot{3}`, `\dot{1}4\dot{2}`, and the length in bytes.
-fn repeating_digits(rest: &str) -> Option<(String, usize)> {
-    let (mut digits, mut width) = marked_digits(rest)?;
-    if rest.starts_with("\\dot") {
-        let between = rest[width..].bytes().take_while(u8::is_ascii_digit).count();
-        if let Some((last, last_width)) = marked_digits(&rest[width + between..]) {
-            digits.push_str(&rest[width..width + between]);
-            digits.push_str(&last);
-            width += between + last_width;
-        }
-    }
-    Some((digits, width))
-}
-
-/// The digits under one repetition mark.
-fn marked_digits(rest: &str) -> Option<(String, usize)> {
-    let after = ["\\overline", "\\bar", "\\dot"].iter().find_map(|mark| rest.strip_prefix(mark))?;
-    let inner = after.strip_prefix('{');
-    let count = inner.unwrap_or(after).bytes().take_while(u8::is_ascii_digit).count();
-    let count = if inner.is_none() { count.min(1) } else { count };
-    let digits = &inner.unwrap_or(after)[..count];
-    let closed = inner.is_none_or(|inner| inner[count..].starts_with('}'));
-    let width = rest.len() - after.len() + count + if inner.is_some() { 2 } else { 0 };
-    (count > 0 && closed).then(|| (digits.to_owned(), width))
 }
 
 /// The exact value of a number token.

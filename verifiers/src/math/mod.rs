@@ -10,18 +10,24 @@ use crate::{Item, Row, Verdict, Verifier, settings};
 
 mod ball;
 mod complex;
+mod dates;
 mod equivalence;
 mod evaluate;
 mod expression;
 pub mod extract;
+mod labels;
 mod lexer;
 mod modulo;
 mod normalise;
 mod number;
+mod numerals;
 mod parser;
 mod region;
+mod runs;
 mod spelling;
+mod units;
 mod words;
+mod written;
 
 use equivalence::Judge;
 use expression::Arena;
@@ -134,7 +140,11 @@ impl Default for Math {
 /// A parsed answer.
 struct Reading {
     text: String,
+    /// The tokens before it was decided which letters are names.
+    raw: Vec<Token>,
     tokens: Vec<Token>,
+    /// The letter that stands for every whole number.
+    parameter: Option<char>,
     parsed: Result<Parsed, Refusal>,
 }
 
@@ -151,26 +161,42 @@ pub enum Comparison {
     Budget,
 }
 
-fn read(arena: &mut Arena, text: &str) -> Reading {
-    let mut tokens = Vec::new();
-    let parsed = normalise::normalise(text).and_then(|text| {
-        tokens = lexer::tokens(&text)?;
-        parser::parse(arena, tokens.clone())
-    });
-    Reading { text: text.to_owned(), tokens, parsed }
+/// Reads a text. The right answer, if this is another one, decides which letters are names.
+fn read(arena: &mut Arena, text: &str, gold: Option<&Reading>) -> Reading {
+    let mut reading =
+        Reading { text: text.to_owned(), raw: Vec::new(), tokens: Vec::new(), parameter: None, parsed: Err(Refusal::Unparsable) };
+    let lexed = normalise::normalise(text).and_then(|text| lexer::tokens(&text));
+    reading.raw = match lexed {
+        Ok(tokens) => tokens,
+        Err(refusal) => {
+            reading.parsed = Err(refusal);
+            return reading;
+        }
+    };
+    let mut tokens = runs::resolved(&reading.raw, gold.map_or(&reading.raw, |gold| &gold.raw));
+    if let Some(rest) = labels::without_lead(&tokens) {
+        tokens = rest.to_vec();
+    }
+    if let Some((rest, parameter)) = labels::family(&tokens) {
+        tokens = rest;
+        reading.parameter = Some(parameter);
+    }
+    reading.tokens = tokens;
+    reading.parsed = parser::parse(arena, reading.tokens.clone());
+    reading
 }
 
 /// The first candidate that can be parsed, or the first of all if none can.
-fn read_first(arena: &mut Arena, found: &Found) -> Reading {
+fn read_first(arena: &mut Arena, found: &Found, gold: Option<&Reading>) -> Reading {
     let mut first: Option<Reading> = None;
     for candidate in &found.candidates {
-        let reading = read(arena, candidate);
+        let reading = read(arena, candidate, gold);
         if reading.parsed.is_ok() {
             return reading;
         }
         first.get_or_insert(reading);
     }
-    first.unwrap_or_else(|| read(arena, ""))
+    first.unwrap_or_else(|| read(arena, "", gold))
 }
 
 impl Math {
@@ -197,19 +223,46 @@ impl Math {
             }
         }
         let mut arena = Arena::default();
-        let gold = read_first(&mut arena, gold);
-        let answer = read_first(&mut arena, found);
-        let comparison = self.readings(arena, &gold, &answer, STEPS);
-        if comparison != Comparison::Different {
+        let gold = read_first(&mut arena, gold, None);
+        // A right answer that cannot be read as mathematics is compared with the whole answer, not with a number in it.
+        let answer = match &gold.parsed {
+            Ok(_) => read_first(&mut arena, found, Some(&gold)),
+            Err(_) => read(&mut arena, found.candidates.first().map_or("", String::as_str), Some(&gold)),
+        };
+        if let Some(same) = dates_or_times(&gold.text, &answer.text) {
+            return (answer.text, if same { Comparison::Equal("the same time") } else { Comparison::Different });
+        }
+        if (gold.parameter.is_some() || answer.parameter.is_some())
+            && let Some(comparison) = self.families(&gold, &answer)
+        {
             return (answer.text, comparison);
         }
+        let comparison = self.readings(arena, &gold, &answer, STEPS);
+        if !matches!(comparison, Comparison::Different | Comparison::Unparsable) {
+            return (answer.text, comparison);
+        }
+        let decimal_comma: Respelling = match self.decimal_comma && !answer.text.contains(", ") {
+            true => spelling::decimal_comma,
+            false => |_, _| None,
+        };
         let renamed: Respelling = if self.any_letters { spelling::renamed } else { |_, _| None };
-        for respell in [spelling::products, spelling::common_logarithms, renamed] {
+        for respell in [
+            spelling::products,
+            spelling::common_logarithms,
+            runs::separated,
+            labels::unlabelled,
+            labels::unconditional,
+            decimal_comma,
+            spelling::counting_functions,
+            spelling::unmarked,
+            spelling::unit_vectors,
+            renamed,
+        ] {
             let Some((gold, own)) = respell(&gold.tokens, &answer.tokens) else { continue };
             let mut arena = Arena::default();
             let mut reading = |tokens: Vec<Token>| {
                 let parsed = parser::parse(&mut arena, tokens.clone());
-                Reading { text: String::new(), tokens, parsed }
+                Reading { text: String::new(), raw: Vec::new(), tokens, parameter: None, parsed }
             };
             let (gold, own) = (reading(gold), reading(own));
             if let equal @ Comparison::Equal(_) = self.readings(arena, &gold, &own, RESPELLED_STEPS) {
@@ -217,6 +270,37 @@ impl Math {
             }
         }
         (answer.text, comparison)
+    }
+
+    /// Compares answers that stand for one value per whole number: `\frac{\pi}{4} + k\pi`.
+    fn families(&self, gold: &Reading, answer: &Reading) -> Option<Comparison> {
+        // An answer without a condition may use any letter that it has alone.
+        let own = gold.parameter.or_else(|| spelling::only_letter(&gold.tokens, answer.parameter))?;
+        let other = answer.parameter.or_else(|| spelling::only_letter(&answer.tokens, gold.parameter))?;
+        let mut arena = Arena::default();
+        let mut at = |tokens: &[Token], parameter: char, value: i64| {
+            parser::parse(&mut arena, spelling::with_number(tokens, parameter, value)).ok()
+        };
+        let mut values = |reading: &Reading, parameter: char| {
+            [0, 1, 2].map(|value| at(&reading.tokens, parameter, value).map(|parsed| parsed.root))
+        };
+        let (golds, answers) = (values(gold, own), values(answer, other));
+        let ([Some(a), Some(b), Some(c)], [Some(d), Some(e), Some(f)]) = (golds, answers) else { return None };
+        match Judge::new(arena, *self, STEPS).families([a, b, c], [d, e, f]) {
+            Ok(Some(true)) => return Some(Comparison::Equal("the same family")),
+            Ok(Some(false)) => return Some(Comparison::Different),
+            Err(Stop::Budget) => return Some(Comparison::Budget),
+            _ => {}
+        }
+        // The parameter is not linear in both, so they are compared as expressions of it.
+        let mut arena = Arena::default();
+        let mut reading = |tokens: Vec<Token>, text: &str| {
+            let parsed = parser::parse(&mut arena, tokens.clone());
+            Reading { text: text.to_owned(), raw: Vec::new(), tokens, parameter: Some(own), parsed }
+        };
+        let one = reading(gold.tokens.clone(), &gold.text);
+        let two = reading(spelling::with_letter(&answer.tokens, other, own), &answer.text);
+        Some(self.readings(arena, &one, &two, RESPELLED_STEPS))
     }
 
     fn readings(&self, arena: Arena, gold: &Reading, answer: &Reading, steps: u64) -> Comparison {
@@ -227,15 +311,24 @@ impl Math {
         };
         // A right answer may say that there is no value. NaN still equals nothing.
         let is_text = wordy(gold) || wordy(answer) || gold_words.as_deref() == Some("undefined");
-        if is_text && gold_words.is_some() && gold_words == answer_words {
+        if is_text && words::are_the_same_list(&gold.text, &answer.text) {
+            return Comparison::Equal("the same words");
+        }
+        if is_text
+            && let (Some(own), Some(other)) = (&gold_words, &answer_words)
+            && words::say_the_same(own, other)
+        {
             return Comparison::Equal("the same words");
         }
         let decimals = self.decimal_commas(gold, answer);
-        if decimals == Some(true) {
+        if decimals == Some(true) || spelling::grouped_by_two(&gold.tokens, &answer.text) {
             return Comparison::Equal("the same decimal");
         }
         match (&gold.parsed, &answer.parsed) {
             (Ok(gold_parsed), Ok(answer_parsed)) => {
+                if gold.parameter.is_some() != answer.parameter.is_some() {
+                    return Comparison::Different;
+                }
                 let mut judge = Judge::new(arena, *self, steps);
                 match judge.same(gold_parsed, answer_parsed) {
                     Ok(true) => Comparison::Equal("equal"),
@@ -248,14 +341,14 @@ impl Math {
                     Err(Stop::Undecided) => Comparison::Different,
                 }
             }
-            (Err(_), Err(_)) => {
-                let blank = |text: &str| text.split_whitespace().collect::<String>();
-                if !blank(&gold.text).is_empty() && blank(&gold.text) == blank(&answer.text) {
+            // What cannot be read as mathematics is compared as it is written.
+            (Err(_), _) => {
+                let (own, other) = (written::pieces(&gold.text), written::pieces(&answer.text));
+                if !own.is_empty() && own == other {
                     return Comparison::Equal("written the same");
                 }
                 Comparison::Different
             }
-            (Err(_), Ok(_)) => Comparison::Different,
             (Ok(_), Err(Refusal::Budget)) => Comparison::Budget,
             (Ok(_), Err(Refusal::Unparsable)) => Comparison::Unparsable,
         }
@@ -274,6 +367,26 @@ impl Math {
             return None;
         }
         Some(left.0 == right.0)
+    }
+}
+
+/// Whether two dates or times of day are the same, or `None` if the answers are something else.
+fn dates_or_times(gold: &str, answer: &str) -> Option<bool> {
+    // No date and no time is without a digit and a letter or a sign between digits.
+    if !gold.bytes().any(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    match (dates::date(gold), dates::date(answer)) {
+        (Some(gold), Some(answer)) => return Some(gold.allows(&answer)),
+        // `2024-03-05` is not 2016.
+        (Some(_), None) => return Some(false),
+        _ => {}
+    }
+    match (dates::time(gold), dates::time(answer)) {
+        (Some((minute, second, true)), Some((other_minute, other_second, true))) => {
+            Some((minute, second) == (other_minute, other_second))
+        }
+        _ => None,
     }
 }
 

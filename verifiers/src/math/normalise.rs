@@ -17,17 +17,23 @@ fn spelling(next: char) -> Option<&'static str> {
         ('\u{2011}', "-"),
         ('\u{fe63}', "-"),
         ('\u{ff0d}', "-"),
-        ('×', "*"),
+        ('\u{2012}', "-"),
+        ('\u{2015}', "-"),
+        ('\u{fe58}', "-"),
+        ('×', "\\times "),
         ('·', "*"),
         ('⋅', "*"),
         ('∙', "*"),
         ('∗', "*"),
-        ('✕', "*"),
+        ('✕', "\\times "),
+        ('•', "*"),
         ('÷', "/"),
         ('∕', "/"),
         ('⁄', "/"),
         ('√', "\\sqrt "),
         ('∛', "\\cbrt "),
+        ('∜', "\\sqrt[4] "),
+        ('∶', ":"),
         ('∑', "\\sum "),
         ('∏', "\\prod "),
         ('⩽', "≤"),
@@ -35,21 +41,101 @@ fn spelling(next: char) -> Option<&'static str> {
         ('≦', "≤"),
         ('≧', "≥"),
         ('≅', "≈"),
-        ('∼', "≈"),
-        ('≡', "="),
+        ('≃', "≈"),
+        ('∼', "\\sim "),
+        ('≡', "\\equiv "),
         ('º', "°"),
+        ('˚', "°"),
         ('′', "'"),
+        ('″', "''"),
+        ('‴', "'''"),
         ('’', "'"),
+        ('‘', "'"),
+        ('ʹ', "'"),
         ('−', "-"),
+        ('∞', "\\infty "),
         ('ℝ', "\\R "),
-        ('θ', "\\theta "),
+        ('ℤ', "\\mathbb{Z} "),
+        ('ℕ', "\\mathbb{N} "),
+        ('ℚ', "\\mathbb{Q} "),
+        ('ℂ', "\\mathbb{C} "),
+        ('Ω', "Ω"),
+        ('\u{2126}', "Ω"),
+        ('\u{b5}', "μ"),
         ('α', "\\alpha "),
         ('β', "\\beta "),
         ('γ', "\\gamma "),
         ('δ', "\\delta "),
+        ('ε', "\\epsilon "),
+        ('ϵ', "\\epsilon "),
+        ('ζ', "\\zeta "),
+        ('η', "\\eta "),
+        ('θ', "\\theta "),
+        ('κ', "\\kappa "),
         ('λ', "\\lambda "),
+        ('ν', "\\nu "),
+        ('ξ', "\\xi "),
+        ('ρ', "\\rho "),
+        ('σ', "\\sigma "),
+        ('τ', "\\tau "),
         ('φ', "\\phi "),
+        ('ϕ', "\\phi "),
+        ('χ', "\\chi "),
+        ('ψ', "\\psi "),
         ('ω', "\\omega "),
+        ('Γ', "\\Gamma "),
+        ('Δ', "\\Delta "),
+        ('Θ', "\\Theta "),
+        ('Λ', "\\Lambda "),
+        ('Σ', "\\Sigma "),
+        ('Φ', "\\Phi "),
+        ('Ψ', "\\Psi "),
+        ('∠', "\\angle "),
+        ('△', "\\triangle "),
+        ('⊂', "\\subset "),
+        ('⊆', "\\subseteq "),
+        ('⊊', "\\subsetneq "),
+        ('⊃', "\\supset "),
+        ('⊇', "\\supseteq "),
+        ('∉', "\\notin "),
+        ('∋', "\\ni "),
+        ('≺', "\\prec "),
+        ('≻', "\\succ "),
+        ('≪', "\\ll "),
+        ('≫', "\\gg "),
+        ('∨', "\\lor "),
+        ('¬', "\\neg "),
+        ('⊕', "\\oplus "),
+        ('⊗', "\\otimes "),
+        ('∘', "\\circ "),
+        ('⟂', "\\perp "),
+        ('⊥', "\\perp "),
+        ('∥', "\\parallel "),
+        ('∣', "|"),
+        ('↦', "\\mapsto "),
+        ('←', "\\leftarrow "),
+        ('↔', "\\leftrightarrow "),
+        ('⇔', "\\iff "),
+        ('⟹', "\\implies "),
+        ('⟺', "\\iff "),
+        ('⟶', "→"),
+        ('∝', "\\propto "),
+        ('∀', "\\forall "),
+        ('∃', "\\exists "),
+        ('∂', "\\partial "),
+        ('∫', "\\int "),
+        ('∇', "\\nabla "),
+        ('‰', "\\permille "),
+        ('⋯', "…"),
+        ('《', "⟨"),
+        ('〈', "⟨"),
+        ('〉', "⟩"),
+        ('【', "["),
+        ('】', "]"),
+        ('、', ","),
+        ('。', "."),
+        ('℃', "°C"),
+        ('℉', "°F"),
         ('“', ""),
         ('”', ""),
         ('"', ""),
@@ -100,7 +186,16 @@ fn shifted(next: char) -> Option<(char, bool)> {
     match next {
         'ⁿ' => Some(('n', true)),
         'ⁱ' => Some(('i', true)),
-        _ => at("₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎").and_then(|at| digits.chars().nth(at)).map(|digit| (digit, false)),
+        'ˣ' => Some(('x', true)),
+        'ᵏ' => Some(('k', true)),
+        'ᵐ' => Some(('m', true)),
+        'ᵀ' => Some(('T', true)),
+        _ => {
+            let plain = "0123456789+-=()aehijklmnoprstuvx";
+            at("₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ")
+                .and_then(|at| plain.chars().nth(at))
+                .map(|letter| (letter, false))
+        }
     }
 }
 
@@ -115,6 +210,22 @@ fn foreign_digit(next: char) -> Option<char> {
         .iter()
         .find(|zero| (**zero..**zero + 10).contains(&code))
         .and_then(|zero| char::from_digit(code - zero, 10))
+}
+
+/// The plain letter for a letter of a mathematical style: `𝑥`, `𝜋`.
+fn styled_letter(next: char) -> Option<char> {
+    let code = u32::from(next);
+    match code {
+        0x1d400..=0x1d6a3 => {
+            let at = (code - 0x1d400) % 52;
+            char::from_u32(if at < 26 { 0x41 + at } else { 0x61 + at - 26 })
+        }
+        0x1d6a8..=0x1d7c9 => {
+            let at = (code - 0x1d6a8) % 58;
+            (26..=50).contains(&at).then(|| char::from_u32(0x3b1 + at - 26))?
+        }
+        _ => None,
+    }
 }
 
 /// The answer in a uniform spelling, without the marks around it.
@@ -141,7 +252,11 @@ pub(super) fn normalise(text: &str) -> Result<String, Refusal> {
             joined |= out.ends_with(|last: char| last.is_ascii_digit());
             continue;
         }
-        let next = shift.map(|(plain, _)| plain).or_else(|| foreign_digit(next)).unwrap_or(next);
+        let next = shift
+            .map(|(plain, _)| plain)
+            .or_else(|| foreign_digit(next))
+            .or_else(|| styled_letter(next))
+            .unwrap_or(next);
         if joined && next.is_ascii_digit() {
             return Err(Refusal::Unparsable);
         }
@@ -191,6 +306,16 @@ fn trim(text: &str) -> &str {
     }
 }
 
+/// The text without text commands, braces and dollar signs.
+pub(super) fn plain(text: &str) -> String {
+    let mut bare = text.to_owned();
+    for command in ["\\text", "\\mathrm", "\\textbf", "\\mbox", "\\textit", "\\textnormal", "\\mathbf"] {
+        bare = bare.replace(&format!("{command}{{"), " {");
+    }
+    bare = bare.replace("\\ ", " ").replace("\\,", " ");
+    bare.chars().filter(|next| !matches!(next, '{' | '}' | '$')).collect::<String>().trim().to_owned()
+}
+
 /// The words of an answer that consists only of words, in lower case.
 pub(super) fn words(text: &str) -> Option<String> {
     let mut bare = text.to_owned();
@@ -207,8 +332,8 @@ pub(super) fn words(text: &str) -> Option<String> {
             '{' | '}' | '$' | '"' | '\'' => {}
             _ if next.is_alphanumeric() => out.extend(next.to_lowercase()),
             '-' if !out.ends_with(char::is_alphabetic) => return None,
-            ' ' | ',' | '-' | '\n' | '\t' | '~' if !out.ends_with(' ') => out.push(' '),
-            ' ' | ',' | '\n' | '\t' | '~' => {}
+            ' ' | ',' | '-' | '\n' | '\t' | '~' | '.' | '!' | ';' if !out.ends_with(' ') => out.push(' '),
+            ' ' | ',' | '\n' | '\t' | '~' | '.' | '!' | ';' => {}
             _ => return None,
         }
     }

@@ -37,9 +37,17 @@ impl PartialEq for Rational {
     }
 }
 
+impl Eq for Rational {}
+
 impl PartialOrd for Rational {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        (&self.numerator * &other.denominator).partial_cmp(&(&other.numerator * &self.denominator))
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Rational {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (&self.numerator * &other.denominator).cmp(&(&other.numerator * &self.denominator))
     }
 }
 

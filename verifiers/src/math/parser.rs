@@ -32,7 +32,16 @@ pub(super) struct Parsed {
     /// The expression.
     pub(super) root: Id,
     /// The units that were removed from it.
-    pub(super) units: Vec<String>,
+    pub(super) units: Vec<Unit>,
+}
+
+/// Words or signs beside a number.
+#[derive(Clone, Debug)]
+pub(super) struct Unit {
+    /// How many separators of members come before.
+    pub(super) member: usize,
+    /// The words as written.
+    pub(super) text: String,
 }
 
 #[derive(Debug)]
@@ -47,6 +56,8 @@ enum Operator {
     Comma,
     /// A comma written as "or".
     Or,
+    /// A comma written as the sign of "and".
+    Both,
     Semicolon,
     /// TeX's `\over`, or `\choose` with `false`.
     Over(bool),
@@ -57,6 +68,8 @@ enum Operator {
         subscript: Option<Id>,
     },
     Apply(usize),
+    /// A mark on the operand that follows.
+    Mark(usize),
     /// A command that takes `wanted` arguments in braces.
     Command {
         name: &'static str,
@@ -72,24 +85,31 @@ impl Operator {
         match self {
             Self::Open { .. } => 0,
             Self::Semicolon => strength::ROWS,
-            Self::Comma | Self::Or => strength::LIST,
+            Self::Comma | Self::Or | Self::Both => strength::LIST,
             Self::Over(_) => strength::OVER,
             Self::Relation(_) => strength::RELATION,
             Self::Binary(Binary::Union | Binary::Intersection | Binary::Difference) => strength::SET,
             Self::Binary(Binary::Ratio) => strength::RATIO,
             Self::Binary(Binary::Add | Binary::Subtract | Binary::PlusMinus(_)) => strength::SUM,
-            Self::Binary(Binary::Multiply | Binary::Divide | Binary::Modulo) | Self::Prefix(_) => {
-                strength::PRODUCT
-            }
+            Self::Binary(
+                Binary::Multiply | Binary::Divide | Binary::Modulo | Binary::Cross | Binary::Opaque(_),
+            )
+            | Self::Prefix(_) => strength::PRODUCT,
             Self::Function { function: Function::Sum | Function::Product, .. } => strength::PRODUCT,
             Self::Function { .. } => strength::FUNCTION,
             Self::Binary(Binary::Mixed) => strength::MIXED,
             Self::Binary(Binary::Power) => strength::POWER,
             Self::Binary(Binary::Index) => strength::INDEX,
-            Self::Apply(_) | Self::Command { .. } | Self::Decoration(_) => u8::MAX,
+            Self::Apply(_) | Self::Mark(_) | Self::Command { .. } | Self::Decoration(_) => u8::MAX,
         }
     }
 }
+
+/// The text of a member that stands for others: `1, 2, …, 9`.
+pub(super) const DOTS: &str = "…";
+
+/// Lists with dots are written out up to this many members.
+const CONTINUED: i64 = 400;
 
 /// Chains with more members are not parsed.
 const CHAIN: usize = 100;
@@ -101,12 +121,23 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("tan", Function::Tan),
     ("tg", Function::Tan),
     ("cot", Function::Cot),
+    ("ctg", Function::Cot),
+    ("cotg", Function::Cot),
+    ("cosec", Function::Csc),
+    ("arctg", Function::Arctan),
+    ("sh", Function::Sinh),
+    ("ch", Function::Cosh),
+    ("th", Function::Tanh),
+    ("perm", Function::Permutations),
+    ("comb", Function::Binomial),
     ("sec", Function::Sec),
     ("csc", Function::Csc),
     ("cis", Function::Cis),
     ("arcsin", Function::Arcsin),
     ("arccos", Function::Arccos),
     ("arctan", Function::Arctan),
+    ("arccot", Function::Arccot),
+    ("arcctg", Function::Arccot),
     ("sinh", Function::Sinh),
     ("cosh", Function::Cosh),
     ("tanh", Function::Tanh),
@@ -129,13 +160,29 @@ const FUNCTIONS: &[(&str, Function)] = &[
 ];
 
 /// Commands with arguments in braces.
-const COMMANDS: &[(&str, usize)] = &[("frac", 2), ("binom", 2), ("sqrt", 1), ("cbrt", 1), ("overline", 1)];
+const COMMANDS: &[(&str, usize)] = &[
+    ("frac", 2),
+    ("binom", 2),
+    ("sqrt", 1),
+    ("cbrt", 1),
+    ("overline", 1),
+    ("builder", 1),
+    ("residue", 2),
+    ("congruence", 3),
+    ("det", 1),
+];
+
+/// Commands that are letters.
+pub(super) const LETTERS: &[&str] = &[
+    "alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "vartheta", "iota", "kappa",
+    "lambda", "mu", "nu", "xi", "rho", "varrho", "sigma", "varsigma", "tau", "upsilon", "phi", "varphi", "chi", "psi",
+    "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega", "ell", "hbar",
+    "aleph", "imath", "jmath", "top", "bot", "intercal", "square", "Box", "blacksquare", "bigstar", "heartsuit",
+    "diamondsuit", "clubsuit", "spadesuit", "checkmark", "dagger", "wp",
+];
 
 /// Letters that name a function if a bracket follows.
 const FUNCTION_LETTERS: &str = "fghFGH";
-
-/// Commands that are not letters and have no meaning here.
-const UNSUPPORTED: &[&str] = &["int", "iint", "oint", "lim", "partial", "nabla", "not", "exists", "forall"];
 
 /// Parses the tokens into an expression.
 pub(super) fn parse(arena: &mut Arena, tokens: Vec<Token>) -> Result<Parsed, Refusal> {
@@ -146,6 +193,7 @@ pub(super) fn parse(arena: &mut Arena, tokens: Vec<Token>) -> Result<Parsed, Ref
         operands: Vec::new(),
         operators: Vec::new(),
         units: Vec::new(),
+        separators: 0,
         ready: false,
         number: false,
         depth: 0,
@@ -162,7 +210,9 @@ struct Parser<'a> {
     at: usize,
     operands: Vec<Id>,
     operators: Vec<Operator>,
-    units: Vec<String>,
+    units: Vec<Unit>,
+    /// How many separators of members were read.
+    separators: usize,
     /// Whether an operand has just ended, so an operator may follow.
     ready: bool,
     /// Whether that operand is a number written with digits, with only signs or products before it.
@@ -190,8 +240,18 @@ impl Parser<'_> {
                 Token::Command(name) => self.command(&name, number)?,
                 Token::Text(text) => self.text(text)?,
                 Token::Word(word) => self.word(word)?,
-                Token::Currency(sign) => self.units.push(sign.to_string()),
-                Token::Conjunction { either } => self.conjunction(either)?,
+                Token::Run(name) | Token::Name(name) => self.symbol(&name)?,
+                Token::Mark(mark) => self.mark(mark)?,
+                Token::Relation(name, direction) => {
+                    let name = self.arena.name(name);
+                    self.relation(Relation::Other(name, direction))?;
+                }
+                Token::Operation(name) => {
+                    let name = self.arena.name(name);
+                    self.infix(Operator::Binary(Binary::Opaque(name)))?;
+                }
+                Token::Currency(sign) => self.unit(sign.to_string()),
+                Token::Conjunction { either, logical } => self.conjunction(either, logical)?,
                 Token::Begin(name) => self.begin(&name)?,
                 Token::End(_) => self.close('E')?,
                 Token::Row => self.row()?,
@@ -199,7 +259,7 @@ impl Parser<'_> {
             }
         }
         if !self.ready
-            && matches!(self.operators.last(), Some(Operator::Comma | Operator::Or | Operator::Semicolon))
+            && matches!(self.operators.last(), Some(Operator::Comma | Operator::Or | Operator::Both | Operator::Semicolon))
         {
             self.operators.pop();
             self.ready = true;
@@ -209,6 +269,10 @@ impl Parser<'_> {
         }
         self.reduce(0, false)?;
         if self.operators.is_empty() { Ok(()) } else { Err(Refusal::Unparsable) }
+    }
+
+    fn unit(&mut self, text: String) {
+        self.units.push(Unit { member: self.separators, text });
     }
 
     fn peek(&self) -> Option<&Token> {
@@ -257,14 +321,21 @@ impl Parser<'_> {
                     _ => Node::Chain(vec![left, right], vec![relation]),
                 }
             }
-            Operator::Comma | Operator::Or => {
-                let separates = |operator: &Operator| matches!(operator, Operator::Comma | Operator::Or);
-                let rest = self.operators.iter().rev().take_while(|operator| separates(operator));
-                let either = rest.chain([&operator]).any(|operator| matches!(operator, Operator::Or));
+            Operator::Comma | Operator::Or | Operator::Both => {
+                let separates =
+                    |operator: &Operator| matches!(operator, Operator::Comma | Operator::Or | Operator::Both);
+                let separators: Vec<&Operator> =
+                    self.operators.iter().rev().take_while(|operator| separates(operator)).chain([&operator]).collect();
+                let either = separators.iter().any(|operator| matches!(operator, Operator::Or));
+                let both = separators.iter().any(|operator| matches!(operator, Operator::Both));
                 let items = self.members(right, separates)?;
+                let items = self.continued(items);
                 let id = self.push(Node::List(items));
                 if either {
                     self.arena.mark(id, holds::EITHER);
+                }
+                if both {
+                    self.arena.mark(id, holds::BOTH);
                 }
                 self.operands.push(id);
                 return Ok(());
@@ -326,7 +397,7 @@ impl Parser<'_> {
                     }
                     return Ok(());
                 }
-                Some(Operator::Apply(name)) => {
+                Some(Operator::Apply(name) | Operator::Mark(name)) => {
                     let name = *name;
                     self.operators.pop();
                     id = self.push(Node::Apply(name, id));
@@ -389,8 +460,11 @@ impl Parser<'_> {
             Operator::Binary(Binary::Power | Binary::Mixed)
                 | Operator::Comma
                 | Operator::Or
+                | Operator::Both
                 | Operator::Semicolon
         );
+        let separates = matches!(operator, Operator::Comma | Operator::Or | Operator::Both | Operator::Semicolon);
+        self.separators += usize::from(separates);
         self.reduce(operator.strength(), from_right)?;
         self.operators.push(operator);
         self.ready = false;

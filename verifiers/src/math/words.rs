@@ -1,6 +1,7 @@
 //! Words with a meaning: functions, Greek letters, units, sets.
 
 use super::expression::Constant;
+use super::{normalise, units};
 
 /// Words that stand for a command, either bare or in a text command.
 const MEANINGS: &[(&str, &str)] = &[
@@ -8,6 +9,11 @@ const MEANINGS: &[(&str, &str)] = &[
     ("cos", "cos"),
     ("tan", "tan"),
     ("cot", "cot"),
+    ("tg", "tan"),
+    ("ctg", "cot"),
+    ("cotg", "cot"),
+    ("arctg", "arctan"),
+    ("cosec", "csc"),
     ("sec", "sec"),
     ("csc", "csc"),
     ("arcsin", "arcsin"),
@@ -74,89 +80,18 @@ const ENGLISH: &[&str] = &[
     "Thus", "area", "odds", "left", "just", "also",
 ];
 
-/// Units and their other names. The first name of a row is the one that is compared.
-const UNITS: &[&[&str]] = &[
-    &["meter", "m", "meters", "metre", "metres"],
-    &["centimeter", "cm", "centimeters", "centimetre", "centimetres"],
-    &["millimeter", "mm", "millimeters"],
-    &["kilometer", "km", "kilometers", "kilometre", "kilometres"],
-    &["inch", "in", "inches"],
-    &["foot", "ft", "feet"],
-    &["yard", "yd", "yards"],
-    &["mile", "mi", "miles"],
-    &["second", "s", "sec", "secs", "seconds"],
-    &["minute", "min", "mins", "minutes"],
-    &["hour", "h", "hr", "hrs", "hours"],
-    &["day", "days"],
-    &["week", "weeks"],
-    &["month", "months"],
-    &["year", "years", "yr", "yrs"],
-    &["gram", "g", "grams"],
-    &["kilogram", "kg", "kilograms"],
-    &["milligram", "mg", "milligrams"],
-    &["pound", "lb", "lbs", "pounds"],
-    &["ounce", "oz", "ounces"],
-    &["liter", "L", "l", "liters", "litre", "litres"],
-    &["milliliter", "mL", "ml", "milliliters"],
-    &["joule", "J", "joules"],
-    &["kilojoule", "kJ", "kilojoules"],
-    &["watt", "W", "watts"],
-    &["kilowatt", "kW", "kilowatts"],
-    &["newton", "N", "newtons"],
-    &["volt", "V", "volts"],
-    &["hertz", "Hz"],
-    &["mph"],
-    &["kph"],
-    &["kmh"],
-    &["dollar", "$", "dollars", "USD", "usd"],
-    &["cent", "¢", "cents"],
-    &["euro", "€", "euros", "EUR"],
-    &["yuan", "RMB"],
-    &["yen", "¥"],
-    &["rupee", "₹", "rupees"],
-    &["sterling", "£"],
-    &["unit", "units"],
-    &["square", "sq", "^2"],
-    &["cubic", "cu", "^3"],
-    &["degree", "degrees", "deg"],
-    &["celsius", "Celsius"],
-    &["fahrenheit", "Fahrenheit"],
-    &["ohm", "ohms"],
-    &["radian", "radians", "rad"],
-    &["people", "person", "persons"],
-    &["student", "students"],
-    &["apple", "apples"],
-    &["way", "ways"],
-    &["time", "times"],
-    &["point", "points"],
-];
-
-/// Words next to a number that change its value and so are not units.
-const SCALES: &[&str] = &[
-    "hundred",
-    "hundreds",
-    "thousand",
-    "thousands",
-    "million",
-    "millions",
-    "billion",
-    "billions",
-    "trillion",
-    "trillions",
-    "dozen",
-    "dozens",
+/// Words next to a number that change what it says, so they may not be missing in the other answer.
+const TURNS: &[&str] = &[
+    "pair",
+    "couple",
+    "gross",
+    "ten",
+    "score",
     "squared",
     "cubed",
     "half",
-    "halves",
     "third",
-    "thirds",
     "quarter",
-    "quarters",
-    "fifths",
-    "tenths",
-    "hundredths",
-    "thousandths",
     "plus",
     "minus",
     "negative",
@@ -166,22 +101,75 @@ const SCALES: &[&str] = &[
     "double",
     "triple",
     "not",
+    "below",
+    "above",
+    "under",
+    "over",
+    "more",
+    "less",
+    "fewer",
+    "least",
+    "most",
+    "greater",
+    "than",
+    "before",
+    "after",
+    "short",
+    "remainder",
+    "remaining",
+    "off",
+    "base",
+    "modulo",
+    "out",
+    "except",
+    "or",
+    "otherwise",
+    "if",
+    "unless",
+    "when",
+    "instead",
+    "rather",
+    "wrong",
+    "incorrect",
+    "false",
+    "choose",
 ];
 
-/// The words in the text that change the value of the number next to them.
-pub(super) fn scales(text: &str) -> impl Iterator<Item = &'static str> {
-    text.split(|next: char| !next.is_alphabetic())
-        .filter_map(|word| SCALES.iter().copied().find(|scale| word.eq_ignore_ascii_case(scale)))
+/// Words beside a number that say nothing about what was counted.
+const EMPTY: &[&str] = &[
+    "the", "a", "an", "of", "in", "total", "exactly", "about", "approximately", "roughly", "each", "altogether", "only", "is", "respectively", "unit", "ans", "and", "for", "to", "approx", "possible",
+    "different", "distinct", "all", "there", "are",
+];
+
+/// The words in the text that change what the number next to them says.
+pub(super) fn turns(text: &str) -> Vec<String> {
+    let words = text.split(|next: char| !next.is_alphanumeric()).map(str::to_lowercase);
+    words
+        .filter(|word| {
+            let with_digits = word.contains(|next: char| next.is_ascii_digit())
+                && word.contains(|next: char| next.is_alphabetic());
+            with_digits || TURNS.contains(&singular(word))
+        })
+        .collect()
+}
+
+/// A word beside a number that may be compared, or `None` if it says nothing.
+pub(super) fn counted(word: &str) -> Option<String> {
+    let lower = word.to_lowercase();
+    let bare = lower.trim_matches(|next: char| !next.is_alphanumeric());
+    let single = singular(bare);
+    (!bare.is_empty() && !EMPTY.contains(&bare) && !EMPTY.contains(&single)).then(|| single.to_owned())
+}
+
+/// The word without the `s` of a plural.
+fn singular(word: &str) -> &str {
+    let plural = word.len() > 3 && word.ends_with('s') && !word.ends_with("ss") && !word.ends_with("us");
+    if plural { &word[..word.len() - 1] } else { word }
 }
 
 /// The command that a word stands for.
 pub(super) fn meaning(word: &str) -> Option<&'static str> {
     MEANINGS.iter().find(|(known, _)| *known == word).map(|(_, command)| *command)
-}
-
-/// Whether the word names a unit.
-pub(super) fn is_unit(word: &str) -> bool {
-    UNITS.iter().any(|row| row.contains(&word))
 }
 
 /// The half of the day that a word such as `a.m.` or `PM` names.
@@ -193,34 +181,15 @@ pub(super) fn half_day(word: &str) -> Option<&'static str> {
     }
 }
 
-/// The units in the words after a number, each by its common name. Unknown words are skipped.
-pub(super) fn units(text: &str) -> Vec<&'static str> {
-    let text = text.replace('^', " ^");
-    let parts = text.split(|next: char| !next.is_alphabetic() && !"$€£¥₹¢^23".contains(next));
-    let mut names = Vec::new();
-    for part in parts {
-        let found = UNITS.iter().find(|row| row.contains(&part)).map(|row| row[0]);
-        match (part, found) {
-            ("mph", _) => names.extend(["mile", "hour"]),
-            ("am", _) => names.push("am"),
-            ("pm", _) => names.push("pm"),
-            ("kph" | "kmh", _) => names.extend(["kilometer", "hour"]),
-            (_, Some(name)) => names.push(name),
-            _ => {}
-        }
-    }
-    names
-}
-
-/// Whether the letters are a product of variables, such as `ab` or `ABCD`, and not a word.
-pub(super) fn is_product(word: &str) -> bool {
+/// Whether the letters are a name or a product of variables, such as `ab` or `ABCD`, and not a word.
+pub(super) fn is_run(word: &str) -> bool {
     let upper = word.chars().all(char::is_uppercase);
     !ENGLISH.contains(&word) && word.chars().count() <= if upper { 6 } else { 3 }
 }
 
 /// Whether the word belongs to a sentence and so is not a unit after a number.
 pub(super) fn is_prose(word: &str) -> bool {
-    ENGLISH.contains(&word.to_lowercase().as_str()) && !is_unit(word)
+    ENGLISH.contains(&word.to_lowercase().as_str()) && !units::is_unit(word)
 }
 
 /// Whether a number or formula is inside a sentence: `So I get $x = 7$`.
@@ -232,11 +201,73 @@ pub(super) fn is_sentence(text: &str) -> bool {
             && word.chars().all(char::is_alphabetic)
             && !["and", "or"].contains(&word.to_lowercase().as_str())
             && meaning(word).is_none()
-            && !is_unit(word)
+            && !units::is_unit(word)
             && !word.chars().all(char::is_uppercase)
     };
     text.contains(|next: char| next.is_ascii_digit() || next == '$')
         && text.split_whitespace().any(|word| plain(&word))
+}
+
+/// Whether two answers in words say the same: articles and the words that announce an answer do not count, and what
+/// follows a yes or no explains it.
+pub(super) fn say_the_same(gold: &str, answer: &str) -> bool {
+    if gold == answer {
+        return true;
+    }
+    let (own, other) = (gist(gold), gist(answer));
+    if own == other && !own.is_empty() {
+        return true;
+    }
+    let verdict = |words: &[&str]| match words {
+        ["yes" | "true"] => Some(true),
+        ["no" | "false"] => Some(false),
+        _ => None,
+    };
+    // `No, it is not.`
+    match verdict(&own) {
+        Some(gold) => match other.as_slice() {
+            ["yes" | "no", rest @ ..] if rest.len() <= 8 => {
+                let turns = rest.iter().any(|word| ["yes", "no", "but", "or", "wrong", "false", "true", "however"].contains(word));
+                let denies = rest.iter().any(|word| ["not", "never", "cannot", "isnt", "doesnt", "dont"].contains(word));
+                let says = other[0] == "yes";
+                own[0].len() <= 3 && says == gold && !turns && (rest.is_empty() || denies != says)
+            }
+            _ => false,
+        },
+        None => false,
+    }
+}
+
+/// Whether two lists of words have the same members: `Alice, Bob` and `Bob and Alice`.
+pub(super) fn are_the_same_list(gold: &str, answer: &str) -> bool {
+    let members = |text: &str| -> Option<Vec<String>> {
+        if text.len() > 400 {
+            return None;
+        }
+        let plain = normalise::plain(text).to_lowercase();
+        let joined = plain.replace(" and ", ",").replace(" or ", ",").replace([';', '&'], ",");
+        let joined = joined.trim_end_matches('.');
+        let mut members: Vec<String> = joined
+            .split(',')
+            .map(|member| member.trim().trim_start_matches("and ").to_owned())
+            .filter(|member| !member.is_empty())
+            .collect();
+        let words = |member: &String| {
+            member.chars().all(|next| next.is_alphabetic() || next == ' ' || next == '-') && member.split(' ').count() <= 3
+        };
+        members.sort_unstable();
+        (members.len() > 1 && members.iter().all(words) && members.iter().any(|member| member.len() > 1)).then_some(members)
+    };
+    members(gold).is_some_and(|own| members(answer).is_some_and(|other| own == other))
+}
+
+/// The words of an answer without those that only announce it.
+fn gist(text: &str) -> Vec<&str> {
+    if matches!(text, "dne" | "does not exist" | "doesnt exist" | "it does not exist" | "the limit does not exist") {
+        return vec!["dne"];
+    }
+    const SILENT: &[&str] = &["the", "a", "an", "it", "is", "on", "answer", "there", "are", "its", "they", "he", "she", "final", "in"];
+    text.split_whitespace().filter(|word| !SILENT.contains(word)).collect()
 }
 
 /// The set that the words name.
@@ -252,7 +283,11 @@ pub(super) fn named_set(text: &str) -> Option<Constant> {
         ("empty set", Constant::Empty),
         ("the empty set", Constant::Empty),
     ];
-    let text = text.trim().to_lowercase();
+    let text = text.trim().trim_end_matches('.').to_lowercase();
+    let text = ["there is ", "there are ", "it has ", "the equation has ", "has "]
+        .iter()
+        .find_map(|lead| text.strip_prefix(lead))
+        .unwrap_or(&text);
     SETS.iter().find(|(name, _)| *name == text).map(|(_, set)| *set)
 }
 

@@ -60,9 +60,18 @@ impl Judge {
             Node::Constant(Constant::E) => Some("e".to_owned()),
             Node::Constant(Constant::I) => Some("i".to_owned()),
             Node::Text(text) => Some(text.trim().to_lowercase()),
-            Node::Apply(name, _) => Some(format!("{}(", self.arena.spelling(*name))),
-            Node::Binary(Binary::Index, name, _) => {
-                self.name_within(*name, depth).map(|name| format!("{name}_"))
+            Node::Apply(name, item) => {
+                let name = self.arena.spelling(*name);
+                let inner = self.name_within(*item, depth);
+                match name {
+                    "\\vec" | "\\overrightarrow" => inner,
+                    _ if name.starts_with('\\') => Some(format!("{name} {}", inner?)),
+                    _ => Some(format!("{name}({}", self.number_of(*item).unwrap_or_default())),
+                }
+            }
+            Node::Binary(Binary::Index, name, index) => {
+                let index = self.name_within(*index, depth).unwrap_or_default();
+                self.name_within(*name, depth).map(|name| format!("{name}_{index}"))
             }
             Node::Binary(Binary::Multiply, left, right) => match self.arena.node(*right) {
                 Node::Group('(', ')', _) => match self.arena.node(*left) {
@@ -84,6 +93,14 @@ impl Judge {
                 }
                 _ => None,
             },
+            _ => None,
+        }
+    }
+
+    /// A number in brackets as text.
+    fn number_of(&self, id: Id) -> Option<String> {
+        match self.arena.node(self.arena.peel(id)) {
+            Node::Number { value, .. } => Some(format!("{}/{}", value.numerator(), value.denominator())),
             _ => None,
         }
     }

@@ -105,6 +105,9 @@ impl Judge {
                     {
                         return Ok(true);
                     }
+                    if relations.contains(&Relation::In) || other_relations.contains(&Relation::In) {
+                        return Ok(relations == other_relations && self.in_order(members, others)?);
+                    }
                     return self.equations(members, others);
                 }
                 // As with an interval, an inequality may repeat the question.
@@ -168,7 +171,8 @@ impl Judge {
         if let Some(claims) = self.claims(members, relations) {
             return self.claimed(gold, &claims);
         }
-        if !self.settings.set_relation || !matches!(shape, Shape::Region | Shape::Tuple(..) | Shape::Set(_)) {
+        let builder = matches!(self.arena.node(self.arena.peel(gold.id)), Node::Builder(_));
+        if !builder && !self.settings.set_relation || !matches!(shape, Shape::Region | Shape::Tuple(..) | Shape::Set(_)) {
             return Ok(false);
         }
         match (self.region(gold)?, self.solutions(answer)?) {
@@ -265,6 +269,10 @@ impl Judge {
         }
         let (&[left, right], &[other_left, other_right]) = (a, b) else { return Ok(false) };
         let (gold, answer) = (self.difference(left, right), self.difference(other_left, other_right));
+        let differences = relations.iter().chain(others).all(|own| own.is_inequality() || *own == Relation::NotEqual);
+        if !differences {
+            return Ok(false);
+        }
         let Some(ratio) = self.proportional(gold, answer)? else { return Ok(false) };
         Ok(relations[0] == if ratio > 0.0 { others[0] } else { others[0].flipped() })
     }

@@ -69,7 +69,9 @@ impl Judge {
     /// Whether all members of a list are inequalities.
     pub(super) fn are_chains(&self, items: &[Part]) -> bool {
         items.iter().all(|part| match self.shape(*part) {
-            Shape::Chain(_, relations) => relations.iter().all(|relation| relation.is_inequality()),
+            Shape::Chain(_, relations) => {
+                relations.iter().all(|relation| relation.is_inequality() || *relation == Relation::NotEqual)
+            }
             _ => false,
         })
     }
@@ -143,6 +145,9 @@ impl Judge {
             Shape::Region => match *self.arena.node(self.arena.peel(part.id)) {
                 Node::Constant(Constant::Reals) => Ok(Some(vec![Span::all()])),
                 Node::Constant(Constant::Empty) => Ok(Some(Vec::new())),
+                Node::Builder(condition) => {
+                    Ok(self.solutions(Part { id: condition, sign: part.sign })?.map(|(_, spans)| spans))
+                }
                 Node::Binary(operation, left, right) => {
                     let side = |id| Part { id, sign: part.sign };
                     let (Some(left), Some(right)) = (self.region(side(left))?, self.region(side(right))?)
@@ -185,10 +190,17 @@ impl Judge {
             _ => {
                 match (self.arena.node(self.arena.peel(gold.id)), self.arena.node(self.arena.peel(answer.id)))
                 {
+                    (&Node::Builder(a), &Node::Builder(b)) => {
+                        let part = |id, sign| Part { id, sign };
+                        self.compare(part(a, gold.sign), part(b, answer.sign))
+                    }
                     (&Node::Binary(operation, a, b), &Node::Binary(other, c, d)) if operation == other => {
                         let part = |id, sign| Part { id, sign };
-                        Ok(self.compare(part(a, gold.sign), part(c, answer.sign))?
-                            && self.compare(part(b, gold.sign), part(d, answer.sign))?)
+                        let (a, b) = (part(a, gold.sign), part(b, gold.sign));
+                        let (c, d) = (part(c, answer.sign), part(d, answer.sign));
+                        let commutes = operation != Binary::Difference;
+                        Ok(self.compare(a, c)? && self.compare(b, d)?
+                            || commutes && self.compare(a, d)? && self.compare(b, c)?)
                     }
                     _ => Ok(false),
                 }

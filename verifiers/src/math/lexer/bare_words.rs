@@ -1,12 +1,18 @@
 //! Words without a backslash: units, currencies, times of day, conjunctions, names.
 
-use super::super::words;
+use super::super::{units, words};
 use super::{Lexer, Token};
 
 impl Lexer<'_> {
     pub(super) fn word(&mut self) {
         let end = self.rest.find(|next: char| !next.is_alphabetic()).unwrap_or(self.rest.len());
-        let word = &self.rest[..end];
+        let mut word = &self.rest[..end];
+        let mut end = end;
+        // As in TeX, an index without braces is one letter: `F_kF_n`. Capital letters are a name: `S_ABC`.
+        if matches!(self.tokens.last(), Some(Token::Sign('_' | '^'))) && !word.chars().all(char::is_uppercase) {
+            end = word.chars().next().map_or(end, char::len_utf8);
+            word = &self.rest[..end];
+        }
         if matches!(word, "x" | "X") && self.is_times_power_of_ten() {
             self.skip(end);
             self.sign('*');
@@ -20,7 +26,7 @@ impl Lexer<'_> {
             });
             if glued {
                 self.skip(separator.len());
-                self.tokens.push(Token::Conjunction { either: separator == "or" });
+                self.tokens.push(Token::Conjunction { either: separator == "or", logical: false });
                 return;
             }
         }
@@ -47,14 +53,15 @@ impl Lexer<'_> {
                 self.tokens.push(Token::Text(word.to_owned()));
             }
         } else if self.after_operand()
-            && words::is_unit(word)
+            && units::is_unit(word)
             && (word.chars().count() > 1 || self.unit_ends())
+            && (self.blank || !units::needs_space(word))
         {
             let mut text = word.to_owned();
             // `km/h`
             if let Some(rest) = self.rest.strip_prefix('/') {
                 let end = rest.find(|next: char| !next.is_alphabetic()).unwrap_or(rest.len());
-                if words::is_unit(&rest[..end]) {
+                if units::is_unit(&rest[..end]) {
                     text = format!("{text}/{}", &rest[..end]);
                     self.rest = &rest[end..];
                 }
@@ -62,8 +69,10 @@ impl Lexer<'_> {
             self.tokens.push(Token::Text(text));
         } else if let Some(command) = words::meaning(word) {
             self.meaning(command);
-        } else if word.chars().count() == 1 || words::is_product(word) {
+        } else if word.chars().count() == 1 {
             self.tokens.extend(word.chars().map(Token::Letter));
+        } else if words::is_run(word) {
+            self.tokens.push(Token::Run(word.to_owned()));
         } else {
             self.tokens.push(Token::Word(word.to_owned()));
         }
@@ -111,9 +120,13 @@ impl Lexer<'_> {
     fn unit_ends(&self) -> bool {
         let rest = self.rest.strip_prefix('/').map_or(self.rest, |per| {
             let end = per.find(|next: char| !next.is_alphabetic()).unwrap_or(per.len());
-            if words::is_unit(&per[..end]) { &per[end..] } else { self.rest }
+            if units::is_unit(&per[..end]) { &per[end..] } else { self.rest }
         });
+        // `2 h 30 min`
+        if self.blank && rest.trim_start_matches(['\\', ' ', ',', ';', '~']).starts_with(|next: char| next.is_ascii_digit()) {
+            return self.after_quantity();
+        }
         let rest = rest.trim_start_matches(['^', '2', '3', '{', '}', '.', ' ', '$']);
-        self.blank && rest.is_empty() && matches!(self.tokens.last(), Some(Token::Number { .. }))
+        self.blank && rest.is_empty() && self.after_quantity()
     }
 }

@@ -1,6 +1,7 @@
 //! Reads commands: everything that begins with a backslash.
 
-use super::super::{Refusal, words};
+use super::super::expression::Direction;
+use super::super::{Refusal, numerals, units, words};
 use super::{Lexer, Token};
 
 /// Commands that produce no token.
@@ -25,9 +26,6 @@ const SILENT: &[&str] = &[
     "middle",
     "boxed",
     "fbox",
-    "mathbf",
-    "boldsymbol",
-    "bm",
     "mathit",
     "mathsf",
     "rm",
@@ -37,10 +35,39 @@ const SILENT: &[&str] = &[
     "mathrel",
     "enspace",
     "thinspace",
-    "vec",
-    "overrightarrow",
-    "bold",
     "mathcal",
+    "mathfrak",
+    "mathscr",
+    "mathnormal",
+    "mathord",
+    "mathopen",
+    "mathclose",
+    "mathpunct",
+    "biggl",
+    "biggr",
+    "Biggl",
+    "Biggr",
+    "bigm",
+    "Bigm",
+    "tt",
+    "sf",
+    "sl",
+    "cal",
+    "Large",
+    "LARGE",
+    "huge",
+    "Huge",
+    "footnotesize",
+    "scriptsize",
+    "scriptscriptstyle",
+    "normalfont",
+    "bfseries",
+    "nonumber",
+    "notag",
+    "newline",
+    "linebreak",
+    "strut",
+    "relax",
     "tiny",
     "small",
     "large",
@@ -50,9 +77,94 @@ const SILENT: &[&str] = &[
     "noindent",
     "centering",
     "ensuremath",
-    "angle",
     "therefore",
 ];
+
+/// Commands that disappear with the argument in their braces.
+const WITHOUT_ARGUMENT: &[&str] = &[
+    "color",
+    "textcolor",
+    "colorbox",
+    "tag",
+    "label",
+    "hspace",
+    "vspace",
+    "mspace",
+    "fontsize",
+];
+
+/// Marks on the operand that follows.
+const MARKS: &[&str] = &[
+    "vec",
+    "overrightarrow",
+    "overleftarrow",
+    "hat",
+    "widehat",
+    "bar",
+    "tilde",
+    "widetilde",
+    "dot",
+    "ddot",
+    "check",
+    "breve",
+    "angle",
+    "measuredangle",
+    "triangle",
+    "neg",
+    "lnot",
+];
+
+/// Relations that are known by name only, with their direction.
+const RELATIONS: &[(&str, &str, Direction)] = &[
+    ("prec", "prec", Direction::Forward),
+    ("succ", "prec", Direction::Backward),
+    ("preceq", "preceq", Direction::Forward),
+    ("succeq", "preceq", Direction::Backward),
+    ("ll", "ll", Direction::Forward),
+    ("gg", "ll", Direction::Backward),
+    ("subset", "subset", Direction::Forward),
+    ("supset", "subset", Direction::Backward),
+    ("subseteq", "subseteq", Direction::Forward),
+    ("supseteq", "subseteq", Direction::Backward),
+    ("subsetneq", "subsetneq", Direction::Forward),
+    ("supsetneq", "subsetneq", Direction::Backward),
+    ("notin", "notin", Direction::Forward),
+    ("ni", "ni", Direction::Forward),
+    ("mapsto", "mapsto", Direction::Forward),
+    ("longmapsto", "mapsto", Direction::Forward),
+    ("to", "to", Direction::Forward),
+    ("rightarrow", "to", Direction::Forward),
+    ("longrightarrow", "to", Direction::Forward),
+    ("leftarrow", "to", Direction::Backward),
+    ("longleftarrow", "to", Direction::Backward),
+    ("gets", "to", Direction::Backward),
+    ("leftrightarrow", "leftrightarrow", Direction::Both),
+    ("implies", "implies", Direction::Forward),
+    ("Rightarrow", "implies", Direction::Forward),
+    ("Longrightarrow", "implies", Direction::Forward),
+    ("impliedby", "implies", Direction::Backward),
+    ("Leftarrow", "implies", Direction::Backward),
+    ("iff", "iff", Direction::Both),
+    ("Leftrightarrow", "iff", Direction::Both),
+    ("models", "models", Direction::Forward),
+    ("vDash", "models", Direction::Forward),
+    ("vdash", "vdash", Direction::Forward),
+    ("dashv", "vdash", Direction::Backward),
+    ("perp", "perp", Direction::Both),
+    ("parallel", "parallel", Direction::Both),
+    ("sim", "sim", Direction::Both),
+    ("cong", "cong", Direction::Both),
+    ("asymp", "asymp", Direction::Both),
+    ("equiv", "equiv", Direction::Both),
+    ("propto", "propto", Direction::Forward),
+    ("nmid", "nmid", Direction::Forward),
+    ("triangleleft", "triangleleft", Direction::Forward),
+    ("trianglelefteq", "trianglelefteq", Direction::Forward),
+];
+
+/// Operations that are known by name only.
+const OPERATIONS: &[&str] =
+    &["oplus", "ominus", "otimes", "odot", "oslash", "star", "bullet", "diamond", "amalg", "uplus", "sqcup", "sqcap"];
 
 /// Commands with words in their braces.
 const WORDY: &[&str] = &[
@@ -75,7 +187,7 @@ const WORDY: &[&str] = &[
 /// Signs written as commands.
 const SIGNS: &[(&str, char)] = &[
     ("cdot", '*'),
-    ("times", '*'),
+    ("times", '×'),
     ("ast", '*'),
     ("div", '/'),
     ("pm", '±'),
@@ -83,6 +195,13 @@ const SIGNS: &[(&str, char)] = &[
     ("le", '≤'),
     ("leq", '≤'),
     ("leqslant", '≤'),
+    ("leqq", '≤'),
+    ("geqq", '≥'),
+    ("lparen", '('),
+    ("rparen", ')'),
+    ("lVert", '‖'),
+    ("rVert", '‖'),
+    ("Vert", '‖'),
     ("ge", '≥'),
     ("geq", '≥'),
     ("geqslant", '≥'),
@@ -93,7 +212,6 @@ const SIGNS: &[(&str, char)] = &[
     ("approx", '≈'),
     ("approxeq", '≈'),
     ("simeq", '≈'),
-    ("sim", '≈'),
     ("in", '∈'),
     ("cup", '∪'),
     ("cap", '∩'),
@@ -114,19 +232,10 @@ const SIGNS: &[(&str, char)] = &[
     ("rbrace", 's'),
     ("lbrack", '['),
     ("rbrack", ']'),
-    ("land", '∧'),
-    ("wedge", '∧'),
-    ("circ", '°'),
     ("degree", '°'),
     ("prime", '\''),
     ("infty", '∞'),
     ("pi", 'π'),
-    ("equiv", '='),
-    ("iff", '⇒'),
-    ("implies", '⇒'),
-    ("Rightarrow", '⇒'),
-    ("to", '→'),
-    ("rightarrow", '→'),
     ("ldots", '…'),
     ("dots", '…'),
     ("cdots", '…'),
@@ -160,9 +269,29 @@ impl<'a> Lexer<'a> {
             return self.wordy(name);
         }
         if SILENT.contains(&name) {
-            if matches!(name, "left" | "right") && self.rest.trim_start().starts_with('.') {
-                self.skip(self.rest.len() - self.rest.trim_start().len() + 1);
+            if matches!(name, "left" | "right") {
+                self.delimiter();
             }
+            return Ok(());
+        }
+        if WITHOUT_ARGUMENT.contains(&name) {
+            self.braced();
+            return Ok(());
+        }
+        if let Some(mark) = MARKS.iter().find(|mark| **mark == name) {
+            self.tokens.push(Token::Mark(mark));
+            return Ok(());
+        }
+        if name == "sim" && self.rest.trim_start().starts_with(|next: char| next.is_ascii_digit() || next == '-') {
+            self.sign('≈');
+            return Ok(());
+        }
+        if let Some((_, relation, direction)) = RELATIONS.iter().find(|(known, ..)| *known == name) {
+            self.tokens.push(Token::Relation(relation, *direction));
+            return Ok(());
+        }
+        if let Some(operation) = OPERATIONS.iter().find(|known| **known == name) {
+            self.tokens.push(Token::Operation(operation));
             return Ok(());
         }
         if let Some((_, sign)) = SIGNS.iter().find(|(known, _)| *known == name) {
@@ -175,13 +304,19 @@ impl<'a> Lexer<'a> {
             "surd" => self.sign('√'),
             "cr" => self.tokens.push(Token::Row),
             "textdollar" | "mathdollar" => self.tokens.push(Token::Currency('$')),
+            "imath" | "jmath" => self.tokens.push(Token::Letter(if name == "imath" { 'i' } else { 'j' })),
             "euro" | "texteuro" => self.tokens.push(Token::Currency('€')),
             "pounds" | "textsterling" => self.tokens.push(Token::Currency('£')),
             "dbinom" | "tbinom" => self.tokens.push(Token::Command("binom".to_owned())),
             "not" => self.negated(),
             "mathbb" | "R" => self.blackboard(name),
-            "and" => self.tokens.push(Token::Conjunction { either: false }),
-            "lor" | "vee" => self.tokens.push(Token::Conjunction { either: true }),
+            "mathbf" | "boldsymbol" | "bm" | "bold" => self.bold(),
+            "circ" => self.circle(),
+            "root" => self.plain_root()?,
+            "Omega" | "ohm" | "mu" | "micro" => self.unit_letter(name),
+            "and" => self.tokens.push(Token::Conjunction { either: false, logical: false }),
+            "land" | "wedge" => self.tokens.push(Token::Conjunction { either: false, logical: true }),
+            "lor" | "vee" => self.tokens.push(Token::Conjunction { either: true, logical: true }),
             // In `\quadx`, the blank between the command and the name is missing.
             _ if name.starts_with("quad") => self.bare_word(&name[4..]),
             _ => self.tokens.push(Token::Command(name.to_owned())),
@@ -209,6 +344,109 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    /// What follows `\left` and `\right`: a point stands for no bracket, and a brace before an environment for `cases`.
+    fn delimiter(&mut self) {
+        let rest = self.rest.trim_start();
+        if let Some(rest) = rest.strip_prefix('.') {
+            self.rest = rest;
+        } else if let Some(rest) = rest.strip_prefix("\\{").or_else(|| rest.strip_prefix("\\lbrace")) {
+            let rest = rest.trim_start();
+            let system = ["array", "aligned", "matrix", "gathered", "split", "alignedat"]
+                .iter()
+                .any(|name| rest.strip_prefix("\\begin{").is_some_and(|rest| rest.starts_with(name)));
+            if system {
+                self.rest = rest;
+                self.tokens.push(Token::Mark("system"));
+            }
+        }
+    }
+
+    /// `\mathbf` and its like: a bold letter is a vector, anything else is only bold.
+    fn bold(&mut self) {
+        let inner = self.rest.trim_start();
+        let inner = inner.strip_prefix('{').unwrap_or(inner).trim_start();
+        let letters = inner.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let ends = inner[letters..].trim_start().starts_with('}') || !self.rest.trim_start().starts_with('{');
+        if letters == 1 && ends {
+            self.tokens.push(Token::Mark("vec"));
+        }
+    }
+
+    /// `\circ`: a degree after a number or as an exponent, otherwise the composition of two functions.
+    fn circle(&mut self) {
+        let exponent = |token: Option<&Token>| token == Some(&Token::Sign('^'));
+        let last = self.tokens.last();
+        let raised = exponent(last)
+            || (last == Some(&Token::Sign('{')) && exponent(self.tokens.iter().rev().nth(1)));
+        let operand = matches!(last, Some(Token::Letter(_) | Token::Run(_) | Token::Sign('}' | ')' | '\'')));
+        let follows = self.rest.trim_start().starts_with(|next: char| next.is_alphabetic() || "(\\{".contains(next));
+        if !raised && operand && follows {
+            self.tokens.push(Token::Operation("composed with"));
+        } else {
+            self.sign('°');
+        }
+    }
+
+    /// `\Omega` and `\mu` after a number are an ohm and a millionth: `5\,k\Omega`, `3\,\mu\text{m}`.
+    fn unit_letter(&mut self, name: &str) {
+        if matches!(name, "mu" | "micro") {
+            return self.micro();
+        }
+        let number = |token: Option<&Token>| matches!(token, Some(Token::Number { .. }));
+        let prefix = match self.tokens.as_slice() {
+            [.., before, Token::Letter(letter)] if "kMmG".contains(*letter) && number(Some(before)) => Some(*letter),
+            [.., Token::Text(text)] => text.chars().next().filter(|letter| "kMmG".contains(*letter) && text.len() == 1),
+            _ => None,
+        };
+        if prefix.is_some() {
+            self.tokens.pop();
+        }
+        if prefix.is_some() || (number(self.tokens.last()) && (self.spaced || name == "ohm")) {
+            self.tokens.push(Token::Text(format!("{}Ω", prefix.map(String::from).unwrap_or_default())));
+        } else {
+            self.tokens.push(Token::Command("Omega".to_owned()));
+        }
+    }
+
+    fn micro(&mut self) {
+        let kept = self.rest;
+        let rest = self.rest.trim_start();
+        let command = rest.strip_prefix('\\').and_then(|rest| {
+            WORDY.iter().find_map(|command| rest.strip_prefix(command).filter(|rest| rest.starts_with('{')))
+        });
+        let word = match command {
+            Some(braces) => {
+                self.rest = braces;
+                self.braced()
+            }
+            None => {
+                let end = rest.find(|next: char| !next.is_alphabetic()).unwrap_or(rest.len());
+                self.rest = &rest[end..];
+                Some(&rest[..end])
+            }
+        };
+        let unit = word.map(|word| format!("μ{}", word.trim())).filter(|unit| units::is_unit(unit));
+        match unit.filter(|_| matches!(self.tokens.last(), Some(Token::Number { .. }))) {
+            Some(unit) => self.tokens.push(Token::Text(unit)),
+            None => {
+                self.rest = kept;
+                self.tokens.push(Token::Command("mu".to_owned()));
+            }
+        }
+    }
+
+    /// TeX's `\root 3 \of 2`.
+    fn plain_root(&mut self) -> Result<(), Refusal> {
+        let (degree, rest) = self.rest.split_once("\\of").ok_or(Refusal::Unparsable)?;
+        let degree = super::tokens(degree)?;
+        self.rest = rest;
+        self.tokens.push(Token::Command("sqrt".to_owned()));
+        self.sign('[');
+        self.tokens.extend(degree);
+        self.sign(']');
+        Ok(())
+    }
+
     fn escaped(&mut self) -> Result<(), Refusal> {
         let Some(next) = self.rest.chars().next() else { return Ok(()) };
         self.skip(next.len_utf8());
@@ -218,7 +456,7 @@ impl<'a> Lexer<'a> {
             '%' => self.sign('%'),
             '|' => self.sign('‖'),
             '$' => self.tokens.push(Token::Currency('$')),
-            '&' => self.tokens.push(Token::Conjunction { either: false }),
+            '&' => self.tokens.push(Token::Conjunction { either: false, logical: false }),
             // A command with an extra backslash: `\\frac`.
             '\\' if self.doubled() => self.command()?,
             '\\' => {
@@ -229,7 +467,8 @@ impl<'a> Lexer<'a> {
                 }
                 self.tokens.push(Token::Row);
             }
-            '(' | ')' | '[' | ']' | ',' | ';' | ':' | '!' | ' ' | '\n' | '>' | '"' => {}
+            ',' | ';' | ':' | ' ' | '>' => self.spaced = true,
+            '(' | ')' | '[' | ']' | '!' | '\n' | '"' => {}
             _ => return Err(Refusal::Unparsable),
         }
         Ok(())
@@ -264,10 +503,27 @@ impl<'a> Lexer<'a> {
         let kept = self.rest;
         let Some(inner) = self.braced() else { return Ok(()) };
         let bare = inner.trim_matches(|next: char| next.is_whitespace() || matches!(next, '.' | ',' | '~'));
+        if command == "operatorname" && words::meaning(bare).is_none() && bare.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+            self.tokens.push(Token::Command(bare.to_owned()));
+            return Ok(());
+        }
         // `2\operatorname{sec} x` names a function, but `2\text{ sec}` a unit.
         let names_function = matches!(command, "operatorname" | "mathop");
-        let after_number = !names_function && matches!(self.tokens.last(), Some(Token::Number { .. }));
-        if after_number && words::is_unit(bare) {
+        let after_number = !names_function && self.after_quantity();
+        let index = self.tokens.ends_with(&[Token::Sign('_')])
+            || self.tokens.ends_with(&[Token::Sign('_'), Token::Sign('{')]);
+        if let Some(base) = numerals::base(bare).filter(|_| after_number || index) {
+            // `1011_{\text{two}}`, `12 \text{ (base 3)}`
+            if !index {
+                self.sign('_');
+            }
+            self.tokens.push(Token::Number {
+                digits: base.to_string(),
+                places: None,
+                power: 0,
+                repeating: String::new(),
+            });
+        } else if after_number && units::is_unit(bare) {
             // `5\text{ m}`: variables are not written this way, so the letter is a unit.
             self.tokens.push(Token::Text(bare.to_owned()));
         } else if let Some(half) = words::half_day(bare).filter(|_| after_number) {
@@ -283,7 +539,7 @@ impl<'a> Lexer<'a> {
         } else if bare == "\\$" {
             self.tokens.push(Token::Currency('$'));
         } else if bare.eq_ignore_ascii_case("and") || bare.eq_ignore_ascii_case("or") {
-            self.tokens.push(Token::Conjunction { either: bare.eq_ignore_ascii_case("or") });
+            self.tokens.push(Token::Conjunction { either: bare.eq_ignore_ascii_case("or"), logical: false });
         } else if let Some(command) = words::meaning(bare) {
             self.meaning(command);
         } else if bare.chars().count() == 1 && bare.starts_with(char::is_alphabetic) {
@@ -299,10 +555,17 @@ impl<'a> Lexer<'a> {
 
     fn environment(&mut self, begins: bool) -> Result<(), Refusal> {
         let name = self.braced().ok_or(Refusal::Unparsable)?.trim_end_matches('*').to_owned();
-        if begins && name == "array" {
+        if begins && matches!(name.as_str(), "array" | "alignedat") {
             self.braced();
         }
-        self.tokens.push(if begins { Token::Begin(name) } else { Token::End(name) });
+        if !begins {
+            self.tokens.push(Token::End(name));
+        } else if self.tokens.last() == Some(&Token::Mark("system")) {
+            self.tokens.pop();
+            self.tokens.push(Token::Begin("cases".to_owned()));
+        } else {
+            self.tokens.push(Token::Begin(name));
+        }
         Ok(())
     }
 
@@ -342,11 +605,11 @@ fn units_in(text: &str) -> Option<String> {
     let mut words = Vec::new();
     for part in text.split_whitespace() {
         let (unit, exponent) = part.split_once('^').unwrap_or((part, ""));
-        let (unit, exponent) = (unit.trim_end_matches('}'), exponent.trim_matches(['{', '}', '-']));
-        if !words::is_unit(unit) || !["", "1", "2", "3"].contains(&exponent) {
+        let (unit, exponent) = (unit.trim_end_matches('}'), exponent.trim_matches(['{', '}']));
+        if !units::is_unit(unit) || !["", "1", "2", "3", "-1", "-2", "-3"].contains(&exponent) {
             return None;
         }
-        words.push(if exponent > "1" { format!("{unit} ^{exponent}") } else { unit.to_owned() });
+        words.push(if ["", "1"].contains(&exponent) { unit.to_owned() } else { format!("{unit} ^{exponent}") });
     }
     (!words.is_empty()).then(|| words.join(" "))
 }

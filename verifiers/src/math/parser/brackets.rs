@@ -2,6 +2,7 @@
 
 use super::super::expression::{Constant, Function, Id, Node, Unary};
 use super::super::{DEPTH, Refusal};
+use super::super::lexer::Token;
 use super::{Operator, Parser, Step, strength};
 
 impl Parser<'_> {
@@ -16,11 +17,12 @@ impl Parser<'_> {
     }
 
     pub(super) fn begin(&mut self, name: &str) -> Step {
-        const MATRICES: &[&str] =
-            &["matrix", "pmatrix", "bmatrix", "vmatrix", "Bmatrix", "Vmatrix", "array", "smallmatrix"];
+        const MATRICES: &[&str] = &["matrix", "pmatrix", "bmatrix", "Bmatrix", "array", "smallmatrix"];
         let sign = match name {
             _ if MATRICES.contains(&name) => 'M',
-            "cases" | "aligned" | "align" | "gathered" | "split" => 'A',
+            "vmatrix" => 'D',
+            "cases" | "dcases" | "rcases" => 'C',
+            "aligned" | "align" | "gathered" | "gather" | "split" | "alignedat" | "equation" => 'A',
             _ => return Err(Refusal::Unparsable),
         };
         self.open(sign)
@@ -28,9 +30,19 @@ impl Parser<'_> {
 
     /// Ends an entry of a matrix.
     pub(super) fn cell(&mut self) -> Step {
-        self.end_entry()?;
-        match self.operators.last_mut() {
-            Some(Operator::Open { sign: 'M' | 'A', .. }) => Ok(()),
+        let innermost = self.operators.iter().rev().find_map(|operator| match operator {
+            Operator::Open { sign, .. } => Some(*sign),
+            _ => None,
+        });
+        let relation = matches!(
+            self.peek(),
+            Some(Token::Sign('=' | '<' | '>' | '≤' | '≥' | '≠' | '≈' | '∈') | Token::Relation(..))
+        );
+        match innermost {
+            // The mark only aligns: `x &= 1`.
+            Some('A') => Ok(()),
+            Some('C') if relation => Ok(()),
+            Some('M' | 'D' | 'C') => self.end_entry(),
             _ => Err(Refusal::Unparsable),
         }
     }
@@ -39,7 +51,7 @@ impl Parser<'_> {
         if !self.ready {
             // `&=` in an aligned environment, or an empty row.
             return match self.operators.last() {
-                Some(Operator::Open { sign: 'A', .. }) => Ok(()),
+                Some(Operator::Open { sign: 'A' | 'C', .. }) => Ok(()),
                 _ => Err(Refusal::Unparsable),
             };
         }
@@ -55,12 +67,13 @@ impl Parser<'_> {
 
     pub(super) fn row(&mut self) -> Step {
         let in_rows =
-            self.operators.iter().any(|operator| matches!(operator, Operator::Open { sign: 'M' | 'A', .. }));
+            self.operators.iter().any(|operator| matches!(operator, Operator::Open { sign: 'M' | 'D' | 'A' | 'C', .. }));
         if !in_rows {
             // A line break, or a command with a doubled backslash: there is nothing to parse.
             return if self.ready { self.infix(Operator::Comma) } else { Ok(()) };
         }
         self.end_entry()?;
+        self.separators += 1;
         match self.operators.last_mut() {
             Some(Operator::Open { rows, row, .. }) => rows.push(std::mem::take(row)),
             _ => return Err(Refusal::Unparsable),
@@ -70,7 +83,7 @@ impl Parser<'_> {
 
     pub(super) fn close(&mut self, sign: char) -> Step {
         if !self.ready
-            && matches!(self.operators.last(), Some(Operator::Comma | Operator::Or | Operator::Semicolon))
+            && matches!(self.operators.last(), Some(Operator::Comma | Operator::Or | Operator::Both | Operator::Semicolon))
         {
             self.operators.pop();
             self.ready = true;
@@ -95,6 +108,10 @@ impl Parser<'_> {
 
     pub(super) fn group(&mut self, open: char, close: char, item: Option<Id>) -> Result<Id, Refusal> {
         let node = match (open, item) {
+            ('|' | '⟦', Some(item)) if matches!(self.arena.node(item), Node::Matrix(_)) => {
+                let Node::Matrix(rows) = self.arena.node(item).clone() else { return Err(Refusal::Unparsable) };
+                return self.determinant(&rows);
+            }
             ('|' | '‖' | '⟦', Some(item)) => Node::Call(Function::Abs, vec![item]),
             ('⌊', Some(item)) => Node::Call(Function::Floor, vec![item]),
             ('⌈', Some(item)) => Node::Call(Function::Ceiling, vec![item]),
@@ -126,12 +143,23 @@ impl Parser<'_> {
             rows.push(row);
         }
         rows.retain(|row| !row.is_empty());
-        if rows.is_empty() || !matches!(sign, 'M' | 'A') {
+        if rows.is_empty() || !matches!(sign, 'M' | 'D' | 'A' | 'C') {
             return Err(Refusal::Unparsable);
         }
-        let id = match sign {
-            'M' => self.push(Node::Matrix(rows)),
-            _ => self.push(Node::List(rows.concat())),
+        let pairs: Option<Vec<[Id; 2]>> = rows.iter().map(|row| row.as_slice().try_into().ok()).collect();
+        let id = match (sign, pairs) {
+            // An array of one entry is that entry.
+            ('M', _) if rows.len() == 1 && rows[0].len() == 1 => rows[0][0],
+            ('M', _) => self.push(Node::Matrix(rows)),
+            ('D', _) => self.determinant(&rows)?,
+            ('C', Some(pairs)) => self.push(Node::Cases(pairs)),
+            _ => match rows.concat().as_slice() {
+                [single] => *single,
+                all => {
+                    let all = self.continued(all.to_vec());
+                    self.push(Node::List(all))
+                }
+            },
         };
         self.ready = false;
         // A matrix inside its own brackets is only the matrix.

@@ -1,9 +1,9 @@
 //! Builds expressions from operators, commands and functions with their operands.
 
-use super::super::expression::{Binary, Constant, Function, Id, Node, Relation, Unary};
+use super::super::expression::{Binary, Constant, Function, Id, Node, Relation, Unary, holds};
 use super::super::number::Rational;
 use super::super::{NODES, Refusal};
-use super::Parser;
+use super::{CONTINUED, DOTS, Parser};
 
 impl Parser<'_> {
     pub(super) fn binary(&mut self, binary: Binary, left: Id, right: Id) -> Result<Id, Refusal> {
@@ -11,7 +11,7 @@ impl Parser<'_> {
         let right = if binary == Binary::Index { self.arena.peel(right) } else { right };
         let transposes = binary == Binary::Power && ["T", "top", "intercal"].contains(&self.symbol_of(right));
         let peeled = self.arena.peel(left);
-        let of_digits = binary == Binary::Index && matches!(self.arena.node(peeled), Node::Number { .. });
+        let of_digits = binary == Binary::Index && matches!(self.arena.node(peeled), Node::Number { .. } | Node::Symbol(_));
         let left = if transposes || of_digits { peeled } else { left };
         let node = match (binary, self.arena.node(left), self.arena.node(right)) {
             (Binary::Mixed, Node::Number { value, .. }, Node::Binary(Binary::Divide, top, bottom)) => {
@@ -33,6 +33,14 @@ impl Parser<'_> {
                 let spelling = format!("{}_{index}", self.arena.spelling(*name));
                 let name = self.arena.name(&spelling);
                 Node::Symbol(name)
+            }
+            (Binary::Cross, left_node, right_node) => {
+                let vectors = [left_node, right_node].into_iter().any(|node| self.is_vector(node));
+                return if vectors {
+                    Ok(self.push(Node::Binary(Binary::Cross, left, right)))
+                } else {
+                    self.binary(Binary::Multiply, left, right)
+                };
             }
             (Binary::Add | Binary::Subtract, Node::Matrix(a), Node::Matrix(b)) => {
                 let (a, b) = (a.clone(), b.clone());
@@ -66,6 +74,90 @@ impl Parser<'_> {
             _ => Node::Binary(binary, left, right),
         };
         Ok(self.push(node))
+    }
+
+    /// Whether the factor of a product with `×` is a vector, so that the order counts.
+    fn is_vector(&self, node: &Node) -> bool {
+        match node {
+            Node::Apply(name, _) => self.arena.spelling(*name).starts_with('\\'),
+            Node::Group('(' | '[', _, Some(inner)) => matches!(self.arena.node(*inner), Node::List(_)),
+            Node::Binary(Binary::Cross, ..) => true,
+            _ => false,
+        }
+    }
+
+    /// The members of a list in which dots continue an arithmetic progression, or the list as it is.
+    pub(super) fn continued(&mut self, items: Vec<Id>) -> Vec<Id> {
+        let dots = |parser: &Self, id: Id| matches!(parser.arena.node(id), Node::Text(text) if text == DOTS);
+        let Some(at) = items.iter().position(|id| dots(self, *id)) else { return items };
+        if at + 1 == items.len() {
+            return self.shortened(items, at);
+        }
+        let whole = |id: &Id| match self.arena.node(*id) {
+            Node::Number { value, places: None, .. } => value.to_integer().and_then(|value| i64::try_from(value).ok()),
+            Node::Unary(Unary::Negative, item) => match self.arena.node(*item) {
+                Node::Number { value, places: None, .. } => value.neg().to_integer().and_then(|value| i64::try_from(value).ok()),
+                _ => None,
+            },
+            _ => None,
+        };
+        let numbers = |items: &[Id]| items.iter().map(whole).collect::<Option<Vec<i64>>>();
+        let (Some(before), Some(after)) = (numbers(&items[..at]), numbers(&items[at + 1..])) else { return items };
+        let (Some(&last), Some(&next)) = (before.last(), after.first()) else { return items };
+        let step = if before.len() > 1 { last.saturating_sub(before[before.len() - 2]) } else { 1 };
+        let even = |values: &[i64]| values.windows(2).all(|pair| pair[1].checked_sub(pair[0]) == Some(step));
+        let count = next.checked_sub(last).filter(|_| step != 0).map_or(-1, |span| if span % step == 0 { span / step } else { -1 });
+        if !even(&before) || !even(&after) || !(1..=CONTINUED).contains(&count) {
+            return items;
+        }
+        let between: Vec<Id> = (1..count).map(|turn| self.signed(last + turn * step)).collect();
+        [&items[..at], &between, &items[at + 1..]].concat()
+    }
+
+    /// The first three members and the dots of an endless arithmetic progression, or the list as it is. The dots are last.
+    fn shortened(&self, items: Vec<Id>, dots: usize) -> Vec<Id> {
+        let number = |id: &Id| match self.arena.node(*id) {
+            Node::Number { value, places: None, .. } => Some(value.clone()),
+            _ => None,
+        };
+        let Some(values) = items[..dots].iter().map(number).collect::<Option<Vec<_>>>() else { return items };
+        let steps: Option<Vec<Rational>> = values.windows(2).map(|pair| pair[1].sub(&pair[0]).ok()).collect();
+        let even = steps.is_some_and(|steps| steps.len() > 1 && steps.iter().all(|step| *step == steps[0]));
+        if even {
+            return [&items[..3], &items[dots..]].concat();
+        }
+        items
+    }
+
+    /// A whole number, which may be negative.
+    fn signed(&mut self, value: i64) -> Id {
+        let size = self.integer(value.saturating_abs());
+        if value < 0 { self.push(Node::Unary(Unary::Negative, size)) } else { size }
+    }
+
+    /// The determinant of a matrix with up to four rows.
+    pub(super) fn determinant(&mut self, rows: &[Vec<Id>]) -> Result<Id, Refusal> {
+        if rows.is_empty() || rows.len() > 4 || rows.iter().any(|row| row.len() != rows.len()) {
+            return Err(Refusal::Unparsable);
+        }
+        if let [row] = rows {
+            return Ok(row[0]);
+        }
+        let mut sum: Option<Id> = None;
+        for column in 0..rows.len() {
+            let minor: Vec<Vec<Id>> = rows[1..]
+                .iter()
+                .map(|row| row.iter().enumerate().filter(|(at, _)| *at != column).map(|(_, id)| *id).collect())
+                .collect();
+            let minor = self.determinant(&minor)?;
+            let product = self.push(Node::Binary(Binary::Multiply, rows[0][column], minor));
+            let operation = if column % 2 == 0 { Binary::Add } else { Binary::Subtract };
+            sum = Some(match sum {
+                None => product,
+                Some(sum) => self.push(Node::Binary(operation, sum, product)),
+            });
+        }
+        sum.ok_or(Refusal::Unparsable)
     }
 
     /// The letters of a symbol, or nothing for any other expression.
@@ -128,10 +220,26 @@ impl Parser<'_> {
                 let degree = self.integer(3);
                 Node::Call(Function::Root, vec![*radicand, degree])
             }
+            ("overline", [item]) if self.arena.holds(*item, holds::NAME) => {
+                Node::Apply(self.arena.name("\\overline"), *item)
+            }
             // The repeating digits of a decimal belong to that decimal.
             ("overline", [item]) if !matches!(self.arena.node(*item), Node::Number { .. }) => {
                 Node::Unary(Unary::Conjugate, *item)
             }
+            ("det", [matrix]) => match self.arena.node(self.arena.peel(*matrix)) {
+                Node::Matrix(rows) => {
+                    let rows = rows.clone();
+                    return self.determinant(&rows);
+                }
+                _ => return Err(Refusal::Unparsable),
+            },
+            ("builder", [condition]) => match self.arena.node(*condition) {
+                Node::Group(_, _, Some(inner)) => Node::Builder(*inner),
+                _ => return Err(Refusal::Unparsable),
+            },
+            ("residue", [residue, modulus]) => Node::Congruence(None, *residue, *modulus),
+            ("congruence", [name, residue, modulus]) => Node::Congruence(Some(*name), *residue, *modulus),
             _ => return Err(Refusal::Unparsable),
         };
         Ok(self.push(node))

@@ -3,8 +3,8 @@
 use super::super::expression::{Binary, Constant, Function, Node};
 use super::super::lexer::{Token, value};
 use super::super::number::Rational;
-use super::super::{Refusal, words};
-use super::{COMMANDS, FUNCTION_LETTERS, FUNCTIONS, Operator, Parser, Step, UNSUPPORTED, strength};
+use super::super::{Refusal, numerals, words};
+use super::{COMMANDS, FUNCTION_LETTERS, FUNCTIONS, LETTERS, Operator, Parser, Step, strength};
 
 impl Parser<'_> {
     pub(super) fn number(
@@ -93,14 +93,14 @@ impl Parser<'_> {
             "undefined" => return self.constant(Constant::Undefined),
             "over" | "choose" => return self.infix(Operator::Over(name == "over")),
             "setR" => return self.constant(Constant::Reals),
-            "sqrt" | "cbrt" | "frac" | "binom" | "overline" => {}
-            _ if name.starts_with("set") => return self.symbol(name),
-            _ if UNSUPPORTED.contains(&name) => return Err(Refusal::Unparsable),
-            _ => match FUNCTIONS.iter().find(|(known, _)| *known == name) {
-                Some((_, function)) => return self.function(name, *function),
-                None => return self.symbol(name),
-            },
+            "permille" => return self.per_mille(),
+            _ if name.starts_with("set") || LETTERS.contains(&name) => return self.symbol(name),
+            _ => {}
         }
+        if let Some((_, function)) = FUNCTIONS.iter().find(|(known, _)| *known == name) {
+            return self.function(name, *function);
+        }
+        // What an unknown command means is not known, so the answer is compared as it is written.
         let Some((name, wanted)) = COMMANDS.iter().find(|(known, _)| *known == name) else {
             return Err(Refusal::Unparsable);
         };
@@ -143,11 +143,62 @@ impl Parser<'_> {
         if !self.ready {
             return self.words(text);
         }
+        let in_cases = self.operators.iter().any(|operator| matches!(operator, Operator::Open { sign: 'C', .. }));
+        if in_cases {
+            // `n \text{ even}` is a condition.
+            self.reduce(strength::SUM, false)?;
+            let item = self.pop()?;
+            let name = self.arena.name(&format!("\\{}", text.trim().to_lowercase()));
+            let id = self.push(Node::Apply(name, item));
+            self.operands.push(id);
+            return Ok(());
+        }
         if text.split(|next: char| !next.is_alphabetic()).any(words::is_prose) {
             return Err(Refusal::Unparsable);
         }
-        self.units.push(text);
-        self.skip_exponent();
+        let text = self.scaled(text)?;
+        if !text.is_empty() {
+            self.unit(text);
+            self.skip_exponent();
+        }
+        Ok(())
+    }
+
+    /// Multiplies the number before words such as `million dollars` and gives the words that are left.
+    fn scaled(&mut self, text: String) -> Result<String, Refusal> {
+        let trimmed = text.trim_start();
+        let end = trimmed.find(|next: char| !next.is_alphabetic()).unwrap_or(trimmed.len());
+        let number = self.operands.last().is_some_and(|id| matches!(self.arena.node(*id), Node::Number { .. }));
+        let Some(factor) = numerals::factor(&trimmed[..end]).filter(|_| number) else { return Ok(text) };
+        let rest = trimmed[end..].trim_start();
+        let rest = rest.strip_prefix("of ").unwrap_or(rest).to_owned();
+        let id = self.pop()?;
+        let Node::Number { value, places, significant } = self.arena.node(id) else { return Ok(text) };
+        let value = value.mul(&factor).map_err(|_| Refusal::Budget)?;
+        let places = places.filter(|_| value.to_integer().is_none());
+        let significant = *significant;
+        let id = self.push(Node::Number { value, places, significant });
+        self.operands.push(id);
+        // `2 hundred million`
+        if rest.is_empty() { Ok(rest) } else { self.scaled(rest) }
+    }
+
+    fn per_mille(&mut self) -> Step {
+        if !self.ready {
+            return Err(Refusal::Unparsable);
+        }
+        let item = self.pop()?;
+        let thousand = self.integer(1000);
+        let id = self.push(Node::Binary(Binary::Divide, item, thousand));
+        self.operands.push(id);
+        Ok(())
+    }
+
+    pub(super) fn mark(&mut self, mark: &str) -> Step {
+        self.operand()?;
+        let name = self.arena.name(&format!("\\{mark}"));
+        self.operators.push(Operator::Mark(name));
+        self.ready = false;
         Ok(())
     }
 
@@ -155,7 +206,10 @@ impl Parser<'_> {
     fn words(&mut self, text: String) -> Step {
         let id = match words::named_set(&text) {
             Some(set) => self.push(Node::Constant(set)),
-            None => self.push(Node::Text(text)),
+            None => match numerals::number(&text) {
+                Some(value) => self.push(Node::Number { value, places: None, significant: 0 }),
+                None => self.push(Node::Text(text)),
+            },
         };
         self.deliver(id, false)
     }
@@ -169,7 +223,8 @@ impl Parser<'_> {
         let negative = braced && self.tokens.get(self.at + 2) == Some(&Token::Sign('-'));
         let exponent = self.at + 1 + usize::from(braced) + usize::from(negative);
         if let Some(Token::Number { digits, .. }) = self.tokens.get(exponent) {
-            self.units.push(format!("^{digits}"));
+            let text = format!("^{}{digits}", if negative { "-" } else { "" });
+            self.unit(text);
             self.at = exponent + if braced { 2 } else { 1 };
         }
     }
@@ -188,14 +243,21 @@ impl Parser<'_> {
         let plain = rest.iter().all(|token| matches!(token, Token::Word(_) | Token::Text(_)));
         let prose = rest.iter().any(|token| matches!(token, Token::Word(word) if words::is_prose(word)));
         if plain && !prose && rest.len() < 3 && !words::is_prose(&word) {
-            self.units.push(word);
+            let word = self.scaled(word)?;
+            if !word.is_empty() {
+                self.unit(word);
+            }
             return Ok(());
         }
         Err(Refusal::Unparsable)
     }
 
-    pub(super) fn conjunction(&mut self, either: bool) -> Step {
-        let separator = if either { Operator::Or } else { Operator::Comma };
+    pub(super) fn conjunction(&mut self, either: bool, logical: bool) -> Step {
+        let separator = match (either, logical) {
+            (true, _) => Operator::Or,
+            (false, true) => Operator::Both,
+            (false, false) => Operator::Comma,
+        };
         if self.ready {
             return self.infix(separator);
         }

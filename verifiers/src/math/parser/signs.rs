@@ -3,7 +3,7 @@
 use super::super::Refusal;
 use super::super::expression::{Binary, Constant, Id, Node, Relation, Unary};
 use super::super::lexer::Token;
-use super::{Operator, Parser, Step, strength};
+use super::{DOTS, Operator, Parser, Step, strength};
 
 impl Parser<'_> {
     pub(super) fn sign(&mut self, sign: char) -> Step {
@@ -17,7 +17,13 @@ impl Parser<'_> {
             '-' => self.infix(Operator::Binary(Binary::Subtract)),
             '±' | '∓' => self.infix(Operator::Binary(Binary::PlusMinus(sign == '±'))),
             '*' => self.infix(Operator::Binary(Binary::Multiply)),
+            '×' => self.infix(Operator::Binary(Binary::Cross)),
             '/' => self.infix(Operator::Binary(Binary::Divide)),
+            '…' => {
+                self.operand()?;
+                let id = self.push(Node::Text(DOTS.to_owned()));
+                self.deliver(id, false)
+            }
             '^' => self.power(),
             '_' => self.index(),
             '=' => self.relation(Relation::Equal),
@@ -28,7 +34,7 @@ impl Parser<'_> {
             '>' => self.relation(Relation::Greater),
             '≥' => self.relation(Relation::GreaterEqual),
             '∈' => self.relation(Relation::In),
-            ',' | '∧' => self.infix(Operator::Comma),
+            ',' => self.infix(Operator::Comma),
             ';' => self.infix(Operator::Semicolon),
             ':' if self.after_text() => Err(Refusal::Unparsable),
             ':' => self.infix(Operator::Binary(Binary::Ratio)),
@@ -51,7 +57,7 @@ impl Parser<'_> {
     }
 
     pub(super) fn prefix(&mut self, unary: Unary) -> Step {
-        if matches!(self.operators.last(), Some(Operator::Command { .. } | Operator::Apply(_))) {
+        if matches!(self.operators.last(), Some(Operator::Command { .. } | Operator::Apply(_) | Operator::Mark(_))) {
             return Err(Refusal::Unparsable);
         }
         self.operators.push(Operator::Prefix(unary));
