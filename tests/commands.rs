@@ -109,6 +109,47 @@ fn every_tasks_own_answer_is_correct_in_both_forms() {
 }
 
 #[test]
+fn thinking_that_does_not_end_is_malformed_for_every_judge() {
+    let echo = json!({"kind": "stdio", "tests": [{"stdin": "1\n", "stdout": "1\n"}]});
+    let mut cases = vec![
+        ("choice", "<answer>B</answer>".to_owned(), json!({"answer": "B"})),
+        ("exact", "<answer>abc</answer>".to_owned(), json!({"answer": "abc"})),
+        ("math", "\\boxed{12}".to_owned(), json!({"answer": "12"})),
+        ("code", "```python\nprint(input())\n```\n".to_owned(), json!({"spec": echo})),
+    ];
+    let tasks: Vec<String> = listed("tasks").into_iter().collect();
+    for task in &tasks {
+        let question =
+            run(&["generate", task, "--count", "1", "--seed", "3"]).expect(0).json_lines()[0].clone();
+        let answer = format!("<answer>{}</answer>", question["answer"].as_str().unwrap());
+        cases.push((task, answer, question));
+    }
+    for (judge, answer, item) in cases {
+        let right = ["", "<think>so</think>", "so</think>"].map(|before| format!("{before}{answer}"));
+        let open = [
+            format!("<think>maybe {answer}, let me check"),
+            format!("<think>a</think><think>maybe {answer}"),
+            format!("<think>a</think>{answer}<think>or"),
+            format!("<THINK>\n{answer}"),
+        ];
+        let lines: Vec<Value> = right
+            .iter()
+            .chain(&open)
+            .map(|completion| {
+                let mut line = item.clone();
+                line["completion"] = completion.as_str().into();
+                line
+            })
+            .collect();
+        for (at, verdict) in verify(judge, &lines).iter().enumerate() {
+            let expected = if at < right.len() { ("correct", 1.0) } else { ("malformed", 0.0) };
+            let found = (verdict["verdict"].as_str().unwrap(), verdict["score"].as_f64().unwrap());
+            assert_eq!(found, expected, "{judge}: {}: {verdict}", lines[at]["completion"]);
+        }
+    }
+}
+
+#[test]
 fn no_completion_is_an_error_or_ends_the_program() {
     let deep = "(".repeat(20_000);
     let long = "9".repeat(200_000);
