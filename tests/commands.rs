@@ -262,10 +262,20 @@ fn a_bad_line_is_told_and_the_rest_goes_on() {
     for at in [0, 4] {
         assert_eq!((&rows[at]["id"], &rows[at]["verdict"]), (&json!({ "any": [1] }), &json!("correct")));
     }
-    for at in [1, 2, 3, 5] {
-        assert_eq!((&rows[at]["id"], &rows[at]["line"]), (&Value::Null, &json!(at + 1)), "{}", rows[at]);
+    for (at, id) in [(1, Value::Null), (2, Value::Null), (3, json!(1)), (5, Value::Null)] {
+        assert_eq!((&rows[at]["id"], &rows[at]["line"]), (&id, &json!(at + 1)), "{}", rows[at]);
         assert!(rows[at]["error"].as_str().is_some_and(|error| !error.is_empty()));
     }
+    // A byte-order mark, blank lines, a numeric answer, a spec as text.
+    let input =
+        "\u{feff}\n\r\n{\"id\":7,\"completion\":\"<answer>4</answer>\",\"answer\":4}\n\n  \n{\"id\":8}\n";
+    let rows = run_on(&["verify", "exact"], input).expect(1).json_lines();
+    assert_eq!((&rows[0]["id"], &rows[0]["verdict"]), (&json!(7), &json!("correct")));
+    assert_eq!((&rows[1]["id"], &rows[1]["line"]), (&json!(8), &json!(6)));
+    let mut question = questions("countdown", 3, 1, "train").remove(0);
+    question["completion"] = format!("<answer>{}</answer>", question["answer"].as_str().unwrap()).into();
+    question["spec"] = question["spec"].to_string().into();
+    assert_eq!(verify("countdown", &[question])[0]["verdict"], "correct");
     // No newline at the end.
     let output = run_on(&["verify", "exact"], good).expect(0);
     assert_eq!(output.json_lines().len(), 1);
