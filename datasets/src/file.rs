@@ -394,7 +394,7 @@ mod tests {
             let item = Item { completion: "the answer is 4", answer: Some("4"), spec: None };
             verifier(row, settings).unwrap().verify(&item).outcome
         };
-        for settings in [Value::Null, json!({}), json!({ "units": "ignored" })] {
+        for settings in [Value::Null, json!({}), json!({ "units": "ignore" })] {
             assert_eq!(judge(&settings), Outcome::Malformed, "{settings}");
         }
         assert_eq!(judge(&json!({ "extraction": "lenient" })), Outcome::Correct);
