@@ -239,6 +239,45 @@ def matrices(random):
     return written(texts), same, other
 
 
+def long_sets(random):
+    found = random.sample(range(1, 2000), random.randint(60, 200))
+    wrong = found[:]
+    wrong[random.randrange(len(wrong))] = random.randint(2001, 3000)
+    texts = [str(one) for one in found]
+    same = [
+        ("sorted", f"\\{{{', '.join(map(str, sorted(found)))}\\}}"),
+        ("another order", f"\\{{{', '.join(moved(random, texts))}\\}}"),
+        ("one with a point", f"\\{{{', '.join([f'{texts[0]}.0', *texts[1:]])}\\}}"),
+    ]
+    other = [
+        ("another number", f"\\{{{', '.join(map(str, sorted(wrong)))}\\}}"),
+        ("one missing", f"\\{{{', '.join(map(str, sorted(found[1:])))}\\}}"),
+        ("one more", f"\\{{{', '.join(map(str, [*found, 2500]))}\\}}"),
+    ]
+    return f"\\{{{', '.join(texts)}\\}}", same, other
+
+
+def sequences(random):
+    first, step, count = random.randint(1, 9), random.randint(1, 6), random.randint(6, 12)
+    members = [str(first + step * at) for at in range(count)]
+    wrong = [str(first + (step + 1) * at) for at in range(count)]
+    answer = f"\\{{{', '.join(members)}\\}}"
+    same = [
+        ("dots", f"\\{{{', '.join(members[:3])}, \\ldots, {members[-1]}\\}}"),
+        ("plain dots", f"\\{{{', '.join(members[:3])}, ..., {members[-1]}\\}}"),
+        ("dots after two", f"\\{{{members[0]}, {members[1]}, \\dots, {members[-1]}\\}}"),
+        ("another order", f"\\{{{', '.join(moved(random, members))}\\}}"),
+    ]
+    other = [
+        ("dots, another end", f"\\{{{', '.join(members[:3])}, \\ldots, {first + step * count}\\}}"),
+        ("dots, another step", f"\\{{{', '.join(wrong[:3])}, \\ldots, {wrong[-1]}\\}}"),
+        ("dots without end", f"\\{{{', '.join(members[:3])}, \\ldots\\}}"),
+        ("only what is written", f"\\{{{', '.join([*members[:3], members[-1]])}\\}}"),
+        ("dots, another beginning", f"\\{{{first - 1}, {', '.join(members[:3])}, \\ldots, {members[-1]}\\}}"),
+    ]
+    return answer, same, other
+
+
 KINDS = [
     ("tuples", tuples),
     ("vectors", vectors),
@@ -246,4 +285,6 @@ KINDS = [
     ("intervals", intervals),
     ("unions of intervals", unions),
     ("matrices", matrices),
+    ("long sets", long_sets),
+    ("sequences with dots", sequences),
 ]

@@ -385,6 +385,32 @@ def local_writings(random):
     return answer, same, other
 
 
+def sums_and_products(random):
+    last, factor = random.randint(4, 12), random.randint(1, 9)
+    head = "" if factor == 1 else str(factor)
+    total = factor * last * (last + 1) // 2
+    answer = str(total)
+    same = [
+        ("a sum", f"\\sum_{{k=1}}^{{{last}}} {head}k"),
+        ("another letter", f"\\sum_{{n=1}}^{{{last}}} {head}n"),
+        ("begun at zero", f"\\sum_{{k=0}}^{{{last}}} {head}k"),
+        ("turned around", f"\\sum_{{k=1}}^{{{last}}} {head}({last + 1}-k)"),
+        ("written out", " + ".join(str(factor * at) for at in range(1, last + 1))),
+        ("a formula", f"\\frac{{{factor} \\cdot {last}({last}+1)}}{{2}}"),
+        ("a binomial", f"{head}\\binom{{{last + 1}}}{{2}}"),
+    ]
+    other = [
+        ("one term more", f"\\sum_{{k=1}}^{{{last + 1}}} {head}k"),
+        ("a product", f"\\prod_{{k=1}}^{{{last}}} {head}k"),
+        ("squares", f"\\sum_{{k=1}}^{{{last}}} {head}k^2"),
+        ("one term less", f"\\sum_{{k=2}}^{{{last}}} {head}k"),
+        ("a constant", f"\\sum_{{k=1}}^{{{last}}} {factor}"),
+        ("an infinite sum", f"\\sum_{{k=1}}^{{\\infty}} {head}k"),
+        ("an integral", f"\\int_{{1}}^{{{last}}} {head}k \\, dk"),
+    ]
+    return answer, same, other
+
+
 KINDS = [
     ("integers", integers),
     ("decimals", decimals),
@@ -399,4 +425,5 @@ KINDS = [
     ("other bases", other_bases),
     ("numbers in words", number_words),
     ("groups and commas of other countries", local_writings),
+    ("sums and products", sums_and_products),
 ]

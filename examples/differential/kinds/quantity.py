@@ -240,6 +240,65 @@ def ratios(random):
     return f"{one}:{two}:{three}", same, other
 
 
+COMPOUND = [
+    ("m/s", "\\frac{\\text{m}}{\\text{s}}", "m\\,s^{-1}", "meters per second", "s/m"),
+    ("m/s^2", "\\frac{\\text{m}}{\\text{s}^2}", "m\\,s^{-2}", "meters per second squared", "m/s"),
+    ("km/h", "\\frac{\\text{km}}{\\text{h}}", "km\\,h^{-1}", "kilometers per hour", "km/s"),
+    ("g/cm^3", "\\frac{\\text{g}}{\\text{cm}^3}", "g\\,cm^{-3}", "grams per cubic centimeter", "g/cm^2"),
+    ("N/m", "\\frac{\\text{N}}{\\text{m}}", "N\\,m^{-1}", "newtons per meter", "N m"),
+    ("J/K", "\\frac{\\text{J}}{\\text{K}}", "J\\,K^{-1}", "joules per kelvin", "kJ/K"),
+    ("kg/m^3", "\\frac{\\text{kg}}{\\text{m}^3}", "kg\\,m^{-3}", "kilograms per cubic meter", "g/m^3"),
+]
+
+
+def compound_units(random):
+    number = random.randint(2, 990)
+    symbol, quotient, powers, name, wrong = random.choice(COMPOUND)
+    base, _, power = symbol.partition("^")
+    shown = f"{number}\\text{{ {base}}}" + (f"^{power}" if power else "")
+    same = [
+        ("a fraction", f"{number}\\ {quotient}"),
+        ("negative powers", f"{number}\\ \\mathrm{{{powers}}}"),
+        ("in words", f"{number}\\text{{ {name}}}"),
+        ("without text", f"{number} {symbol}"),
+        ("mathrm", f"{number}\\,\\mathrm{{{symbol}}}"),
+        ("a decimal", shown.replace(str(number), f"{number}.0", 1)),
+    ]
+    other = [
+        ("another unit", f"{number}\\text{{ {wrong}}}"),
+        ("another unit, mathrm", f"{number}\\ \\mathrm{{{wrong}}}"),
+        ("one more", shown.replace(str(number), str(number + 1), 1)),
+        ("only the first unit", f"{number}\\text{{ {symbol.partition('/')[0]}}}"),
+        ("a tenth", shown.replace(str(number), decimal(100 * number), 1)),
+    ]
+    return shown, same, other
+
+
+def changes(random):
+    share = random.randint(2, 95)
+    right, wrong = random.choice(
+        [("increase", "decrease"), ("decrease", "increase"), ("profit", "loss"), ("gain", "loss")]
+    )
+    answer = f"{share}\\% \\text{{ {right}}}"
+    same = [
+        ("all text", f"\\text{{{share}\\% {right}}}"),
+        ("a word for the sign", f"{share}\\text{{ percent {right}}}"),
+        ("without text", f"{share}% {right}"),
+        ("a decimal", f"{share}.0\\%\\text{{ {right}}}"),
+        ("an article", f"\\text{{a }}{share}\\%\\text{{ {right}}}"),
+    ]
+    other = [
+        ("the opposite", f"{share}\\% \\text{{ {wrong}}}"),
+        ("the opposite without text", f"{share}% {wrong}"),
+        ("one more", f"{share + 1}\\% \\text{{ {right}}}"),
+        ("no change", f"\\text{{no {right}}}"),
+        ("only the word", f"\\text{{{right}}}"),
+        ("the opposite in text", f"\\text{{a {share}\\% {wrong}}}"),
+        ("not per cent", f"{share}\\text{{ times {right}}}"),
+    ]
+    return answer, same, other
+
+
 KINDS = [
     ("percentages", percentages),
     ("units", units),
@@ -248,4 +307,6 @@ KINDS = [
     ("dates", dates),
     ("times of day", times_of_day),
     ("ratios", ratios),
+    ("compound units", compound_units),
+    ("changes", changes),
 ]

@@ -248,6 +248,85 @@ def operators(random):
     return f"{one} {sign} {two}", same, other
 
 
+def solutions(random):
+    low, high = sorted(random.sample(range(-30, 31), 2))
+    third = random.randint(31, 50)
+    answer = f"x = {low} \\text{{ or }} x = {high}"
+    same = [
+        ("the other first", f"x = {high} \\text{{ or }} x = {low}"),
+        ("numbers", f"{low}, {high}"),
+        ("a set", f"\\{{{high}, {low}\\}}"),
+        ("one name", f"x = {low}, {high}"),
+        ("a membership", f"x \\in \\{{{low}, {high}\\}}"),
+        ("indices", f"x_1 = {low}, x_2 = {high}"),
+        ("and", f"{low} \\text{{ and }} {high}"),
+        ("the sign ∨", f"x = {low} \\lor x = {high}"),
+    ]
+    other = [
+        ("one missing", f"x = {low}"),
+        ("only a number", f"{high}"),
+        ("another value", f"x = {low} \\text{{ or }} x = {third}"),
+        ("one more", f"x = {low}, x = {high}, x = {third}"),
+        ("an interval", f"[{low}, {high}]"),
+        ("between them", f"{low} < x < {high}"),
+        ("not one of them", f"x \\ne {low}, x \\ne {high}"),
+        ("their sum", f"{low + high + 100}"),
+    ]
+    return answer, same, other
+
+
+def domains(random):
+    hole = random.randint(-20, 20)
+    same = [
+        ("neq", f"x \\neq {hole}"),
+        ("the sign ≠", f"x ≠ {hole}"),
+        ("without a number", f"\\mathbb{{R}} \\setminus \\{{{hole}\\}}"),
+        ("a set builder", f"\\{{x \\mid x \\ne {hole}\\}}"),
+        ("two intervals", f"(-\\infty, {hole}) \\cup ({hole}, \\infty)"),
+        ("two intervals exchanged", f"({hole}, \\infty) \\cup (-\\infty, {hole})"),
+        ("two inequalities", f"x < {hole} \\text{{ or }} x > {hole}"),
+        ("turned around", f"{hole} \\ne x"),
+    ]
+    other = [
+        ("all numbers", "\\mathbb{R}" if hole % 2 else "(-\\infty, \\infty)"),
+        ("the hole", f"x = {hole}"),
+        ("another hole", f"x \\ne {hole + 1}"),
+        ("closed", f"(-\\infty, {hole}] \\cup [{hole}, \\infty)"),
+        ("only the right", f"({hole}, \\infty)"),
+        ("without another number", f"\\mathbb{{R}} \\setminus \\{{{hole - 1}\\}}"),
+        ("only the number", f"{hole}"),
+        ("and", f"x < {hole} \\text{{ and }} x > {hole}"),
+    ]
+    return f"x \\ne {hole}", same, other
+
+
+def absolute_values(random):
+    middle, radius = random.randint(-12, 12), random.randint(1, 15)
+    inside = f"x - {middle}" if middle > 0 else f"x + {-middle}" if middle else "x"
+    low, high = middle - radius, middle + radius
+    answer = f"|{inside}| < {radius}"
+    same = [
+        ("both ends", f"{low} < x < {high}"),
+        ("an interval", f"({low}, {high})"),
+        ("commands", f"\\left|{inside}\\right| < {radius}"),
+        ("vert", f"\\lvert {inside} \\rvert < {radius}"),
+        ("turned around", f"{radius} > |{inside}|"),
+        ("two inequalities", f"x > {low} \\text{{ and }} x < {high}"),
+        ("squared", f"({inside})^2 < {radius * radius}"),
+    ]
+    other = [
+        ("the outside", f"|{inside}| > {radius}"),
+        ("with its ends", f"|{inside}| \\le {radius}"),
+        ("without bars", f"{inside} < {radius}"),
+        ("another radius", f"|{inside}| < {radius + 1}"),
+        ("another middle", f"|x + {middle + 1}| < {radius}" if middle >= 0 else f"|x - {-middle + 1}| < {radius}"),
+        ("closed", f"[{low}, {high}]"),
+        ("half", f"x < {high}"),
+        ("an equation", f"|{inside}| = {radius}"),
+    ]
+    return answer, same, other
+
+
 KINDS = [
     ("equations", equations),
     ("assignments", assignments),
@@ -256,4 +335,7 @@ KINDS = [
     ("families", families),
     ("sets by a condition", sets_by_a_condition),
     ("operators", operators),
+    ("solutions", solutions),
+    ("domains", domains),
+    ("absolute values", absolute_values),
 ]

@@ -234,10 +234,56 @@ def sentences(random):
     return str(right), same, other
 
 
+NAMED = {
+    "\\text{DNE}": (["\\text{does not exist}", "DNE", "\\text{Does not exist}", "\\text{D.N.E.}"], "\\infty"),
+    "\\infty": (["+\\infty", "∞", "\\text{infinity}", "\\infty."], "-\\infty"),
+    "-\\infty": (["-∞", "\\text{negative infinity}", "- \\infty"], "\\infty"),
+    "\\emptyset": (["\\varnothing", "∅", "\\{\\}", "\\text{no solution}", "\\text{the empty set}"], "\\{0\\}"),
+    "\\mathbb{R}": (
+        ["(-\\infty, \\infty)", "\\text{all real numbers}", "ℝ", "\\mathbf{R}", "x \\in \\mathbb{R}"],
+        "\\mathbb{Z}",
+    ),
+    "\\mathbb{Z}": (["ℤ", "\\text{all integers}", "\\mathbf{Z}"], "\\mathbb{R}"),
+    "\\pi": (["π", "\\text{pi}", "{\\pi}", "1\\pi"], "\\phi"),
+    "e": (["e^1", "\\mathrm{e}", "\\exp(1)"], "2.7"),
+    "\\text{undefined}": (["\\text{Undefined}", "undefined", "\\text{UNDEFINED}"], "0"),
+    "\\text{no solution}": (
+        ["\\text{no solutions}", "\\emptyset", "no solution", "\\text{No Solution}"],
+        "\\text{one solution}",
+    ),
+    "\\text{infinitely many}": (
+        ["\\text{Infinitely many}", "infinitely many", "\\text{infinitely many.}"],
+        "\\text{finitely many}",
+    ),
+    "0": (["\\text{zero}", "0.0", "-0", "\\frac{0}{5}"], "\\emptyset"),
+}
+
+
+def named_answers(random):
+    answer = random.choice(list(NAMED))
+    same, wrong = NAMED[answer]
+    number = random.randint(1, 99)
+    elsewhere = random.choice([name for name in NAMED if name not in (answer, "\\emptyset", "\\text{no solution}")])
+    same = [
+        (form, text.format(writing))
+        for writing in same
+        for form, text in [("another name", "{}"), ("dollar signs", "${}$"), ("braces", "{{{}}}")]
+    ]
+    other = [
+        ("its neighbour", wrong),
+        ("a number", str(number)),
+        ("not", f"\\text{{not }}{answer}"),
+        ("another name's", elsewhere),
+        ("in a set with a number", f"\\{{{answer}, {number}\\}}"),
+    ]
+    return answer, same, other
+
+
 KINDS = [
     ("words", words),
     ("choices", choices),
     ("letters in a row", letters_in_a_row),
     ("decorated answers", decorated),
     ("sentences", sentences),
+    ("named answers", named_answers),
 ]
