@@ -204,7 +204,7 @@ def decorated(random):
 
 
 def sentences(random):
-    right = random.randint(2, 999)
+    right = random.randint(3, 999)
     wrong = right + random.choice([-1, 1, 10])
     same = [
         ("a box at the end", f"We add both. So the answer is $\\boxed{{{right}}}$."),
@@ -214,6 +214,12 @@ def sentences(random):
         ("a corrected box", f"First I had \\boxed{{{wrong}}}. No, it is \\boxed{{{right}}}."),
         ("thinking before", f"<think>Is it {wrong}? No.</think>The answer is \\boxed{{{right}}}."),
         ("a formula at the end", f"Therefore $x = {right}$."),
+        ("four signs", f"Adding gives {right}.\n#### {right}"),
+        ("a displayed box", f"Hence\n\\[ x = \\boxed{{{right}}} \\]"),
+        ("not one but the other", f"The answer is not {wrong} but {right}."),
+        ("a unit in the sentence", f"The answer is {right} apples."),
+        ("a bold number", f"The answer is **{right}**."),
+        ("a capital beginning", f"ANSWER: {right}"),
         ("tags", f"<think>Adding.</think><answer>{right}</answer>"),
     ]
     other = [
@@ -229,6 +235,17 @@ def sentences(random):
         ("less than", f"\\boxed{{\\text{{less than }}{right}}}"),
         ("about", f"\\boxed{{\\text{{between }}{right}\\text{{ and }}{right + 9}}}"),
         ("an empty box", f"The answer is {right}, so \\boxed{{}}."),
+        ("not one but the other", f"The answer is not {right} but {wrong}."),
+        ("cannot be", f"The answer cannot be {right}."),
+        ("would be wrong", f"An answer of {right} would be wrong."),
+        ("neither", f"The answer is neither {right} nor {wrong}."),
+        ("twice", f"\\boxed{{\\text{{twice }}{right}}}"),
+        ("more than", f"The answer is more than {right}."),
+        ("a doubt", f"\\boxed{{{right}\\text{{ is not the answer}}}}"),
+        ("a factorial", f"\\boxed{{{right}!}}"),
+        ("corrected later", f"The answer is {right}. Wait, I made a mistake. The answer is {wrong}."),
+        ("everything but", f"\\boxed{{\\text{{everything but }}{right}}}"),
+        ("a denied tag", f"<answer>not {right}</answer>"),
         ("answer is not", f"The final answer is not {right}."),
     ]
     return str(right), same, other
