@@ -109,6 +109,47 @@ fn every_tasks_own_answer_is_correct_in_both_forms() {
 }
 
 #[test]
+fn thinking_that_does_not_end_is_malformed_for_every_judge() {
+    let echo = json!({"kind": "stdio", "tests": [{"stdin": "1\n", "stdout": "1\n"}]});
+    let mut cases = vec![
+        ("choice", "<answer>B</answer>".to_owned(), json!({"answer": "B"})),
+        ("exact", "<answer>abc</answer>".to_owned(), json!({"answer": "abc"})),
+        ("math", "\\boxed{12}".to_owned(), json!({"answer": "12"})),
+        ("code", "```python\nprint(input())\n```\n".to_owned(), json!({"spec": echo})),
+    ];
+    let tasks: Vec<String> = listed("tasks").into_iter().collect();
+    for task in &tasks {
+        let question =
+            run(&["generate", task, "--count", "1", "--seed", "3"]).expect(0).json_lines()[0].clone();
+        let answer = format!("<answer>{}</answer>", question["answer"].as_str().unwrap());
+        cases.push((task, answer, question));
+    }
+    for (judge, answer, item) in cases {
+        let right = ["", "<think>so</think>", "so</think>"].map(|before| format!("{before}{answer}"));
+        let open = [
+            format!("<think>maybe {answer}, let me check"),
+            format!("<think>a</think><think>maybe {answer}"),
+            format!("<think>a</think>{answer}<think>or"),
+            format!("<THINK>\n{answer}"),
+        ];
+        let lines: Vec<Value> = right
+            .iter()
+            .chain(&open)
+            .map(|completion| {
+                let mut line = item.clone();
+                line["completion"] = completion.as_str().into();
+                line
+            })
+            .collect();
+        for (at, verdict) in verify(judge, &lines).iter().enumerate() {
+            let expected = if at < right.len() { ("correct", 1.0) } else { ("malformed", 0.0) };
+            let found = (verdict["verdict"].as_str().unwrap(), verdict["score"].as_f64().unwrap());
+            assert_eq!(found, expected, "{judge}: {}: {verdict}", lines[at]["completion"]);
+        }
+    }
+}
+
+#[test]
 fn no_completion_is_an_error_or_ends_the_program() {
     let deep = "(".repeat(20_000);
     let long = "9".repeat(200_000);
@@ -221,10 +262,20 @@ fn a_bad_line_is_told_and_the_rest_goes_on() {
     for at in [0, 4] {
         assert_eq!((&rows[at]["id"], &rows[at]["verdict"]), (&json!({ "any": [1] }), &json!("correct")));
     }
-    for at in [1, 2, 3, 5] {
-        assert_eq!((&rows[at]["id"], &rows[at]["line"]), (&Value::Null, &json!(at + 1)), "{}", rows[at]);
+    for (at, id) in [(1, Value::Null), (2, Value::Null), (3, json!(1)), (5, Value::Null)] {
+        assert_eq!((&rows[at]["id"], &rows[at]["line"]), (&id, &json!(at + 1)), "{}", rows[at]);
         assert!(rows[at]["error"].as_str().is_some_and(|error| !error.is_empty()));
     }
+    // A byte-order mark, blank lines, a numeric answer, a spec as text.
+    let input =
+        "\u{feff}\n\r\n{\"id\":7,\"completion\":\"<answer>4</answer>\",\"answer\":4}\n\n  \n{\"id\":8}\n";
+    let rows = run_on(&["verify", "exact"], input).expect(1).json_lines();
+    assert_eq!((&rows[0]["id"], &rows[0]["verdict"]), (&json!(7), &json!("correct")));
+    assert_eq!((&rows[1]["id"], &rows[1]["line"]), (&json!(8), &json!(6)));
+    let mut question = questions("countdown", 3, 1, "train").remove(0);
+    question["completion"] = format!("<answer>{}</answer>", question["answer"].as_str().unwrap()).into();
+    question["spec"] = question["spec"].to_string().into();
+    assert_eq!(verify("countdown", &[question])[0]["verdict"], "correct");
     // No newline at the end.
     let output = run_on(&["verify", "exact"], good).expect(0);
     assert_eq!(output.json_lines().len(), 1);

@@ -46,6 +46,56 @@ fn a_bad_line_is_named_counted_and_ends_with_1() {
     assert!(wrong.stderr.contains("math"), "{}", wrong.stderr);
 }
 
+/// `data check` and a recipe take the same lines and leave out the same, for the same reasons.
+#[test]
+fn a_file_is_checked_as_a_recipe_reads_it() {
+    let bench = Bench::new("");
+    let mut lines: Vec<String> = (0..40).map(|n| line(&format!("{n} and how many are 9?"))).collect();
+    let odd = |prompt: &str, answer: &str| json!({ "prompt": prompt, "answer": answer }).to_string();
+    lines.extend([
+        odd("empty", ""),
+        odd("blank", " "),
+        odd("a placeholder", "your answer here"),
+        odd("a list", "1, 2 or 3"),
+        odd("half a box", "\\boxed{9"),
+        odd("prose", "The 9 apples, she thought, were probably not hers to count."),
+        odd("a tag", "<answer>9</answer>"),
+        json!({ "prompt": "nothing to judge by" }).to_string(),
+        json!({ "prompt": "a level too high", "answer": "9", "level": 4000 }).to_string(),
+        json!({ "question": "no mark", "answer": "9" }).to_string(),
+        line("0 and how many are 9?"),
+    ]);
+    let path = file(&bench, "mixed.jsonl", &lines);
+    for (verifier, settings) in
+        [("math", "{}"), ("math", "{\"extraction\": \"lenient\"}"), ("exact", "{\"ignore_case\": true}")]
+    {
+        let told = run(&["data", "check", &path, "--verifier", verifier, "--config", settings, "--json"]);
+        let told = told.expect(1).json_lines()[0].clone();
+        let table = settings.replace(": ", " = ").replace("\"extraction\"", "extraction");
+        let table = table.replace("\"ignore_case\"", "ignore_case");
+        let recipe = TINY
+            .replace("level = 6", &format!("file = {path:?}\nverifier = {verifier:?}\nsettings = {table}"));
+        let bench = Bench::new(
+            &recipe.replace("name = \"parity\"", "name = \"mixed\"").replace("long = 0.1", "long = 0"),
+        );
+        let plan =
+            run(&["check", bench.recipe.to_str().unwrap(), "--json"]).expect(0).json_lines()[0].clone();
+        let warnings: Vec<&str> =
+            plan["warnings"].as_array().unwrap().iter().filter_map(|told| told.as_str()).collect();
+        let (good, bad) = (told["good"].as_u64().unwrap(), told["bad"].as_u64().unwrap());
+        assert!(bad >= 5, "{told}");
+        let left_out = format!("{bad} of {} lines are faulty and left out", good + bad);
+        assert!(warnings.iter().any(|warning| warning.contains(&left_out)), "{left_out}: {warnings:#?}");
+        for complaint in told["complaints"].as_array().unwrap().iter().take(5) {
+            let complaint = complaint.as_str().unwrap();
+            assert!(warnings.iter().any(|warning| warning.contains(complaint)), "{complaint}: {warnings:#?}");
+        }
+    }
+    let unchecked = run(&["data", "check", &path, "--json"]).expect(1);
+    assert!(unchecked.stderr.contains("were not checked"), "{}", unchecked.stderr);
+    assert_eq!(unchecked.json_lines()[0]["bad"], 4, "what no recipe takes, whatever its verifier");
+}
+
 #[test]
 fn lines_that_repeat_held_out_ones_are_found_and_left_out() {
     let bench = Bench::new("");

@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use thinkling_verifiers::answer::{self, ANSWER_CLOSE, ANSWER_OPEN, THINK_CLOSE, THINK_OPEN};
-use thinkling_verifiers::{Item, Outcome, Verdict, Verifier};
+use thinkling_verifiers::{Item, Outcome, Row, SettingsError, Verdict, Verifier};
 
 use crate::reader::{Counts, ReadError, Reader, Unit};
 use crate::record::Record;
@@ -38,7 +38,7 @@ pub struct Report {
 
 impl Report {
     /// Counts a question, which may repeat an earlier one.
-    pub fn count(&mut self, split: Split, is_new: bool) {
+    fn count(&mut self, split: Split, is_new: bool) {
         *match (split, is_new) {
             (Split::Train, true) => &mut self.train,
             (Split::Test, true) => &mut self.test,
@@ -48,10 +48,37 @@ impl Report {
     }
 
     /// Adds a fault to the list, unless the list is full.
-    pub fn complain(&mut self, complaint: String) {
+    fn complain(&mut self, complaint: String) {
         if self.complaints.len() < COMPLAINTS {
             self.complaints.push(complaint);
         }
+    }
+}
+
+/// Builds the verifier that judges the questions of a file, from its row and its settings.
+///
+/// In training only text in the answer tags, in a box or after `####` is an answer, so `math` reads strictly unless the
+/// settings say otherwise.
+///
+/// # Errors
+/// When the settings cannot be read.
+pub fn verifier(row: &Row, settings: &Value) -> Result<Box<dyn Verifier>, SettingsError> {
+    let mut settings = settings.clone();
+    if settings.is_null() {
+        settings = Value::Object(Map::new());
+    }
+    if let (Value::Object(settings), "math") = (&mut settings, row.name) {
+        settings.entry("extraction").or_insert_with(|| "strict".into());
+    }
+    (row.build)(&settings)
+}
+
+/// The verifier of a file whose answers shall not be checked: it accepts everything.
+pub struct Unchecked;
+
+impl Verifier for Unchecked {
+    fn verify(&self, _: &Item<'_>) -> Verdict {
+        Verdict::correct("", "not checked")
     }
 }
 
@@ -358,6 +385,20 @@ mod tests {
             "{:?}",
             report.complaints
         );
+    }
+
+    #[test]
+    fn math_reads_a_file_strictly_unless_it_is_told_otherwise() {
+        let row = thinkling_verifiers::find("math").unwrap();
+        let judge = |settings: &Value| {
+            let item = Item { completion: "the answer is 4", answer: Some("4"), spec: None };
+            verifier(row, settings).unwrap().verify(&item).outcome
+        };
+        for settings in [Value::Null, json!({}), json!({ "units": "ignore" })] {
+            assert_eq!(judge(&settings), Outcome::Malformed, "{settings}");
+        }
+        assert_eq!(judge(&json!({ "extraction": "lenient" })), Outcome::Correct);
+        assert!(verifier(row, &json!({ "no_such": 1 })).is_err());
     }
 
     #[test]

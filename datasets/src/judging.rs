@@ -38,8 +38,9 @@ pub(crate) fn judge<S: for<'de> Deserialize<'de>>(
         Ok(spec) => spec,
         Err(verdict) => return verdict,
     };
-    let Some(found) = answer::tagged(item.completion) else {
-        return Verdict::malformed("no closed <answer> after the thinking");
+    let found = match answer::given(item.completion) {
+        Ok(found) => found,
+        Err(reason) => return Verdict::malformed(reason),
     };
     if found.len() > MAX_ANSWER {
         return Verdict::malformed("the answer is longer than any right one");

@@ -5,7 +5,9 @@
 //! (`messages`).
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use thinkling_verifiers::lines::without_line;
 
 use crate::Problem;
 
@@ -66,11 +68,18 @@ const FORMS: [(&str, Form); 4] =
 /// # Errors
 /// When the text is not a JSON object of a known form. The error says what is wrong.
 pub fn parse(text: &str) -> Result<Record, String> {
-    let object = match serde_json::from_str(text) {
+    let mut object = match serde_json::from_str(text) {
         Ok(Value::Object(object)) => object,
         Ok(_) => return Err("not a JSON object".to_owned()),
         Err(error) => return Err(format!("not JSON: {}", without_line(&error))),
     };
+    // Fails only where a key stands twice.
+    let Written { id, answer } = serde_json::from_str(text).unwrap_or_default();
+    for (key, written) in [("id", id), ("answer", answer)] {
+        if let (Some(value @ Value::Number(_)), Some(written)) = (object.get_mut(key), written) {
+            *value = written.get().into();
+        }
+    }
     let fields = Fields(object);
     let mut found = FORMS.iter().filter(|(key, _)| fields.get(key).is_some());
     match (found.next(), found.next()) {
@@ -82,13 +91,14 @@ pub fn parse(text: &str) -> Result<Record, String> {
     }
 }
 
-/// What is wrong with a JSON text of one line, without a line number. The line number of the file counts instead.
-fn without_line(error: &serde_json::Error) -> String {
-    let told = error.to_string();
-    match told.strip_suffix(&format!(" at line {} column {}", error.line(), error.column())) {
-        Some(reason) => format!("{reason}, at column {}", error.column()),
-        None => told,
-    }
+/// The numbers of an object as written, because they may have more digits than any type holds.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Written<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    answer: Option<&'a RawValue>,
 }
 
 /// The fields of an object.
@@ -332,6 +342,10 @@ mod tests {
         assert_eq!(record.history.iter().map(|turn| turn.content.as_str()).collect::<String>(), "SAB");
         assert_eq!((record.prompt.as_str(), record.completion.as_deref()), ("C", Some("D")));
 
+        for number in ["4.50", "123456789012345678901234567890", "-0"] {
+            let record = parse(&format!("{{\"prompt\":\"a\",\"id\":{number},\"answer\":{number}}}")).unwrap();
+            assert_eq!((record.id.as_deref(), record.answer.as_deref()), (Some(number), Some(number)));
+        }
         let record = parse(r#"{"id":7,"prompt":"1+1=","answer":2,"spec":null,"extra":[]}"#).unwrap();
         assert_eq!(
             (record.id.as_deref(), record.answer.as_deref(), record.spec),

@@ -306,6 +306,9 @@ fn invalid_answers_earn_nothing() {
                 format!("{gold}</answer>"),
                 format!("<think><answer>{gold}</answer></think>"),
                 format!("<answer>{gold}</answer></think>"),
+                format!("<think>maybe <answer>{gold}</answer>"),
+                format!("<think></think><answer>{gold}</answer><think>or"),
+                format!("<think></think><THINK>maybe <answer>{gold}</answer>"),
                 format!("<answer>{gold}</answer><answer></answer>"),
             ];
             for completion in completions {

@@ -24,8 +24,9 @@ impl Verifier for Exact {
         let Some(gold) = item.answer else {
             return Verdict::error("the item has no answer to compare with");
         };
-        let Some(found) = answer::tagged(item.completion) else {
-            return Verdict::malformed("no closed <answer> after the thinking");
+        let found = match answer::given(item.completion) {
+            Ok(found) => found,
+            Err(reason) => return Verdict::malformed(reason),
         };
         let equal =
             found == gold.trim() || (self.ignore_case && found.to_lowercase() == gold.trim().to_lowercase());

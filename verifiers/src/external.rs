@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::{Item, Outcome, Row, SettingsError, Verdict, Verifier, settings};
+use crate::{Item, Outcome, Row, SettingsError, Verdict, Verifier, answer, settings};
 
 #[cfg(unix)]
 mod program;
@@ -241,6 +241,9 @@ impl External {
 
 impl Verifier for External {
     fn verify(&self, item: &Item<'_>) -> Verdict {
+        if let Err(reason) = answer::after_thinking(item.completion) {
+            return Verdict::malformed(reason);
+        }
         let question = json!({"completion": item.completion, "answer": item.answer, "spec": item.spec});
         match self.ask(question, VERDICT).and_then(|(answer, line)| judged(answer, &line)) {
             Ok(verdict) => verdict,

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, Write};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -15,6 +16,8 @@ pub use parallel::run_in_parallel;
 /// The longest line that is read, in bytes. A longer line is a bad line.
 pub const MAX_LINE_BYTES: usize = 1 << 30;
 
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The result of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -24,16 +27,18 @@ pub struct Summary {
     pub bad: u64,
 }
 
-#[derive(Deserialize)]
-struct Line {
-    /// The id as written, because a number may have more digits than any type holds.
-    #[serde(default)]
-    id: Option<Box<RawValue>>,
-    completion: String,
-    #[serde(default)]
-    answer: Option<String>,
-    #[serde(default)]
-    spec: Option<Value>,
+/// The fields of a line as written, because a number may have more digits than any type holds.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Line<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    completion: Option<&'a RawValue>,
+    #[serde(borrow)]
+    answer: Option<&'a RawValue>,
+    #[serde(borrow)]
+    spec: Option<&'a RawValue>,
 }
 
 #[derive(Serialize)]
@@ -44,16 +49,16 @@ struct Judged<'a> {
 }
 
 #[derive(Serialize)]
-struct Bad {
-    id: Value,
+struct Bad<'a> {
+    id: Option<&'a RawValue>,
     line: u64,
     error: String,
 }
 
 /// Reads one object per line and writes one verdict per line, in the same order and flushed. Empty lines are skipped.
 ///
-/// A line that is not such an object gives `{"id": null, "line": N, "error": …}`, where `N` counts from 1, and the run
-/// continues.
+/// A line that is not such an object gives `{"id": …, "line": N, "error": …}`, where `N` counts from 1 and blank lines too,
+/// and the run continues. The id is null if the line has none that can be read.
 ///
 /// # Errors
 /// When reading or writing fails.
@@ -106,6 +111,10 @@ impl<R: BufRead> Iterator for Questions<R> {
                 Err(error) => return Some(Err(error)),
             };
             self.number += 1;
+            // Some editors put a byte-order mark at the start of a file.
+            if self.number == 1 && bytes.starts_with(BYTE_ORDER_MARK) {
+                bytes.drain(..BYTE_ORDER_MARK.len());
+            }
             if length > MAX_LINE_BYTES || !bytes.trim_ascii().is_empty() {
                 return Some(Ok(Question { number: self.number, bytes, length }));
             }
@@ -114,18 +123,59 @@ impl<R: BufRead> Iterator for Questions<R> {
 }
 
 fn answer(verifier: &dyn Verifier, question: &Question) -> io::Result<Answer> {
-    let (mut text, judged) = match parse(&question.bytes, question.length) {
-        Ok(Line { id, completion, answer, spec }) => {
-            let item = Item { completion: &completion, answer: answer.as_deref(), spec: spec.as_ref() };
-            (serde_json::to_vec(&Judged { id: id.as_deref(), verdict: verifier.verify(&item) })?, true)
-        }
-        Err(error) => (serde_json::to_vec(&Bad { id: Value::Null, line: question.number, error })?, false),
+    let line = parse(&question.bytes, question.length);
+    let id = line.as_ref().ok().and_then(|line| line.id);
+    let (mut text, judged) = match line.and_then(|line| judge(verifier, &line)) {
+        Ok(verdict) => (serde_json::to_vec(&Judged { id, verdict })?, true),
+        Err(error) => (serde_json::to_vec(&Bad { id, line: question.number, error })?, false),
     };
     text.push(b'\n');
     Ok(Answer { text, judged })
 }
 
-fn parse(bytes: &[u8], length: usize) -> Result<Line, String> {
+fn judge(verifier: &dyn Verifier, line: &Line<'_>) -> Result<Verdict, String> {
+    let completion: String = line.completion.map_or_else(
+        || Err("`completion` is missing".to_owned()),
+        |raw| read(raw).map_err(|error| format!("`completion`: {error}")),
+    )?;
+    let answer = line.answer.map(text_or_number).transpose().map_err(|error| format!("`answer`: {error}"))?;
+    let spec = line.spec.map(read).transpose().map_err(|error| format!("`spec`: {error}"))?.map(from_text);
+    Ok(verifier.verify(&Item { completion: &completion, answer: answer.as_deref(), spec: spec.as_ref() }))
+}
+
+/// A text, or the digits of a number as they are written.
+fn text_or_number(raw: &RawValue) -> Result<String, String> {
+    let written = raw.get();
+    if written.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+        return Ok(written.to_owned());
+    }
+    read(raw)
+}
+
+/// An object whose JSON text stands in a string, as a column of a table holds it. Any other value stays as it is.
+fn from_text(spec: Value) -> Value {
+    let object = spec.as_str().and_then(|text| serde_json::from_str(text).ok()).filter(Value::is_object);
+    object.unwrap_or(spec)
+}
+
+fn read<T: DeserializeOwned>(raw: &RawValue) -> Result<T, String> {
+    let text = raw.get();
+    serde_json::from_str(text)
+        .or_else(|error| without_lone_surrogates(text).map_or(Err(error), |text| serde_json::from_str(&text)))
+        .map_err(|error| without_line(&error))
+}
+
+/// The message of an error in a JSON text of one line. The line's number in its file says where, so the message has only
+/// the column.
+pub fn without_line(error: &serde_json::Error) -> String {
+    let told = error.to_string();
+    match told.strip_suffix(&format!(" at line {} column {}", error.line(), error.column())) {
+        Some(reason) => format!("{reason}, at column {}", error.column()),
+        None => told,
+    }
+}
+
+fn parse(bytes: &[u8], length: usize) -> Result<Line<'_>, String> {
     if length > MAX_LINE_BYTES {
         return Err(format!("a line of more than {MAX_LINE_BYTES} bytes"));
     }
@@ -134,13 +184,11 @@ fn parse(bytes: &[u8], length: usize) -> Result<Line, String> {
     if !text.trim_start().starts_with('{') {
         return Err("not a JSON object".into());
     }
-    serde_json::from_str(text)
-        .or_else(|error| without_lone_surrogates(text).map_or(Err(error), |text| serde_json::from_str(&text)))
-        .map_err(|error| error.to_string())
+    serde_json::from_str(text).map_err(|error| without_line(&error))
 }
 
-/// The text with `\ufffd` for each escape that is half of a character, or `None` if there is no such escape. Python
-/// writes such escapes for bytes that are not UTF-8.
+/// The text with `\ufffd{dcff}` for each escape `\udcff` that is half of a character, or `None` if there is no such
+/// escape. Python writes such escapes for bytes that are not UTF-8. Different halves stay different.
 fn without_lone_surrogates(text: &str) -> Option<String> {
     let half = |at: usize| {
         let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
@@ -153,7 +201,9 @@ fn without_lone_surrogates(text: &str) -> Option<String> {
             (Some(..=0xdbff), Some(0xdc00..)) => at += 12,
             (Some(_), _) => {
                 repaired.push_str(&text[kept..at]);
-                repaired.push_str("\\ufffd");
+                repaired.push_str("\\ufffd{");
+                repaired.push_str(&text[at + 2..at + 6].to_ascii_lowercase());
+                repaired.push('}');
                 at += 6;
                 kept = at;
             }
@@ -213,19 +263,83 @@ mod tests {
         assert_eq!(lines[0]["verdict"], "correct");
         let numbers: Vec<_> = lines[1..5].iter().map(|line| line["line"].as_u64().unwrap()).collect();
         assert_eq!(numbers, [2, 3, 5, 6]);
-        assert!(lines[1..5].iter().all(|line| line["id"].is_null() && line["error"].is_string()));
+        assert!(lines[1..5].iter().all(|line| line["error"].is_string()));
+        let ids: Vec<_> = lines[1..5].iter().map(|line| line["id"].clone()).collect();
+        assert_eq!(ids, [Value::Null, Value::Null, Value::Null, 2.into()]);
+        assert_eq!(lines[1]["error"], "not a JSON object");
+        assert_eq!(lines[4]["error"], "`completion` is missing");
         assert_eq!(lines[5]["id"], "x");
         assert_eq!(lines[5]["verdict"], "error");
     }
 
     #[test]
+    fn answers_and_specs_come_in_every_form() {
+        let told = |line: &str| judge(line.as_bytes()).1.remove(0);
+        for (answer, text) in [
+            ("42", "42"),
+            ("-1.50", "-1.50"),
+            ("1e400", "1e400"),
+            ("123456789012345678901234567890", "123456789012345678901234567890"),
+            ("\"42\"", "42"),
+        ] {
+            let line = format!("{{\"completion\": \"<answer>{text}</answer>\", \"answer\": {answer}}}");
+            assert_eq!(told(&line)["verdict"], "correct", "{line}");
+        }
+        for (wrong, reason) in [
+            (r#"{"id": "i", "completion": "a", "answer": [1]}"#, "`answer`: invalid type: sequence"),
+            (r#"{"id": "i", "completion": "a", "answer": true}"#, "`answer`: invalid type: boolean"),
+            (r#"{"id": "i", "completion": 5}"#, "`completion`: invalid type: integer"),
+            (r#"{"id": "i", "completion": null}"#, "`completion` is missing"),
+            (r#"{"completion": "a" "id": "i"}"#, "expected `,` or `}`, at column 20"),
+        ] {
+            let told = told(wrong);
+            assert!(told["error"].as_str().is_some_and(|error| error.starts_with(reason)), "{wrong}: {told}");
+            assert!(told["id"] == "i" || reason.starts_with("expected"), "{wrong}: {told}");
+        }
+        struct Shown;
+        impl Verifier for Shown {
+            fn verify(&self, item: &Item<'_>) -> Verdict {
+                Verdict::correct(item.spec.map(Value::to_string).unwrap_or_default(), "")
+            }
+        }
+        for (spec, seen) in [
+            (r#"{"a": 1}"#, r#"{"a":1}"#),
+            (r#""{\"a\": [1]}""#, r#"{"a":[1]}"#),
+            (r#""[1]""#, r#""[1]""#),
+            ("null", ""),
+        ] {
+            let line = format!("\u{feff}{{\"completion\": \"\", \"spec\": {spec}}}\n");
+            let mut output = Vec::new();
+            run(&Shown, line.as_bytes(), &mut output).unwrap();
+            let told: Value = serde_json::from_slice(&output).unwrap();
+            assert_eq!(told["extracted"], seen, "{line}");
+        }
+    }
+
+    #[test]
+    fn different_halves_of_characters_differ() {
+        let line = |answer: &str| {
+            format!(
+                "{{\"id\": \"\\udcfe\", \"completion\": \"<answer>\\udcfe</answer>\", \"answer\": \"{answer}\"}}\n"
+            )
+        };
+        let input = ["\\udcfe", "\\uDCFE", "\\udcff", "\\ufffd"].map(line).concat();
+        let mut output = Vec::new();
+        run(&Exact::default(), input.as_bytes(), &mut output).unwrap();
+        let text = String::from_utf8(output).unwrap();
+        let outcomes: Vec<bool> = text.lines().map(|line| line.contains("\"correct\"")).collect();
+        assert_eq!(outcomes, [true, true, false, false]);
+        assert!(text.lines().all(|line| line.starts_with("{\"id\":\"\\udcfe\",")), "{text}");
+    }
+
+    #[test]
     fn half_a_character_is_accepted() {
-        let input = br#"{"id": "\udcff", "completion": "\ud83d\ude00 \\ud800 \ud800<answer>\ud800a\udcfe</answer>", "answer": "a"}
+        let input =
+            br#"{"completion": "\ud83d\ude00 \\ud800 \ud800<answer>\ud800a\udcfe</answer>", "answer": "a"}
 {"completion": "<answer>\ud83d\ude00</answer>\ud8", "answer": "a"}"#;
         let (summary, lines) = judge(input);
         assert_eq!(summary, Summary { judged: 1, bad: 1 });
-        assert_eq!(lines[0]["id"], "\u{fffd}");
-        assert_eq!(lines[0]["extracted"], "\u{fffd}a\u{fffd}");
+        assert_eq!(lines[0]["extracted"], "\u{fffd}{d800}a\u{fffd}{dcfe}");
         assert_eq!(lines[0]["verdict"], "wrong");
     }
 

@@ -46,6 +46,14 @@ fn the_example_judges() {
 }
 
 #[test]
+fn thinking_that_does_not_end_is_refused_before_the_judge_is_asked() {
+    let generous = judge("print(json.dumps({'id': item['id'], 'score': 1}), flush=True)");
+    assert!(verdict(&generous, "<think>a</think><answer>b</answer>").is_correct());
+    assert!(verdict(&generous, "b").is_correct());
+    assert_eq!(verdict(&generous, "<think>maybe <answer>b</answer>").outcome, Outcome::Malformed);
+}
+
+#[test]
 fn every_failure_is_an_error_and_the_next_item_is_judged() {
     let answer = "print(json.dumps({'id': item['id'], 'score': 1}), flush=True)";
     let failures = [

@@ -75,7 +75,7 @@ fn boxes_without_braces_end_before_the_next_box() {
         verify("42", completion);
         verify(completion, completion);
     }
-    assert!(verify("42", "\\boxed2{4/?1<think>\\boxed{42}").is_correct());
+    assert!(verify("42", "\\boxed2{4/?1\\boxed{42}").is_correct());
     assert!(!verify("4", "\\boxedfour").is_correct());
 }
 

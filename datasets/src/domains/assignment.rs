@@ -123,8 +123,9 @@ pub(super) fn judge<P: Constraints>(
         Ok(puzzle) => puzzle,
         Err(reason) => return Verdict::error(reason),
     };
-    let Some(text) = answer::tagged(completion) else {
-        return Verdict::malformed("no closed <answer> pair after the thinking");
+    let text = match answer::given(completion) {
+        Ok(text) => text,
+        Err(reason) => return Verdict::malformed(reason),
     };
     match read(&puzzle, text) {
         Err(reason) => Verdict::malformed(reason),

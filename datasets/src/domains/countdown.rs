@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 use serde_json::json;
-use thinkling_verifiers::{Item, Verdict};
+use thinkling_verifiers::{Item, Verdict, answer};
 
 use super::{Row, build_checked, characters};
 use crate::combine::{
@@ -176,12 +176,14 @@ fn check(spec: &Spec, valued: &Valued) -> Check {
     }
 }
 
-/// The last `<answer>` pair on the last line, after the first turn marker if there is one, as TinyZero finds it.
+/// The last `<answer>` pair on the last line, after the first turn marker if there is one, as TinyZero finds it. Unlike
+/// TinyZero, an answer in thinking that does not end is none.
 fn last_line_answer(completion: &str) -> Option<&str> {
     let turn = ["Assistant:", "<|im_start|>assistant"]
         .iter()
         .find_map(|marker| completion.split_once(marker))
         .map_or(completion, |(_, turn)| turn);
+    answer::after_thinking(turn).ok()?;
     let mut rest = turn.rsplit('\n').next()?;
     let mut last = None;
     while let Some((_, opened)) = rest.split_once("<answer>") {
@@ -349,6 +351,7 @@ mod tests {
             ("<answer>13-12+6</answer>\n", 0.0),
             ("13-12+6", 0.0),
             ("<answer>13-12+6", 0.0),
+            ("<think>y\n<answer>13-12+6</answer>", 0.0),
             ("<answer></answer>", 0.1),
             ("<answer>13-12</answer>", 0.1),
             ("<answer>13+12+6</answer>", 0.1),

@@ -175,8 +175,9 @@ pub(super) fn judge<P: Puzzle>(instance: Result<Instance<P>, String>, item: &Ite
         Ok(instance) => instance,
         Err(reason) => return Verdict::error(reason),
     };
-    let Some(text) = answer::tagged(item.completion) else {
-        return Verdict::malformed("no closed <answer> pair after the thinking");
+    let text = match answer::given(item.completion) {
+        Ok(text) => text,
+        Err(reason) => return Verdict::malformed(reason),
     };
     let mut game = Game { rules: &instance.rules, state: instance.start.clone(), played: 0, illegal: None };
     if let Err(reason) = game.play_all(text) {

@@ -217,8 +217,9 @@ fn graph(spec: Option<&Value>) -> Result<Graph, String> {
 
 /// Judges a path: it must go from the start to the goal along edges, and no path may be shorter.
 fn judge(graph: &Graph, completion: &str) -> Verdict {
-    let Some(text) = answer::tagged(completion) else {
-        return Verdict::malformed("no closed <answer> pair after the thinking");
+    let text = match answer::given(completion) {
+        Ok(text) => text,
+        Err(reason) => return Verdict::malformed(reason),
     };
     // `A-B`, `A > B` and `A, B` mean the same as `AB`.
     let letters = text.replace([' ', ',', '-', '>'], "");

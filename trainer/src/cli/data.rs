@@ -1,15 +1,14 @@
 //! `thinkling data`: checks files of questions, and compares them with held-out ones.
 
-use std::collections::BTreeSet;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use thinkling_datasets::Split;
 use thinkling_datasets::decontaminate::{DecontaminationSettings, HeldOut};
-use thinkling_datasets::file::{FileTasks, Report};
+use thinkling_datasets::file::{self, FileTasks, Unchecked};
 use thinkling_datasets::reader::{Counts, ReadError, Reader, is_parquet};
 use thinkling_datasets::record::Record;
+use thinkling_verifiers::Verifier;
 
 use super::{DONE, FAILED, Failure, Outcome, note, print_line};
 
@@ -79,18 +78,20 @@ fn code(bad: u64) -> u8 {
 fn check(arguments: &Check) -> Outcome {
     let name = arguments.file.display().to_string();
     let reader = open(&arguments.file)?;
-    let report = match &arguments.verifier {
-        Some(verifier) => {
-            let row = thinkling_verifiers::find(verifier).ok_or_else(|| {
+    let verifier: Box<dyn Verifier> = match &arguments.verifier {
+        Some(name) => {
+            let row = thinkling_verifiers::find(name).ok_or_else(|| {
                 let names: Vec<&str> = thinkling_verifiers::VERIFIERS.iter().map(|row| row.name).collect();
-                usage!("there is no verifier `{verifier}`; there are {}", names.join(", "))
+                usage!("there is no verifier `{name}`; there are {}", names.join(", "))
             })?;
-            let verifier = (row.build)(&arguments.config).map_err(Failure::usage)?;
-            let (_, report) = FileTasks::read_noting(reader, verifier, |fault| note(&fault))?;
-            report
+            file::verifier(row, &arguments.config).map_err(Failure::usage)?
         }
-        None => read_alone(reader)?,
+        None => Box::new(Unchecked),
     };
+    let (_, report) = FileTasks::read_noting(reader, verifier, |fault| note(&fault))?;
+    if arguments.verifier.is_none() {
+        note("the answers were not checked: give --verifier (and --config), as the recipe does");
+    }
     if arguments.json {
         print_line(serde_json::to_value(&report)?)?;
     } else {
@@ -109,28 +110,6 @@ fn check(arguments: &Check) -> Outcome {
         ))?;
     }
     Ok(code(report.counts.bad))
-}
-
-/// Reads a file without keeping its questions.
-fn read_alone(mut reader: Reader<'_>) -> Result<Report, Failure> {
-    let mut report = Report { unit: reader.unit(), ..Report::default() };
-    let mut seen = BTreeSet::new();
-    for read in reader.by_ref() {
-        match read {
-            Ok(record) => {
-                let prompt = record.whole_prompt();
-                let is_new = seen.insert(*blake3::hash(prompt.as_bytes()).as_bytes());
-                report.count(Split::of(&prompt), is_new);
-            }
-            Err(fault @ ReadError::Fault { .. }) => {
-                note(&fault.to_string());
-                report.complain(fault.to_string());
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    report.counts = reader.counts();
-    Ok(report)
 }
 
 fn text_of(record: &Record) -> String {

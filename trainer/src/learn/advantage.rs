@@ -100,6 +100,16 @@ mod tests {
     }
 
     #[test]
+    fn the_epsilon_is_added_to_the_deviation() {
+        for (std_kind, deviation) in [(StdKind::Sample, 0.5_f64.sqrt()), (StdKind::Population, 0.5)] {
+            let settings =
+                AdvantageSettings { advantage: AdvantageScale::GroupStd, std_kind, advantage_epsilon: 0.25 };
+            let expected = 0.5 / (deviation + 0.25);
+            assert_eq!(settings.advantages(&[1.0, 0.0]), [expected, -expected]);
+        }
+    }
+
+    #[test]
     fn a_flat_group_teaches_nothing() {
         assert_eq!(AdvantageSettings::default().advantages(&[0.3; 5]), [0.0; 5]);
         assert_eq!(AdvantageSettings::default().advantages(&[1.0]), [0.0]);

@@ -160,7 +160,6 @@ impl Objective {
         let advantages = tokens.advantages.to_vec1::<f32>()?;
         let mut measured = Measured {
             loss: f64::from(loss.to_scalar::<f32>()?),
-            ratio_max: f64::NEG_INFINITY,
             ratio_min: f64::INFINITY,
             tokens: ratios.len() as u64,
             ..Measured::default()
@@ -240,7 +239,13 @@ fn k3(policy: &Tensor, reference: &Tensor) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::DType;
+    use thinkling_verifiers::Verdict;
+
     use super::*;
+    use crate::learn::batch::Scored;
+    use crate::learn::score::Judged;
+    use crate::policy::rollout::Completion;
 
     fn tensor(values: &[f64]) -> Tensor {
         Tensor::new(values, &Device::Cpu).unwrap()
@@ -319,6 +324,149 @@ mod tests {
             let parts: Vec<f64> =
                 lengths.iter().flat_map(|length| objective.weights(&[*length], batch)).collect();
             assert_eq!(objective.weights(&lengths, batch), parts);
+        }
+    }
+
+    #[test]
+    fn settings_reach_the_objective() {
+        let settings =
+            ObjectiveSettings { clip_low: 0.1, clip_high: 0.3, loss: LossAggregation::ConstantLength };
+        let kl = KlSettings { kl_coefficient: 0.4, kl_reference_every: 7 };
+        let expected = Objective {
+            clip_low: 0.1,
+            clip_high: 0.3,
+            kl_coefficient: 0.4,
+            aggregation: LossAggregation::ConstantLength,
+            max_new_tokens: 9,
+        };
+        assert_eq!(settings.objective(&kl, 9), expected);
+    }
+
+    fn singles(values: &[f64]) -> Tensor {
+        tensor(values).to_dtype(DType::F32).unwrap()
+    }
+
+    fn assert_close(found: &[f32], expected: &[f64]) {
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((f64::from(*found) - expected).abs() < 1e-5, "{found}, not {expected}");
+        }
+    }
+
+    /// The gradient and the measurements of tokens with these ratios, advantages and weights under the old policy, all of
+    /// whose probabilities are a half, and those of the reference a quarter.
+    fn measured(objective: &Objective, tokens: &[(f64, f64, f64)]) -> (Vec<f32>, Measured) {
+        let column = |of: fn(&(f64, f64, f64)) -> f64| tokens.iter().map(of).collect::<Vec<_>>();
+        let policy: Vec<f32> = tokens.iter().map(|token| (token.0 * 0.5).ln() as f32).collect();
+        let reference = singles(&vec![0.25_f64.ln(); tokens.len()]);
+        let tokens = Tokens {
+            advantages: &singles(&column(|token| token.1)),
+            weights: &singles(&column(|token| token.2)),
+            old: &singles(&vec![0.5_f64.ln(); tokens.len()]),
+            reference: (objective.kl_coefficient > 0.0).then_some(&reference),
+        };
+        objective.gradient(&policy, &tokens).unwrap()
+    }
+
+    #[test]
+    fn tokens_are_measured_and_those_that_the_clip_affects_counted() {
+        let tokens = [
+            (0.5, -1.0, 0.1),
+            (0.7, -1.0, 0.1),
+            (0.79, -1.0, 0.2),
+            (0.9, -1.0, 0.3),
+            (3.0, -1.0, 0.4),
+            (0.5, 1.0, 0.5),
+            (1.27, 1.0, 0.6),
+            (1.5, 1.0, 0.7),
+            (2.0, 2.0, 0.8),
+            (1.9, 1.0, 0.9),
+            (1.6, 1.0, 0.5),
+        ];
+        let (gradient, found) = measured(&PLAIN, &tokens);
+        assert_close(&gradient, &[0.0, 0.0, 0.0, 0.27, 1.2, -0.25, -0.762, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!((found.clipped_low, found.clipped_high, found.tokens), (3, 4, 11));
+        assert!((found.ratio_max - 3.0).abs() < 1e-5 && (found.ratio_min - 0.5).abs() < 1e-6);
+        // 0.08 + 0.08 + 0.16 + 0.27 + 1.2 - 0.25 - 0.762 - 1.28 * (0.7 + 2 * 0.8 + 0.9 + 0.5)
+        assert!((found.loss + 3.958).abs() < 1e-5, "{}", found.loss);
+        assert_eq!((found.kl, found.entropy, found.rollout_gap), (0.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn a_token_at_the_edge_of_the_clip_or_without_advantage_is_not_clipped() {
+        let edge = Objective { clip_low: 0.0, clip_high: 0.0, ..PLAIN };
+        let found = measured(&edge, &[(1.0, -1.0, 1.0), (1.0, 1.0, 1.0), (0.5, 0.0, 1.0), (2.0, 0.0, 1.0)]).1;
+        assert_eq!((found.clipped_low, found.clipped_high), (0, 0));
+    }
+
+    #[test]
+    fn the_divergence_adds_to_the_loss_and_is_measured() {
+        let objective = Objective { kl_coefficient: 0.5, ..PLAIN };
+        // The reference has half the policy's probability where the ratio is 1, and the same where it is a half.
+        let (gradient, found) = measured(&objective, &[(1.0, 2.0, 0.3), (0.5, 2.0, 0.2)]);
+        assert_close(&gradient, &[0.3 * (-2.0 + 0.5 * 0.5), -0.2]);
+        let k3 = 0.5 + 2.0_f64.ln() - 1.0;
+        assert!((found.kl - k3).abs() < 1e-6, "{}", found.kl);
+        assert!((found.loss - (0.3 * (-2.0 + 0.5 * k3) - 0.2)).abs() < 1e-6, "{}", found.loss);
+    }
+
+    /// A sample whose tokens had these log-probabilities in the decoder.
+    fn sample(log_probabilities: &[f32], advantage: f64) -> Sample {
+        let completion = Completion {
+            tokens: vec![5; log_probabilities.len()],
+            log_probabilities: log_probabilities.to_vec(),
+            entropies: vec![0.0; log_probabilities.len()],
+            routes: Vec::new(),
+            is_finished: true,
+        };
+        let judged = Judged::bare(Verdict::malformed("none"), Some(0.0));
+        Sample::new(&[1, 2], Scored { completion, judged }, Some(advantage))
+    }
+
+    /// Three tokens in two samples, and what the update's forward gives for them.
+    const SEEN: Seen<'_> = Seen { log_probabilities: &[-1.0, -1.5, -0.75], entropies: &[0.5, 0.25, 1.0] };
+
+    fn samples() -> [Sample; 2] {
+        [sample(&[-1.0, -2.0], 1.0), sample(&[-0.5], -2.0)]
+    }
+
+    #[test]
+    fn each_token_has_the_numbers_of_its_own_sample() {
+        let [first, second] = samples();
+        let minibatch = Minibatch { samples: vec![&first, &second] };
+        let loss = PLAIN.on(&minibatch, None, true);
+        let (gradient, found) = loss.of(0..2, SEEN).unwrap();
+        assert_close(&gradient, &[-1.0 / 3.0, -1.0 / 3.0, 2.0 / 3.0]);
+        assert_eq!((found.entropy, found.tokens), (1.75, 3));
+        assert!((found.rollout_gap - 0.5).abs() < 1e-6);
+        // The second sample alone: its weight is that of the whole minibatch.
+        let seen = Seen { log_probabilities: &[-0.75], entropies: &[1.0] };
+        let (gradient, found) = loss.of(1..2, seen).unwrap();
+        assert_close(&gradient, &[2.0 / 3.0]);
+        assert!((found.rollout_gap - 0.25).abs() < 1e-6);
+        // In a later update the gap to the decoder is not one of rounding.
+        assert_eq!(PLAIN.on(&minibatch, None, false).of(0..2, SEEN).unwrap().1.rollout_gap, 0.0);
+    }
+
+    #[test]
+    fn later_updates_compare_with_the_policy_that_sampled() {
+        let [mut first, mut second] = samples();
+        (first.old, second.old) = (Some(vec![-1.0, -1.4]), Some(vec![-0.75]));
+        (first.reference, second.reference) = (Some(vec![-1.0, -1.5]), Some(vec![-1.75]));
+        let minibatch = Minibatch { samples: vec![&first, &second] };
+        let (gradient, found) = PLAIN.on(&minibatch, None, false).of(0..2, SEEN).unwrap();
+        assert_close(&gradient, &[-1.0 / 3.0, -f64::exp(-0.1) / 3.0, 2.0 / 3.0]);
+        assert!((found.kl - f64::exp(-1.0)).abs() < 1e-6, "{}", found.kl);
+    }
+
+    #[test]
+    fn the_importance_of_a_token_is_its_probability_here_over_that_in_the_decoder_up_to_the_cap() {
+        let [first, second] = samples();
+        let minibatch = Minibatch { samples: vec![&first, &second] };
+        let gradient = |cap| PLAIN.on(&minibatch, cap, true).of(0..2, SEEN).unwrap().0;
+        assert_close(&gradient(Some(1.2)), &[-1.0 / 3.0, -1.2 / 3.0, 2.0 / 3.0 * f64::exp(-0.25)]);
+        for off in [None, Some(0.0), Some(-1.0)] {
+            assert_eq!(PLAIN.on(&minibatch, off, true).importance_cap, None);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
-use thinkling_datasets::file::FileTasks;
+use thinkling_datasets::file::{self, FileTasks};
 use thinkling_datasets::reader::Reader;
 use thinkling_verifiers::VERIFIERS;
 
@@ -101,12 +101,7 @@ pub(super) fn read(
         checker.mistake(&[&judge], message, values(verifier, &names));
         return None;
     };
-    let mut settings = written.settings.clone();
-    if row.name == "math" {
-        // In training, only text in the answer tags is an answer.
-        settings.entry("extraction").or_insert_with(|| "strict".into());
-    }
-    let verifier = match (row.build)(&Value::Object(settings)) {
+    let verifier = match file::verifier(row, &Value::Object(written.settings.clone())) {
         Ok(verifier) => verifier,
         Err(error) => {
             checker.mistake(&[&format!("{path}.settings"), &judge], error.to_string(), []);

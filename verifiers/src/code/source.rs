@@ -8,8 +8,9 @@ pub(crate) const MAX_SOURCE_BYTES: usize = 1 << 20;
 /// The last closed Python block in the answer, or in the text after the thinking if there is no answer tag. An answer
 /// without any fence is taken as the program.
 pub(crate) fn program(completion: &str) -> Option<&str> {
+    let text = answer::after_thinking(completion).ok()?;
     let tagged = answer::tagged(completion);
-    let text = tagged.unwrap_or_else(|| answer::after_thinking(completion));
+    let text = tagged.unwrap_or(text);
     let (block, fences) = last_block(text);
     let found = if fences == 0 { tagged } else { block };
     found.filter(|program| !program.trim().is_empty())
@@ -62,6 +63,7 @@ mod tests {
         assert_eq!(program("<answer>\n```python\na\n```\n</answer>"), Some("a\n"));
         assert_eq!(program("```py\na\n```\ntext\n```\nb\n```\n```json\n{}\n```"), Some("b\n"));
         assert_eq!(program("<think>```\na\n```</think>none"), None);
+        assert_eq!(program("<think>```\na\n```\n"), None);
         assert_eq!(program("<answer>print(1)</answer>"), Some("print(1)"));
         assert_eq!(program("print(1)"), None);
         assert_eq!(program("```python\na"), None);

@@ -48,7 +48,7 @@ impl Found {
 
 /// The answer in a completion, or why there is none.
 pub fn completion(text: &str, extraction: Extraction) -> Result<Found, &'static str> {
-    let text = tail(answer::after_thinking(text));
+    let text = tail(answer::after_thinking(text)?);
     let text = text.split("<|im_").next().unwrap_or(text);
     if text.trim().is_empty() {
         return Err("nothing after the thinking");

@@ -1,0 +1,106 @@
+"""Holds thinkling's `math` verifier against Math-Verify and sympy, on pairs of answers that are equal or different by construction.
+
+usage: pip install -r requirements.txt && python compare.py [--thinkling PATH] [--count N] [--seed S] [--only KIND ...] [--out FILE]
+
+Prints a table of false accepts (a different answer is paid) and false refusals (an equal one is not), by kind, in per cent with
+95 % intervals, and writes every pair on which a checker was wrong to FILE. Exit code 1 where thinkling pays a different answer.
+"""
+
+import argparse
+import json
+import math
+import random
+import sys
+import time
+from collections import Counter
+
+from checkers import math_verify, thinkling, with_sympy
+from kinds import KINDS, draw_pairs
+
+CHECKERS = ["thinkling", "Math-Verify", "sympy"]
+
+
+def wilson(wrong, count, z=1.959964):
+    """The 95 % interval of a share, in per cent."""
+    if not count:
+        return None
+    share, spread = wrong / count, z * z / count
+    middle = (share + spread / 2) / (1 + spread)
+    half = z * math.sqrt(share * (1 - share) / count + spread / count / 4) / (1 + spread)
+    return 100 * max(0, middle - half), 100 * min(1, middle + half)
+
+
+def cell(wrong, count):
+    """`2.5 (1–8)`; a dash where the checker could read nothing."""
+    if not count:
+        return "–"
+    low, high = wilson(wrong, count)
+    return f"{100 * wrong / count:.0f} ({low:.0f}–{high:.0f})"
+
+
+def row(name, counts):
+    """A row of the table: for each checker false accepts, false refusals, and what it could not read."""
+    cells = []
+    for checker in CHECKERS:
+        for equal in (False, True):
+            read = counts[checker, equal, True] + counts[checker, equal, False]
+            cells.append(cell(counts[checker, equal, not equal], read))
+        unread = counts[checker, True, None] + counts[checker, False, None]
+        cells.append(str(unread or ""))
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--thinkling", default="thinkling", help="the binary")
+    parser.add_argument("--config", type=json.loads, default={}, help="the verifier's settings, as JSON")
+    parser.add_argument("--count", type=int, default=50, help="equal pairs, and as many different ones, for each kind")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", nargs="*", help="some of the kinds: " + ", ".join(name for name, _ in KINDS))
+    parser.add_argument("--alone", action="store_true", help="thinkling only, which takes a second")
+    parser.add_argument("--out", default="disagreements.jsonl", help="where the pairs go on which a checker is wrong")
+    options = parser.parse_args()
+    unknown = set(options.only or []) - {name for name, _ in KINDS}
+    if unknown:
+        parser.error(f"no such kind: {', '.join(sorted(unknown))}")
+
+    chosen = [kind for kind in KINDS if not options.only or kind[0] in options.only]
+    # A kind's pairs do not depend on which other kinds are chosen.
+    pairs = [
+        pair for kind in chosen for pair in draw_pairs(kind, options.count, random.Random(f"{options.seed} {kind[0]}"))
+    ]
+    start = time.monotonic()
+    ours, reasons = thinkling(pairs, options.thinkling, options.config)
+    verdicts, seconds = {"thinkling": ours}, {"thinkling": time.monotonic() - start}
+    for name, checker in [] if options.alone else [("Math-Verify", math_verify), ("sympy", with_sympy)]:
+        start = time.monotonic()
+        verdicts[name] = checker(pairs)
+        seconds[name] = time.monotonic() - start
+
+    by_kind = {name: Counter() for name, _ in chosen}
+    with open(options.out, "w", encoding="utf-8") as out:
+        for at, pair in enumerate(pairs):
+            found = {name: verdict[at] for name, verdict in verdicts.items()}
+            for name, verdict in found.items():
+                by_kind[pair.kind][name, pair.equal, verdict] += 1
+            if any(verdict is (not pair.equal) for verdict in found.values()) or found["thinkling"] is None:
+                line = {**vars(pair), "verdicts": found, "reason": reasons[at]}
+                out.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    print("| kind | " + " | ".join(f"{name}: accepts | refuses | unread" for name in CHECKERS) + " |")
+    print("| --- |" + " --- |" * 9)
+    for name, counts in by_kind.items():
+        print(row(name, counts))
+    total = sum(by_kind.values(), Counter())
+    print(row("**all**", total))
+    print(
+        f"\n{len(pairs)} pairs, seed {options.seed}. "
+        + ", ".join(f"{name}: {len(pairs) / spent:.0f} pairs/s" for name, spent in seconds.items())
+        + f". Disagreements: {options.out}",
+        file=sys.stderr,
+    )
+    return 1 if total["thinkling", False, True] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
