@@ -2,7 +2,17 @@
 
 /// The names of the months in order.
 const MONTHS: &[&str] = &[
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
     "december",
 ];
 
@@ -34,10 +44,13 @@ pub(super) fn date(text: &str) -> Option<Date> {
         if word.is_empty() || ["the", "of", "on"].contains(&word.as_str()) {
             continue;
         }
-        let same = |name: &str| word == name || (word.len() >= 3 && word.len() <= 4 && name.starts_with(&word));
+        let same =
+            |name: &str| word == name || (word.len() >= 3 && word.len() <= 4 && name.starts_with(&word));
         if let Some(month) = MONTHS.iter().position(|name| same(name)).filter(|_| date.month == 0) {
             date.month = month as u32 + 1;
-        } else if let Some(day) = WEEKDAYS.iter().position(|name| same(name)).filter(|_| date.weekday.is_none()) {
+        } else if let Some(day) =
+            WEEKDAYS.iter().position(|name| same(name)).filter(|_| date.weekday.is_none())
+        {
             date.weekday = Some(day as u32);
         } else {
             let value: u32 = digits.parse().ok()?;
@@ -59,8 +72,12 @@ fn of_digits(text: &str) -> Option<Date> {
         return None;
     }
     let (year, month, day) = (year.parse().ok()?, month.parse().ok()?, day.parse().ok()?);
-    ((1..=12).contains(&month) && (1..=31).contains(&day))
-        .then_some(Date { year: Some(year), month, day: Some(day), weekday: None })
+    ((1..=12).contains(&month) && (1..=31).contains(&day)).then_some(Date {
+        year: Some(year),
+        month,
+        day: Some(day),
+        weekday: None,
+    })
 }
 
 impl Date {
@@ -80,7 +97,11 @@ pub(super) fn time(text: &str) -> Option<(u32, u32, bool)> {
         return None;
     }
     let lower = super::normalise::plain(text).to_lowercase().replace('.', "");
-    let bare = lower.trim().strip_suffix("noon").filter(|rest| rest.trim() == "12:00").map_or(lower.trim(), |_| "noon");
+    let bare = lower
+        .trim()
+        .strip_suffix("noon")
+        .filter(|rest| rest.trim() == "12:00")
+        .map_or(lower.trim(), |_| "noon");
     let (bare, half) = match (bare.strip_suffix("am"), bare.strip_suffix("pm")) {
         (Some(rest), _) => (rest, Some(0)),
         (_, Some(rest)) => (rest, Some(12)),
@@ -90,7 +111,8 @@ pub(super) fn time(text: &str) -> Option<(u32, u32, bool)> {
             _ => (bare, None),
         },
     };
-    let parts: Vec<u32> = bare.trim().split(':').map(|part| part.trim().parse().ok()).collect::<Option<_>>()?;
+    let parts: Vec<u32> =
+        bare.trim().split(':').map(|part| part.trim().parse().ok()).collect::<Option<_>>()?;
     let (hour, minute, second) = match parts.as_slice() {
         [hour] if half.is_some() => (*hour, 0, 0),
         [hour, minute] => (*hour, *minute, 0),

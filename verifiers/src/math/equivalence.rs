@@ -75,7 +75,9 @@ impl Judge {
     /// Whether the answer equals the right one, including its units.
     pub(super) fn same(&mut self, gold: &Parsed, answer: &Parsed) -> Answer {
         // `12 pairs` is not 12, however units are treated.
-        let turns = |parsed: &Parsed| -> Vec<_> { parsed.units.iter().flat_map(|unit| words::turns(&unit.text)).collect() };
+        let turns = |parsed: &Parsed| -> Vec<_> {
+            parsed.units.iter().flat_map(|unit| words::turns(&unit.text)).collect()
+        };
         if turns(gold) != turns(answer) {
             return Ok(false);
         }
@@ -366,7 +368,10 @@ impl Judge {
         for [value, condition] in a {
             let mut found = None;
             for (at, [other, other_condition]) in b.iter().enumerate() {
-                if !met[at] && self.compare(*value, *other)? && self.conditions(*condition, a, *other_condition, b)? {
+                if !met[at]
+                    && self.compare(*value, *other)?
+                    && self.conditions(*condition, a, *other_condition, b)?
+                {
                     found = Some(at);
                     break;
                 }
@@ -379,9 +384,7 @@ impl Judge {
 
     /// Whether two conditions of cases are the same. `otherwise` is where none of the others holds.
     fn conditions(&mut self, gold: Part, golds: &[[Part; 2]], answer: Part, answers: &[[Part; 2]]) -> Answer {
-        let rest = |judge: &Self, part: Part| {
-            matches!(judge.shape(part), Shape::Text(text) if ["otherwise", "else"].contains(&text.trim().to_lowercase().as_str()))
-        };
+        let rest = |judge: &Self, part: Part| matches!(judge.shape(part), Shape::Text(text) if ["otherwise", "else"].contains(&text.trim().to_lowercase().as_str()));
         match (rest(self, gold), rest(self, answer)) {
             (true, true) => Ok(true),
             (false, false) => self.compare(gold, answer),
@@ -495,7 +498,9 @@ impl Judge {
     fn lists(&mut self, a: &[Part], b: &[Part]) -> Answer {
         // `1, 3, 5, …`: what the dots stand for depends on the order.
         let dots = |judge: &Self, items: &[Part]| {
-            items.iter().any(|part| matches!(judge.arena.node(part.id), Node::Text(text) if text == super::parser::DOTS))
+            items.iter().any(
+                |part| matches!(judge.arena.node(part.id), Node::Text(text) if text == super::parser::DOTS),
+            )
         };
         if dots(self, a) || dots(self, b) {
             return self.in_order(a, b);
@@ -549,8 +554,10 @@ impl Judge {
 
 /// Whether the names are one letter with the numbers 1, 2, …
 fn are_numbered(names: &[String]) -> bool {
-    let parts: Option<Vec<(&str, u32)>> =
-        names.iter().map(|name| name.split_once('_').and_then(|(base, at)| Some((base, at.parse().ok()?)))).collect();
+    let parts: Option<Vec<(&str, u32)>> = names
+        .iter()
+        .map(|name| name.split_once('_').and_then(|(base, at)| Some((base, at.parse().ok()?))))
+        .collect();
     parts.is_some_and(|parts| parts.iter().all(|(base, _)| *base == parts[0].0))
 }
 

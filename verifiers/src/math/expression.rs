@@ -260,7 +260,9 @@ impl Arena {
             Node::Unary(Unary::Factorial, _)
             | Node::Binary(Binary::Modulo, ..)
             | Node::Big(..)
-            | Node::Call(Function::Binomial | Function::Permutations | Function::Gcd | Function::Lcm, _) => holds::DISCRETE,
+            | Node::Call(Function::Binomial | Function::Permutations | Function::Gcd | Function::Lcm, _) => {
+                holds::DISCRETE
+            }
             _ => 0,
         };
         self.nodes.push(node);
@@ -325,7 +327,9 @@ impl Arena {
             Node::Group(_, _, item) => item.iter().copied().collect(),
             Node::Matrix(rows) => rows.concat(),
             Node::Cases(rows) => rows.concat(),
-            Node::Congruence(name, residue, modulus) => name.iter().copied().chain([*residue, *modulus]).collect(),
+            Node::Congruence(name, residue, modulus) => {
+                name.iter().copied().chain([*residue, *modulus]).collect()
+            }
             Node::Builder(condition) => vec![*condition],
         }
     }

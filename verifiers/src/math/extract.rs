@@ -378,9 +378,9 @@ fn denies(text: &str) -> bool {
         .map(|word| word.trim_start_matches(|next: char| !next.is_alphanumeric()));
     match words.next() {
         Some(word) if is_denial(word) => true,
-        Some("of" | "than" | "from" | "for") => {
-            words.next().is_some_and(|word| ["instead", "rather", "other"].contains(&word.to_ascii_lowercase().as_str()))
-        }
+        Some("of" | "than" | "from" | "for") => words
+            .next()
+            .is_some_and(|word| ["instead", "rather", "other"].contains(&word.to_ascii_lowercase().as_str())),
         Some(word) if word.chars().all(char::is_alphabetic) => {
             ["except", "excluding"].contains(&word) || words.next().is_some_and(is_denial)
         }
@@ -390,28 +390,79 @@ fn denies(text: &str) -> bool {
 
 fn is_denial(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
-    ["not", "never", "cannot", "nor", "neither"].contains(&word.as_str()) || word.ends_with("n't") || word.ends_with("n’t")
+    ["not", "never", "cannot", "nor", "neither"].contains(&word.as_str())
+        || word.ends_with("n't")
+        || word.ends_with("n’t")
 }
 
 /// Whether the sentence around an answer denies it or makes another value of it: "12 is incorrect", "half of 12", "3 more
 /// than 12", "see problem 12".
 fn is_doubtful(text: &str, start: usize, end: usize) -> bool {
-    const WRONG: &[&str] = &["wrong", "incorrect", "false", "neither", "nor", "none", "impossible", "unknown", "mistaken"];
+    const WRONG: &[&str] =
+        &["wrong", "incorrect", "false", "neither", "nor", "none", "impossible", "unknown", "mistaken"];
     const CHANGES: &[&str] = &[
-        "minus", "negative", "plus", "half", "third", "quarter", "fifth", "tenth", "twice", "thrice", "double", "triple",
-        "more", "less", "fewer", "greater", "least", "most", "under", "over", "above", "below", "between", "before",
-        "after", "square", "cube", "root", "factorial", "times", "percent", "reciprocal", "inverse", "opposite",
-        "anything", "everything", "problem", "question", "step", "exercise", "figure", "page", "equation", "case", "option", "except", "up",
+        "minus",
+        "negative",
+        "plus",
+        "half",
+        "third",
+        "quarter",
+        "fifth",
+        "tenth",
+        "twice",
+        "thrice",
+        "double",
+        "triple",
+        "more",
+        "less",
+        "fewer",
+        "greater",
+        "least",
+        "most",
+        "under",
+        "over",
+        "above",
+        "below",
+        "between",
+        "before",
+        "after",
+        "square",
+        "cube",
+        "root",
+        "factorial",
+        "times",
+        "percent",
+        "reciprocal",
+        "inverse",
+        "opposite",
+        "anything",
+        "everything",
+        "problem",
+        "question",
+        "step",
+        "exercise",
+        "figure",
+        "page",
+        "equation",
+        "case",
+        "option",
+        "except",
+        "up",
     ];
     let ends_sentence = |at: usize| {
         let bytes = text.as_bytes();
         bytes[at] == b'\n'
-            || (matches!(bytes[at], b'.' | b'!' | b'?') && bytes.get(at + 1).is_none_or(|next| next.is_ascii_whitespace()))
+            || (matches!(bytes[at], b'.' | b'!' | b'?')
+                && bytes.get(at + 1).is_none_or(|next| next.is_ascii_whitespace()))
     };
     let from = start.saturating_sub(SHORT);
     let begin = (from..start).rev().find(|at| ends_sentence(*at)).map_or(from, |at| at + 1);
-    let stop = (end..text.len().min(end + SHORT)).find(|at| ends_sentence(*at)).unwrap_or(text.len().min(end + SHORT));
-    let part = |from: usize, to: usize| text.get(floor(text, from)..floor(text, to)).unwrap_or_default().to_ascii_lowercase();
+    let stop = (end..text.len().min(end + SHORT))
+        .find(|at| ends_sentence(*at))
+        .unwrap_or(text.len().min(end + SHORT));
+    let part = |from: usize, to: usize| {
+        text.get(floor(text, from)..floor(text, to)).unwrap_or_default().to_ascii_lowercase()
+    };
     let (before, after) = (part(begin, start), part(end, stop));
     let words = |text: &str| -> Vec<String> {
         text.split(|next: char| !next.is_alphanumeric() && next != '\'' && next != '’')
@@ -421,8 +472,9 @@ fn is_doubtful(text: &str, start: usize, end: usize) -> bool {
     };
     let wrong = |text: &str| words(text).iter().any(|word| WRONG.contains(&word.as_str()));
     // A denial before another number is about that number.
-    let denied = words(&after).iter().any(|word| is_denial(word)) && !after.contains(|next: char| next.is_ascii_digit());
-    let clause = ["is ", "are ", "=", ":", ",", ";", "was ", "equals "]
+    let denied = words(&after).iter().any(|word| is_denial(word))
+        && !after.contains(|next: char| next.is_ascii_digit());
+    let clause = [" is ", " are ", "=", ":", ",", ";", " was ", " equals "]
         .iter()
         .filter_map(|mark| before.rfind(mark).map(|at| at + mark.len()))
         .max()

@@ -6,14 +6,101 @@ use super::{parser, words};
 
 /// Words that may come before a value without changing it.
 const LEADS: &[&str] = &[
-    "the", "a", "an", "final", "answer", "answers", "is", "are", "result", "results", "total", "value", "values", "sum",
-    "number", "numbers", "point", "points", "solution", "solutions", "area", "volume", "length", "width", "height",
-    "perimeter", "circumference", "radius", "diameter", "distance", "probability", "expected", "mean", "median", "mode",
-    "average", "range", "cost", "price", "amount", "speed", "time", "age", "so", "thus", "therefore", "hence", "we",
-    "get", "have", "it", "be", "equals", "equal", "to", "of", "set", "interval", "vector", "matrix", "ordered", "pair",
-    "pairs", "triple", "equation", "line", "function", "maximum", "minimum", "max", "min", "product", "difference",
-    "quotient", "ratio", "slope", "intercept", "coordinates", "root", "roots", "vertex", "center", "centre", "angle",
-    "measure", "approximately", "about", "roughly", "exactly", "approx", "ans", "only", "all", "there", "possible",
+    "the",
+    "a",
+    "an",
+    "final",
+    "answer",
+    "answers",
+    "is",
+    "are",
+    "result",
+    "results",
+    "total",
+    "value",
+    "values",
+    "sum",
+    "number",
+    "numbers",
+    "point",
+    "points",
+    "solution",
+    "solutions",
+    "area",
+    "volume",
+    "length",
+    "width",
+    "height",
+    "perimeter",
+    "circumference",
+    "radius",
+    "diameter",
+    "distance",
+    "probability",
+    "expected",
+    "mean",
+    "median",
+    "mode",
+    "average",
+    "range",
+    "cost",
+    "price",
+    "amount",
+    "speed",
+    "time",
+    "age",
+    "so",
+    "thus",
+    "therefore",
+    "hence",
+    "we",
+    "get",
+    "have",
+    "it",
+    "be",
+    "equals",
+    "equal",
+    "to",
+    "of",
+    "set",
+    "interval",
+    "vector",
+    "matrix",
+    "ordered",
+    "pair",
+    "pairs",
+    "triple",
+    "equation",
+    "line",
+    "function",
+    "maximum",
+    "minimum",
+    "max",
+    "min",
+    "product",
+    "difference",
+    "quotient",
+    "ratio",
+    "slope",
+    "intercept",
+    "coordinates",
+    "root",
+    "roots",
+    "vertex",
+    "center",
+    "centre",
+    "angle",
+    "measure",
+    "approximately",
+    "about",
+    "roughly",
+    "exactly",
+    "approx",
+    "ans",
+    "only",
+    "all",
+    "there",
+    "possible",
 ];
 
 /// Words that begin a condition for a parameter.
@@ -29,7 +116,8 @@ fn word(token: &Token) -> Option<&str> {
 /// Whether all words of a text may come before a value. After a colon, any word may: `Total: 5`.
 fn announces(text: &str) -> bool {
     let text = text.trim();
-    let mut words = text.split(|next: char| !next.is_alphanumeric()).filter(|word| !word.is_empty()).peekable();
+    let mut words =
+        text.split(|next: char| !next.is_alphanumeric()).filter(|word| !word.is_empty()).peekable();
     let known = |word: &str| LEADS.contains(&word.to_lowercase().as_str());
     let colon = text.ends_with(':') && words::turns(text).is_empty();
     words.peek().is_some() && (colon || words.all(known))
@@ -77,7 +165,9 @@ fn equality(tokens: &[Token]) -> Option<usize> {
                 }
                 found = Some(at);
             }
-            Token::Sign('<' | '>' | '≤' | '≥' | '≠' | ',' | ';') | Token::Relation(..) | Token::Conjunction { .. }
+            Token::Sign('<' | '>' | '≤' | '≥' | '≠' | ',' | ';')
+            | Token::Relation(..)
+            | Token::Conjunction { .. }
                 if depth == 0 =>
             {
                 return None;
@@ -91,7 +181,10 @@ fn equality(tokens: &[Token]) -> Option<usize> {
 /// Whether the tokens name what was asked for, such as `\lim_{x \to 0} f(x)`, `|z|`, `f^{-1}(2)` or `\frac{dy}{dx}`. A
 /// number, or a sum or product of anything, is no name: `x + 1 = 5` does not answer 5.
 fn is_label(tokens: &[Token]) -> bool {
-    const OPERATORS: &[&str] = &["lim", "limsup", "liminf", "int", "iint", "oint", "max", "min", "sup", "inf", "det", "dim", "deg", "gcd", "lcm", "arg"];
+    const OPERATORS: &[&str] = &[
+        "lim", "limsup", "liminf", "int", "iint", "oint", "max", "min", "sup", "inf", "det", "dim", "deg",
+        "gcd", "lcm", "arg",
+    ];
     let letters = |token: &Token| match token {
         Token::Letter(_) | Token::Run(_) | Token::Name(_) | Token::Mark(_) => true,
         Token::Command(name) => parser::LETTERS.contains(&name.as_str()),
@@ -126,21 +219,31 @@ fn is_label(tokens: &[Token]) -> bool {
             Token::Sign('_') => {}
             // `f^{-1}(2)`
             Token::Sign('^') if depth == 0 => {
-                let inverse = tokens.get(at + 1) == Some(&Token::Sign('{')) && tokens.get(at + 2) == Some(&Token::Sign('-'));
+                let inverse = tokens.get(at + 1) == Some(&Token::Sign('{'))
+                    && tokens.get(at + 2) == Some(&Token::Sign('-'));
                 if !inverse {
                     return false;
                 }
             }
-            Token::Sign('+' | '-' | '*' | '×' | '/' | '!' | '√' | '°') | Token::Number { .. } if depth == 0 && !in_index(tokens, at) => {
+            Token::Sign('+' | '-' | '*' | '×' | '/' | '!' | '√' | '°') | Token::Number { .. }
+                if depth == 0 && !in_index(tokens, at) =>
+            {
                 return false;
             }
-            Token::Command(name) if depth == 0 && matches!(name.as_str(), "frac" | "sqrt" | "binom" | "log" | "ln" | "lg" | "exp") => {
+            Token::Command(name)
+                if depth == 0
+                    && matches!(name.as_str(), "frac" | "sqrt" | "binom" | "log" | "ln" | "lg" | "exp") =>
+            {
                 return false;
             }
             _ => {}
         }
     }
-    letters(first) || matches!(first, Token::Command(_) | Token::Sign('|' | '⟦' | '‖' | '⌊' | '⌈') | Token::Text(_) | Token::Word(_))
+    letters(first)
+        || matches!(
+            first,
+            Token::Command(_) | Token::Sign('|' | '⟦' | '‖' | '⌊' | '⌈') | Token::Text(_) | Token::Word(_)
+        )
 }
 
 fn in_index(tokens: &[Token], at: usize) -> bool {
@@ -164,7 +267,9 @@ fn is_quotient_of_differentials(tokens: &[Token]) -> bool {
     let run = |token: &Token| matches!(token, Token::Run(name) | Token::Name(name) if name.starts_with('d') && name.len() == 2);
     match tokens {
         [top, Token::Sign('/'), bottom] => run(top) && run(bottom),
-        [Token::Letter('d'), Token::Letter(_), Token::Sign('/'), Token::Letter('d'), Token::Letter(_)] => true,
+        [Token::Letter('d'), Token::Letter(_), Token::Sign('/'), Token::Letter('d'), Token::Letter(_)] => {
+            true
+        }
         _ => false,
     }
 }
@@ -183,7 +288,8 @@ pub(super) fn unlabelled(gold: &[Token], answer: &[Token]) -> Option<(Vec<Token>
         (None, Some(answer)) if !related(gold) => Some((gold.to_vec(), answer)),
         (Some(own), Some(other)) => {
             let (one, two) = (&gold[..gold.len() - own.len() - 1], &answer[..answer.len() - other.len() - 1]);
-            let primes = |tokens: &[Token]| tokens.iter().filter(|token| **token == Token::Sign('\'')).count();
+            let primes =
+                |tokens: &[Token]| tokens.iter().filter(|token| **token == Token::Sign('\'')).count();
             let same = names_a_function(one) && names_a_function(two) && primes(one) == primes(two);
             (same && (is_y(one) || is_y(two))).then_some((own, other))
         }
@@ -196,7 +302,14 @@ fn is_y(tokens: &[Token]) -> bool {
 }
 
 fn names_a_function(tokens: &[Token]) -> bool {
-    let [Token::Letter('f' | 'g' | 'h' | 'y'), rest @ .., Token::Sign('('), Token::Letter(_), Token::Sign(')')] = tokens else {
+    let [
+        Token::Letter('f' | 'g' | 'h' | 'y'),
+        rest @ ..,
+        Token::Sign('('),
+        Token::Letter(_),
+        Token::Sign(')'),
+    ] = tokens
+    else {
         return is_y(tokens);
     };
     rest.iter().all(|token| *token == Token::Sign('\''))
@@ -244,7 +357,8 @@ pub(super) fn family(tokens: &[Token]) -> Option<(Vec<Token>, char)> {
     {
         return Some((trimmed(rest), *letter));
     }
-    if let [rest @ .., Token::Sign('('), Token::Letter(letter), Token::Sign('∈'), set, Token::Sign(')')] = tokens
+    if let [rest @ .., Token::Sign('('), Token::Letter(letter), Token::Sign('∈'), set, Token::Sign(')')] =
+        tokens
         && integer(set)
     {
         return Some((trimmed(rest), *letter));
@@ -258,15 +372,23 @@ pub(super) fn family(tokens: &[Token]) -> Option<(Vec<Token>, char)> {
         _ => None,
     });
     let letter = letters.next().or_else(|| {
-        let mut single = words.split(|next: char| !next.is_alphanumeric()).filter(|word| word.len() == 1 && *word != "a");
+        let mut single =
+            words.split(|next: char| !next.is_alphanumeric()).filter(|word| word.len() == 1 && *word != "a");
         single.next().and_then(|word| word.chars().next())
     })?;
     let known = |word: &str| {
         word.len() == 1
-            || ["for", "where", "with", "is", "an", "any", "all", "integer", "integers", "every", "some", "whole", "number", "each"].contains(&word)
+            || [
+                "for", "where", "with", "is", "an", "any", "all", "integer", "integers", "every", "some",
+                "whole", "number", "each",
+            ]
+            .contains(&word)
     };
-    let plain = tail.iter().all(|token| word(token).is_some() || matches!(token, Token::Letter(_) | Token::Sign(',')));
-    let says = words.contains("integer") && words.split(|next: char| !next.is_alphanumeric()).filter(|word| !word.is_empty()).all(known);
+    let plain = tail
+        .iter()
+        .all(|token| word(token).is_some() || matches!(token, Token::Letter(_) | Token::Sign(',')));
+    let says = words.contains("integer")
+        && words.split(|next: char| !next.is_alphanumeric()).filter(|word| !word.is_empty()).all(known);
     (at > 0 && plain && says && letters.next().is_none()).then(|| (trimmed(&tokens[..at]), letter))
 }
 
@@ -274,7 +396,8 @@ pub(super) fn family(tokens: &[Token]) -> Option<(Vec<Token>, char)> {
 fn trimmed(tokens: &[Token]) -> Vec<Token> {
     let mut end = tokens.len();
     while end > 0
-        && (matches!(tokens[end - 1], Token::Sign(',' | ';')) || word(&tokens[end - 1]).is_some_and(|text| CONDITIONS.contains(&text.trim())))
+        && (matches!(tokens[end - 1], Token::Sign(',' | ';'))
+            || word(&tokens[end - 1]).is_some_and(|text| CONDITIONS.contains(&text.trim())))
     {
         end -= 1;
     }

@@ -66,7 +66,8 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Refusal> {
     if text.len() > LENGTH {
         return Err(Refusal::Budget);
     }
-    let mut lexer = Lexer { rest: text, tokens: Vec::new(), brackets: 0, decimal_commas: 0, blank: false, spaced: false };
+    let mut lexer =
+        Lexer { rest: text, tokens: Vec::new(), brackets: 0, decimal_commas: 0, blank: false, spaced: false };
     lexer.run()?;
     arrange::arranged(lexer.tokens)
 }
@@ -159,7 +160,8 @@ impl<'a> Lexer<'a> {
         match first {
             '+' | '-' | '*' | '/' | '^' | '_' | '=' | '<' | '>' | '(' | ')' | '[' | ']' | '{' | '}' | ','
             | ';' | ':' | '|' | '!' | '%' | '\'' | '&' | '±' | '∓' | '≤' | '≥' | '≠' | '≈' | '∈' | '∪'
-            | '∩' | '∖' | '⌊' | '⌋' | '⌈' | '⌉' | '⟨' | '⟩' | '°' | '∞' | '∅' | '√' | '…' | '‖' => {
+            | '∩' | '∖' | '⌊' | '⌋' | '⌈' | '⌉' | '⟨' | '⟩' | '°' | '∞' | '∅' | '√' | '…' | '‖' =>
+            {
                 self.sign(first);
                 Ok(())
             }

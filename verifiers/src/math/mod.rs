@@ -163,8 +163,13 @@ pub enum Comparison {
 
 /// Reads a text. The right answer, if this is another one, decides which letters are names.
 fn read(arena: &mut Arena, text: &str, gold: Option<&Reading>) -> Reading {
-    let mut reading =
-        Reading { text: text.to_owned(), raw: Vec::new(), tokens: Vec::new(), parameter: None, parsed: Err(Refusal::Unparsable) };
+    let mut reading = Reading {
+        text: text.to_owned(),
+        raw: Vec::new(),
+        tokens: Vec::new(),
+        parameter: None,
+        parsed: Err(Refusal::Unparsable),
+    };
     let lexed = normalise::normalise(text).and_then(|text| lexer::tokens(&text));
     reading.raw = match lexed {
         Ok(tokens) => tokens,
@@ -230,7 +235,10 @@ impl Math {
             Err(_) => read(&mut arena, found.candidates.first().map_or("", String::as_str), Some(&gold)),
         };
         if let Some(same) = dates_or_times(&gold.text, &answer.text) {
-            return (answer.text, if same { Comparison::Equal("the same time") } else { Comparison::Different });
+            return (
+                answer.text,
+                if same { Comparison::Equal("the same time") } else { Comparison::Different },
+            );
         }
         if (gold.parameter.is_some() || answer.parameter.is_some())
             && let Some(comparison) = self.families(&gold, &answer)
@@ -285,7 +293,9 @@ impl Math {
             [0, 1, 2].map(|value| at(&reading.tokens, parameter, value).map(|parsed| parsed.root))
         };
         let (golds, answers) = (values(gold, own), values(answer, other));
-        let ([Some(a), Some(b), Some(c)], [Some(d), Some(e), Some(f)]) = (golds, answers) else { return None };
+        let ([Some(a), Some(b), Some(c)], [Some(d), Some(e), Some(f)]) = (golds, answers) else {
+            return None;
+        };
         match Judge::new(arena, *self, STEPS).families([a, b, c], [d, e, f]) {
             Ok(Some(true)) => return Some(Comparison::Equal("the same family")),
             Ok(Some(false)) => return Some(Comparison::Different),

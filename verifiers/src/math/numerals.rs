@@ -3,12 +3,29 @@
 use super::number::Rational;
 
 const SMALL: &[&str] = &[
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
 ];
 
-const TENS: &[&str] =
-    &["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+const TENS: &[&str] = &["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 
 /// Words that multiply the number before them, and the power of ten.
 const SCALES: &[(&str, u32)] = &[
@@ -78,7 +95,9 @@ fn below_thousand(words: &[&str]) -> Option<(i64, usize)> {
         small(first).map(|value| (value, 1))
     };
     let hundreds = match words {
-        [first, "hundred", ..] => small(first).or((*first == "a").then_some(1)).filter(|value| (1..10).contains(value)),
+        [first, "hundred", ..] => {
+            small(first).or((*first == "a").then_some(1)).filter(|value| (1..10).contains(value))
+        }
         _ => None,
     };
     let Some(hundreds) = hundreds else { return two_digits(words) };
@@ -95,8 +114,10 @@ pub(super) fn number(text: &str) -> Option<Rational> {
         return None;
     }
     let lower = text.to_lowercase();
-    let words: Vec<&str> =
-        lower.split(|next: char| next.is_whitespace() || matches!(next, '-' | ',' | '.' | '~')).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = lower
+        .split(|next: char| next.is_whitespace() || matches!(next, '-' | ',' | '.' | '~'))
+        .filter(|word| !word.is_empty())
+        .collect();
     let (negative, words) = match words.as_slice() {
         ["negative" | "minus", rest @ ..] => (true, rest),
         rest => (false, rest),
@@ -108,7 +129,8 @@ pub(super) fn number(text: &str) -> Option<Rational> {
 fn positive(words: &[&str]) -> Option<Rational> {
     // `two thirds`, `one half`
     if let [first, part] = words
-        && let Some((_, bottom)) = PARTS.iter().find(|(name, _)| *name == part.strip_suffix('s').unwrap_or(part))
+        && let Some((_, bottom)) =
+            PARTS.iter().find(|(name, _)| *name == part.strip_suffix('s').unwrap_or(part))
     {
         let (top, taken) = if matches!(*first, "a" | "an") { (1, 1) } else { below_thousand(&[*first])? };
         let single = (top == 1) != part.ends_with('s');
@@ -121,10 +143,19 @@ fn positive(words: &[&str]) -> Option<Rational> {
         let and = usize::from(rest[0] == "and" && last != u32::MAX);
         let group = &rest[and..];
         let (value, taken) = match group.first()? {
-            &"a" | &"one" if group.get(1).is_some_and(|word| SCALES.iter().any(|(name, _)| name == word && *name != "hundred")) => (1, 1),
+            &"a" | &"one"
+                if group.get(1).is_some_and(|word| {
+                    SCALES.iter().any(|(name, _)| name == word && *name != "hundred")
+                }) =>
+            {
+                (1, 1)
+            }
             _ => below_thousand(group)?,
         };
-        let power = group.get(taken).and_then(|word| SCALES.iter().find(|(name, _)| name == word)).map(|(_, power)| *power);
+        let power = group
+            .get(taken)
+            .and_then(|word| SCALES.iter().find(|(name, _)| name == word))
+            .map(|(_, power)| *power);
         let power = power.filter(|power| *power > 2);
         if power.unwrap_or(0) >= last {
             return None;
@@ -138,7 +169,9 @@ fn positive(words: &[&str]) -> Option<Rational> {
 
 /// The base in `base two`, `(base 3)` or `two`.
 pub(super) fn base(text: &str) -> Option<i64> {
-    let bare = text.trim_matches(|next: char| next.is_whitespace() || matches!(next, '(' | ')' | '.')).to_lowercase();
+    let bare = text
+        .trim_matches(|next: char| next.is_whitespace() || matches!(next, '(' | ')' | '.'))
+        .to_lowercase();
     let named = bare.strip_prefix("base");
     let inner = named.unwrap_or(&bare).trim_matches([' ', '-', '~']);
     let value = match inner.parse::<i64>() {

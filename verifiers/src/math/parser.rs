@@ -174,11 +174,63 @@ const COMMANDS: &[(&str, usize)] = &[
 
 /// Commands that are letters.
 pub(super) const LETTERS: &[&str] = &[
-    "alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "vartheta", "iota", "kappa",
-    "lambda", "mu", "nu", "xi", "rho", "varrho", "sigma", "varsigma", "tau", "upsilon", "phi", "varphi", "chi", "psi",
-    "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega", "ell", "hbar",
-    "aleph", "imath", "jmath", "top", "bot", "intercal", "square", "Box", "blacksquare", "bigstar", "heartsuit",
-    "diamondsuit", "clubsuit", "spadesuit", "checkmark", "dagger", "wp",
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "epsilon",
+    "varepsilon",
+    "zeta",
+    "eta",
+    "theta",
+    "vartheta",
+    "iota",
+    "kappa",
+    "lambda",
+    "mu",
+    "nu",
+    "xi",
+    "rho",
+    "varrho",
+    "sigma",
+    "varsigma",
+    "tau",
+    "upsilon",
+    "phi",
+    "varphi",
+    "chi",
+    "psi",
+    "omega",
+    "Gamma",
+    "Delta",
+    "Theta",
+    "Lambda",
+    "Xi",
+    "Pi",
+    "Sigma",
+    "Upsilon",
+    "Phi",
+    "Psi",
+    "Omega",
+    "ell",
+    "hbar",
+    "aleph",
+    "imath",
+    "jmath",
+    "top",
+    "bot",
+    "intercal",
+    "square",
+    "Box",
+    "blacksquare",
+    "bigstar",
+    "heartsuit",
+    "diamondsuit",
+    "clubsuit",
+    "spadesuit",
+    "checkmark",
+    "dagger",
+    "wp",
 ];
 
 /// Letters that name a function if a bracket follows.
@@ -259,7 +311,10 @@ impl Parser<'_> {
             }
         }
         if !self.ready
-            && matches!(self.operators.last(), Some(Operator::Comma | Operator::Or | Operator::Both | Operator::Semicolon))
+            && matches!(
+                self.operators.last(),
+                Some(Operator::Comma | Operator::Or | Operator::Both | Operator::Semicolon)
+            )
         {
             self.operators.pop();
             self.ready = true;
@@ -324,8 +379,13 @@ impl Parser<'_> {
             Operator::Comma | Operator::Or | Operator::Both => {
                 let separates =
                     |operator: &Operator| matches!(operator, Operator::Comma | Operator::Or | Operator::Both);
-                let separators: Vec<&Operator> =
-                    self.operators.iter().rev().take_while(|operator| separates(operator)).chain([&operator]).collect();
+                let separators: Vec<&Operator> = self
+                    .operators
+                    .iter()
+                    .rev()
+                    .take_while(|operator| separates(operator))
+                    .chain([&operator])
+                    .collect();
                 let either = separators.iter().any(|operator| matches!(operator, Operator::Or));
                 let both = separators.iter().any(|operator| matches!(operator, Operator::Both));
                 let items = self.members(right, separates)?;
@@ -463,7 +523,8 @@ impl Parser<'_> {
                 | Operator::Both
                 | Operator::Semicolon
         );
-        let separates = matches!(operator, Operator::Comma | Operator::Or | Operator::Both | Operator::Semicolon);
+        let separates =
+            matches!(operator, Operator::Comma | Operator::Or | Operator::Both | Operator::Semicolon);
         self.separators += usize::from(separates);
         self.reduce(operator.strength(), from_right)?;
         self.operators.push(operator);

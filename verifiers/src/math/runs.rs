@@ -15,7 +15,11 @@ pub(super) fn resolved(own: &[Token], gold: &[Token]) -> Vec<Token> {
         .iter()
         .enumerate()
         .filter_map(|(at, token)| match token {
-            Token::Letter(letter) if at == 0 || !matches!(gold[at - 1], Token::Sign('_') | Token::Mark(_)) => Some(*letter),
+            Token::Letter(letter)
+                if at == 0 || !matches!(gold[at - 1], Token::Sign('_') | Token::Mark(_)) =>
+            {
+                Some(*letter)
+            }
             _ => None,
         })
         .collect();
@@ -70,10 +74,14 @@ fn calculates(tokens: &[Token]) -> bool {
             Token::Sign('_') => at += 1,
             Token::Sign('}') if index > 0 => index -= 1,
             Token::Sign('{') if index > 0 => index += 1,
-            Token::Sign('+' | '-' | '*' | '×' | '/' | '^' | '!' | '√' | '=') | Token::Number { .. } if index == 0 => {
+            Token::Sign('+' | '-' | '*' | '×' | '/' | '^' | '!' | '√' | '=') | Token::Number { .. }
+                if index == 0 =>
+            {
                 return true;
             }
-            Token::Command(name) if index == 0 && !name.starts_with("set") && name != "overline" => return true,
+            Token::Command(name) if index == 0 && !name.starts_with("set") && name != "overline" => {
+                return true;
+            }
             _ => {}
         }
         at += 1;

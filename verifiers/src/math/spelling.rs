@@ -105,7 +105,12 @@ pub(super) fn with_number(tokens: &[Token], letter: char, value: i64) -> Vec<Tok
     for token in tokens {
         match token {
             Token::Letter(own) if *own == letter => {
-                let digits = Token::Number { digits: value.to_string(), places: None, power: 0, repeating: String::new() };
+                let digits = Token::Number {
+                    digits: value.to_string(),
+                    places: None,
+                    power: 0,
+                    repeating: String::new(),
+                };
                 out.extend([Token::Sign('('), digits, Token::Sign(')')]);
             }
             other => out.push(other.clone()),
@@ -125,7 +130,8 @@ pub(super) fn with_letter(tokens: &[Token], letter: char, other: char) -> Vec<To
 
 /// The letter that may stand for a whole number: the one that the other answer uses, or the only one there is.
 pub(super) fn only_letter(tokens: &[Token], other: Option<char>) -> Option<char> {
-    let value = tokens.iter().rposition(|token| *token == Token::Sign('=')).map_or(tokens, |at| &tokens[at + 1..]);
+    let value =
+        tokens.iter().rposition(|token| *token == Token::Sign('=')).map_or(tokens, |at| &tokens[at + 1..]);
     let mut letters: Vec<char> = value
         .iter()
         .filter_map(|token| match token {
@@ -142,7 +148,12 @@ pub(super) fn only_letter(tokens: &[Token], other: Option<char>) -> Option<char>
 
 /// Reads `0,25` as a decimal if the right answer is a single value without a comma.
 pub(super) fn decimal_comma(gold: &[Token], answer: &[Token]) -> Option<(Vec<Token>, Vec<Token>)> {
-    let separator = |token: &Token| matches!(token, Token::Sign(',' | ';' | '=') | Token::Conjunction { .. } | Token::Begin(_) | Token::Row);
+    let separator = |token: &Token| {
+        matches!(
+            token,
+            Token::Sign(',' | ';' | '=') | Token::Conjunction { .. } | Token::Begin(_) | Token::Row
+        )
+    };
     if gold.iter().any(separator) {
         return None;
     }
@@ -173,7 +184,9 @@ pub(super) fn decimal_comma(gold: &[Token], answer: &[Token]) -> Option<(Vec<Tok
 
 /// Reads `C(5,2)`, `P(5,2)`, `C_5^2` and `A_5^2` as numbers of choices. The first reading is a point or a letter.
 pub(super) fn counting_functions(gold: &[Token], answer: &[Token]) -> Option<(Vec<Token>, Vec<Token>)> {
-    let letters = |tokens: &[Token]| tokens.iter().any(|token| matches!(token, Token::Letter(letter) if "ei".contains(*letter) || !"CPA".contains(*letter)));
+    let letters = |tokens: &[Token]| {
+        tokens.iter().any(|token| matches!(token, Token::Letter(letter) if "ei".contains(*letter) || !"CPA".contains(*letter)))
+    };
     let respell = |tokens: &[Token]| -> Vec<Token> {
         let mut out = Vec::with_capacity(tokens.len() + 4);
         let mut at = 0;
@@ -191,14 +204,23 @@ pub(super) fn counting_functions(gold: &[Token], answer: &[Token]) -> Option<(Ve
             };
             let number = |at: usize| matches!(tokens.get(at), Some(Token::Number { places: None, .. }));
             match (function, tokens.get(at + 1)) {
-                (Some(function), Some(Token::Sign('('))) if number(at + 2) => out.push(Token::Command(function.to_owned())),
+                (Some(function), Some(Token::Sign('('))) if number(at + 2) => {
+                    out.push(Token::Command(function.to_owned()))
+                }
                 (Some(function), Some(Token::Sign('_'))) => {
                     let Some((total, chosen, width)) = indices(&tokens[at + 2..]) else {
                         out.push(tokens[at].clone());
                         at += 1;
                         continue;
                     };
-                    out.extend([Token::Command(function.to_owned()), Token::Sign('('), total, Token::Sign(','), chosen, Token::Sign(')')]);
+                    out.extend([
+                        Token::Command(function.to_owned()),
+                        Token::Sign('('),
+                        total,
+                        Token::Sign(','),
+                        chosen,
+                        Token::Sign(')'),
+                    ]);
                     at += 1 + width;
                 }
                 _ => out.push(tokens[at].clone()),
@@ -225,7 +247,14 @@ fn before_and_after(tokens: &[Token]) -> Option<(Vec<Token>, usize)> {
     };
     (tokens.get(at + 1) == Some(&Token::Sign('_'))).then_some(())?;
     let (chosen, second) = braced(&tokens[at + 2..])?;
-    let call = vec![Token::Command(function.to_owned()), Token::Sign('('), total, Token::Sign(','), chosen, Token::Sign(')')];
+    let call = vec![
+        Token::Command(function.to_owned()),
+        Token::Sign('('),
+        total,
+        Token::Sign(','),
+        chosen,
+        Token::Sign(')'),
+    ];
     Some((call, at + 2 + second))
 }
 
@@ -249,7 +278,9 @@ fn indices(tokens: &[Token]) -> Option<(Token, Token, usize)> {
 /// Reads letters without the marks of vectors if one of the answers has no marks at all.
 pub(super) fn unmarked(gold: &[Token], answer: &[Token]) -> Option<(Vec<Token>, Vec<Token>)> {
     const PLAIN: &[&str] = &["vec", "overrightarrow", "hat", "bar", "tilde"];
-    let marked = |tokens: &[Token]| tokens.iter().any(|token| matches!(token, Token::Mark(mark) if PLAIN.contains(mark)));
+    let marked = |tokens: &[Token]| {
+        tokens.iter().any(|token| matches!(token, Token::Mark(mark) if PLAIN.contains(mark)))
+    };
     if marked(gold) == marked(answer) {
         return None;
     }
@@ -267,10 +298,15 @@ pub(super) fn unmarked(gold: &[Token], answer: &[Token]) -> Option<(Vec<Token>, 
 /// Reads `3\mathbf{i} + 4\mathbf{j}` as the vector `(3, 4)` if the right answer is one, or the other way around.
 pub(super) fn unit_vectors(gold: &[Token], answer: &[Token]) -> Option<(Vec<Token>, Vec<Token>)> {
     let tuple = |tokens: &[Token]| {
-        matches!(tokens, [Token::Sign('(' | '⟨' | '['), .., Token::Sign(')' | '⟩' | ']')] | [Token::Begin(_), .., Token::End(_)])
-            && !tokens.iter().any(|token| matches!(token, Token::Letter(_)))
+        matches!(
+            tokens,
+            [Token::Sign('(' | '⟨' | '['), .., Token::Sign(')' | '⟩' | ']')]
+                | [Token::Begin(_), .., Token::End(_)]
+        ) && !tokens.iter().any(|token| matches!(token, Token::Letter(_)))
     };
-    let size = |tokens: &[Token]| 1 + tokens.iter().filter(|token| matches!(token, Token::Sign(',') | Token::Row)).count();
+    let size = |tokens: &[Token]| {
+        1 + tokens.iter().filter(|token| matches!(token, Token::Sign(',') | Token::Row)).count()
+    };
     match (tuple(gold), tuple(answer)) {
         (true, false) => Some((gold.to_vec(), components(answer, size(gold))?)),
         (false, true) => Some((components(gold, size(answer))?, answer.to_vec())),
@@ -300,7 +336,12 @@ fn components(tokens: &[Token], size: usize) -> Option<Vec<Token>> {
                 }
                 current.retain(|token| *token != Token::Sign('+') || depth > 0);
                 if current.iter().all(|token| matches!(token, Token::Sign('-'))) {
-                    current.push(Token::Number { digits: "1".to_owned(), places: None, power: 0, repeating: String::new() });
+                    current.push(Token::Number {
+                        digits: "1".to_owned(),
+                        places: None,
+                        power: 0,
+                        repeating: String::new(),
+                    });
                 }
                 let part = parts.get_mut(axis).filter(|part| part.is_none())?;
                 *part = Some(std::mem::take(&mut current));
@@ -312,7 +353,8 @@ fn components(tokens: &[Token], size: usize) -> Option<Vec<Token>> {
     if !current.is_empty() || parts.iter().all(Option::is_none) {
         return None;
     }
-    let zero = || vec![Token::Number { digits: "0".to_owned(), places: None, power: 0, repeating: String::new() }];
+    let zero =
+        || vec![Token::Number { digits: "0".to_owned(), places: None, power: 0, repeating: String::new() }];
     let mut out = vec![Token::Sign('(')];
     for (at, part) in parts.into_iter().enumerate() {
         if at > 0 {
@@ -330,7 +372,8 @@ pub(super) fn grouped_by_two(gold: &[Token], answer: &str) -> bool {
     let groups: Vec<&str> = answer.trim().trim_matches('$').split(',').collect();
     let [first, middle @ .., last] = groups.as_slice() else { return false };
     let all_digits = groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_digit()));
-    let sizes = (1..=2).contains(&first.len()) && middle.iter().all(|group| group.len() == 2) && last.len() == 3;
+    let sizes =
+        (1..=2).contains(&first.len()) && middle.iter().all(|group| group.len() == 2) && last.len() == 3;
     repeating.is_empty() && all_digits && sizes && !middle.is_empty() && groups.concat() == *digits
 }
 

@@ -104,7 +104,8 @@ const PREFIXES: &[(&str, &str, i32)] = &[
 ];
 
 /// Units that algebra does not use as products of letters, also directly after a number: `5cm`.
-const GLUED: &[&str] = &["cm", "mm", "km", "kg", "mg", "mL", "ml", "kJ", "kW", "Hz", "kWh", "MHz", "GHz", "GB", "MB", "kB"];
+const GLUED: &[&str] =
+    &["cm", "mm", "km", "kg", "mg", "mL", "ml", "kJ", "kW", "Hz", "kWh", "MHz", "GHz", "GB", "MB", "kB"];
 
 /// The unit that a word names, and the power of ten of its prefix.
 fn find(word: &str) -> Option<(&'static Unit, i32)> {
@@ -131,7 +132,9 @@ pub(super) fn is_unit(word: &str) -> bool {
 
 /// Whether the word is a unit only with a space before it: `2ms` is a product, `2 ms` a time.
 pub(super) fn needs_space(word: &str) -> bool {
-    word.chars().count() == 2 && UNITS.iter().all(|unit| !unit.names.contains(&word)) && !GLUED.contains(&word)
+    word.chars().count() == 2
+        && UNITS.iter().all(|unit| !unit.names.contains(&word))
+        && !GLUED.contains(&word)
 }
 
 /// The words beside a number, by their meaning.
@@ -170,8 +173,10 @@ impl Measure {
         let (mut sign, mut power) = (1, 1);
         let mut last: Option<(&'static Unit, i32, i32)> = None;
         let text = text.replace('^', " ^").replace('/', " per ").replace('²', " ^2").replace('³', " ^3");
-        let mut parts =
-            text.split(|next: char| next.is_whitespace() || ",;()".contains(next)).filter(|part| !part.is_empty()).peekable();
+        let mut parts = text
+            .split(|next: char| next.is_whitespace() || ",;()".contains(next))
+            .filter(|part| !part.is_empty())
+            .peekable();
         while let Some(part) = parts.next() {
             let word = part.trim_matches(|next: char| !next.is_alphanumeric() && !"$€£¥₹¢^-".contains(next));
             if let Some(exponent) = word.strip_prefix('^') {

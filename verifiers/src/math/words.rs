@@ -137,8 +137,33 @@ const TURNS: &[&str] = &[
 
 /// Words beside a number that say nothing about what was counted.
 const EMPTY: &[&str] = &[
-    "the", "a", "an", "of", "in", "total", "exactly", "about", "approximately", "roughly", "each", "altogether", "only", "is", "respectively", "unit", "ans", "and", "for", "to", "approx", "possible",
-    "different", "distinct", "all", "there", "are",
+    "the",
+    "a",
+    "an",
+    "of",
+    "in",
+    "total",
+    "exactly",
+    "about",
+    "approximately",
+    "roughly",
+    "each",
+    "altogether",
+    "only",
+    "is",
+    "respectively",
+    "unit",
+    "ans",
+    "and",
+    "for",
+    "to",
+    "approx",
+    "possible",
+    "different",
+    "distinct",
+    "all",
+    "there",
+    "are",
 ];
 
 /// The words in the text that change what the number next to them says.
@@ -204,7 +229,14 @@ pub(super) fn is_sentence(text: &str) -> bool {
             && !units::is_unit(word)
             && !word.chars().all(char::is_uppercase)
     };
+    // `42 green apples` is a number and what was counted.
+    let begins =
+        text.trim_start().starts_with(|next: char| next.is_ascii_digit() || matches!(next, '$' | '-' | '\\'));
+    let counted = begins
+        && text.split_whitespace().count() <= 4
+        && !text.split_whitespace().any(|word| ENGLISH.contains(&word.trim_matches([',', '.', ':', ';'])));
     text.contains(|next: char| next.is_ascii_digit() || next == '$')
+        && !counted
         && text.split_whitespace().any(|word| plain(&word))
 }
 
@@ -227,8 +259,12 @@ pub(super) fn say_the_same(gold: &str, answer: &str) -> bool {
     match verdict(&own) {
         Some(gold) => match other.as_slice() {
             ["yes" | "no", rest @ ..] if rest.len() <= 8 => {
-                let turns = rest.iter().any(|word| ["yes", "no", "but", "or", "wrong", "false", "true", "however"].contains(word));
-                let denies = rest.iter().any(|word| ["not", "never", "cannot", "isnt", "doesnt", "dont"].contains(word));
+                let turns = rest.iter().any(|word| {
+                    ["yes", "no", "but", "or", "wrong", "false", "true", "however"].contains(word)
+                });
+                let denies = rest
+                    .iter()
+                    .any(|word| ["not", "never", "cannot", "isnt", "doesnt", "dont"].contains(word));
                 let says = other[0] == "yes";
                 own[0].len() <= 3 && says == gold && !turns && (rest.is_empty() || denies != says)
             }
@@ -253,20 +289,28 @@ pub(super) fn are_the_same_list(gold: &str, answer: &str) -> bool {
             .filter(|member| !member.is_empty())
             .collect();
         let words = |member: &String| {
-            member.chars().all(|next| next.is_alphabetic() || next == ' ' || next == '-') && member.split(' ').count() <= 3
+            member.chars().all(|next| next.is_alphabetic() || next == ' ' || next == '-')
+                && member.split(' ').count() <= 3
         };
         members.sort_unstable();
-        (members.len() > 1 && members.iter().all(words) && members.iter().any(|member| member.len() > 1)).then_some(members)
+        (members.len() > 1 && members.iter().all(words) && members.iter().any(|member| member.len() > 1))
+            .then_some(members)
     };
     members(gold).is_some_and(|own| members(answer).is_some_and(|other| own == other))
 }
 
 /// The words of an answer without those that only announce it.
 fn gist(text: &str) -> Vec<&str> {
-    if matches!(text, "dne" | "does not exist" | "doesnt exist" | "it does not exist" | "the limit does not exist") {
+    if matches!(
+        text,
+        "dne" | "does not exist" | "doesnt exist" | "it does not exist" | "the limit does not exist"
+    ) {
         return vec!["dne"];
     }
-    const SILENT: &[&str] = &["the", "a", "an", "it", "is", "on", "answer", "there", "are", "its", "they", "he", "she", "final", "in"];
+    const SILENT: &[&str] = &[
+        "the", "a", "an", "it", "is", "on", "answer", "there", "are", "its", "they", "he", "she", "final",
+        "in",
+    ];
     text.split_whitespace().filter(|word| !SILENT.contains(word)).collect()
 }
 

@@ -5,9 +5,41 @@ const ARTICLES: &[&str] = &["the", "a", "an"];
 
 /// Commands that only change how an answer looks.
 const LOOKS: &[&str] = &[
-    "text", "mathrm", "textbf", "textit", "mbox", "textnormal", "textrm", "operatorname", "mathbf", "mathit", "mathsf",
-    "textsf", "textup", "emph", "texttt", "underline", "left", "right", "displaystyle", "textstyle", "quad", "qquad",
-    "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "limits", "boxed", "fbox", "mathstrut", "middle",
+    "text",
+    "mathrm",
+    "textbf",
+    "textit",
+    "mbox",
+    "textnormal",
+    "textrm",
+    "operatorname",
+    "mathbf",
+    "mathit",
+    "mathsf",
+    "textsf",
+    "textup",
+    "emph",
+    "texttt",
+    "underline",
+    "left",
+    "right",
+    "displaystyle",
+    "textstyle",
+    "quad",
+    "qquad",
+    "big",
+    "Big",
+    "bigg",
+    "Bigg",
+    "bigl",
+    "bigr",
+    "Bigl",
+    "Bigr",
+    "limits",
+    "boxed",
+    "fbox",
+    "mathstrut",
+    "middle",
 ];
 
 /// Commands with another name that means the same.
@@ -76,7 +108,9 @@ fn piece(rest: &str, first: char) -> (Option<String>, usize) {
             let end = run(|next| next.is_ascii_digit());
             let mut digits = rest[..end].to_owned();
             let mut width = end;
-            while end <= 3 && let Some(group) = rest[width..].strip_prefix(',') {
+            while end <= 3
+                && let Some(group) = rest[width..].strip_prefix(',')
+            {
                 let count = group.bytes().take_while(u8::is_ascii_digit).count();
                 if count != 3 {
                     break;
@@ -92,7 +126,9 @@ fn piece(rest: &str, first: char) -> (Option<String>, usize) {
             let single = word.chars().count() == 1;
             (Some(if single { word.to_owned() } else { word.to_lowercase() }), end)
         }
-        _ if first.is_whitespace() || matches!(first, '$' | '~' | '{' | '}' | '"' | '`') => (None, first.len_utf8()),
+        _ if first.is_whitespace() || matches!(first, '$' | '~' | '{' | '}' | '"' | '`') => {
+            (None, first.len_utf8())
+        }
         _ => (Some(first.to_string()), first.len_utf8()),
     }
 }

@@ -54,7 +54,9 @@ impl Judge {
             if !self.names(zero[at]).is_empty() || !self.closed(period, second)? {
                 return Ok(None);
             }
-            let (Some(offset_near), Some(near)) = (self.near(zero[at])?, self.near(period)?) else { return Ok(None) };
+            let (Some(offset_near), Some(near)) = (self.near(zero[at])?, self.near(period)?) else {
+                return Ok(None);
+            };
             families.push(Family { offset: zero[at], period, near: (offset_near, near) });
         }
         Ok(Some((name, families)))
@@ -70,7 +72,8 @@ impl Judge {
         if !self.names(part).is_empty() {
             return Ok(None);
         }
-        let value = numeric(&self.arena, part.id, part.sign.unwrap_or(1), Points::Whole(0), &mut self.budget)?;
+        let value =
+            numeric(&self.arena, part.id, part.sign.unwrap_or(1), Points::Whole(0), &mut self.budget)?;
         Ok(value.may_be_real().then(|| value.re.to_f64()).filter(|value| value.is_finite()))
     }
 
@@ -118,7 +121,8 @@ impl Judge {
     }
 
     fn value_at(&mut self, family: &Family, step: i64) -> Part {
-        let count = self.arena.push(Node::Number { value: Rational::from(step), places: None, significant: 0 });
+        let count =
+            self.arena.push(Node::Number { value: Rational::from(step), places: None, significant: 0 });
         let way = self.arena.push(Node::Binary(Binary::Multiply, count, family.period.id));
         let id = self.arena.push(Node::Binary(Binary::Add, family.offset.id, way));
         Part { id, sign: family.offset.sign.or(family.period.sign) }

@@ -172,7 +172,9 @@ impl Judge {
             return self.claimed(gold, &claims);
         }
         let builder = matches!(self.arena.node(self.arena.peel(gold.id)), Node::Builder(_));
-        if !builder && !self.settings.set_relation || !matches!(shape, Shape::Region | Shape::Tuple(..) | Shape::Set(_)) {
+        if !builder && !self.settings.set_relation
+            || !matches!(shape, Shape::Region | Shape::Tuple(..) | Shape::Set(_))
+        {
             return Ok(false);
         }
         match (self.region(gold)?, self.solutions(answer)?) {
@@ -269,7 +271,8 @@ impl Judge {
         }
         let (&[left, right], &[other_left, other_right]) = (a, b) else { return Ok(false) };
         let (gold, answer) = (self.difference(left, right), self.difference(other_left, other_right));
-        let differences = relations.iter().chain(others).all(|own| own.is_inequality() || *own == Relation::NotEqual);
+        let differences =
+            relations.iter().chain(others).all(|own| own.is_inequality() || *own == Relation::NotEqual);
         if !differences {
             return Ok(false);
         }

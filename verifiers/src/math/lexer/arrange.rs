@@ -7,7 +7,9 @@ use super::Token;
 /// The tokens in the order and with the signs that the parser knows.
 pub(super) fn arranged(tokens: Vec<Token>) -> Result<Vec<Token>, Refusal> {
     let logical = |either: bool| {
-        tokens.iter().any(|token| matches!(token, Token::Conjunction { either: own, logical: true } if *own == either))
+        tokens
+            .iter()
+            .any(|token| matches!(token, Token::Conjunction { either: own, logical: true } if *own == either))
     };
     if logical(true) && logical(false) {
         // `p ∧ q ∨ r`: a list cannot hold both.
@@ -51,7 +53,11 @@ fn turned_brackets(mut tokens: Vec<Token>) -> Vec<Token> {
     // For each open bracket: whether it may begin an interval, and whether a separator was seen inside.
     let mut open: Vec<(bool, bool)> = Vec::new();
     for at in 0..tokens.len() {
-        let operand = at > 0 && !matches!(tokens[at - 1], Token::Sign(',' | ';' | '-' | '+' | '(' | '[' | '∪' | '∩' | '∖' | '='));
+        let operand = at > 0
+            && !matches!(
+                tokens[at - 1],
+                Token::Sign(',' | ';' | '-' | '+' | '(' | '[' | '∪' | '∩' | '∖' | '=')
+            );
         match tokens[at] {
             Token::Sign(',' | ';') => {
                 if let Some(top) = open.last_mut() {
@@ -137,12 +143,14 @@ fn congruence(tokens: &[Token]) -> Option<Vec<Token>> {
     let relation = relation.filter(|at| *at < marker);
     let mut modulus = tokens.get(marker + 1..)?;
     // `(mod 7)`
-    let own_bracket = marker > 0 && tokens[marker - 1] == Token::Sign('(') && modulus.last() == Some(&Token::Sign(')'));
+    let own_bracket =
+        marker > 0 && tokens[marker - 1] == Token::Sign('(') && modulus.last() == Some(&Token::Sign(')'));
     if own_bracket {
         modulus = &modulus[..modulus.len() - 1];
     }
     let residue = &tokens[relation.map_or(0, |at| at + 1)..marker - usize::from(own_bracket)];
-    let plain_ends = modulus.iter().all(|token| !matches!(token, Token::Relation(..) | Token::Sign(',' | ';' | '=')));
+    let plain_ends =
+        modulus.iter().all(|token| !matches!(token, Token::Relation(..) | Token::Sign(',' | ';' | '=')));
     if modulus.is_empty() || residue.is_empty() || !plain_ends {
         return None;
     }
@@ -162,7 +170,9 @@ fn angles(tokens: Vec<Token>) -> Vec<Token> {
     let mut at = 0;
     while at < tokens.len() {
         let parts = match &tokens[at] {
-            whole @ Token::Number { .. } if tokens.len() > at + 3 => angle(&tokens[at + 1..]).map(|(parts, width)| (whole, parts, width)),
+            whole @ Token::Number { .. } if tokens.len() > at + 3 => {
+                angle(&tokens[at + 1..]).map(|(parts, width)| (whole, parts, width))
+            }
             _ => None,
         };
         let Some((whole, parts, width)) = parts else {
@@ -277,9 +287,8 @@ fn conditions(tokens: Vec<Token>) -> Vec<Token> {
         };
         if depth > 0 {
             let announces = match &token {
-                Token::Text(word) | Token::Word(word) => {
-                    ["if", "for", "when", "where", "as"].contains(&word.trim_matches([' ', ',']).to_lowercase().as_str())
-                }
+                Token::Text(word) | Token::Word(word) => ["if", "for", "when", "where", "as"]
+                    .contains(&word.trim_matches([' ', ',']).to_lowercase().as_str()),
                 _ => false,
             };
             let ends_cell = matches!(&token, Token::Sign('&') | Token::Row | Token::End(_));

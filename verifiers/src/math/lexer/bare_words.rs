@@ -9,7 +9,8 @@ impl Lexer<'_> {
         let mut word = &self.rest[..end];
         let mut end = end;
         // As in TeX, an index without braces is one letter: `F_kF_n`. Capital letters are a name: `S_ABC`.
-        if matches!(self.tokens.last(), Some(Token::Sign('_' | '^'))) && !word.chars().all(char::is_uppercase) {
+        if matches!(self.tokens.last(), Some(Token::Sign('_' | '^'))) && !word.chars().all(char::is_uppercase)
+        {
             end = word.chars().next().map_or(end, char::len_utf8);
             word = &self.rest[..end];
         }
@@ -123,7 +124,11 @@ impl Lexer<'_> {
             if units::is_unit(&per[..end]) { &per[end..] } else { self.rest }
         });
         // `2 h 30 min`
-        if self.blank && rest.trim_start_matches(['\\', ' ', ',', ';', '~']).starts_with(|next: char| next.is_ascii_digit()) {
+        if self.blank
+            && rest
+                .trim_start_matches(['\\', ' ', ',', ';', '~'])
+                .starts_with(|next: char| next.is_ascii_digit())
+        {
             return self.after_quantity();
         }
         let rest = rest.trim_start_matches(['^', '2', '3', '{', '}', '.', ' ', '$']);

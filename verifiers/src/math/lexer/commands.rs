@@ -81,17 +81,8 @@ const SILENT: &[&str] = &[
 ];
 
 /// Commands that disappear with the argument in their braces.
-const WITHOUT_ARGUMENT: &[&str] = &[
-    "color",
-    "textcolor",
-    "colorbox",
-    "tag",
-    "label",
-    "hspace",
-    "vspace",
-    "mspace",
-    "fontsize",
-];
+const WITHOUT_ARGUMENT: &[&str] =
+    &["color", "textcolor", "colorbox", "tag", "label", "hspace", "vspace", "mspace", "fontsize"];
 
 /// Marks on the operand that follows.
 const MARKS: &[&str] = &[
@@ -163,8 +154,10 @@ const RELATIONS: &[(&str, &str, Direction)] = &[
 ];
 
 /// Operations that are known by name only.
-const OPERATIONS: &[&str] =
-    &["oplus", "ominus", "otimes", "odot", "oslash", "star", "bullet", "diamond", "amalg", "uplus", "sqcup", "sqcap"];
+const OPERATIONS: &[&str] = &[
+    "oplus", "ominus", "otimes", "odot", "oslash", "star", "bullet", "diamond", "amalg", "uplus", "sqcup",
+    "sqcap",
+];
 
 /// Commands with words in their braces.
 const WORDY: &[&str] = &[
@@ -282,7 +275,9 @@ impl<'a> Lexer<'a> {
             self.tokens.push(Token::Mark(mark));
             return Ok(());
         }
-        if name == "sim" && self.rest.trim_start().starts_with(|next: char| next.is_ascii_digit() || next == '-') {
+        if name == "sim"
+            && self.rest.trim_start().starts_with(|next: char| next.is_ascii_digit() || next == '-')
+        {
             self.sign('≈');
             return Ok(());
         }
@@ -376,10 +371,11 @@ impl<'a> Lexer<'a> {
     fn circle(&mut self) {
         let exponent = |token: Option<&Token>| token == Some(&Token::Sign('^'));
         let last = self.tokens.last();
-        let raised = exponent(last)
-            || (last == Some(&Token::Sign('{')) && exponent(self.tokens.iter().rev().nth(1)));
+        let raised =
+            exponent(last) || (last == Some(&Token::Sign('{')) && exponent(self.tokens.iter().rev().nth(1)));
         let operand = matches!(last, Some(Token::Letter(_) | Token::Run(_) | Token::Sign('}' | ')' | '\'')));
-        let follows = self.rest.trim_start().starts_with(|next: char| next.is_alphabetic() || "(\\{".contains(next));
+        let follows =
+            self.rest.trim_start().starts_with(|next: char| next.is_alphabetic() || "(\\{".contains(next));
         if !raised && operand && follows {
             self.tokens.push(Token::Operation("composed with"));
         } else {
@@ -394,8 +390,12 @@ impl<'a> Lexer<'a> {
         }
         let number = |token: Option<&Token>| matches!(token, Some(Token::Number { .. }));
         let prefix = match self.tokens.as_slice() {
-            [.., before, Token::Letter(letter)] if "kMmG".contains(*letter) && number(Some(before)) => Some(*letter),
-            [.., Token::Text(text)] => text.chars().next().filter(|letter| "kMmG".contains(*letter) && text.len() == 1),
+            [.., before, Token::Letter(letter)] if "kMmG".contains(*letter) && number(Some(before)) => {
+                Some(*letter)
+            }
+            [.., Token::Text(text)] => {
+                text.chars().next().filter(|letter| "kMmG".contains(*letter) && text.len() == 1)
+            }
             _ => None,
         };
         if prefix.is_some() {
@@ -503,7 +503,10 @@ impl<'a> Lexer<'a> {
         let kept = self.rest;
         let Some(inner) = self.braced() else { return Ok(()) };
         let bare = inner.trim_matches(|next: char| next.is_whitespace() || matches!(next, '.' | ',' | '~'));
-        if command == "operatorname" && words::meaning(bare).is_none() && bare.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        if command == "operatorname"
+            && words::meaning(bare).is_none()
+            && bare.bytes().all(|byte| byte.is_ascii_alphabetic())
+        {
             self.tokens.push(Token::Command(bare.to_owned()));
             return Ok(());
         }
@@ -609,7 +612,11 @@ fn units_in(text: &str) -> Option<String> {
         if !units::is_unit(unit) || !["", "1", "2", "3", "-1", "-2", "-3"].contains(&exponent) {
             return None;
         }
-        words.push(if ["", "1"].contains(&exponent) { unit.to_owned() } else { format!("{unit} ^{exponent}") });
+        words.push(if ["", "1"].contains(&exponent) {
+            unit.to_owned()
+        } else {
+            format!("{unit} ^{exponent}")
+        });
     }
     (!words.is_empty()).then(|| words.join(" "))
 }

@@ -130,7 +130,8 @@ fn points_between_thousands(first: &str, rest: &str) -> (String, usize) {
         let digits = after.bytes().take_while(u8::is_ascii_digit).count();
         digits > 0 && !after[digits..].starts_with(['.', ','])
     });
-    let again = rest[width..].starts_with('.') && rest[width + 1..].starts_with(|next: char| next.is_ascii_digit());
+    let again =
+        rest[width..].starts_with('.') && rest[width + 1..].starts_with(|next: char| next.is_ascii_digit());
     if first.is_empty() || first.len() > 3 || again || (width < 8 && !(width == 4 && fraction)) {
         return (String::new(), 0);
     }

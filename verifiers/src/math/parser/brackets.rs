@@ -1,8 +1,8 @@
 //! Brackets, bars and environments.
 
 use super::super::expression::{Constant, Function, Id, Node, Unary};
-use super::super::{DEPTH, Refusal};
 use super::super::lexer::Token;
+use super::super::{DEPTH, Refusal};
 use super::{Operator, Parser, Step, strength};
 
 impl Parser<'_> {
@@ -66,8 +66,10 @@ impl Parser<'_> {
     }
 
     pub(super) fn row(&mut self) -> Step {
-        let in_rows =
-            self.operators.iter().any(|operator| matches!(operator, Operator::Open { sign: 'M' | 'D' | 'A' | 'C', .. }));
+        let in_rows = self
+            .operators
+            .iter()
+            .any(|operator| matches!(operator, Operator::Open { sign: 'M' | 'D' | 'A' | 'C', .. }));
         if !in_rows {
             // A line break, or a command with a doubled backslash: there is nothing to parse.
             return if self.ready { self.infix(Operator::Comma) } else { Ok(()) };
@@ -83,7 +85,10 @@ impl Parser<'_> {
 
     pub(super) fn close(&mut self, sign: char) -> Step {
         if !self.ready
-            && matches!(self.operators.last(), Some(Operator::Comma | Operator::Or | Operator::Both | Operator::Semicolon))
+            && matches!(
+                self.operators.last(),
+                Some(Operator::Comma | Operator::Or | Operator::Both | Operator::Semicolon)
+            )
         {
             self.operators.pop();
             self.ready = true;
@@ -109,7 +114,9 @@ impl Parser<'_> {
     pub(super) fn group(&mut self, open: char, close: char, item: Option<Id>) -> Result<Id, Refusal> {
         let node = match (open, item) {
             ('|' | '⟦', Some(item)) if matches!(self.arena.node(item), Node::Matrix(_)) => {
-                let Node::Matrix(rows) = self.arena.node(item).clone() else { return Err(Refusal::Unparsable) };
+                let Node::Matrix(rows) = self.arena.node(item).clone() else {
+                    return Err(Refusal::Unparsable);
+                };
                 return self.determinant(&rows);
             }
             ('|' | '‖' | '⟦', Some(item)) => Node::Call(Function::Abs, vec![item]),

@@ -11,7 +11,8 @@ impl Parser<'_> {
         let right = if binary == Binary::Index { self.arena.peel(right) } else { right };
         let transposes = binary == Binary::Power && ["T", "top", "intercal"].contains(&self.symbol_of(right));
         let peeled = self.arena.peel(left);
-        let of_digits = binary == Binary::Index && matches!(self.arena.node(peeled), Node::Number { .. } | Node::Symbol(_));
+        let of_digits = binary == Binary::Index
+            && matches!(self.arena.node(peeled), Node::Number { .. } | Node::Symbol(_));
         let left = if transposes || of_digits { peeled } else { left };
         let node = match (binary, self.arena.node(left), self.arena.node(right)) {
             (Binary::Mixed, Node::Number { value, .. }, Node::Binary(Binary::Divide, top, bottom)) => {
@@ -94,19 +95,28 @@ impl Parser<'_> {
             return self.shortened(items, at);
         }
         let whole = |id: &Id| match self.arena.node(*id) {
-            Node::Number { value, places: None, .. } => value.to_integer().and_then(|value| i64::try_from(value).ok()),
+            Node::Number { value, places: None, .. } => {
+                value.to_integer().and_then(|value| i64::try_from(value).ok())
+            }
             Node::Unary(Unary::Negative, item) => match self.arena.node(*item) {
-                Node::Number { value, places: None, .. } => value.neg().to_integer().and_then(|value| i64::try_from(value).ok()),
+                Node::Number { value, places: None, .. } => {
+                    value.neg().to_integer().and_then(|value| i64::try_from(value).ok())
+                }
                 _ => None,
             },
             _ => None,
         };
         let numbers = |items: &[Id]| items.iter().map(whole).collect::<Option<Vec<i64>>>();
-        let (Some(before), Some(after)) = (numbers(&items[..at]), numbers(&items[at + 1..])) else { return items };
+        let (Some(before), Some(after)) = (numbers(&items[..at]), numbers(&items[at + 1..])) else {
+            return items;
+        };
         let (Some(&last), Some(&next)) = (before.last(), after.first()) else { return items };
         let step = if before.len() > 1 { last.saturating_sub(before[before.len() - 2]) } else { 1 };
         let even = |values: &[i64]| values.windows(2).all(|pair| pair[1].checked_sub(pair[0]) == Some(step));
-        let count = next.checked_sub(last).filter(|_| step != 0).map_or(-1, |span| if span % step == 0 { span / step } else { -1 });
+        let count = next
+            .checked_sub(last)
+            .filter(|_| step != 0)
+            .map_or(-1, |span| if span % step == 0 { span / step } else { -1 });
         if !even(&before) || !even(&after) || !(1..=CONTINUED).contains(&count) {
             return items;
         }
@@ -147,7 +157,9 @@ impl Parser<'_> {
         for column in 0..rows.len() {
             let minor: Vec<Vec<Id>> = rows[1..]
                 .iter()
-                .map(|row| row.iter().enumerate().filter(|(at, _)| *at != column).map(|(_, id)| *id).collect())
+                .map(|row| {
+                    row.iter().enumerate().filter(|(at, _)| *at != column).map(|(_, id)| *id).collect()
+                })
                 .collect();
             let minor = self.determinant(&minor)?;
             let product = self.push(Node::Binary(Binary::Multiply, rows[0][column], minor));

@@ -143,7 +143,8 @@ impl Parser<'_> {
         if !self.ready {
             return self.words(text);
         }
-        let in_cases = self.operators.iter().any(|operator| matches!(operator, Operator::Open { sign: 'C', .. }));
+        let in_cases =
+            self.operators.iter().any(|operator| matches!(operator, Operator::Open { sign: 'C', .. }));
         if in_cases {
             // `n \text{ even}` is a condition.
             self.reduce(strength::SUM, false)?;
@@ -168,7 +169,8 @@ impl Parser<'_> {
     fn scaled(&mut self, text: String) -> Result<String, Refusal> {
         let trimmed = text.trim_start();
         let end = trimmed.find(|next: char| !next.is_alphabetic()).unwrap_or(trimmed.len());
-        let number = self.operands.last().is_some_and(|id| matches!(self.arena.node(*id), Node::Number { .. }));
+        let number =
+            self.operands.last().is_some_and(|id| matches!(self.arena.node(*id), Node::Number { .. }));
         let Some(factor) = numerals::factor(&trimmed[..end]).filter(|_| number) else { return Ok(text) };
         let rest = trimmed[end..].trim_start();
         let rest = rest.strip_prefix("of ").unwrap_or(rest).to_owned();

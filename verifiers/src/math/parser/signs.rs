@@ -57,7 +57,10 @@ impl Parser<'_> {
     }
 
     pub(super) fn prefix(&mut self, unary: Unary) -> Step {
-        if matches!(self.operators.last(), Some(Operator::Command { .. } | Operator::Apply(_) | Operator::Mark(_))) {
+        if matches!(
+            self.operators.last(),
+            Some(Operator::Command { .. } | Operator::Apply(_) | Operator::Mark(_))
+        ) {
             return Err(Refusal::Unparsable);
         }
         self.operators.push(Operator::Prefix(unary));
