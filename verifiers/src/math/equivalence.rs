@@ -84,7 +84,10 @@ impl Judge {
         let gold_part = Part { id: gold.root, sign: None };
         let answer_part = Part { id: answer.root, sign: None };
         if let (Some(own), Some(other)) = (self.measured_members(gold), self.measured_members(answer)) {
-            return self.measured_lists(&own, &other);
+            let ordered = [gold, answer]
+                .iter()
+                .any(|parsed| matches!(self.shape(Part { id: parsed.root, sign: None }), Shape::Tuple(..)));
+            return self.measured_lists(&own, &other, ordered);
         }
         let agree = self.settings.units == Units::Ignore || self.measure(gold).agrees(&self.measure(answer));
         Ok(agree && self.compare(gold_part, answer_part)?)
@@ -118,13 +121,22 @@ impl Judge {
         differ.then(|| members.into_iter().zip(measures).collect())
     }
 
-    /// Whether two lists have the same members with the same units, in any order.
-    fn measured_lists(&mut self, a: &[(Part, units::Measure)], b: &[(Part, units::Measure)]) -> Answer {
+    /// Whether two lists have the same members with the same units.
+    fn measured_lists(
+        &mut self,
+        a: &[(Part, units::Measure)],
+        b: &[(Part, units::Measure)],
+        ordered: bool,
+    ) -> Answer {
         let mut met = vec![false; b.len()];
-        for (part, measure) in a {
+        for (place, (part, measure)) in a.iter().enumerate() {
             let mut found = None;
             for (at, (other, other_measure)) in b.iter().enumerate() {
-                if !met[at] && measure.agrees(other_measure) && self.compare(*part, *other)? {
+                if !met[at]
+                    && (!ordered || at == place)
+                    && measure.agrees(other_measure)
+                    && self.compare(*part, *other)?
+                {
                     found = Some(at);
                     break;
                 }

@@ -103,6 +103,22 @@ const LEADS: &[&str] = &[
     "possible",
 ];
 
+/// Words that name an operation on the number after `of`.
+const OPERATIONS: &[&str] = &[
+    "sum",
+    "product",
+    "difference",
+    "quotient",
+    "ratio",
+    "root",
+    "roots",
+    "mean",
+    "average",
+    "median",
+    "mode",
+    "range",
+];
+
 /// Words that begin a condition for a parameter.
 const CONDITIONS: &[&str] = &["for", "where", "with"];
 
@@ -119,6 +135,11 @@ fn announces(text: &str) -> bool {
     let mut words =
         text.split(|next: char| !next.is_alphanumeric()).filter(|word| !word.is_empty()).peekable();
     let known = |word: &str| LEADS.contains(&word.to_lowercase().as_str());
+    // `the product of 12` is another number.
+    let of = text.ends_with("of");
+    if of && text.split_whitespace().any(|word| OPERATIONS.contains(&word.to_lowercase().as_str())) {
+        return false;
+    }
     let colon = text.ends_with(':') && words::turns(text).is_empty();
     words.peek().is_some() && (colon || words.all(known))
 }

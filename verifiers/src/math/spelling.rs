@@ -154,7 +154,12 @@ pub(super) fn decimal_comma(gold: &[Token], answer: &[Token]) -> Option<(Vec<Tok
             Token::Sign(',' | ';' | '=') | Token::Conjunction { .. } | Token::Begin(_) | Token::Row
         )
     };
-    if gold.iter().any(separator) {
+    // `5,0` may be two numbers, so a whole number is no evidence for a decimal.
+    let whole = matches!(
+        gold,
+        [Token::Number { places: None, .. }] | [Token::Sign('-'), Token::Number { places: None, .. }]
+    );
+    if gold.iter().any(separator) || whole {
         return None;
     }
     let (sign, rest) = match answer {

@@ -299,19 +299,24 @@ pub(super) fn are_the_same_list(gold: &str, answer: &str) -> bool {
     members(gold).is_some_and(|own| members(answer).is_some_and(|other| own == other))
 }
 
-/// The words of an answer without those that only announce it.
+/// The words of an answer without articles and without the words before it that only announce it.
 fn gist(text: &str) -> Vec<&str> {
-    if matches!(
-        text,
-        "dne" | "does not exist" | "doesnt exist" | "it does not exist" | "the limit does not exist"
-    ) {
-        return vec!["dne"];
-    }
-    const SILENT: &[&str] = &[
-        "the", "a", "an", "it", "is", "on", "answer", "there", "are", "its", "they", "he", "she", "final",
-        "in",
+    const NOTHING: &[&str] = &[
+        "dne",
+        "does not exist",
+        "doesnt exist",
+        "it does not exist",
+        "the limit does not exist",
+        "limit does not exist",
     ];
-    text.split_whitespace().filter(|word| !SILENT.contains(word)).collect()
+    const LEADS: &[&str] = &["it", "its", "is", "on", "there", "are", "they", "he", "she", "final", "answer"];
+    if NOTHING.contains(&text) {
+        return vec!["does not exist"];
+    }
+    let words: Vec<&str> =
+        text.split_whitespace().filter(|word| !["the", "a", "an"].contains(word)).collect();
+    let begin = words.iter().position(|word| !LEADS.contains(word)).unwrap_or(words.len());
+    words[begin..].to_vec()
 }
 
 /// The set that the words name.

@@ -72,9 +72,34 @@ const SAME: &[(&str, &str)] = &[
 /// they are.
 pub(super) fn pieces(text: &str) -> Vec<String> {
     let mut pieces: Vec<String> = Vec::new();
+    // For each open brace: where its content begins, or nothing if it belongs to a command that changes the looks.
+    let mut braces: Vec<Option<usize>> = Vec::new();
+    let mut looks = false;
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
+        if first == '{' {
+            braces.push((!looks).then(|| {
+                pieces.push("{".to_owned());
+                pieces.len()
+            }));
+            rest = &rest[1..];
+            looks = false;
+            continue;
+        }
+        if first == '}' {
+            match braces.pop().flatten() {
+                // Braces around one piece only group it.
+                Some(begin) if pieces.len() <= begin + 1 => {
+                    pieces.remove(begin - 1);
+                }
+                Some(_) => pieces.push("}".to_owned()),
+                None => {}
+            }
+            rest = &rest[1..];
+            continue;
+        }
         let (piece, width) = piece(rest, first);
+        looks = first == '\\' && piece.is_none();
         rest = &rest[width..];
         pieces.extend(piece);
     }
@@ -126,9 +151,7 @@ fn piece(rest: &str, first: char) -> (Option<String>, usize) {
             let single = word.chars().count() == 1;
             (Some(if single { word.to_owned() } else { word.to_lowercase() }), end)
         }
-        _ if first.is_whitespace() || matches!(first, '$' | '~' | '{' | '}' | '"' | '`') => {
-            (None, first.len_utf8())
-        }
+        _ if first.is_whitespace() || matches!(first, '$' | '~' | '"' | '`') => (None, first.len_utf8()),
         _ => (Some(first.to_string()), first.len_utf8()),
     }
 }
@@ -145,5 +168,7 @@ mod tests {
         assert_ne!(pieces("at least 5"), pieces("at most 5"));
         assert_ne!(pieces("\\{x \\mid x < 3\\}"), pieces("\\{x \\mid x > 3\\}"));
         assert_ne!(pieces("a to b"), pieces("b to a"));
+        assert_eq!(pieces("\\foo{5}"), pieces("\\foo 5"));
+        assert_ne!(pieces("\\foo{2^{x+1}}"), pieces("\\foo{2^{x}+1}"));
     }
 }

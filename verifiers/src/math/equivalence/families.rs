@@ -18,6 +18,9 @@ struct Family {
     near: (f64, f64),
 }
 
+/// The name that an answer gives its values, if it does, and the families.
+type Named = (Option<String>, Vec<Family>);
+
 impl Judge {
     /// Whether two answers stand for the same values. Each comes with the parameter at 0, 1 and 2. `None` if they are not
     /// linear in the parameter.
@@ -31,7 +34,7 @@ impl Judge {
         Ok(Some(self.covers(&gold, &answer)? && self.covers(&answer, &gold)?))
     }
 
-    fn family(&mut self, at: [Id; 3]) -> Result<Option<(Option<String>, Vec<Family>)>, Stop> {
+    fn family(&mut self, at: [Id; 3]) -> Result<Option<Named>, Stop> {
         let mut name = None;
         let members = at.map(|id| {
             let (own, value) = self.value_of(Part { id, sign: None });
