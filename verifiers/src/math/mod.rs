@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Item, Row, Verdict, Verifier, settings};
 
+#[cfg(test)]
+mod attack;
 mod ball;
 mod complex;
 mod equivalence;
@@ -18,7 +20,10 @@ mod lexer;
 mod modulo;
 mod normalise;
 mod number;
+mod numeric;
 mod parser;
+mod points;
+mod polynomial;
 mod region;
 mod spelling;
 mod words;
@@ -28,6 +33,7 @@ use expression::Arena;
 use extract::{Extraction, Found};
 use lexer::Token;
 use parser::Parsed;
+use points::Seed;
 use spelling::Respelling;
 
 /// Answers with more bytes are not parsed.
@@ -199,7 +205,8 @@ impl Math {
         let mut arena = Arena::default();
         let gold = read_first(&mut arena, gold);
         let answer = read_first(&mut arena, found);
-        let comparison = self.readings(arena, &gold, &answer, STEPS);
+        let seed = Seed::of(&gold.text, &answer.text);
+        let comparison = self.readings(arena, &gold, &answer, seed, STEPS);
         if comparison != Comparison::Different {
             return (answer.text, comparison);
         }
@@ -212,14 +219,14 @@ impl Math {
                 Reading { text: String::new(), tokens, parsed }
             };
             let (gold, own) = (reading(gold), reading(own));
-            if let equal @ Comparison::Equal(_) = self.readings(arena, &gold, &own, RESPELLED_STEPS) {
+            if let equal @ Comparison::Equal(_) = self.readings(arena, &gold, &own, seed, RESPELLED_STEPS) {
                 return (answer.text, equal);
             }
         }
         (answer.text, comparison)
     }
 
-    fn readings(&self, arena: Arena, gold: &Reading, answer: &Reading, steps: u64) -> Comparison {
+    fn readings(&self, arena: Arena, gold: &Reading, answer: &Reading, seed: Seed, steps: u64) -> Comparison {
         let (gold_words, answer_words) = (normalise::words(&gold.text), normalise::words(&answer.text));
         let wordy = |reading: &Reading| match &reading.parsed {
             Ok(parsed) => matches!(arena.node(arena.peel(parsed.root)), expression::Node::Text(_)),
@@ -236,7 +243,7 @@ impl Math {
         }
         match (&gold.parsed, &answer.parsed) {
             (Ok(gold_parsed), Ok(answer_parsed)) => {
-                let mut judge = Judge::new(arena, *self, steps);
+                let mut judge = Judge::new(arena, *self, seed, steps);
                 match judge.same(gold_parsed, answer_parsed) {
                     Ok(true) => Comparison::Equal("equal"),
                     Ok(false) | Err(Stop::Undefined) => Comparison::Different,
