@@ -45,6 +45,8 @@ for count, line in enumerate(sys.stdin, 1):
         time.sleep(1000)
     item = json.loads(line)
     answer = pose(item["pose"]) if "pose" in item else judge(item)
+    if MODE == "moody" and "pose" not in item and item["spec"]["bits"][0] == 1:
+        answer = {"error": "not today"}
     if MODE == "garbage":
         answer = {"question": answer["prompt"]}
     print(json.dumps({"id": item["id"], **answer}), flush=True)

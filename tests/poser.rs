@@ -28,6 +28,26 @@ fn recipe(poser: &str, mode: &str, more: &str) -> String {
     TINY.replace("[task]\nname = \"parity\"\nlevel = 6\n", &task)
 }
 
+/// A judge that fails on every question that begins with 1: such questions are in no mean.
+#[test]
+fn what_a_judge_cannot_judge_is_in_no_mean_of_an_evaluation() {
+    let Some(poser) = poser() else { return };
+    let bench = Bench::new(&recipe(&poser, "moody", "level = 1\nsettings = { width = 7 }"));
+    let folder = bench.trained("run", &["--set", "stage.grpo.max_error_share=1"]);
+    let measured = folder.metrics("pretrain", "eval");
+    assert!(!measured.is_empty());
+    for row in &measured {
+        assert!(number(row, "errors") < number(row, "count") && row.get("accuracy").is_some(), "{row}");
+    }
+    let errors = |key: &str| measured.iter().map(|row| number(row, key)).sum::<f64>();
+    assert!(errors("errors") > 0.0 && errors("greedy_errors") > 0.0, "{measured:#?}");
+    let eval = ["eval", folder.0.to_str().unwrap(), "--task", "bits", "--count", "24"];
+    let row = run(&[&eval[..], &["--samples", "2", "--json"]].concat()).expect(0).json_lines()[0].clone();
+    assert!(number(&row, "errors") > 0.0 && number(&row, "errors") < 48.0, "{row}");
+    let readable = run(&eval).expect(0).stdout;
+    assert!(readable.contains("completions could not be judged"), "{readable}");
+}
+
 /// The command in the resolved recipe contains the mode; everything else must be equal.
 fn trained(poser: &str, mode: &str, threads: &str) -> (Bench, Folder) {
     let bench = Bench::new(&recipe(poser, mode, "level = 1\nsettings = { width = 7 }"));

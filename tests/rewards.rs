@@ -97,7 +97,18 @@ fn what_cannot_be_judged_is_left_out_and_counted() {
         assert_eq!(number(&metrics, "verifier_errors") as usize, of_step.count() - counted.len());
         let mean = counted.iter().map(|row| number(row, "reward")).sum::<f64>() / counted.len().max(1) as f64;
         assert!((number(&metrics, "reward_mean") - mean).abs() < 1e-12);
+        let share = |is_so: &dyn Fn(&Value) -> bool| {
+            counted.iter().filter(|row| is_so(row)).count() as f64 / counted.len() as f64
+        };
+        let accuracy = share(&|row| row["verdict"] == "correct");
+        assert!((number(&metrics, "accuracy") - accuracy).abs() < 1e-12, "{metrics}");
+        let truncated = share(&|row| row["finished"] == false);
+        assert!((number(&metrics, "truncated_share") - truncated).abs() < 1e-12, "{metrics}");
     }
+    let total = &folder.json("ledger.json")["total"];
+    assert_eq!(number(total, "verifier_errors") as usize, masked.len());
+    let is_counted = |row: &&Value| !row["reward"].is_null() && row["verdict"] == "correct";
+    assert_eq!(number(total, "correct") as usize, rows.iter().filter(is_counted).count());
 
     let stopped = bench.train("stopped", &["--set", "stage.grpo.max_error_share=0.01"]).expect(1);
     for told in ["could not be judged", "max_error_share allows 1.0 %", "no oil", "--resume"] {

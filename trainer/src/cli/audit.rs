@@ -84,13 +84,13 @@ fn recipe_text(audit: &RecipeAudit) -> String {
         );
         let width = stage.rows.iter().map(|row| row.attempt.len()).max().unwrap_or(0);
         let columns: Vec<usize> = stage.terms.iter().map(|term| term.len().max(6)).collect();
-        text += &format!("{:width$}  tried", "");
+        text += &format!("{:width$}  tried  errors", "");
         for (term, column) in stage.terms.iter().zip(&columns) {
             text += &format!("  {term:>column$}");
         }
         text += "   total\n";
         for row in &stage.rows {
-            text += &format!("{:width$}  {:5}", row.attempt, row.tried);
+            text += &format!("{:width$}  {:5}  {:6}", row.attempt, row.tried, row.errors);
             for (term, column) in stage.terms.iter().zip(&columns) {
                 text += &format!(
                     "  {:>column$}",
@@ -106,9 +106,11 @@ fn recipe_text(audit: &RecipeAudit) -> String {
 }
 
 fn run_text(audit: &RunAudit) -> String {
-    let RunAudit { run, completions, judged_again, rows, findings } = audit;
-    format!("{run}: {completions} completions read, {judged_again} judged again, {rows} rows of metrics\n\n")
-        + &findings_text(findings)
+    let RunAudit { run, completions, judged_again, errors, rows, findings } = audit;
+    format!(
+        "{run}: {completions} completions read, {judged_again} judged again, {errors} that could not be judged, {rows} rows \
+         of metrics\n\n"
+    ) + &findings_text(findings)
 }
 
 fn number(value: Option<f64>) -> String {

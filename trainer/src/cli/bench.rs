@@ -213,13 +213,14 @@ fn verify(arguments: &Arguments) -> Outcome {
             serde_json::to_string(&judging)?
         } else {
             format!(
-                "{}: {:.0} items/s, median {:.0} us, at most {:.0} us ({} items, {} right)",
+                "{}: {:.0} items/s, median {:.0} us, at most {:.0} us ({} items, {} right, {} not judged)",
                 judging.verifier,
                 judging.items_per_s,
                 judging.median_us,
                 judging.most_us,
                 judging.items,
-                judging.correct
+                judging.correct,
+                judging.errors
             )
         })?;
     }

@@ -133,6 +133,9 @@ fn describe(row: &serde_json::Map<String, Value>) -> String {
         row["count"],
         row["samples"]
     );
+    if let Some(errors) = row["errors"].as_u64().filter(|errors| *errors > 0) {
+        text += &format!("; {errors} completions could not be judged and are in no mean");
+    }
     let mut line = |name: &str, value: &Value, interval: Option<&Value>| {
         let Some(value) = value.as_f64() else { return };
         let interval = interval.and_then(Value::as_array).map_or(String::new(), |ends| {

@@ -103,8 +103,10 @@ impl Costed for Batch<()> {
 impl Costed for Batch<Scored> {
     fn costs(&self) -> Costs {
         let verifier_calls = self.members().count() as u64;
-        let correct = self.members().filter(|one| one.judged.is_correct()).count() as u64;
-        Costs { verifier_calls, correct, ..Costs::of(Work::Verifier) }
+        let errors = self.members().filter(|one| one.judged.is_error()).count() as u64;
+        let is_correct = |one: &&Scored| one.judged.is_correct() && !one.judged.is_error();
+        let correct = self.members().filter(is_correct).count() as u64;
+        Costs { verifier_calls, verifier_errors: errors, correct, ..Costs::of(Work::Verifier) }
     }
 }
 
@@ -122,9 +124,10 @@ impl Batch<Scored> {
         })
     }
 
-    /// The mean reward of the completions that have one.
-    pub fn mean_reward(&self) -> f64 {
-        mean(self.groups.iter().flat_map(|group| group.rewards()))
+    /// The mean reward of the completions that have one; `None` if no completion has.
+    pub fn mean_reward(&self) -> Option<f64> {
+        let rewards: Vec<f64> = self.groups.iter().flat_map(|group| group.rewards()).collect();
+        (!rewards.is_empty()).then(|| mean(rewards))
     }
 }
 

@@ -9,6 +9,7 @@ use thinkling_datasets::{Question, Split};
 
 use crate::data::task::Task;
 use crate::data::tokenizer::Tokenizer;
+use crate::learn::batch::mean;
 use crate::learn::score::{Judged, judge};
 use crate::policy::Policy;
 use crate::policy::rollout::{Limits, Request, Rollout, ThinkingBudget};
@@ -117,9 +118,19 @@ pub struct Measures {
     pub distinct: u64,
     /// Completions per question.
     pub samples: usize,
+    /// Completions that could not be judged. They are in no mean.
+    pub errors: u64,
+    /// The means over all others; absent if there are none.
+    #[serde(flatten)]
+    pub means: Option<Means>,
+}
+
+/// Means over the completions that could be judged.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Means {
     /// Share of correct answers: pass@1.
     pub accuracy: Estimate,
-    /// Unbiased pass@k for k = 1, 2, 4, … up to the number of samples.
+    /// Unbiased pass@k for k = 1, 2, 4, … up to the number of samples, over the questions with k judged completions.
     pub pass_at_k: BTreeMap<usize, Estimate>,
     /// Accuracy of the most frequent answer of all samples; absent with one sample.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,8 +163,6 @@ pub struct Measures {
     /// Share of the checks that accept a wrong result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub false_yes_share: Option<f64>,
-    /// Completions that could not be judged; they count as wrong above.
-    pub errors: u64,
 }
 
 impl Measures {
@@ -177,10 +186,12 @@ impl Measures {
     /// The same fields, and those of greedy answers.
     pub fn with_greedy(&self, greedy: &Self) -> serde_json::Map<String, serde_json::Value> {
         let mut row = self.flat();
-        let Estimate { value, low, high } = greedy.accuracy;
-        row.insert("greedy_accuracy".to_owned(), value.into());
-        row.insert("greedy_accuracy_ci95".to_owned(), vec![low, high].into());
-        row.insert("greedy_length_mean".to_owned(), greedy.length.value.into());
+        row.insert("greedy_errors".to_owned(), greedy.errors.into());
+        if let Some(Means { accuracy, length, .. }) = &greedy.means {
+            row.insert("greedy_accuracy".to_owned(), accuracy.value.into());
+            row.insert("greedy_accuracy_ci95".to_owned(), vec![accuracy.low, accuracy.high].into());
+            row.insert("greedy_length_mean".to_owned(), length.value.into());
+        }
         row
     }
 }
@@ -292,63 +303,82 @@ pub fn ask(
     Ok(Answers { tasks, rollout, judged })
 }
 
+/// A completion's question and number.
+type Place = (usize, usize);
+
 impl Answers {
     /// The results.
     pub fn measures(&self, task: &Task, tokenizer: &Tokenizer) -> Measures {
-        let samples = self.judged.first().map_or(0, Vec::len);
-        let draws = samples * self.judged.len();
         let questions = self.questions();
-        let per_question = |number: &dyn Fn(usize, usize) -> f64| -> Vec<f64> {
-            let mean = |asked: &Vec<usize>| {
-                let all = asked.iter().flat_map(|at| (0..samples).map(move |sample| (*at, sample)));
-                all.map(|(at, sample)| number(at, sample)).sum::<f64>() / (asked.len() * samples) as f64
-            };
-            questions.iter().map(mean).collect()
-        };
-        let share = |is_so: &dyn Fn(&Judged) -> bool| {
-            let means = per_question(&|question, sample| f64::from(is_so(&self.judged[question][sample])));
-            Estimate::of_means(&means, draws)
-        };
-        let tokens = |count: &dyn Fn(&[u32]) -> usize| {
-            Estimate::of_counts(&per_question(&|question, sample| {
-                count(&self.rollout.completions[question][sample].tokens) as f64
-            }))
-        };
-        let all = || self.judged.iter().flatten();
-        let accuracy_of = |is_thinking: bool| {
-            let of_kind: Vec<&Judged> = all().filter(|judged| judged.is_thinking == is_thinking).collect();
-            let right = of_kind.iter().filter(|judged| judged.is_correct()).count() as f64;
-            let count = of_kind.len() as f64;
-            (count > 0.0).then(|| Estimate::wilson(right / count, count))
-        };
-        let sum =
-            |number: &dyn Fn(&Judged) -> u32| all().map(|judged| f64::from(number(judged))).sum::<f64>();
-        let steps = sum(&|judged| judged.behaviours.steps);
-        let yeses = sum(&|judged| judged.behaviours.yeses);
+        let samples = self.judged.first().map_or(0, Vec::len);
+        let errors = self.judged.iter().flatten().filter(|one| one.is_error()).count();
         Measures {
             task: task.name.clone(),
             level: task.level,
             count: self.judged.len() as u64,
             distinct: questions.len() as u64,
             samples,
+            errors: errors as u64,
+            means: self.means(&questions, samples, tokenizer),
+        }
+    }
+
+    /// The means over what could be judged; `None` if nothing could.
+    fn means(&self, questions: &[Vec<usize>], samples: usize, tokenizer: &Tokenizer) -> Option<Means> {
+        let of = |(question, sample): &Place| &self.judged[*question][*sample];
+        let completion = |(question, sample): &Place| &self.rollout.completions[*question][*sample];
+        let is_judged = |place: &Place| !of(place).is_error();
+        let places = |asked: &Vec<usize>| -> Vec<Place> {
+            let all = asked.iter().flat_map(|at| (0..samples).map(move |sample| (*at, sample)));
+            all.filter(is_judged).collect()
+        };
+        let by_question: Vec<Vec<Place>> =
+            questions.iter().map(places).filter(|places| !places.is_empty()).collect();
+        if by_question.is_empty() {
+            return None;
+        }
+        let judged: Vec<&Judged> = by_question.iter().flatten().map(of).collect();
+        let draws = judged.len();
+        let per_question = |number: &dyn Fn(&Place) -> f64| -> Vec<f64> {
+            by_question.iter().map(|places| mean(places.iter().map(number))).collect()
+        };
+        let share = |is_so: &dyn Fn(&Judged) -> bool| {
+            Estimate::of_means(&per_question(&|place| f64::from(is_so(of(place)))), draws)
+        };
+        let tokens = |count: &dyn Fn(&[u32]) -> usize| {
+            Estimate::of_counts(&per_question(&|place| count(&completion(place).tokens) as f64))
+        };
+        let accuracy_of = |is_thinking: bool| {
+            let of_kind: Vec<&&Judged> =
+                judged.iter().filter(|judged| judged.is_thinking == is_thinking).collect();
+            let right = of_kind.iter().filter(|judged| judged.is_correct()).count() as f64;
+            let count = of_kind.len() as f64;
+            (count > 0.0).then(|| Estimate::wilson(right / count, count))
+        };
+        let sum = |number: &dyn Fn(&Judged) -> u32| -> f64 {
+            judged.iter().map(|judged| f64::from(number(judged))).sum()
+        };
+        let steps = sum(&|judged| judged.behaviours.steps);
+        let yeses = sum(&|judged| judged.behaviours.yeses);
+        Some(Means {
             accuracy: share(&Judged::is_correct),
             pass_at_k: std::iter::successors(Some(1), |k| Some(k * 2))
                 .take_while(|k| *k <= samples)
-                .map(|k| (k, self.pass_at(k, &questions)))
+                .filter_map(|k| Some((k, self.pass_at(k, &by_question)?)))
                 .collect(),
             maj_at_k: (samples > 1).then(|| {
-                let mean = |asked: &Vec<usize>| {
-                    asked.iter().map(|at| majority(&self.judged[*at])).sum::<f64>() / asked.len() as f64
+                // A question that was asked several times has as many majorities.
+                let of_question = |places: &Vec<Place>| {
+                    let asked = places.chunk_by(|one, next| one.0 == next.0);
+                    mean(asked.map(|places| majority(places.iter().map(of))))
                 };
-                Estimate::of_means(&questions.iter().map(mean).collect::<Vec<_>>(), draws)
+                Estimate::of_means(&by_question.iter().map(of_question).collect::<Vec<_>>(), draws)
             }),
             length: tokens(&|tokens| tokens.len()),
             thinking_length: tokens(&|tokens| tokenizer.thinking_length(tokens)),
             answer_length: tokens(&|tokens| tokenizer.answer_length(tokens)),
             truncated_share: {
-                let cut = per_question(&|question, sample| {
-                    f64::from(!self.rollout.completions[question][sample].is_finished)
-                });
+                let cut = per_question(&|place| f64::from(!completion(place).is_finished));
                 Estimate::of_means(&cut, draws)
             },
             format_rate: share(&|judged| judged.is_well_formed),
@@ -359,9 +389,7 @@ impl Answers {
             backtracks: sum(&|judged| judged.behaviours.backtracks) / draws as f64,
             false_step_share: (steps > 0.0).then(|| sum(&|judged| judged.behaviours.false_steps) / steps),
             false_yes_share: (yeses > 0.0).then(|| sum(&|judged| judged.behaviours.false_yeses) / yeses),
-            errors: all().filter(|one| one.verdict.outcome == thinkling_verifiers::Outcome::Error).count()
-                as u64,
-        }
+        })
     }
 
     /// The indices of each different question. A level with few questions repeats them, and repetitions are not independent.
@@ -373,19 +401,19 @@ impl Answers {
         places.into_values().collect()
     }
 
-    /// Whether the first answer to each different question is correct.
-    pub fn solved(&self) -> Vec<bool> {
+    /// Whether the first answer to each different question is correct; `None` if it could not be judged.
+    pub fn solved(&self) -> Vec<Option<bool>> {
         let first = |places: &Vec<usize>| self.judged[*places.first()?].first();
-        self.questions().iter().map(|places| first(places).is_some_and(Judged::is_correct)).collect()
+        let judged = |places: &Vec<usize>| first(places).filter(|one| !one.is_error());
+        self.questions().iter().map(|places| judged(places).map(Judged::is_correct)).collect()
     }
 
-    fn pass_at(&self, k: usize, questions: &[Vec<usize>]) -> Estimate {
-        let chance = |asked: &Vec<usize>| {
-            let judged = || asked.iter().flat_map(|at| &self.judged[*at]);
-            pass_at_k(judged().count(), judged().filter(|one| one.is_correct()).count(), k)
-        };
-        let means: Vec<f64> = questions.iter().map(chance).collect();
-        Estimate::of_means(&means, means.len())
+    /// The mean over the questions with `k` judged completions; `None` if there are none.
+    fn pass_at(&self, k: usize, questions: &[Vec<Place>]) -> Option<Estimate> {
+        let is_right = |(question, sample): &&Place| self.judged[*question][*sample].is_correct();
+        let chance = |places: &Vec<Place>| pass_at_k(places.len(), places.iter().filter(is_right).count(), k);
+        let means: Vec<f64> = questions.iter().filter(|places| places.len() >= k).map(chance).collect();
+        (!means.is_empty()).then(|| Estimate::of_means(&means, means.len()))
     }
 }
 
@@ -402,7 +430,7 @@ pub fn pass_at_k(samples: usize, right: usize, k: usize) -> f64 {
 }
 
 /// Whether the most frequent answer is correct; the share of correct ones at a tie. Completions without an answer do not count.
-fn majority(judged: &[Judged]) -> f64 {
+fn majority<'a>(judged: impl Iterator<Item = &'a Judged>) -> f64 {
     let mut votes: BTreeMap<&str, (usize, bool)> = BTreeMap::new();
     for one in judged {
         if let Some(extracted) = &one.verdict.extracted {
@@ -444,8 +472,7 @@ mod tests {
         assert!((Estimate::of_means(&clustered, 1600).low - half.low).abs() < 0.01);
     }
 
-    /// The results of one completion of a countdown question.
-    fn measured(thinking: &str) -> Measures {
+    fn countdown() -> (Task, Tokenizer, Question) {
         let row = thinkling_datasets::domains::find("countdown").unwrap();
         let domain = (row.build)(&serde_json::Value::Null).unwrap().into();
         let task = Task {
@@ -460,15 +487,81 @@ mod tests {
         let mut question = task.dataset(0).unwrap().question(Split::Test, 0).unwrap();
         question.problem.prompt = "12 15 19:16=".to_owned();
         question.problem.spec = serde_json::json!({ "numbers": [12, 15, 19], "target": 16 });
+        (task, tokenizer, question)
+    }
+
+    fn finished(tokens: Vec<u32>) -> Completion {
+        let (log_probabilities, entropies) = (vec![0.0; tokens.len()], vec![0.0; tokens.len()]);
+        Completion { tokens, log_probabilities, entropies, routes: Vec::new(), is_finished: true }
+    }
+
+    /// The results of one completion of a countdown question.
+    fn measured(thinking: &str) -> Measures {
+        let (task, tokenizer, question) = countdown();
         let text = thinkling_verifiers::answer::compose(thinking, "19-(15-12)");
         let mut tokens = tokenizer.encode(&text).unwrap();
         tokens.push(tokenizer.end());
-        let (log_probabilities, entropies) = (vec![0.0; tokens.len()], vec![0.0; tokens.len()]);
-        let completion =
-            Completion { tokens, log_probabilities, entropies, routes: Vec::new(), is_finished: true };
+        let completion = finished(tokens);
         let judged = vec![vec![judge(task.domain.as_ref(), &tokenizer, &question, &completion)]];
         let rollout = Rollout { completions: vec![vec![completion]], ..Rollout::default() };
         Answers { tasks: vec![question], rollout, judged }.measures(&task, &tokenizer)
+    }
+
+    /// Results of four questions with as many completions each: `c` correct, `w` wrong, `e` an error of the judge. Errors are
+    /// ten tokens long, all others one.
+    fn answers(outcomes: [&str; 4]) -> (Answers, Measures) {
+        use thinkling_verifiers::Verdict;
+        let (task, tokenizer, question) = countdown();
+        let judged = |outcome| match outcome {
+            'c' => Judged::bare(Verdict::correct("7", ""), None),
+            'w' => Judged::bare(Verdict::wrong("8", ""), None),
+            _ => Judged::bare(Verdict::error("the judge is dead"), None),
+        };
+        let length = |outcome| if outcome == 'e' { 10 } else { 1 };
+        let tasks = (0..4).map(|number| {
+            let mut question = question.clone();
+            question.problem.prompt = format!("question {number}");
+            question
+        });
+        let completions = outcomes.map(|of| of.chars().map(|one| finished(vec![9; length(one)])).collect());
+        let answers = Answers {
+            tasks: tasks.collect(),
+            judged: outcomes.map(|of| of.chars().map(judged).collect()).into(),
+            rollout: Rollout { completions: completions.into(), ..Rollout::default() },
+        };
+        let measures = answers.measures(&task, &tokenizer);
+        (answers, measures)
+    }
+
+    #[test]
+    fn errors_of_a_judge_are_in_no_mean() {
+        let (answers, measures) = answers(["ccew", "eeee", "weee", "wwcc"]);
+        let means = measures.means.as_ref().unwrap();
+        assert_eq!((measures.count, measures.errors), (4, 8));
+        let close =
+            |found: f64, expected: f64| assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        close(means.accuracy.value, (2.0 / 3.0 + 0.0 + 0.5) / 3.0);
+        close(means.maj_at_k.unwrap().value, (1.0 + 0.0 + 0.5) / 3.0);
+        assert_eq!(means.pass_at_k.keys().copied().collect::<Vec<_>>(), [1, 2, 4]);
+        close(means.pass_at_k[&1].value, means.accuracy.value);
+        // The third question has one judged completion, and only the fourth has four.
+        close(means.pass_at_k[&2].value, (1.0 + (1.0 - 1.0 / 6.0)) / 2.0);
+        close(means.pass_at_k[&4].value, 1.0);
+        close(means.length.value, 1.0);
+        close(means.format_rate.value, 1.0);
+        assert_eq!(answers.solved(), [Some(true), None, Some(false), Some(false)]);
+    }
+
+    #[test]
+    fn nothing_judged_has_no_means() {
+        let (_, measures) = answers(["ee", "ee", "ee", "ee"]);
+        let row = measures.with_greedy(&measures);
+        assert_eq!((&row["errors"], &row["greedy_errors"]), (&8.into(), &8.into()));
+        for absent in ["accuracy", "pass_at_k", "maj_at_k", "length_mean", "format_rate", "greedy_accuracy"] {
+            assert!(!row.contains_key(absent), "{absent}: {row:?}");
+        }
+        let (_, measures) = answers(["cc", "ee", "ee", "ee"]);
+        assert_eq!(measures.flat()["accuracy"], 1.0);
     }
 
     #[test]
@@ -481,10 +574,11 @@ mod tests {
             ("", None, None, 0.0),
         ] {
             let measures = measured(thinking);
-            assert_eq!(measures.accuracy.value, 1.0, "{thinking}");
-            assert_eq!(measures.false_step_share, false_steps, "{thinking}");
-            assert_eq!(measures.false_yes_share, false_yeses, "{thinking}");
-            assert_eq!(measures.backtracks, backtracks, "{thinking}");
+            let means = measures.means.as_ref().unwrap();
+            assert_eq!(means.accuracy.value, 1.0, "{thinking}");
+            assert_eq!(means.false_step_share, false_steps, "{thinking}");
+            assert_eq!(means.false_yes_share, false_yeses, "{thinking}");
+            assert_eq!(means.backtracks, backtracks, "{thinking}");
             assert_eq!(measures.flat().contains_key("false_yes_share"), false_yeses.is_some(), "{thinking}");
         }
     }
@@ -496,8 +590,8 @@ mod tests {
         let right = || judged(Verdict::correct("7", ""));
         let wrong = |text: &str| judged(Verdict::wrong(text, ""));
         let none = || judged(Verdict::malformed(""));
-        assert_eq!(majority(&[none(), none(), right(), wrong("8"), right()]), 1.0);
-        assert_eq!(majority(&[right(), wrong("8")]), 0.5);
-        assert_eq!(majority(&[none()]), 0.0);
+        assert_eq!(majority([none(), none(), right(), wrong("8"), right()].iter()), 1.0);
+        assert_eq!(majority([right(), wrong("8")].iter()), 0.5);
+        assert_eq!(majority([none()].iter()), 0.0);
     }
 }

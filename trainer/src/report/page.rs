@@ -148,11 +148,15 @@ fn cards(before: Option<&Row>, after: &Row) -> String {
     let count = number(after, "distinct")
         .or(number(after, "count"))
         .map_or(String::new(), |count| format!(" · {count} held-out questions"));
+    let errors = number(after, "errors")
+        .filter(|errors| *errors > 0.0)
+        .map_or(String::new(), |errors| format!(" · {errors} completions could not be judged"));
     let mut text = format!(
-        "<p class=\"task\">{}{}{}</p><div class=\"cards\">",
+        "<p class=\"task\">{}{}{}{}</p><div class=\"cards\">",
         escape(word(after, "task")),
         escape(&level),
-        escape(&count)
+        escape(&count),
+        escape(&errors)
     );
     for (key, name, is_share) in MEASURES {
         let Some(now) = value(after, key, is_share) else { continue };
@@ -218,10 +222,13 @@ fn problems(record: &RunRecord) -> Vec<String> {
     if skipped > 0 {
         found.push(format!("{skipped} updates were not finite and were skipped: lower learning_rate."));
     }
-    let errors: f64 = record.metrics.iter().filter_map(|row| number(row, "verifier_errors")).sum();
+    let errors: f64 = ["verifier_errors", "errors", "greedy_errors"]
+        .iter()
+        .flat_map(|key| record.metrics.iter().filter_map(|row| number(row, key)))
+        .sum();
     if errors > 0.0 {
         found.push(format!(
-            "{errors} completions could not be judged: look at their reasons in rollouts.jsonl."
+            "{errors} completions could not be judged and are in no mean: look at their reasons in rollouts.jsonl."
         ));
     }
     found.extend(alarms_raised(record));

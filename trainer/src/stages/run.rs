@@ -185,13 +185,12 @@ impl Run {
         evaluation: &Evaluation,
     ) -> Result<bool, TrainError> {
         let measured = self.evaluate(stage, &self.learner.curriculum.measured(), evaluation, 1, 1.0)?;
-        let accuracy = |one: Measures| HeldOutAccuracy {
-            task: one.task,
-            level: one.level,
-            accuracy: one.accuracy.value,
+        let accuracy = |one: Measures| {
+            let accuracy = one.means?.accuracy.value;
+            Some(HeldOutAccuracy { task: one.task, level: one.level, accuracy })
         };
         let step = self.learner.step;
-        let measured: Vec<HeldOutAccuracy> = measured.into_iter().map(accuracy).collect();
+        let measured: Vec<HeldOutAccuracy> = measured.into_iter().filter_map(accuracy).collect();
         let risen = self.learner.curriculum.observe(step, &measured);
         for Risen { task, rise } in &risen {
             self.tracker.progress.note(&format!(

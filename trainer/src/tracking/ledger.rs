@@ -108,7 +108,10 @@ pub struct Account {
     pub work: BTreeMap<Work, Spent>,
     /// Completions that were judged in training.
     pub verifier_calls: u64,
-    /// Right answers among them.
+    /// Those among them that could not be judged.
+    #[serde(default)]
+    pub verifier_errors: u64,
+    /// Right answers among the others.
     pub correct: u64,
     /// Tokens of the updates.
     pub tokens_trained: u64,
@@ -125,7 +128,8 @@ pub struct Account {
     pub held_out: BTreeMap<String, HeldOut>,
 }
 
-/// Which held-out questions had right answers at a stage's first and last measurement.
+/// Which held-out questions had right answers when a stage first and last judged them: `1` right, `0` wrong, `?` never
+/// judged.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HeldOut {
     first: String,
@@ -133,13 +137,21 @@ pub struct HeldOut {
 }
 
 impl HeldOut {
-    /// Records which questions are solved now.
-    pub fn note(&mut self, solved: &[bool]) {
-        self.last = solved.iter().map(|is_solved| if *is_solved { '1' } else { '0' }).collect();
+    /// Records which questions are solved now; `None` for one that could not be judged, whose last result stays.
+    pub fn note(&mut self, solved: &[Option<bool>]) {
         // A different set of questions starts again.
-        if self.first.len() != self.last.len() {
-            self.first = self.last.clone();
+        if self.first.len() != solved.len() {
+            self.first = "?".repeat(solved.len());
+            self.last = self.first.clone();
         }
+        let now = |(known, solved): (char, &Option<bool>)| match solved {
+            Some(true) => '1',
+            Some(false) => '0',
+            None => known,
+        };
+        self.last = self.last.chars().zip(solved).map(now).collect();
+        let first = self.first.chars().zip(self.last.chars());
+        self.first = first.map(|(first, last)| if first == '?' { last } else { first }).collect();
     }
 
     /// Questions that are solved at the last measurement and were not at the first.
@@ -175,6 +187,7 @@ impl Account {
             self.work.entry(*work).or_default().add(*spent);
         }
         self.verifier_calls += other.verifier_calls;
+        self.verifier_errors += other.verifier_errors;
         self.correct += other.correct;
         self.tokens_trained += other.tokens_trained;
         self.tokens_generated += other.tokens_generated;
@@ -219,6 +232,7 @@ impl Account {
             "tokens_trained": self.tokens_trained,
             "tokens_generated": self.tokens_generated,
             "verifier_calls": self.verifier_calls,
+            "verifier_errors": self.verifier_errors,
             "correct": self.correct,
         });
         if self.correct > 0 {
@@ -279,6 +293,7 @@ impl Ledger {
         account.tokens_trained += costs.tokens_trained;
         account.tokens_generated += costs.tokens_generated;
         account.verifier_calls += costs.verifier_calls;
+        account.verifier_errors += costs.verifier_errors;
         account.correct += costs.correct;
     }
 
@@ -445,15 +460,15 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.charge("a", Work::Forward, spent(6.0, 5.0));
         let questions = ledger.account("a").held_out.entry("q".to_owned()).or_default();
-        questions.note(&[false, true, false, false]);
-        questions.note(&[true, false, true, false]);
+        questions.note(&[Some(false), Some(true), Some(false), None]);
+        questions.note(&[Some(true), Some(false), Some(true), Some(true)]);
         assert_eq!(questions.newly_solved(), 2);
         let json = ledger.to_json(&prices);
         assert_eq!(json["stages"]["a"]["cost_per_newly_solved_usd"], 3.0);
         assert_eq!(json["total"]["newly_solved"], 2);
         assert!(json["total"].get("cost_per_correct_usd").is_none());
         let other = ledger.account("a").held_out.entry("q".to_owned()).or_default();
-        other.note(&[true]);
+        other.note(&[Some(true)]);
         assert_eq!(other.newly_solved(), 0, "a different set of questions starts again");
     }
 

@@ -50,6 +50,10 @@ pub fn measured(row: &Row) -> String {
     if let Some(length) = number(row, "length_mean") {
         let _ = write!(line, ", mean length {length:.1}");
     }
+    let errors = number(row, "errors").unwrap_or(0.0) + number(row, "greedy_errors").unwrap_or(0.0);
+    if errors > 0.0 {
+        let _ = write!(line, "; {errors} completions could not be judged and are in no mean");
+    }
     line
 }
 

@@ -231,7 +231,7 @@ impl Tracker {
         fields: Map<String, Value>,
         amount: Amount,
         questions: String,
-        solved: &[bool],
+        solved: &[Option<bool>],
     ) -> Result<(), RunError> {
         self.settle_with(Work::Eval, amount);
         let held_out: &mut HeldOut = self.ledger.account(&self.stage).held_out.entry(questions).or_default();

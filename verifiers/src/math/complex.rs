@@ -29,6 +29,11 @@ impl Complex {
         Self { re: Ball::integer(0), im: Ball::integer(1) }
     }
 
+    /// The number with at least `precision` bits in what is computed from it.
+    pub(super) fn at(self, precision: u64) -> Self {
+        Self { re: self.re.at(precision), im: self.im.at(precision) }
+    }
+
     /// Whether the imaginary part is certainly 0.
     pub(super) fn is_real(&self) -> bool {
         self.im.is_exact_zero()
@@ -115,7 +120,11 @@ impl Complex {
             if self.re.is_negative() && !self.re.may_be_zero() {
                 return Ok(Self { re: Ball::integer(0), im: self.re.neg().sqrt()? });
             }
-            return Ok(Self::from(self.re.sqrt()?));
+            let root = self.re.sqrt()?;
+            // The root of what may be negative may be imaginary.
+            let im =
+                if root.is_exact_zero() || !root.may_be_zero() { Ball::integer(0) } else { root.clone() };
+            return Ok(Self { re: root, im });
         }
         self.ln()?.div(&Self::integer(2))?.exp()
     }
@@ -180,16 +189,14 @@ impl Complex {
 
     /// The inverse cosine of a real number of at most 1.
     pub(super) fn arccos(&self) -> Result<Self, Stop> {
-        Ok(Self::from(pi().div(&Ball::integer(2))?).sub(&self.arcsin()?))
+        let sine = self.arcsin()?;
+        Ok(Self::from(pi(sine.re.precision()).div(&Ball::integer(2))?).sub(&sine))
     }
 
-    /// Whether both numbers agree to 50 digits, or `None` if the errors are too large to decide.
-    pub(super) fn same(&self, other: &Self) -> Option<bool> {
-        let scale = [&self.re, &self.im, &other.re, &other.im]
-            .into_iter()
-            .fold(f64::NEG_INFINITY, |scale, part| scale.max(part.magnitude()));
-        let re = self.re.same(&other.re, scale);
-        let im = self.im.same(&other.im, scale);
+    /// Whether both numbers are the same, if different ones would be more than `2^-bits` apart. `None` if the errors
+    /// are too large to decide.
+    pub(super) fn same(&self, other: &Self, bits: f64) -> Option<bool> {
+        let (re, im) = (self.re.same(&other.re, bits), self.im.same(&other.im, bits));
         if re == Some(false) || im == Some(false) {
             return Some(false);
         }

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::evaluate::{Budget, Points};
+use super::evaluate::Budget;
 use super::expression::{Arena, Binary, Constant, Id, Node, Relation, Unary, holds};
+use super::modulo::Formal;
 use super::number::Rational;
 use super::parser::Parsed;
+use super::points::Seed;
 use super::region::Span;
 use super::{Math, Stop, Units, units, words};
 
@@ -17,10 +19,6 @@ mod values;
 
 /// Lists with more members are not compared.
 const MEMBERS: usize = 2000;
-
-/// The points at which expressions with real variables are compared.
-const POINTS: [Points; 5] =
-    [Points::Positive(0), Points::Positive(1), Points::Positive(2), Points::Negative(0), Points::Negative(1)];
 
 /// Expressions with more parts are not read as a name.
 const NAME_DEPTH: usize = 12;
@@ -56,6 +54,9 @@ pub(super) struct Judge {
     arena: Arena,
     settings: Math,
     budget: Budget,
+    /// Gives the points at which expressions are compared.
+    seed: Seed,
+    formal: Formal,
     /// The nesting depth in sets of sets.
     depth: usize,
     exact: BTreeMap<Part, Result<Rational, Stop>>,
@@ -67,9 +68,10 @@ type Answer = Result<bool, Stop>;
 type Solutions = (Option<String>, Vec<Span>);
 
 impl Judge {
-    /// Makes a judge of the expressions in `arena` with a budget of `steps`.
-    pub(super) fn new(arena: Arena, settings: Math, steps: u64) -> Self {
-        Self { arena, settings, budget: Budget::new(steps), depth: 0, exact: BTreeMap::new() }
+    /// Makes a judge of the expressions in `arena` with a budget of `steps`, at points that follow from `seed`.
+    pub(super) fn new(arena: Arena, settings: Math, seed: Seed, steps: u64) -> Self {
+        let (budget, formal, exact) = (Budget::new(steps), Formal::new(seed), BTreeMap::new());
+        Self { arena, settings, budget, seed, formal, depth: 0, exact }
     }
 
     /// Whether the answer equals the right one, including its units.

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Item, Row, Verdict, Verifier, settings};
 
+#[cfg(test)]
+mod attack;
 mod ball;
 mod complex;
 mod dates;
@@ -21,7 +23,10 @@ mod modulo;
 mod normalise;
 mod number;
 mod numerals;
+mod numeric;
 mod parser;
+mod points;
+mod polynomial;
 mod region;
 mod runs;
 mod spelling;
@@ -34,6 +39,7 @@ use expression::Arena;
 use extract::{Extraction, Found};
 use lexer::Token;
 use parser::Parsed;
+use points::Seed;
 use spelling::Respelling;
 
 /// Answers with more bytes are not parsed.
@@ -240,12 +246,13 @@ impl Math {
                 if same { Comparison::Equal("the same time") } else { Comparison::Different },
             );
         }
+        let seed = Seed::of(&gold.text, &answer.text);
         if (gold.parameter.is_some() || answer.parameter.is_some())
-            && let Some(comparison) = self.families(&gold, &answer)
+            && let Some(comparison) = self.families(&gold, &answer, seed)
         {
             return (answer.text, comparison);
         }
-        let comparison = self.readings(arena, &gold, &answer, STEPS);
+        let comparison = self.readings(arena, &gold, &answer, seed, STEPS);
         if !matches!(comparison, Comparison::Different | Comparison::Unparsable) {
             return (answer.text, comparison);
         }
@@ -273,7 +280,7 @@ impl Math {
                 Reading { text: String::new(), raw: Vec::new(), tokens, parameter: None, parsed }
             };
             let (gold, own) = (reading(gold), reading(own));
-            if let equal @ Comparison::Equal(_) = self.readings(arena, &gold, &own, RESPELLED_STEPS) {
+            if let equal @ Comparison::Equal(_) = self.readings(arena, &gold, &own, seed, RESPELLED_STEPS) {
                 return (answer.text, equal);
             }
         }
@@ -281,7 +288,7 @@ impl Math {
     }
 
     /// Compares answers that stand for one value per whole number: `\frac{\pi}{4} + k\pi`.
-    fn families(&self, gold: &Reading, answer: &Reading) -> Option<Comparison> {
+    fn families(&self, gold: &Reading, answer: &Reading, seed: Seed) -> Option<Comparison> {
         // An answer without a condition may use any letter that it has alone.
         let own = gold.parameter.or_else(|| spelling::only_letter(&gold.tokens, answer.parameter))?;
         let other = answer.parameter.or_else(|| spelling::only_letter(&answer.tokens, gold.parameter))?;
@@ -296,7 +303,7 @@ impl Math {
         let ([Some(a), Some(b), Some(c)], [Some(d), Some(e), Some(f)]) = (golds, answers) else {
             return None;
         };
-        match Judge::new(arena, *self, STEPS).families([a, b, c], [d, e, f]) {
+        match Judge::new(arena, *self, seed, STEPS).families([a, b, c], [d, e, f]) {
             Ok(Some(true)) => return Some(Comparison::Equal("the same family")),
             Ok(Some(false)) => return Some(Comparison::Different),
             Err(Stop::Budget) => return Some(Comparison::Budget),
@@ -310,10 +317,10 @@ impl Math {
         };
         let one = reading(gold.tokens.clone(), &gold.text);
         let two = reading(spelling::with_letter(&answer.tokens, other, own), &answer.text);
-        Some(self.readings(arena, &one, &two, RESPELLED_STEPS))
+        Some(self.readings(arena, &one, &two, seed, RESPELLED_STEPS))
     }
 
-    fn readings(&self, arena: Arena, gold: &Reading, answer: &Reading, steps: u64) -> Comparison {
+    fn readings(&self, arena: Arena, gold: &Reading, answer: &Reading, seed: Seed, steps: u64) -> Comparison {
         let (gold_words, answer_words) = (normalise::words(&gold.text), normalise::words(&answer.text));
         let wordy = |reading: &Reading| match &reading.parsed {
             Ok(parsed) => matches!(arena.node(arena.peel(parsed.root)), expression::Node::Text(_)),
@@ -339,7 +346,7 @@ impl Math {
                 if gold.parameter.is_some() != answer.parameter.is_some() {
                     return Comparison::Different;
                 }
-                let mut judge = Judge::new(arena, *self, steps);
+                let mut judge = Judge::new(arena, *self, seed, steps);
                 match judge.same(gold_parsed, answer_parsed) {
                     Ok(true) => Comparison::Equal("equal"),
                     Ok(false) | Err(Stop::Undefined) => Comparison::Different,

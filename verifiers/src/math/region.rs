@@ -1,12 +1,42 @@
 //! Sets of real numbers, as sorted spans.
 
+use std::cmp::Ordering;
+
+use super::ball::Ball;
 use super::expression::Id;
 
-/// An end of a span: a value that gives the order, and the expression that is compared.
-#[derive(Clone, Copy, Debug)]
+/// Where a span ends.
+#[derive(Clone, Debug)]
+pub(super) enum Limit {
+    /// Negative infinity.
+    Low,
+    /// A number, and the bits that its expression spells out.
+    Number(Ball, f64),
+    /// Positive infinity.
+    High,
+}
+
+impl Limit {
+    /// The number 0.
+    pub(super) fn zero() -> Self {
+        Self::Number(Ball::integer(0), 0.0)
+    }
+
+    /// The limit mirrored at 0.
+    pub(super) fn opposite(&self) -> Self {
+        match self {
+            Self::Low => Self::High,
+            Self::Number(number, weight) => Self::Number(number.neg(), *weight),
+            Self::High => Self::Low,
+        }
+    }
+}
+
+/// An end of a span: its place, and the expression that is compared.
+#[derive(Clone, Debug)]
 pub(super) struct End {
-    /// The value, or an infinity.
-    pub(super) value: f64,
+    /// Where it is.
+    pub(super) limit: Limit,
     /// The expression, the sign of its `±`, and whether it is negated. `None` for an infinity.
     pub(super) expression: Option<(Id, i64, bool)>,
     /// Whether the end belongs to the span.
@@ -15,22 +45,42 @@ pub(super) struct End {
 
 impl End {
     /// An infinity.
-    pub(super) fn infinite(value: f64) -> Self {
-        Self { value, expression: None, closed: false }
+    pub(super) fn infinite(limit: Limit) -> Self {
+        Self { limit, expression: None, closed: false }
     }
 
-    fn opposite(self) -> Self {
-        Self { closed: !self.closed && self.value.is_finite(), ..self }
+    fn opposite(&self) -> Self {
+        Self { closed: !self.closed && matches!(self.limit, Limit::Number(..)), ..self.clone() }
     }
 
-    fn meets(self, other: Self) -> bool {
-        let size = self.value.abs().max(other.value.abs());
-        self.value == other.value || (self.value - other.value).abs() < 1e-13 * size
+    /// Which of two ends is lower.
+    pub(super) fn order(&self, other: &Self) -> Ordering {
+        let rank = |limit: &Limit| match limit {
+            Limit::Low => 0,
+            Limit::Number(..) => 1,
+            Limit::High => 2,
+        };
+        match (&self.limit, &other.limit) {
+            (Limit::Number(a, weight), Limit::Number(b, other)) => {
+                if a.same(b, 64.0 + 2.0 * (weight + other)) == Some(true) {
+                    Ordering::Equal
+                } else if a.sub(b).is_negative() {
+                    Ordering::Less
+                } else {
+                    Ordering::Greater
+                }
+            }
+            (limit, other) => rank(limit).cmp(&rank(other)),
+        }
+    }
+
+    fn meets(&self, other: &Self) -> bool {
+        self.order(other) == Ordering::Equal
     }
 }
 
 /// All numbers between two ends.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Span {
     /// The lower end.
     pub(super) low: End,
@@ -41,14 +91,14 @@ pub(super) struct Span {
 impl Span {
     /// All numbers.
     pub(super) fn all() -> Self {
-        Self { low: End::infinite(f64::NEG_INFINITY), high: End::infinite(f64::INFINITY) }
+        Self { low: End::infinite(Limit::Low), high: End::infinite(Limit::High) }
     }
 
-    fn is_empty(self) -> bool {
-        if self.low.meets(self.high) {
-            !(self.low.closed && self.high.closed)
-        } else {
-            self.low.value > self.high.value
+    fn is_empty(&self) -> bool {
+        match self.low.order(&self.high) {
+            Ordering::Less => false,
+            Ordering::Equal => !(self.low.closed && self.high.closed),
+            Ordering::Greater => true,
         }
     }
 }
@@ -56,54 +106,54 @@ impl Span {
 /// The union of the spans, as few of them as possible, in order.
 pub(super) fn union(mut spans: Vec<Span>) -> Vec<Span> {
     spans.retain(|span| !span.is_empty());
-    spans.sort_by(|a, b| a.low.value.total_cmp(&b.low.value).then(b.low.closed.cmp(&a.low.closed)));
+    spans.sort_by(|a, b| a.low.order(&b.low).then(b.low.closed.cmp(&a.low.closed)));
     let mut merged: Vec<Span> = Vec::new();
     for span in spans {
-        match merged.last_mut() {
-            Some(last)
-                if last.high.value > span.low.value && !last.high.meets(span.low)
-                    || last.high.meets(span.low) && (last.high.closed || span.low.closed) =>
-            {
-                if last.low.meets(span.low) && span.low.closed {
-                    last.low = span.low;
-                }
-                if last.high.meets(span.high) {
-                    last.high.closed |= span.high.closed;
-                } else if span.high.value > last.high.value {
-                    last.high = span.high;
-                }
-            }
-            _ => merged.push(span),
+        let Some(last) = merged.last_mut() else {
+            merged.push(span);
+            continue;
+        };
+        let joined = match last.high.order(&span.low) {
+            Ordering::Less => false,
+            Ordering::Equal => last.high.closed || span.low.closed,
+            Ordering::Greater => true,
+        };
+        if !joined {
+            merged.push(span);
+            continue;
+        }
+        if last.low.meets(&span.low) && span.low.closed {
+            last.low = span.low;
+        }
+        match last.high.order(&span.high) {
+            Ordering::Less => last.high = span.high,
+            Ordering::Equal => last.high.closed |= span.high.closed,
+            Ordering::Greater => {}
         }
     }
     merged
 }
 
-fn meet(a: Span, b: Span) -> Span {
-    let low = match () {
-        () if a.low.meets(b.low) => End { closed: a.low.closed && b.low.closed, ..a.low },
-        () if a.low.value > b.low.value => a.low,
-        () => b.low,
+fn meet(a: &Span, b: &Span) -> Span {
+    let both = |a: &End, b: &End, wanted: Ordering| match a.order(b) {
+        Ordering::Equal => End { closed: a.closed && b.closed, ..a.clone() },
+        order if order == wanted => a.clone(),
+        _ => b.clone(),
     };
-    let high = match () {
-        () if a.high.meets(b.high) => End { closed: a.high.closed && b.high.closed, ..a.high },
-        () if a.high.value < b.high.value => a.high,
-        () => b.high,
-    };
-    Span { low, high }
+    Span { low: both(&a.low, &b.low, Ordering::Greater), high: both(&a.high, &b.high, Ordering::Less) }
 }
 
 /// The numbers in both unions.
 pub(super) fn intersection(a: &[Span], b: &[Span]) -> Vec<Span> {
-    union(a.iter().flat_map(|a| b.iter().map(|b| meet(*a, *b))).collect())
+    union(a.iter().flat_map(|a| b.iter().map(|b| meet(a, b))).collect())
 }
 
 /// The numbers in the first union but not in the second.
 pub(super) fn difference(a: &[Span], b: &[Span]) -> Vec<Span> {
     let mut rest = a.to_vec();
     for span in b {
-        let below = Span { low: End::infinite(f64::NEG_INFINITY), high: span.low.opposite() };
-        let above = Span { low: span.high.opposite(), high: End::infinite(f64::INFINITY) };
+        let below = Span { high: span.low.opposite(), ..Span::all() };
+        let above = Span { low: span.high.opposite(), ..Span::all() };
         rest = intersection(&rest, &[below, above]);
     }
     rest

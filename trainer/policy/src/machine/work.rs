@@ -71,7 +71,9 @@ pub struct Costs {
     pub tokens_generated: u64,
     /// Completions that were judged for training.
     pub verifier_calls: u64,
-    /// Correct answers among them.
+    /// Those among them that could not be judged.
+    pub verifier_errors: u64,
+    /// Correct answers among the others.
     pub correct: u64,
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thinkling_datasets::{Problem, Split};
-use thinkling_verifiers::{Item, answer, format};
+use thinkling_verifiers::{Item, Outcome, answer, format};
 
 use super::{AuditFinding, Example};
 use crate::learn::reward_terms::RewardEntry;
@@ -63,6 +63,8 @@ pub struct RunAudit {
     pub completions: usize,
     /// Completions judged again.
     pub judged_again: usize,
+    /// Completions that could not be judged, in the run or again. Nothing is said of them.
+    pub errors: usize,
     /// Rows of `metrics.jsonl` read.
     pub rows: usize,
     /// Problems for a person to check.
@@ -91,7 +93,7 @@ pub fn run(folder: &Path, plan: &Plan) -> Result<RunAudit, AuditError> {
     let rollouts: Vec<RolloutRow> = lines(&folder.join(run_folder::ROLLOUTS))?;
     let metrics: Vec<Value> = lines(&folder.join(run_folder::METRICS))?;
     let mut findings = Vec::new();
-    let mut judged_again = 0;
+    let (mut judged_again, mut errors) = (0, 0);
     for stage in &plan.stages {
         let Some(rewards) = stage.settings.kind().rewards() else { continue };
         let rows: Vec<&RolloutRow> = rollouts.iter().filter(|row| row.stage == stage.name).collect();
@@ -99,6 +101,7 @@ pub fn run(folder: &Path, plan: &Plan) -> Result<RunAudit, AuditError> {
         let judging: Vec<&str> = terms.map(RewardEntry::name).collect();
         let again = Again::new(plan, stage, &judging, &rows);
         judged_again += again.judged;
+        errors += again.errors;
         findings.extend(again.findings);
         findings.extend(patterns(&stage.name, &rows));
         let metrics: Vec<&Value> = metrics.iter().filter(|row| row["stage"] == *stage.name).collect();
@@ -106,7 +109,7 @@ pub fn run(folder: &Path, plan: &Plan) -> Result<RunAudit, AuditError> {
         findings.extend(judging.iter().filter_map(|term| above(&stage.name, term, &metrics)));
     }
     let completions = rollouts.len();
-    Ok(RunAudit { run: plan.name.clone(), completions, judged_again, rows: metrics.len(), findings })
+    Ok(RunAudit { run: plan.name.clone(), completions, judged_again, errors, rows: metrics.len(), findings })
 }
 
 /// Every complete line of a file. A killed run may have left half a line at the end.
@@ -129,6 +132,7 @@ fn lines<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>, AuditError
 #[derive(Default)]
 struct Again {
     judged: usize,
+    errors: usize,
     findings: Vec<AuditFinding>,
 }
 
@@ -140,11 +144,15 @@ impl Again {
         let mut differ: BTreeMap<String, Vec<(&RolloutRow, String)>> = BTreeMap::new();
         for row in rows {
             if row.verdict == "error" {
+                again.errors += 1;
                 continue;
             }
             let Some((problem, task)) = question(plan, stage, row) else { continue };
+            let Some(strict) = strictly(task, &problem, row) else {
+                again.errors += 1;
+                continue;
+            };
             again.judged += 1;
-            let strict = strictly(task, &problem, row);
             let recorded = std::iter::once(("verdict", Some(row.score)))
                 .chain(judging.iter().map(|term| (*term, row.rewards.get(*term).and_then(Value::as_f64))));
             for (name, score) in recorded {
@@ -174,20 +182,21 @@ impl Again {
     }
 }
 
-/// Whether a completion is right by the strict rule; the error is the reason.
-fn strictly(task: &plan::Task, problem: &Problem, row: &RolloutRow) -> Result<(), String> {
+/// Whether a completion is right by the strict rule; the error is the reason. `None` if it cannot be judged.
+fn strictly(task: &plan::Task, problem: &Problem, row: &RolloutRow) -> Option<Result<(), String>> {
     if !row.finished {
-        return Err("cut off before its end".to_owned());
+        return Some(Err("cut off before its end".to_owned()));
     }
     let tags = [answer::ANSWER_OPEN, answer::ANSWER_CLOSE];
     if !format::is_well_formed(&row.completion)
         && tags.iter().any(|tag| row.completion.matches(tag).count() != 1)
     {
-        return Err("not one answer in tags".to_owned());
+        return Some(Err("not one answer in tags".to_owned()));
     }
     let item = Item { completion: &row.completion, answer: Some(&problem.answer), spec: Some(&problem.spec) };
     let verdict = task.domain.judge(&item);
-    if verdict.score >= PAID { Ok(()) } else { Err(verdict.reason) }
+    let strict = if verdict.score >= PAID { Ok(()) } else { Err(verdict.reason) };
+    (verdict.outcome != Outcome::Error).then_some(strict)
 }
 
 /// The task and question of a row; `None` if no task of the recipe gives it.

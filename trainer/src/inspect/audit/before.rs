@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Map;
 use thinkling_datasets::{DatasetError, Problem, Split};
-use thinkling_verifiers::{Item, Verdict, answer};
+use thinkling_verifiers::{Item, Outcome, Verdict, answer};
 
 use super::attempts::{self, Attempt, Due};
 use super::{AuditFinding, Example, cut};
@@ -55,6 +55,8 @@ pub struct AttemptRow {
     pub attempt: &'static str,
     pub is_right: bool,
     pub tried: usize,
+    /// Those among them that a term could not judge. They have no total.
+    pub errors: usize,
     /// By term; null if the term could judge none of them.
     pub scores: Map<String, serde_json::Value>,
     pub total: Option<f64>,
@@ -124,8 +126,11 @@ fn attempt<'a>(
     let mut wrong: Vec<String> = Vec::new();
     for other in problems.iter().map(|other| &other.answer) {
         let is_new = *other != problem.answer && !wrong.contains(other);
-        if is_new && wrong.len() < CANDIDATES && own(&answer::compose("", other)).score == 0.0 {
-            wrong.push(other.clone());
+        if is_new && wrong.len() < CANDIDATES {
+            let verdict = own(&answer::compose("", other));
+            if verdict.score == 0.0 && verdict.outcome != Outcome::Error {
+                wrong.push(other.clone());
+            }
         }
     }
     let runs_programs = rule.terms.iter().any(|term| term.kind == RewardTerm::Code);
@@ -193,6 +198,7 @@ fn rows(rule: &RewardRule, tried: &[Tried<'_>]) -> Vec<AttemptRow> {
                 attempt: name,
                 is_right,
                 tried: of_kind.len(),
+                errors: of_kind.iter().filter(|one| one.total.is_none()).count(),
                 scores: scores.collect(),
                 total: extreme(&mut of_kind.iter().filter_map(|one| one.total)),
             })

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 use thinkling_datasets::{Dataset, Domain, Split, domains};
-use thinkling_verifiers::{Item, SettingsError, answer, find};
+use thinkling_verifiers::{Item, Outcome, SettingsError, answer, find};
 
 use crate::machine::clock::Moment;
 
@@ -49,6 +49,8 @@ pub struct Judging {
     pub verifier: &'static str,
     /// Items judged, one after the other on one thread.
     pub items: usize,
+    /// Items that could not be judged.
+    pub errors: usize,
     /// Items found right.
     pub correct: usize,
     /// Items per second.
@@ -69,9 +71,10 @@ pub fn judge(name: &str, cases: &[Case]) -> Result<Judging, SettingsError> {
     let verify = |case: &Case| {
         let item =
             Item { completion: &case.completion, answer: case.answer.as_deref(), spec: case.spec.as_ref() };
-        verifier.verify(&item).is_correct()
+        verifier.verify(&item).outcome
     };
-    let correct = cases.iter().filter(|case| verify(case)).count();
+    let outcomes: Vec<Outcome> = cases.iter().map(verify).collect();
+    let count = |outcome| outcomes.iter().filter(|one| **one == outcome).count();
     let whole = Moment::now();
     let mut each: Vec<f64> = cases
         .iter()
@@ -86,7 +89,8 @@ pub fn judge(name: &str, cases: &[Case]) -> Result<Judging, SettingsError> {
     Ok(Judging {
         verifier: row.name,
         items: cases.len(),
-        correct,
+        errors: count(Outcome::Error),
+        correct: count(Outcome::Correct),
         items_per_s,
         median_us: each.get(each.len() / 2).copied().unwrap_or_default(),
         most_us: each.last().copied().unwrap_or_default(),
@@ -138,7 +142,7 @@ mod tests {
         let cases = math_cases();
         assert_eq!(cases.len() as u64, ANSWERS * MATH_TASKS.len() as u64);
         let judging = judge("math", &cases[..600]).unwrap();
-        assert_eq!((judging.items, judging.correct), (600, 600));
+        assert_eq!((judging.items, judging.correct, judging.errors), (600, 600, 0));
         assert!(judging.items_per_s > 0.0 && judging.median_us <= judging.most_us);
         assert!(judge("nothing", &cases).is_err());
         assert_eq!(code_cases().len() as u64, PROGRAMS);

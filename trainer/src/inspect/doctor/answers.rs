@@ -262,10 +262,12 @@ impl Exam<'_> {
             let mut texts = vec![answer::compose("", &task.problem.answer)];
             texts.extend(strangers.map(|other| answer::compose("", &other.problem.answer)));
             let judged = self.score(task, &texts);
-            let gold = judged[0].reward.unwrap_or(0.0);
-            tries += STRANGERS as u32;
-            guesses += judged[1..].iter().filter(|one| one.is_correct()).count() as u32;
-            for wrong in judged[1..].iter().filter(|one| !one.is_correct()) {
+            // What could not be judged says nothing.
+            let Some(gold) = judged[0].reward else { continue };
+            let others = || judged[1..].iter().filter(|one| !one.is_error());
+            tries += others().count() as u32;
+            guesses += others().filter(|one| one.is_correct()).count() as u32;
+            for wrong in others().filter(|one| !one.is_correct()) {
                 let gap = gold - wrong.reward.unwrap_or(0.0);
                 compared += 1;
                 equal += u32::from(gap <= 0.0);
@@ -298,7 +300,7 @@ impl Exam<'_> {
             let change = format!("stage.{}.advantage_epsilon = 1e-4, or greater weights", stage.name);
             return Finding::error("flat_rewards", stage, seen, change);
         }
-        self.expected_groups(gap, f64::from(guesses) / f64::from(tries))
+        self.expected_groups(gap, f64::from(guesses) / f64::from(tries.max(1)))
     }
 
     /// The share of flat groups of a base model that answers in the shares of its corpus: right where the corpus is
@@ -317,9 +319,11 @@ impl Exam<'_> {
                         return Some(chance);
                     }
                     let tokens = self.tokens(&text).ok()?.len();
-                    let is_right = self.fits(task, tokens)
-                        && self.score(task, &[text]).first().is_some_and(Judged::is_correct);
-                    Some(f64::from(is_right))
+                    if !self.fits(task, tokens) {
+                        return Some(0.0);
+                    }
+                    let judged = self.score(task, &[text]);
+                    judged.first().filter(|one| !one.is_error()).map(|one| f64::from(one.is_correct()))
                 })
                 .collect();
             right += share * accuracy.iter().sum::<f64>() / accuracy.len().max(1) as f64;

@@ -8,7 +8,7 @@ use super::{DoctorError, Finding, Patient, Severity, percent};
 use crate::data::tokenizer::{END, Tokenizer};
 use crate::kernels::precision::Precision;
 use crate::learn::advantage::is_flat;
-use crate::learn::evaluate::{EvaluateError, Questions, Thinking, ask};
+use crate::learn::evaluate::{EvaluateError, Means, Questions, Thinking, ask};
 use crate::policy::{Config, CpuPolicy, Policy};
 use crate::stages::kind::ReadinessAction;
 use crate::tracking::checkpoint::Checkpoint;
@@ -152,7 +152,13 @@ pub(super) fn check(patient: &Patient<'_>, base: &Base) -> Result<Vec<Finding>, 
     };
     let measures = answers.measures(&stage.task, &base.tokenizer);
     let drawn = QUESTIONS as usize * questions.samples;
-    let cut = measures.truncated_share.value;
+    let errors = measures.errors as usize;
+    let Some(means) = measures.means else {
+        let seen = format!("none of {drawn} completions of the base model could be judged");
+        return Ok(vec![Finding::error("readiness", stage, seen, "the judge".to_owned())]);
+    };
+    let drawn = drawn - errors;
+    let cut = means.truncated_share.value;
     let limit = stage.max_new_tokens;
     let mut findings = Vec::new();
     if 1.0 - cut < MIN_ENDED {
@@ -172,22 +178,27 @@ pub(super) fn check(patient: &Patient<'_>, base: &Base) -> Result<Vec<Finding>, 
     } else {
         Finding::ok("end_token", Some(stage), seen)
     });
-    findings.push(readiness(patient, &measures));
+    if errors > 0 {
+        let seen = format!("{errors} completions of the base model could not be judged");
+        findings.push(Finding::warning("readiness", stage, seen, "the judge".to_owned()));
+    }
+    findings.push(readiness(patient, &means));
     if findings.iter().any(Finding::is_error) {
         return Ok(findings);
     }
-    let flat = answers.judged.iter().filter(|group| {
-        let rewards: Vec<f64> = group.iter().map(|one| one.verdict.score).collect();
-        is_flat(&rewards)
+    let scores = answers.judged.iter().map(|group| -> Vec<f64> {
+        group.iter().filter(|one| !one.is_error()).map(|one| one.verdict.score).collect()
     });
-    let flat = flat.count() as f64 / QUESTIONS as f64;
+    let scores: Vec<Vec<f64>> = scores.filter(|scores| !scores.is_empty()).collect();
+    let flat = scores.iter().filter(|scores| is_flat(scores)).count() as f64 / scores.len() as f64;
     let seen = format!(
-        "{} of {QUESTIONS} groups of {} completions of the base model are all right or all wrong",
+        "{} of {} groups of {} completions of the base model are all right or all wrong",
         percent(flat),
+        scores.len(),
         questions.samples
     );
     findings.push(if flat > MAX_FLAT {
-        let change = if measures.accuracy.value > 0.5 {
+        let change = if means.accuracy.value > 0.5 {
             "a higher task.level: this one is solved"
         } else {
             "a lower task.level, a greater group_size, or more pretraining"
@@ -200,18 +211,18 @@ pub(super) fn check(patient: &Patient<'_>, base: &Base) -> Result<Vec<Finding>, 
 }
 
 /// Whether thinking helps the base model. Reinforcement learning only strengthens what is right more often.
-fn readiness(patient: &Patient<'_>, measures: &crate::learn::evaluate::Measures) -> Finding {
+fn readiness(patient: &Patient<'_>, means: &Means) -> Finding {
     let (stage, wanted) = (patient.stage, patient.rewards.readiness);
     let pretrain =
         "pretrain longer, a lower task.level, or a greater share of documents that think".to_owned();
-    let Some(long) = measures.accuracy_thinking else {
+    let Some(long) = means.accuracy_thinking else {
         let seen = "the base model never thinks".to_owned();
         return Finding::error("readiness", stage, seen, pretrain);
     };
-    let direct = measures.accuracy_direct;
+    let direct = means.accuracy_direct;
     let seen = format!(
         "the base model thinks in {} of its answers and is right in {} of them [{}, {}]{}",
-        percent(measures.thinking_share.value),
+        percent(means.thinking_share.value),
         percent(long.value),
         percent(long.low),
         percent(long.high),

@@ -130,7 +130,9 @@ impl StageRun for Reinforcement<'_> {
             kept.groups.extend(self.keep(scored, round));
         }
         learner.curriculum.observe_pass_rates(&pass_rates);
-        learner.remember(kept.mean_reward(), self.window(), settings.keep_best);
+        if let Some(reward) = kept.mean_reward() {
+            learner.remember(reward, self.window(), settings.keep_best);
+        }
         let mut samples = self.weigh(kept);
         let mut update = Update::default();
         let temperature = settings.sampling.temperature as f32;
@@ -311,8 +313,15 @@ impl Reinforcement<'_> {
         }
         let mut is_ready = true;
         for measures in measured {
-            let direct = measures.accuracy_direct.map_or(0.0, |share| share.value);
-            let problem = match measures.accuracy_thinking.map(|share| share.value) {
+            let Some(means) = measures.means else {
+                is_ready = false;
+                run.tracker
+                    .progress
+                    .note("the base model is not ready: none of its completions could be judged");
+                continue;
+            };
+            let direct = means.accuracy_direct.map_or(0.0, |share| share.value);
+            let problem = match means.accuracy_thinking.map(|share| share.value) {
                 None => Some("it never thinks: raise the share of long solutions in its corpus".to_owned()),
                 Some(long) if long < readiness.long_accuracy => Some(format!(
                     "it is right in {:.0} % of the completions that think, below {:.0} %: pretrain longer, or lower the \

@@ -16,27 +16,13 @@ use crate::tracking::tracker::{StepRecord, fields};
 /// The fields of a row of `metrics.jsonl`; those that do not apply are absent.
 #[derive(Serialize)]
 struct Row {
-    reward_mean: f64,
-    reward_std: f64,
-    accuracy: f64,
-    length_mean: f64,
-    length_max: f64,
-    /// Share of completions that reached `max_new_tokens`.
-    truncated_share: f64,
-    /// Share of completions in the required format.
-    format_rate: f64,
-    groups_used_share: f64,
+    #[serde(flatten)]
+    means: Option<Means>,
+    length_max: usize,
     groups: usize,
     groups_in_update: usize,
-    /// Share of completions that verify, backtrack or restart.
-    reflection_rate: f64,
-    /// Abandoned attempts per completion.
-    backtracks: f64,
-    thinking_share: f64,
     rewards: Map<String, Value>,
     verifier_errors: usize,
-    #[serde(flatten)]
-    shown: Shown,
     #[serde(skip_serializing_if = "Option::is_none")]
     lr: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,9 +37,25 @@ struct Row {
     expert_load: Option<Vec<Vec<f64>>>,
 }
 
-/// Fields that only some completions have.
+/// Means over the completions that could be judged.
 #[derive(Serialize)]
-struct Shown {
+struct Means {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reward_mean: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reward_std: Option<f64>,
+    accuracy: f64,
+    length_mean: f64,
+    /// Share of completions that reached `max_new_tokens`.
+    truncated_share: f64,
+    /// Share of completions in the required format.
+    format_rate: f64,
+    groups_used_share: f64,
+    /// Share of completions that verify, backtrack or restart.
+    reflection_rate: f64,
+    /// Abandoned attempts per completion.
+    backtracks: f64,
+    thinking_share: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     accuracy_thinking: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,8 +95,23 @@ impl Updated {
     }
 }
 
-impl Shown {
-    fn of(judged: &[&Judged]) -> Self {
+impl Means {
+    /// `None` if nothing could be judged.
+    fn of(batch: &Batch<Sample>) -> Option<Self> {
+        let samples: Vec<&Sample> = batch.members().filter(|one| is_judged(one)).collect();
+        if samples.is_empty() {
+            return None;
+        }
+        let judged: Vec<&Judged> = samples.iter().map(|one| &one.scored.judged).collect();
+        let completions = || samples.iter().map(|one| &one.scored.completion);
+        let share = |is_so: &dyn Fn(&Judged) -> bool| mean(judged.iter().map(|one| f64::from(is_so(one))));
+        // With `mask`, a completion that was judged may have no reward.
+        let rewards: Vec<f64> = batch.groups.iter().flat_map(Group::<Sample>::rewards).collect();
+        let reward_mean = (!rewards.is_empty()).then(|| mean(rewards.iter().copied()));
+        let groups = batch.groups.iter().filter(|group| group.members.iter().any(is_judged));
+        let reflects = |one: &Judged| {
+            one.behaviours.verifications + one.behaviours.backtracks + one.behaviours.restarts > 0
+        };
         let accuracy_of = |is_thinking: bool| {
             let mut of_kind = judged.iter().filter(|one| one.is_thinking == is_thinking).peekable();
             of_kind.peek().is_some().then(|| mean(of_kind.map(|one| f64::from(one.is_correct()))))
@@ -102,20 +119,35 @@ impl Shown {
         let total = |number: &dyn Fn(&Judged) -> u32| -> f64 {
             judged.iter().map(|one| f64::from(number(one))).sum()
         };
-        let share = |part: f64, all: f64| (all > 0.0).then(|| part / all);
-        Self {
+        let part = |part: f64, all: f64| (all > 0.0).then(|| part / all);
+        Some(Self {
+            reward_mean,
+            reward_std: reward_mean
+                .map(|centre| mean(rewards.iter().map(|one| (one - centre).powi(2))).sqrt()),
+            accuracy: share(&Judged::is_correct),
+            length_mean: mean(completions().map(|one| one.tokens.len() as f64)),
+            truncated_share: mean(completions().map(|one| f64::from(!one.is_finished))),
+            format_rate: share(&|one| one.is_well_formed),
+            groups_used_share: mean(groups.map(|group| f64::from(!is_flat(&group.rewards())))),
+            reflection_rate: share(&reflects),
+            backtracks: mean(judged.iter().map(|one| f64::from(one.behaviours.backtracks))),
+            thinking_share: share(&|one| one.is_thinking),
             accuracy_thinking: accuracy_of(true),
             accuracy_direct: accuracy_of(false),
-            false_step_share: share(
+            false_step_share: part(
                 total(&|one| one.behaviours.false_steps),
                 total(&|one| one.behaviours.steps),
             ),
-            false_yes_share: share(
+            false_yes_share: part(
                 total(&|one| one.behaviours.false_yeses),
                 total(&|one| one.behaviours.yeses),
             ),
-        }
+        })
     }
+}
+
+fn is_judged(one: &Sample) -> bool {
+    !one.scored.judged.is_error()
 }
 
 /// Accuracy per task, for a stage with several; tasks that were not asked are absent.
@@ -124,7 +156,7 @@ fn by_task(stage: &StagePlan, batch: &Batch<Sample>) -> Option<Map<String, Value
     names.dedup();
     let of_task = |name: &str| {
         let groups = batch.groups.iter().filter(|group| group.question.task == name);
-        let mut members = groups.flat_map(|group| &group.members).peekable();
+        let mut members = groups.flat_map(|group| &group.members).filter(|one| is_judged(one)).peekable();
         let is_correct = |one: &Sample| f64::from(one.scored.judged.is_correct());
         members.peek().is_some().then(|| mean(members.map(is_correct)))
     };
@@ -138,33 +170,16 @@ impl Reinforcement<'_> {
         let batch = &samples.batch;
         let judged: Vec<&Judged> = batch.members().map(|one| &one.scored.judged).collect();
         let completions = || batch.members().map(|one| &one.scored.completion);
-        let share = |is_so: &dyn Fn(&Judged) -> bool| mean(judged.iter().map(|one| f64::from(is_so(one))));
-        let rewards: Vec<f64> = batch.groups.iter().flat_map(|group| group.rewards()).collect();
-        let reward_mean = mean(rewards.iter().copied());
-        let lengths: Vec<f64> = completions().map(|one| one.tokens.len() as f64).collect();
-        let differing = batch.groups.iter().filter(|group| !is_flat(&group.rewards())).count();
-        let reflects = |one: &Judged| {
-            one.behaviours.verifications + one.behaviours.backtracks + one.behaviours.restarts > 0
-        };
+        let lengths: Vec<usize> = completions().map(|one| one.tokens.len()).collect();
         let updated = Updated::of(update, learner.reference.is_some());
         let has_pass = update.updates > 0;
         let row = Row {
-            reward_mean,
-            reward_std: mean(rewards.iter().map(|one| (one - reward_mean).powi(2))).sqrt(),
-            accuracy: share(&Judged::is_correct),
-            length_mean: mean(lengths.iter().copied()),
-            length_max: lengths.iter().copied().fold(0.0, f64::max),
-            truncated_share: mean(completions().map(|one| f64::from(!one.is_finished))),
-            format_rate: share(&|one| one.is_well_formed),
-            groups_used_share: differing as f64 / batch.groups.len() as f64,
+            means: Means::of(batch),
+            length_max: lengths.iter().copied().max().unwrap_or(0),
             groups: batch.groups.len(),
             groups_in_update: samples.groups_used,
-            reflection_rate: share(&reflects),
-            backtracks: mean(judged.iter().map(|one| f64::from(one.behaviours.backtracks))),
-            thinking_share: share(&|one| one.is_thinking),
             rewards: self.term_means(&judged),
             verifier_errors: judged.iter().filter(|one| one.is_error()).count(),
-            shown: Shown::of(&judged),
             // A batch without an update still has a learning rate; a stage that never updates has none.
             lr: (self.settings.rewards.control != Control::NoRl)
                 .then(|| self.update_settings(learner.step).learning_rate),
@@ -188,7 +203,7 @@ impl Reinforcement<'_> {
         all.extend(fields(&row));
         StepRecord {
             fields: all,
-            tokens: lengths.iter().sum::<f64>() as u64,
+            tokens: lengths.iter().sum::<usize>() as u64,
             completions: self.completions(batch, learner.step),
             notes: update.notes.clone(),
         }

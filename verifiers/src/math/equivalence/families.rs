@@ -1,7 +1,6 @@
 //! Answers for every whole number, such as `\frac{\pi}{4} + k\pi`.
 
 use super::super::Stop;
-use super::super::evaluate::{Points, numeric};
 use super::super::expression::{Binary, Id, Node};
 use super::super::number::Rational;
 use super::{Answer, Judge, Part, Shape};
@@ -57,7 +56,7 @@ impl Judge {
             if !self.names(zero[at]).is_empty() || !self.closed(period, second)? {
                 return Ok(None);
             }
-            let (Some(offset_near), Some(near)) = (self.near(zero[at])?, self.near(period)?) else {
+            let (Some(offset_near), Some(near)) = (self.double(zero[at])?, self.double(period)?) else {
                 return Ok(None);
             };
             families.push(Family { offset: zero[at], period, near: (offset_near, near) });
@@ -69,15 +68,6 @@ impl Judge {
         let sign = a.sign.or(b.sign);
         let id = self.arena.push(Node::Binary(Binary::Subtract, a.id, b.id));
         Part { id, sign }
-    }
-
-    fn near(&mut self, part: Part) -> Result<Option<f64>, Stop> {
-        if !self.names(part).is_empty() {
-            return Ok(None);
-        }
-        let value =
-            numeric(&self.arena, part.id, part.sign.unwrap_or(1), Points::Whole(0), &mut self.budget)?;
-        Ok(value.may_be_real().then(|| value.re.to_f64()).filter(|value| value.is_finite()))
     }
 
     /// Whether every value of `inner` is among the values of `outer`.

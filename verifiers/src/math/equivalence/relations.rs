@@ -1,10 +1,12 @@
 //! Equations, inequalities, and chains of them.
 
 use super::super::Stop;
-use super::super::complex::Complex;
-use super::super::evaluate::{Points, numeric};
+use super::super::ball::PRECISION;
 use super::super::expression::{Binary, Node, Relation, holds};
-use super::{Answer, Judge, POINTS, Part, Shape};
+use super::super::numeric::{Sample, Weighed, needed};
+use super::super::points::Point;
+use super::values::{merge, sides};
+use super::{Answer, Judge, Part, Shape};
 
 /// What a chain such as `x = 20/6 = 10/3 ≈ 3.33` claims.
 pub(super) struct Claims {
@@ -75,12 +77,14 @@ impl Judge {
     }
 
     /// The nearest double to a real number, or `None` for anything else.
-    fn double(&mut self, part: Part) -> Result<Option<f64>, Stop> {
+    pub(super) fn double(&mut self, part: Part) -> Result<Option<f64>, Stop> {
         if !self.is_number(Some(part)) {
             return Ok(None);
         }
-        match numeric(&self.arena, part.id, part.sign.unwrap_or(1), Points::Whole(0), &mut self.budget) {
-            Ok(value) if value.may_be_real() => Ok(Some(value.re.to_f64()).filter(|value| value.is_finite())),
+        match self.number(part) {
+            Ok(Weighed { number: value, .. }) if value.may_be_real() => {
+                Ok(Some(value.re.to_f64()).filter(|value| value.is_finite()))
+            }
             Err(Stop::Budget) => Err(Stop::Budget),
             _ => Ok(None),
         }
@@ -224,31 +228,49 @@ impl Judge {
         {
             return Ok(None);
         }
-        let mut ratio: Option<Complex> = None;
-        let mut count = 0;
-        for points in POINTS {
-            let values = [gold, answer]
-                .map(|part| numeric(&self.arena, part.id, part.sign.unwrap_or(1), points, &mut self.budget));
+        let sides = sides(gold, answer);
+        let proved = match self.formal.proportional(&self.arena, sides, &mut self.budget) {
+            Ok(Some(false)) => return Ok(None),
+            Ok(Some(true)) => true,
+            Err(Stop::Budget) => return Err(Stop::Budget),
+            _ => false,
+        };
+        let mut ratio: Option<Weighed> = None;
+        let (mut count, mut seen) = (0, Vec::new());
+        for (index, place) in self.places(gold, answer).into_iter().enumerate() {
+            // The ratio must be as precise as the comparison of all four numbers needs it.
+            let mut sample = Sample::new(Point::new(self.seed, place, index), 2 * PRECISION);
+            let values = sides.map(|(id, sign)| sample.value(&self.arena, id, sign, &mut self.budget));
             let [a, b] = match values {
                 [Err(Stop::Budget), _] | [_, Err(Stop::Budget)] => return Err(Stop::Budget),
                 [Ok(a), Ok(b)] => [a, b],
                 _ => continue,
             };
-            if a.may_be_zero() || b.may_be_zero() {
+            if a.number.may_be_zero() || b.number.may_be_zero() {
                 return Ok(None);
             }
-            if matches!(points, Points::Negative(_)) && !(a.may_be_real() && b.may_be_real()) {
+            if place.is_negative() && !(a.number.may_be_real() && b.number.may_be_real()) {
                 continue;
             }
-            let next = b.div(&a)?;
+            let next = Weighed { number: b.number.div(&a.number)?, weight: a.weight + b.weight };
             match &ratio {
                 None => ratio = Some(next),
-                Some(ratio) if ratio.same(&next) != Some(true) => return Ok(None),
-                Some(_) => {}
+                _ if proved => {}
+                Some(ratio) => match ratio.number.same(&next.number, needed(ratio, &next)) {
+                    Some(true) => {}
+                    None if place.is_far() => continue,
+                    _ => return Ok(None),
+                },
             }
             count += 1;
+            merge(&mut seen, &sample.seen);
+            if proved {
+                break;
+            }
         }
-        Ok(ratio.filter(|ratio| count >= 3 && ratio.may_be_real()).map(|ratio| ratio.re.to_f64()))
+        let shown = count >= 3 && [gold, answer].into_iter().all(|part| self.shows(part, &seen));
+        let ratio = ratio.map(|ratio| ratio.number).filter(|ratio| (proved || shown) && ratio.may_be_real());
+        Ok(ratio.map(|ratio| ratio.re.to_f64()))
     }
 
     /// Whether two chains of inequalities agree, member by member or as differences.

@@ -1,9 +1,11 @@
 //! Intervals, sets, and the solutions of inequalities, as sets of real numbers.
 
+use std::cmp::Ordering;
+
 use super::super::Stop;
-use super::super::evaluate::{Points, numeric};
 use super::super::expression::{Binary, Constant, Function, Id, Node, Relation, Unary, holds};
-use super::super::region::{self, End, Span};
+use super::super::numeric::Weighed;
+use super::super::region::{self, End, Limit, Span};
 use super::{Answer, Judge, Part, Shape, Solutions};
 
 impl Judge {
@@ -27,7 +29,7 @@ impl Judge {
         }
         if relations == [Relation::NotEqual] {
             let Some(end) = self.end(members[1 - at], true)? else { return Ok(None) };
-            let spans = region::difference(&[Span::all()], &[Span { low: end, high: end }]);
+            let spans = region::difference(&[Span::all()], &[Span { low: end.clone(), high: end }]);
             return Ok(Some((self.name_of(members[at].id), spans)));
         }
         if !relations.iter().all(|relation| relation.is_inequality()) || members.len() > 3 {
@@ -55,15 +57,16 @@ impl Judge {
         };
         let Some(inner) = absolute else { return Ok(Some((self.name_of(name_id), spans))) };
         let Some(name) = self.name_of(inner) else { return Ok(None) };
-        let zero = End { value: 0.0, expression: None, closed: true };
+        let zero = End { limit: Limit::zero(), expression: None, closed: true };
         let positive = region::intersection(&spans, &[Span { low: zero, ..Span::all() }]);
-        let mirror = |end: End| End {
-            value: -end.value,
+        let mirror = |end: &End| End {
+            limit: end.limit.opposite(),
             expression: end.expression.map(|(id, sign, negative)| (id, sign, !negative)),
-            ..end
+            closed: end.closed,
         };
-        let negative = positive.iter().map(|span| Span { low: mirror(span.high), high: mirror(span.low) });
-        Ok(Some((Some(name), region::union(positive.iter().copied().chain(negative).collect()))))
+        let negative = positive.iter().map(|span| Span { low: mirror(&span.high), high: mirror(&span.low) });
+        let spans = positive.iter().cloned().chain(negative).collect();
+        Ok(Some((Some(name), region::union(spans))))
     }
 
     /// Whether all members of a list are inequalities.
@@ -98,11 +101,11 @@ impl Judge {
     fn end(&mut self, part: Part, closed: bool) -> Result<Option<End>, Stop> {
         let id = self.arena.peel(part.id);
         match self.arena.node(id) {
-            Node::Constant(Constant::Infinity) => return Ok(Some(End::infinite(f64::INFINITY))),
+            Node::Constant(Constant::Infinity) => return Ok(Some(End::infinite(Limit::High))),
             Node::Unary(Unary::Negative, item)
                 if matches!(self.arena.node(self.arena.peel(*item)), Node::Constant(Constant::Infinity)) =>
             {
-                return Ok(Some(End::infinite(f64::NEG_INFINITY)));
+                return Ok(Some(End::infinite(Limit::Low)));
             }
             _ => {}
         }
@@ -110,9 +113,10 @@ impl Judge {
             return Ok(None);
         }
         let sign = part.sign.unwrap_or(1);
-        match numeric(&self.arena, id, sign, Points::Whole(0), &mut self.budget) {
-            Ok(value) if value.may_be_real() && value.re.to_f64().is_finite() => {
-                Ok(Some(End { value: value.re.to_f64(), expression: Some((id, sign, false)), closed }))
+        match self.number(Part { id, sign: part.sign }) {
+            Ok(Weighed { number, weight }) if number.may_be_real() => {
+                let limit = Limit::Number(number.re, weight);
+                Ok(Some(End { limit, expression: Some((id, sign, false)), closed }))
             }
             Err(Stop::Budget) => Err(Stop::Budget),
             _ => Ok(None),
@@ -132,13 +136,13 @@ impl Judge {
                 else {
                     return Ok(None);
                 };
-                Ok((low.value <= high.value).then(|| region::union(vec![Span { low, high }])))
+                Ok((low.order(&high) != Ordering::Greater).then(|| region::union(vec![Span { low, high }])))
             }
             Shape::Set(items) => {
                 let mut spans = Vec::new();
                 for item in items {
                     let Some(end) = self.end(item, true)? else { return Ok(None) };
-                    spans.push(Span { low: end, high: end });
+                    spans.push(Span { low: end.clone(), high: end });
                 }
                 Ok(Some(region::union(spans)))
             }
@@ -213,18 +217,20 @@ impl Judge {
             return Ok(false);
         }
         for (a, b) in a.iter().zip(b) {
-            if !(self.same_ends(a.low, b.low)? && self.same_ends(a.high, b.high)?) {
+            if !(self.same_ends(&a.low, &b.low)? && self.same_ends(&a.high, &b.high)?) {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    fn same_ends(&mut self, a: End, b: End) -> Answer {
+    fn same_ends(&mut self, a: &End, b: &End) -> Answer {
         if a.closed != b.closed {
             return Ok(false);
         }
-        let (Some(left), Some(right)) = (a.expression, b.expression) else { return Ok(a.value == b.value) };
+        let (Some(left), Some(right)) = (a.expression, b.expression) else {
+            return Ok(a.order(b) == Ordering::Equal);
+        };
         let mut part = |(id, sign, negative): (Id, i64, bool)| {
             let id = if negative { self.arena.push(Node::Unary(Unary::Negative, id)) } else { id };
             Part { id, sign: Some(sign) }
