@@ -24,12 +24,14 @@ fn misjudged(path: &Path) -> (usize, Vec<String>, Vec<String>) {
     let (mut count, mut refused, mut accepted) = (0, Vec::new(), Vec::new());
     for line in text.lines() {
         let row: Value = serde_json::from_str(line).expect("a row is an object");
-        let field = |name: &str| row[name].as_str().expect("a row has gold, prediction and id");
-        let verdict = verify(field("gold"), field("prediction"));
+        let field = |name: &str| row[name].as_str();
+        let gold = field("gold").or(field("answer")).expect("a row has a right answer");
+        let prediction = field("prediction").or(field("completion")).expect("a row has a completion");
+        let verdict = verify(gold, prediction);
         // Rows without an expected verdict only need to finish.
         let Some(expected) = row["expected"].as_i64() else { continue };
         count += 1;
-        let told = format!("{} {} | {} | {verdict:?}", field("id"), field("gold"), field("prediction"));
+        let told = format!("{} {gold} | {prediction} | {verdict:?}", row["id"]);
         match (expected == 1, verdict.is_correct()) {
             (true, false) => refused.push(told),
             (false, true) => accepted.push(told),
@@ -61,6 +63,49 @@ fn cases_of_every_point_of_the_specification() {
     let (count, refused, accepted) = misjudged(&path);
     assert!(count > 1200, "{count} rows");
     assert!(refused.is_empty() && accepted.is_empty(), "{refused:#?}\n{accepted:#?}");
+}
+
+#[test]
+fn cases_of_every_kind_in_the_reports() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/math_kinds.jsonl");
+    let (count, refused, accepted) = misjudged(&path);
+    assert!(count > 1500, "{count} rows");
+    assert!(refused.is_empty() && accepted.is_empty(), "{refused:#?}\n{accepted:#?}");
+}
+
+/// Answers that people reported to other graders' projects.
+#[test]
+fn what_other_graders_got_wrong() {
+    let (count, refused, accepted) = misjudged(&golden::path("math_reports.jsonl"));
+    assert!(count > 200, "{count} rows");
+    assert!(accepted.len() * 100 <= count, "{accepted:#?}");
+    assert!((refused.len() + accepted.len()) * 100 <= 3 * count, "{refused:#?}\n{accepted:#?}");
+}
+
+/// Sets of hundreds of members, in any order.
+#[test]
+fn large_sets_are_sorted_before_they_are_compared() {
+    let set = |members: &mut dyn Iterator<Item = i64>| {
+        let members: Vec<String> = members.map(|member| member.to_string()).collect();
+        format!("\\{{{}\\}}", members.join(", "))
+    };
+    let pairs = |members: &mut dyn Iterator<Item = i64>| {
+        let members: Vec<String> = members.map(|member| format!("({member}, {})", member + 1)).collect();
+        members.join(", ")
+    };
+    assert!(equal(&set(&mut (1..600)), &set(&mut (1..600).rev())));
+    assert!(!equal(&set(&mut (1..600)), &set(&mut (2..601).rev())));
+    assert!(equal(&pairs(&mut (1..200)), &pairs(&mut (1..200).rev())));
+    assert!(!equal(&pairs(&mut (1..200)), &pairs(&mut (1..201).rev())));
+}
+
+/// What a member of a list counts stays with that member.
+#[test]
+fn units_in_a_list_belong_to_their_numbers() {
+    let gold = "5 \\text{ apples}, 3 \\text{ pears}";
+    assert!(equal(gold, "3 \\text{ pears}, 5 \\text{ apples}"));
+    assert!(!equal(gold, "5 \\text{ pears}, 3 \\text{ apples}"));
+    assert!(!equal("(5 \\text{ m}, 3 \\text{ s})", "(3 \\text{ s}, 5 \\text{ m})"));
 }
 
 /// Inputs found by fuzzing, as the exact bytes.
@@ -184,6 +229,21 @@ fn hostile_completions_end_with_a_verdict() {
         "a b ",
         "\\left(",
         "<think>",
+        "\\vec",
+        "\\begin{cases}",
+        "\\{x|",
+        "A\\prec ",
+        "\\circ f",
+        "1 h 2 min ",
+        "]0,1[",
+        "1.234",
+        "\\equiv 1 \\pmod 2",
+        "30^\\circ 15' ",
+        "twenty ",
+        "\\root 3 \\of ",
+        "the answer is not ",
+        "_a",
+        "ABC ",
     ];
     for piece in pieces {
         let completion = long(piece);
@@ -292,6 +352,52 @@ const ANSWERS: &[&str] = &[
     "5 dollars",
     "25^\\circ C",
     "25^\\circ F",
+    "ABCD",
+    "DCBA",
+    "xy",
+    "a_{ij}",
+    "a_{ji}",
+    "\\angle ABC",
+    "\\vec{AB}",
+    "\\vec{BA}",
+    "\\vec a \\times \\vec b",
+    "a \\prec b",
+    "b \\succ a",
+    "A \\subseteq B",
+    "B \\supseteq A",
+    "p \\to q",
+    "f \\circ g",
+    "\\overline{A} \\cap B",
+    "A \\cap \\overline{B}",
+    "p \\lor q",
+    "p \\land q",
+    "\\begin{vmatrix}1&2\\\\3&4\\end{vmatrix}",
+    "-2",
+    "\\begin{cases}1 & x>0\\\\ 2 & x \\le 0\\end{cases}",
+    "\\begin{cases}2 & x \\le 0\\\\ 1 & x>0\\end{cases}",
+    "\\begin{cases}2 & x>0\\\\ 1 & x \\le 0\\end{cases}",
+    "\\{x \\mid x < 3\\}",
+    "x \\equiv 3 \\pmod 7",
+    "x \\equiv 10 \\pmod 7",
+    "x=\\frac{\\pi}{4}+k\\pi, k\\in\\mathbb{Z}",
+    "x=\\frac{5\\pi}{4}+n\\pi, n\\in\\mathbb{Z}",
+    "30^\\circ 15'",
+    "30.25^\\circ",
+    "2 h 30 min",
+    "5 \\text{ kN}",
+    "5 \\text{ N}",
+    "2.5 \\text{ million}",
+    "\\text{twelve}",
+    "12",
+    "March 5, 2024",
+    "2024-03-05",
+    "1, 3, 5, \\ldots",
+    "at least 5",
+    "at most 5",
+    "1.234.567",
+    "1'234'567",
+    "]0,1[",
+    "0.(3)",
 ];
 
 #[test]

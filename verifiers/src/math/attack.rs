@@ -96,7 +96,7 @@ fn written(coefficients: &[BigInt], terms: &[String]) -> String {
 
 fn parsed(texts: &[&str]) -> (Arena, Vec<Id>) {
     let mut arena = Arena::default();
-    let ids = texts.iter().map(|text| read(&mut arena, text).parsed.expect("a formula").root).collect();
+    let ids = texts.iter().map(|text| read(&mut arena, text, None).parsed.expect("a formula").root).collect();
     (arena, ids)
 }
 

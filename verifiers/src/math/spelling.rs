@@ -282,7 +282,7 @@ fn indices(tokens: &[Token]) -> Option<(Token, Token, usize)> {
 
 /// Reads letters without the marks of vectors if one of the answers has no marks at all.
 pub(super) fn unmarked(gold: &[Token], answer: &[Token]) -> Option<(Vec<Token>, Vec<Token>)> {
-    const PLAIN: &[&str] = &["vec", "overrightarrow", "hat", "bar", "tilde"];
+    const PLAIN: &[&str] = &["vec", "overrightarrow", "hat", "tilde"];
     let marked = |tokens: &[Token]| {
         tokens.iter().any(|token| matches!(token, Token::Mark(mark) if PLAIN.contains(mark)))
     };

@@ -91,7 +91,6 @@ const MARKS: &[&str] = &[
     "overleftarrow",
     "hat",
     "widehat",
-    "bar",
     "tilde",
     "widetilde",
     "dot",
@@ -296,6 +295,7 @@ impl<'a> Lexer<'a> {
         match name {
             "begin" | "end" => self.environment(name == "begin")?,
             "frac" | "dfrac" | "tfrac" | "cfrac" | "sfrac" | "nicefrac" => self.fraction(),
+            "bar" => self.tokens.push(Token::Command("overline".to_owned())),
             "surd" => self.sign('√'),
             "cr" => self.tokens.push(Token::Row),
             "textdollar" | "mathdollar" => self.tokens.push(Token::Currency('$')),

@@ -172,6 +172,15 @@ impl Parser<'_> {
         sum.ok_or(Refusal::Unparsable)
     }
 
+    /// Whether an expression names a complex number, as `z` and `w` usually do.
+    fn is_complex(&self, id: Id) -> bool {
+        self.arena.below(id, |_| None).iter().any(|id| match self.arena.node(*id) {
+            Node::Symbol(name) => self.arena.spelling(*name).starts_with(['z', 'w']),
+            Node::Constant(Constant::I) => true,
+            _ => false,
+        })
+    }
+
     /// The letters of a symbol, or nothing for any other expression.
     fn symbol_of(&self, id: Id) -> &str {
         match self.arena.node(self.arena.peel(id)) {
@@ -232,7 +241,8 @@ impl Parser<'_> {
                 let degree = self.integer(3);
                 Node::Call(Function::Root, vec![*radicand, degree])
             }
-            ("overline", [item]) if self.arena.holds(*item, holds::NAME) => {
+            // A bar over a complex number is its conjugate, over other names the complement, the mean or a segment.
+            ("overline", [item]) if self.arena.holds(*item, holds::NAME) && !self.is_complex(*item) => {
                 Node::Apply(self.arena.name("\\overline"), *item)
             }
             // The repeating digits of a decimal belong to that decimal.
