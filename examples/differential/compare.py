@@ -54,7 +54,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--thinkling", default="thinkling", help="the binary")
     parser.add_argument("--config", type=json.loads, default={}, help="the verifier's settings, as JSON")
-    parser.add_argument("--count", type=int, default=50, help="equal pairs, and as many different ones, for each kind")
+    parser.add_argument("--count", type=int, default=40, help="equal pairs, and as many different ones, for each kind")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="*", help="some of the kinds: " + ", ".join(name for name, _ in KINDS))
     parser.add_argument("--alone", action="store_true", help="thinkling only, which takes a second")
