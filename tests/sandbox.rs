@@ -337,9 +337,10 @@ fn verdicts_near_the_time_limit_depend_on_neither_load_nor_threads() {
     let limit = 0.2;
     let spec = json!({"kind": "function", "entry": "f", "time_limit_s": limit, "tests": [{"expect": 1}]});
     // From 60 % to 92 % of the limit, and from 108 % to 140 %.
-    let share = |id: usize| 0.6 + (id * 7 % 17) as f64 * 0.02 + if id % 2 == 0 { 0.0 } else { 0.48 };
+    let share = |id: usize| 0.6 + (id * 7 % 17) as f64 * 0.02 + if id.is_multiple_of(2) { 0.0 } else { 0.48 };
     let lines: String = (0..count).map(|id| one_item(id, &computing(limit * share(id)), &spec)).collect();
-    let expected: Vec<&str> = (0..count).map(|id| if id % 2 == 0 { "correct" } else { "timeout" }).collect();
+    let expected: Vec<&str> =
+        (0..count).map(|id| if id.is_multiple_of(2) { "correct" } else { "timeout" }).collect();
     let _busy = Busy::start();
     for threads in [1, 2, 8] {
         assert_eq!(verdicts(&lines, threads), expected, "{threads} threads");

@@ -143,7 +143,9 @@ fn candidates(groups: &str, mounts: &str) -> Vec<(PathBuf, Version)> {
             let is_kind = system.next() == Some(kind);
             let has_option = option.is_empty() || system.nth(1)?.split(',').any(|found| found == option);
             let beneath = Path::new(path).strip_prefix(root).ok()?;
-            (is_kind && has_option).then(|| (PathBuf::from(target), Path::new(target).join(beneath)))
+            (is_kind && has_option).then(|| {
+                (PathBuf::from(target), Path::new(target).components().chain(beneath.components()).collect())
+            })
         })
     };
     let first = own(&|_, controllers| controllers.split(',').any(|name| name == "memory"));
