@@ -334,7 +334,6 @@ fn functions_with_one_change_are_refused() {
         }
     }
     assert!(different > 2000 && same > 2000, "{different} different, {same} the same");
-    println!("{different} {same} {} {:#?}", unsure.len(), &unsure[..unsure.len().min(25)]);
     // Some large or steep functions exceed the budget or the precision.
-    assert!(unsure.len() * 50 < same, "{} of {same}: {unsure:#?}", unsure.len());
+    assert!(unsure.len() * 200 < same, "{} of {same}: {unsure:#?}", unsure.len());
 }
