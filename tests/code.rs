@@ -11,22 +11,22 @@ use thinkling_verifiers::{Item, Outcome, Verdict, Verifier};
 
 use crate::golden;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_thinkling");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_thinkling");
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings { worker: Some(PathBuf::from(BINARY)), ..Settings::default() }
 }
 
-fn judge(settings: Settings) -> Code {
+pub(crate) fn judge(settings: Settings) -> Code {
     Code::new(settings).expect("this machine isolates programs")
 }
 
-fn verdict(code: &Code, program: &str, spec: &Value) -> Verdict {
+pub(crate) fn verdict(code: &Code, program: &str, spec: &Value) -> Verdict {
     let completion = format!("<think>so</think><answer>\n```python\n{program}\n```\n</answer>");
     code.verify(&Item { completion: &completion, answer: None, spec: Some(spec) })
 }
 
-fn add() -> Value {
+pub(crate) fn add() -> Value {
     json!({"kind": "function", "entry": "add", "partial": "fraction", "time_limit_s": 2, "tests": [
         {"args": [1, 2], "expect": 3, "public": true},
         {"args": [2, 3], "expect": 5},
@@ -35,7 +35,7 @@ fn add() -> Value {
     ]})
 }
 
-const HONEST: &str = "def add(a, b):\n    return a + b";
+pub(crate) const HONEST: &str = "def add(a, b):\n    return a + b";
 
 /// The interpreters of this build.
 fn executors() -> Vec<Executor> {
@@ -45,7 +45,7 @@ fn executors() -> Vec<Executor> {
 }
 
 /// Every kind of isolation on this machine.
-fn tiers() -> Vec<Code> {
+pub(crate) fn tiers() -> Vec<Code> {
     [Tier::Namespaces, Tier::Landlock]
         .into_iter()
         .filter_map(|tier| Code::new(Settings { isolation: Some(tier), ..settings() }).ok())
@@ -275,17 +275,20 @@ fn item(id: usize, program: &str) -> Value {
 }
 
 /// All descendants of the process `pid`.
-fn below(pid: u32) -> Vec<u32> {
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let children: Vec<u32> = children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+pub(crate) fn below(pid: u32) -> Vec<u32> {
+    let mut children: Vec<u32> = Vec::new();
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+        let text = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        children.extend(text.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+    }
     children.iter().flat_map(|child| std::iter::once(*child).chain(below(*child))).collect()
 }
 
-fn is_alive(pid: u32) -> bool {
+pub(crate) fn is_alive(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     for _ in 0..200 {
         if condition() {
             return;
@@ -345,6 +348,21 @@ fn a_killed_worker_costs_at_most_its_item() {
 }
 
 #[test]
+fn a_worker_that_gives_no_sign_of_life_is_replaced() {
+    let (mut child, lines) = batch(Executor::Cpython, None, &[item(0, HONEST)]);
+    // The notice comes when the worker is ready.
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut String::new()).unwrap();
+    let worker = below(child.id())[0];
+    let stop = |signal: &str| Command::new("kill").args([signal, &worker.to_string()]).status().unwrap();
+    assert!(stop("-STOP").success());
+    child.stdin.take().unwrap().write_all(&lines).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["score"], 1.0, "{found}");
+    assert!(!is_alive(worker));
+}
+
+#[test]
 fn nothing_is_left_when_the_verifier_or_its_worker_is_killed() {
     let busy = "def add(a, b):\n    while True: pass";
     let asleep = "import time\ndef add(a, b):\n    time.sleep(60)";
@@ -368,6 +386,40 @@ fn nothing_is_left_when_the_verifier_or_its_worker_is_killed() {
                 wait_until("the processes to go", || !processes.iter().any(|pid| is_alive(*pid)));
             }
         }
+    }
+}
+
+#[test]
+fn an_external_judge_dies_with_its_verifier() {
+    let config = json!({"command": ["python3", "-c", "import time; time.sleep(300)"]}).to_string();
+    for signal in ["-TERM", "-KILL"] {
+        let mut child = Command::new(BINARY)
+            .args(["verify", "external", "--config", &config])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(b"{\"completion\": \"c\", \"answer\": \"1\"}\n").unwrap();
+        wait_until("the judge", || below(child.id()).len() == 1);
+        let judges = below(child.id());
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        child.wait().unwrap();
+        wait_until("the judge to go", || !judges.iter().any(|pid| is_alive(*pid)));
+    }
+}
+
+#[test]
+fn more_threads_than_allowed_are_refused_with_a_reason() {
+    for (threads, allowed) in [("0", false), ("1024", true), ("1025", false), ("100000", false)] {
+        let output = Command::new(BINARY)
+            .args(["verify", "exact", "--threads", threads])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(if allowed { 0 } else { 2 }), "{threads}: {error}");
+        assert!(allowed || error.contains("1..=1024"), "{threads}: {error}");
     }
 }
 
@@ -439,7 +491,9 @@ fn no_hostile_program_is_rewarded_or_spoils_the_next() {
             let name = attack["name"].as_str().unwrap();
             let found = verdict(&code, attack["program"].as_str().unwrap(), &spec);
             assert_eq!(found.score, 0.0, "{name}: {}", found.reason);
-            let is_gap = executor == Executor::Embedded && found.reason.starts_with("unsupported: ");
+            // Without a limit on the memory of all processes together, a program may start none.
+            let has_gaps = executor == Executor::Embedded || !code.probe().processes;
+            let is_gap = has_gaps && found.reason.starts_with("unsupported: ");
             assert!(found.outcome != Outcome::Error || is_gap, "{name}: {}", found.reason);
             let found = verdict(&code, HONEST, &after);
             assert!(found.is_correct(), "after {name}: {}", found.reason);
@@ -461,11 +515,6 @@ fn honest_programs_are_right() {
         for honest in fixture("honest_programs.jsonl") {
             let (name, program) = (honest["name"].as_str().unwrap(), honest["program"].as_str().unwrap());
             let found = verdict(&code, program, &spec);
-            // Without namespaces nothing could end the children of a program, so it may start none, not even a thread.
-            if honest["needs"] == "threads" && code.probe().tier != Tier::Namespaces {
-                assert!(!found.is_correct(), "{executor:?}, {name}: {}", found.reason);
-                continue;
-            }
             let is_gap = executor == Executor::Embedded && found.reason.starts_with("unsupported: ");
             assert!(found.is_correct() || is_gap, "{executor:?}, {name}: {}", found.reason);
             assert_eq!(found.is_correct(), found.outcome != Outcome::Error, "{name}");
@@ -489,7 +538,8 @@ fn no_attack_is_rewarded_and_every_control_passes() {
             let name = attack["file"].as_str().unwrap();
             let source = std::fs::read(folder.join(name)).unwrap();
             let found = verdict(&code, &String::from_utf8_lossy(&source), &spec);
-            if executor == Executor::Embedded && found.reason.starts_with("unsupported: ") {
+            let has_gaps = executor == Executor::Embedded || !code.probe().processes;
+            if has_gaps && found.reason.starts_with("unsupported: ") {
                 assert_eq!((found.score, found.outcome), (0.0, Outcome::Error), "{name}");
                 continue;
             }

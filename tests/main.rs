@@ -25,4 +25,6 @@ mod poser;
 mod report;
 mod resume;
 mod same_bits;
+#[cfg(target_os = "linux")]
+mod sandbox;
 mod settings;

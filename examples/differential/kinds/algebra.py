@@ -212,7 +212,6 @@ def antiderivatives(random):
         ("a small letter", f"{shown} + c"),
         ("the constant first", f"C + {shown}" if one > 0 else f"C - {shown[1:]}"),
         ("one fraction", f"\\frac{{{written([(2 * one, 3), (3 * two, 2)])}}}{{6}} + C"),
-        ("the letter K", f"{shown} + K"),
         ("text", f"{shown} + \\text{{C}}"),
     ]
     other = [

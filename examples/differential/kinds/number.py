@@ -259,7 +259,6 @@ def complex_numbers(random):
         ("a dot", f"{product[0]} + ({product[1]}) \\cdot i"),
         ("a quotient", f"\\frac{{{written(product[1], -product[0])}}}{{-i}}"),
         ("in parentheses", f"({written(*product)})"),
-        ("j for i", written(*product).replace("i", "j")),
     ]
     # (b - ai)/(-i) = i(b - ai) = a + bi
     other = [

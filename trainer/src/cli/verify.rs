@@ -16,9 +16,9 @@ pub(super) struct Arguments {
     /// Settings as JSON.
     #[arg(long, value_parser = super::generate::json, default_value = "{}")]
     config: Value,
-    /// Items judged at the same time [default: one per core].
-    #[arg(long)]
-    threads: Option<NonZeroUsize>,
+    /// Items judged at the same time, at most 1024 [default: one per core].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
 }
 
 struct Judge(Box<dyn Domain>);
@@ -46,8 +46,8 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     if let Some(notice) = verifier.notice() {
         super::note(&format!("{}: {notice}", arguments.verifier));
     }
-    let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let threads = arguments.threads.unwrap_or_else(cores).get();
+    let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = arguments.threads.map_or_else(cores, usize::from);
     let summary =
         lines::run_in_parallel(verifier.as_ref(), BufReader::new(stdin()), stdout().lock(), threads)?;
     Ok(if summary.bad == 0 { DONE } else { FAILED })

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use rustix::event::PollFlags;
 
+use super::Tier;
 use super::frames::{declared, framed, take_frame};
+use super::group::Group;
 use super::protocol::{Hello, Probe, Reply, Request};
 use super::worker::ARGUMENT;
 use crate::pipes::{Deadline, read_some, wait, write_some};
@@ -16,8 +18,11 @@ use crate::pipes::{Deadline, read_some, wait, write_some};
 /// Maximum time for a worker to find and start an interpreter.
 const GREETING: Duration = Duration::from_secs(60);
 
-/// How much longer than its attempt's time limit a worker may take to answer. After that it counts as lost.
+/// How long a worker may give no sign of life. After that it counts as lost.
 const GRACE: Duration = Duration::from_secs(25);
+
+/// Maximum time for a worker to end itself, and for the kernel to end it after that.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Maximum bytes in a message from a worker, not counting the answer of an attempt.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -44,11 +49,19 @@ pub(super) struct Client {
     received: Vec<u8>,
     deadline: Deadline,
     longest: usize,
+    /// Removed after the worker, because the worker's interpreters are its members.
+    _group: Option<Group>,
 }
 
 impl Client {
     /// Starts a worker and returns it with what it found on the machine.
     pub(super) fn start(program: &Path, hello: &Hello) -> Result<(Self, Probe), ClientError> {
+        let made = if hello.without.groups { Err("not tried".to_owned()) } else { Group::make() };
+        let (group, no_group) = match made {
+            Ok(group) => (Some(group), None),
+            Err(why) => (None, Some(why)),
+        };
+        let hello = Hello { group: group.as_ref().map(Group::place), ..hello.clone() };
         let mut child = Command::new(program)
             .arg(ARGUMENT)
             // If the allocator reserved a gibibyte in advance, the limit on the address space would not measure what an
@@ -63,11 +76,20 @@ impl Client {
         };
         let deadline = Deadline::after(GREETING);
         let input = Some(input);
-        let mut client = Self { child, input, output, received: Vec::new(), deadline, longest: MAX_MESSAGE };
+        let mut client = Self {
+            child,
+            input,
+            output,
+            received: Vec::new(),
+            deadline,
+            longest: MAX_MESSAGE,
+            _group: group,
+        };
         if let Some(input) = &client.input {
             rustix::io::ioctl_fionbio(input, true).map_err(io::Error::from)?;
         }
-        let hello = serde_json::to_vec(hello).map_err(io::Error::from)?;
+        rustix::io::ioctl_fionbio(&client.output, true).map_err(io::Error::from)?;
+        let hello = serde_json::to_vec(&hello).map_err(io::Error::from)?;
         let answer = client.send(&hello).and_then(|()| client.receive()).map_err(|error| match error {
             // A program that is not a worker may also just end, before or after it has read everything.
             ClientError::Io(error)
@@ -79,21 +101,28 @@ impl Client {
         })?;
         let probe: Result<Probe, String> =
             serde_json::from_slice(&answer).map_err(|_| ClientError::Stranger)?;
-        Ok((client, probe.map_err(ClientError::Refused)?))
+        let mut probe = probe.map_err(ClientError::Refused)?;
+        if let Some(why) = no_group.filter(|_| probe.tier == Tier::Namespaces && !probe.embedded) {
+            probe
+                .missing
+                .push(format!("programs may start threads but no processes (no memory group: {why})"));
+        }
+        Ok((client, probe))
     }
 
-    /// Starts an attempt and returns its answer to the task. A `raw` attempt answers only after its input.
+    /// Starts an attempt and returns its answer to the task. A `raw` attempt answers only after its input. `time` is
+    /// the time limit of a new program, and `None` for a further attempt of the same program.
     pub(super) fn begin(
         &mut self,
         task: &[u8],
-        time: Duration,
+        time: Option<Duration>,
+        memory_bytes: u64,
         output_limit: usize,
         raw: bool,
     ) -> Result<Option<Reply>, ClientError> {
-        self.deadline = Deadline::after(time + GRACE);
         self.longest = output_limit.saturating_add(MAX_MESSAGE);
-        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        self.request(&Request::Start { milliseconds, output_limit, raw }, Some(task))?;
+        let milliseconds = time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        self.request(&Request::Start { milliseconds, memory_bytes, output_limit, raw }, Some(task))?;
         if raw { Ok(None) } else { self.reply().map(Some) }
     }
 
@@ -109,12 +138,18 @@ impl Client {
     }
 
     fn request(&mut self, request: &Request, body: Option<&[u8]>) -> Result<(), ClientError> {
+        self.deadline = Deadline::after(GRACE);
         self.send(&serde_json::to_vec(request).map_err(io::Error::from)?)?;
         body.map_or(Ok(()), |body| self.send(body))
     }
 
     fn reply(&mut self) -> Result<Reply, ClientError> {
-        Reply::decode(&self.receive()?).ok_or(ClientError::Stranger)
+        loop {
+            match Reply::decode(&self.receive()?).ok_or(ClientError::Stranger)? {
+                Reply::Alive => self.deadline = Deadline::after(GRACE),
+                reply => return Ok(reply),
+            }
+        }
     }
 
     fn send(&mut self, body: &[u8]) -> Result<(), ClientError> {
@@ -150,10 +185,11 @@ impl Client {
 }
 
 impl Drop for Client {
-    /// Lets the worker kill and reap its child processes, then reaps the worker.
+    /// Lets the worker kill and reap its child processes, then reaps the worker. Gives up on a worker that the kernel
+    /// cannot end.
     fn drop(&mut self) {
         drop(self.input.take());
-        let deadline = Deadline::after(Duration::from_secs(5));
+        let deadline = Deadline::after(FAREWELL);
         let mut rest = Vec::new();
         while !deadline.has_passed() {
             let waited = wait([(self.output.as_fd(), PollFlags::IN)], deadline);
@@ -163,6 +199,9 @@ impl Drop for Client {
             rest.clear();
         }
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        let deadline = Deadline::after(FAREWELL);
+        while matches!(self.child.try_wait(), Ok(None)) && !deadline.has_passed() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }

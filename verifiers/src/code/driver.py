@@ -189,6 +189,7 @@ def serve(prepare, answer, limit, encode=encode, decode=decode, receive=receive,
             except refused as error:
                 send(b"U" + str(error).encode("utf-8", "replace"))
             except failure as error:
+                excuse(error)
                 send(b"X" + name(error).encode("utf-8", "replace"))
         except failure:
             os._exit(1)
@@ -324,14 +325,48 @@ def stdio_attempt(task):
     sys.stdin = open(0, "r", encoding="utf-8", errors="surrogateescape", closefd=False)
     sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
     sys.argv[:] = ["solution.py"]
-    load("__main__", task["source"], task["setup"])
+    try:
+        load("__main__", task["source"], task["setup"])
+    except BaseException as error:
+        excuse(error)
+        raise
+
+
+def make_excuse(get_name=OSError.filename.__get__, get_text=OSError.strerror.__get__,
+                get_context=BaseException.__context__.__get__, kind=type, text=str, kill=os.kill, own=os.getpid):
+    no_folder = "No usable temporary directory"
+
+    def excuse(error):
+        # Where there is no folder to write to, ends a program that failed to make a file there. The worker then says
+        # that this machine does not support it. Elsewhere, and for other paths, the program is wrong on any machine.
+        if has_scratch or not filters:
+            return
+        for _ in range(10):
+            if kind(error) is PermissionError:
+                name = get_name(error)
+                if kind(name) is text and (name[:1] != "/" or name[:5] == "/tmp/"):
+                    kill(own(), SIGSYS)
+            elif kind(error) is FileNotFoundError:
+                if kind(get_text(error)) is text and get_text(error)[:len(no_folder)] == no_folder:
+                    kill(own(), SIGSYS)
+            elif error is None:
+                return
+            error = get_context(error)
+
+    PermissionError, FileNotFoundError = builtins.PermissionError, builtins.FileNotFoundError
+    len, range, SIGSYS = builtins.len, builtins.range, signal.SIGSYS
+    return excuse
+
+
+excuse = make_excuse()
 
 
 def confine(task):
-    for limit, value in (
-        (resource.RLIMIT_AS, task["memory"]), (resource.RLIMIT_CPU, task["cpu"]),
-        (resource.RLIMIT_NPROC, 10 if own_processes else 0),
-    ):
+    limits = [(resource.RLIMIT_AS, task["memory"]), (resource.RLIMIT_CPU, task["cpu"])]
+    if own_processes:
+        # Elsewhere it would count all processes of the user.
+        limits.append((resource.RLIMIT_NPROC, 64))
+    for limit, value in limits:
         hard = resource.getrlimit(limit)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(limit, (value, value))
@@ -346,9 +381,21 @@ def die_with(parent):
         os._exit(0)
 
 
+def filter_calls():
+    # Before the attempt has a second thread, because a filter is for one thread and what it starts.
+    PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
+    for code in filters:
+        code = code.replace(struct.pack("=I", someone), struct.pack("=I", os.getpid()))
+        buffer = ctypes.create_string_buffer(code, len(code))
+        program = ctypes.create_string_buffer(struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer)))
+        if prctl(PR_SET_SECCOMP, ctypes.c_ulong(SECCOMP_MODE_FILTER), program, ctypes.c_ulong(0), ctypes.c_ulong(0)):
+            os._exit(1)
+
+
 def attempt():
     os.close(5)
     os.close(6)
+    filter_calls()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     random.seed(0)
     task = decode(receive())
@@ -366,13 +413,14 @@ def attempt():
         os._exit(0)
 
 
-def notice(tag, value):
-    os.write(6, tag + struct.pack("<I", value & 0xFFFFFFFF))
+def notice(tag, value, more=b""):
+    os.write(6, tag + struct.pack("<I", value & 0xFFFFFFFF) + more)
 
 
 def bury(child):
     # In its own process namespace, everything that the attempt left behind is killed too.
-    status = 0
+    # Returns its wait status and the processor time of all.
+    status, seconds = 0, 0.0
     if own_processes:
         try:
             os.kill(-1, signal.SIGKILL)
@@ -380,19 +428,25 @@ def bury(child):
             pass
     try:
         while True:
-            pid, ended = os.waitpid(-1, 0)
+            pid, ended, used = os.wait4(-1, 0)
             status = ended if pid == child else status
+            seconds += used.ru_utime + used.ru_stime
     except ChildProcessError:
         pass
-    return status
+    return status, seconds
 
 
 def sweep():
-    for name in os.listdir("."):
-        try:
-            os.unlink(name)
-        except IsADirectoryError:
-            shutil.rmtree(name)
+    # Returns whether nothing is left. A program can leave folders that cannot be listed, or too deep to be removed.
+    try:
+        for name in os.listdir("."):
+            try:
+                os.unlink(name)
+            except IsADirectoryError:
+                shutil.rmtree(name)
+        return True
+    except (OSError, RecursionError):
+        return False
 
 
 def oversee(child):
@@ -405,11 +459,10 @@ def oversee(child):
     for ready, _ in waiting.poll():
         if ready == 5 and not os.read(5, 1):
             os._exit(0)
-    status = bury(child)
+    status, seconds = bury(child)
     os.close(watch)
-    if has_scratch:
-        sweep()
-    notice(b"D", status)
+    clean = sweep() if has_scratch else True
+    notice(b"D", status, struct.pack("<QB", int(seconds * 1e6), clean))
 
 
 def main():
@@ -434,4 +487,9 @@ def main():
 
 
 own_processes, has_scratch = sys.argv[1] == "1", sys.argv[2] == "1"
+someone, filters = int(sys.argv[3]), [bytes.fromhex(code) for code in sys.argv[4].split(",") if code]
+if filters and not prctl:
+    why = b"this Python has no ctypes, which the filter of system calls needs"
+    os.write(6, b"F" + struct.pack("<I", len(why)) + why)
+    os._exit(1)
 main()

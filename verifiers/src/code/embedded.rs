@@ -15,8 +15,8 @@ use monty_types::{
 use num_bigint::BigInt;
 use rustix::event::PollFlags;
 use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitOptions, getpid, getppid, pidfd_open,
-    set_parent_process_death_signal, setrlimit, waitpid,
+    Pid, PidfdFlags, Resource, Rlimit, Signal, getpid, getppid, pidfd_open, set_parent_process_death_signal,
+    setrlimit,
 };
 
 use super::data::{Data, MAX_DEPTH};
@@ -88,8 +88,13 @@ fn oversee(child: Pid) -> io::Result<()> {
     }
     // Without a process namespace this kill is refused, but then the worker has killed the attempt itself.
     sandbox::kill(child);
-    let status = waitpid(Some(child), WaitOptions::empty())?;
-    notice(b'D', status.map_or(0, |(_, status)| status.as_raw()))
+    let (status, processor) = sandbox::wait_for(child)?;
+    let mut bytes = vec![b'D'];
+    bytes.extend(status.to_le_bytes());
+    bytes.extend(u64::try_from(processor.as_micros()).unwrap_or(u64::MAX).to_le_bytes());
+    // It has no scratch folder that could be left dirty.
+    bytes.push(1);
+    write_some(inherited(NOTICES), &bytes).map(drop)
 }
 
 fn attempt(mut repl: MontyRepl) -> io::Result<()> {

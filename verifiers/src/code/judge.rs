@@ -106,10 +106,11 @@ impl Verifier for Code {
             Err(Trouble::Item(why)) => Verdict::error(why),
             Err(Trouble::Unsupported(why)) => Verdict::error(format!("unsupported: {why}")),
             Err(Trouble::Worker(error)) => Verdict::error(format!("the sandbox failed twice: {error}")),
-            // It happened twice, on two workers, so the program is the cause.
-            Err(Trouble::Interpreter(why)) => {
-                Verdict::wrong(program, format!("the program crashed its interpreter: {why}"))
-            }
+            Err(Trouble::Interpreter(why)) => Verdict::error(format!("the interpreter failed twice: {why}")),
+            Err(Trouble::Starved(limit)) => Verdict::error(format!(
+                "the machine is too busy: it gave the program too little of its {} s; ask for fewer threads",
+                limit.as_secs_f64()
+            )),
         }
     }
 }
@@ -145,7 +146,7 @@ fn hello(settings: &Settings) -> Result<Hello, SettingsError> {
         // Settings that name an interpreter exclude every other one.
         Executor::Auto => built_in && settings.python.is_empty(),
     };
-    Ok(Hello { pythons, embedded, tiers: tiers(settings)? })
+    Ok(Hello { pythons, embedded, tiers: tiers(settings)?, group: None, without: settings.without })
 }
 
 /// The isolations that the settings allow, strongest first.

@@ -44,9 +44,13 @@ mod embedded;
 #[cfg(target_os = "linux")]
 mod frames;
 #[cfg(target_os = "linux")]
+mod group;
+#[cfg(target_os = "linux")]
 mod judge;
 #[cfg(target_os = "linux")]
 mod protocol;
+#[cfg(target_os = "linux")]
+mod root;
 #[cfg(target_os = "linux")]
 mod run;
 #[cfg(target_os = "linux")]
@@ -57,6 +61,8 @@ mod seccomp;
 mod source;
 #[cfg(target_os = "linux")]
 mod spec;
+#[cfg(target_os = "linux")]
+mod usage;
 #[cfg(target_os = "linux")]
 mod zygote;
 
@@ -135,9 +141,9 @@ pub struct Settings {
     pub python: String,
     /// How the passed tests become a score.
     pub partial: Credit,
-    /// Wall-clock seconds for all tests of an item together.
+    /// Seconds of processor time for all tests of an item together, and as many for waiting.
     pub time_limit_s: f64,
-    /// Maximum address space of a program, in MiB.
+    /// Maximum memory of a program, in MiB: the address space of each process, and the memory of all together.
     pub memory_mb: u64,
     /// Maximum bytes of one returned value, or of the output of one run.
     pub output_limit_bytes: usize,
@@ -149,6 +155,20 @@ pub struct Settings {
     /// The program to start as a worker. Its `main` must begin with [`worker::main_if_worker`]. By default it is this
     /// program.
     pub worker: Option<PathBuf>,
+    /// What this machine is said to lack, in tests. A recipe cannot set it.
+    #[serde(skip)]
+    #[doc(hidden)]
+    pub without: Without,
+}
+
+/// What a machine is said to lack, in tests of the sandbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[doc(hidden)]
+pub struct Without {
+    /// The versions of Landlock after this one.
+    pub landlock_after: Option<i32>,
+    /// Memory control groups.
+    pub groups: bool,
 }
 
 impl Default for Settings {
@@ -163,6 +183,7 @@ impl Default for Settings {
             isolation: None,
             unsafe_allowed: false,
             worker: None,
+            without: Without::default(),
         }
     }
 }

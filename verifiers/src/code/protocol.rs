@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Tier;
+use super::group::Place;
+use super::{Tier, Without};
 
 /// The first message to a worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -13,6 +14,9 @@ pub(crate) struct Hello {
     pub(crate) embedded: bool,
     /// Isolations to try, best first.
     pub(crate) tiers: Vec<Tier>,
+    /// The memory group for the interpreters, if there is one.
+    pub(crate) group: Option<Place>,
+    pub(crate) without: Without,
 }
 
 /// What a worker found on the machine.
@@ -28,20 +32,31 @@ pub struct Probe {
     pub version: String,
     /// Why a stronger tier or an earlier interpreter was not used. Empty if none was rejected.
     pub passed_over: Vec<String>,
+    /// The version of Landlock in use. 0 in the tier without it.
+    pub landlock: i32,
+    /// Whether programs may start processes.
+    pub processes: bool,
+    /// What does not hold here, but would on another machine.
+    pub missing: Vec<String>,
 }
 
 impl std::fmt::Display for Probe {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let tier = match self.tier {
-            Tier::Namespaces => "namespaces, Landlock, seccomp and resource limits",
-            Tier::Landlock => "Landlock, seccomp and resource limits, without namespaces",
-            Tier::Limits => "resource limits only (unsafe)",
+            Tier::Namespaces => format!("namespaces, Landlock (ABI {}), seccomp and limits", self.landlock),
+            Tier::Landlock => {
+                format!("Landlock (ABI {}), seccomp and limits, without namespaces", self.landlock)
+            }
+            Tier::Limits => "resource limits only (unsafe)".to_owned(),
         };
         write!(f, "{}", self.version)?;
         if !self.embedded {
             write!(f, " ({})", self.python)?;
         }
         write!(f, " behind {tier}")?;
+        if !self.missing.is_empty() {
+            write!(f, "; partial: {}", self.missing.join(", "))?;
+        }
         self.passed_over.iter().try_for_each(|reason| write!(f, "; passed over: {reason}"))
     }
 }
@@ -51,8 +66,10 @@ impl std::fmt::Display for Probe {
 pub(crate) enum Request {
     /// Forks an attempt and gives it its task. The reply follows unless `raw`.
     Start {
-        /// The time left, in milliseconds.
-        milliseconds: u64,
+        /// The time limit of a new program, in milliseconds. `None` for a further attempt of the same program.
+        milliseconds: Option<u64>,
+        /// Maximum memory of all processes of the attempt together.
+        memory_bytes: u64,
         /// Maximum bytes in one answer.
         output_limit: usize,
         /// Whether the answer is everything the attempt prints until it ends, instead of one frame per input.
@@ -71,8 +88,18 @@ pub(crate) enum Reply {
     Answer(Vec<u8>),
     /// The attempt ended without an answer, with this wait status.
     Died(i32),
-    /// The time ran out, and the attempt was killed.
+    /// The processor time ran out, and the attempt was killed.
     Timeout,
+    /// The time for waiting ran out, and the attempt was killed.
+    Waited,
+    /// The machine ran something else for most of the wall-clock time. The program is not at fault.
+    Starved,
+    /// The attempt had too many threads or processes, and was killed.
+    Crowded,
+    /// The attempt did what this machine's isolation rules out, and was killed. The program is not at fault.
+    Refused,
+    /// The worker lives. The reply is still to come.
+    Alive,
     /// The answer exceeded the limit, and the attempt was killed.
     Overflow,
     /// The interpreter itself was lost during the attempt.
@@ -88,6 +115,11 @@ impl Reply {
             Reply::Answer(body) => (b'A', body.clone()),
             Reply::Died(status) => (b'D', status.to_le_bytes().to_vec()),
             Reply::Timeout => (b'T', Vec::new()),
+            Reply::Waited => (b'W', Vec::new()),
+            Reply::Starved => (b'S', Vec::new()),
+            Reply::Crowded => (b'C', Vec::new()),
+            Reply::Refused => (b'R', Vec::new()),
+            Reply::Alive => (b'.', Vec::new()),
             Reply::Overflow => (b'O', Vec::new()),
             Reply::Lost(why) => (b'L', why.clone().into_bytes()),
             Reply::Unstarted(why) => (b'U', why.clone().into_bytes()),
@@ -104,6 +136,11 @@ impl Reply {
             b'A' => Reply::Answer(body.to_vec()),
             b'D' => Reply::Died(i32::from_le_bytes(body.try_into().ok()?)),
             b'T' => Reply::Timeout,
+            b'W' => Reply::Waited,
+            b'S' => Reply::Starved,
+            b'C' => Reply::Crowded,
+            b'R' => Reply::Refused,
+            b'.' => Reply::Alive,
             b'O' => Reply::Overflow,
             b'L' => Reply::Lost(String::from_utf8_lossy(body).into_owned()),
             b'U' => Reply::Unstarted(String::from_utf8_lossy(body).into_owned()),

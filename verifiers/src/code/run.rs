@@ -5,7 +5,6 @@ use super::client::{Client, ClientError};
 use super::data::Data;
 use super::protocol::Reply;
 use super::spec::{Call, Limits, Run, Spec, Test, Tests};
-use crate::pipes::Deadline;
 
 /// The limits for work without the program: taking assertions apart and evaluating their remaining parts.
 const JUDGING: Limits =
@@ -22,6 +21,8 @@ pub(super) enum Trouble {
     Unsupported(String),
     /// The tests themselves cannot be evaluated.
     Item(String),
+    /// The machine had too little time for a program with this limit.
+    Starved(std::time::Duration),
 }
 
 impl From<ClientError> for Trouble {
@@ -315,8 +316,8 @@ fn assertion(parts: Data) -> Option<Assertion> {
 struct Session {
     task: Vec<u8>,
     limits: Limits,
-    /// Set at the first attempt, because the program's time does not include the warm-up of a worker.
-    deadline: Option<Deadline>,
+    /// Whether an attempt was started. All attempts of a program share its time.
+    is_begun: bool,
     alive: bool,
     unloadable: Option<String>,
     /// Whether the interpreter is the embedded one, which may lack something.
@@ -342,22 +343,19 @@ impl Session {
             ("source", Data::text(source)),
             ("setup", Data::text(setup)),
             ("memory", Data::int(limits.memory_bytes.into())),
-            // A little more than the wall clock allows, against a process that is left behind.
+            // A little more than the worker allows, against a process that is left behind.
             ("cpu", Data::int(i128::from(limits.time.as_secs()) + 2)),
             ("output", Data::int(limits.output_bytes as i128)),
         ];
         let task = Data::Dict(entries.map(|(key, value)| (Data::text(key), value)).into()).encode();
-        Self { task, limits, deadline: None, alive: false, unloadable: None, embedded: false, gap: None }
+        Self { task, limits, is_begun: false, alive: false, unloadable: None, embedded: false, gap: None }
     }
 
     fn start(&mut self, client: &mut Client, raw: bool) -> Result<Option<Reply>, Trouble> {
-        let left = self.deadline.get_or_insert_with(|| Deadline::after(self.limits.time)).left();
-        if left.is_zero() {
-            return Ok(Some(Reply::Timeout));
-        }
+        let time = (!std::mem::replace(&mut self.is_begun, true)).then_some(self.limits.time);
         // Room for the tag of the answer, because the limit is for the value alone.
         let limit = if raw { self.limits.output_bytes } else { self.limits.output_bytes + 1024 };
-        Ok(client.begin(&self.task, left, limit, raw)?)
+        Ok(client.begin(&self.task, time, self.limits.memory_bytes, limit, raw)?)
     }
 
     /// Starts an attempt if there is none, and makes it load the program.
@@ -424,6 +422,18 @@ impl Session {
                 let why = format!("the time limit of {} s ran out", self.limits.time.as_secs_f64());
                 Failure { why, stop: Stop::Late }
             }
+            Reply::Waited => {
+                let why =
+                    format!("waited for longer than the time limit of {} s", self.limits.time.as_secs_f64());
+                Failure { why, stop: Stop::Late }
+            }
+            Reply::Refused => {
+                let why = "the program starts a process or makes a file, which the isolation of this machine rules out";
+                return Err(Trouble::Unsupported(why.into()));
+            }
+            Reply::Starved => return Err(Trouble::Starved(self.limits.time)),
+            Reply::Crowded => failed("started too many threads or processes"),
+            Reply::Alive => return Err(ClientError::Stranger.into()),
             Reply::Overflow => {
                 failed(format!("more than the {} bytes of output allowed", self.limits.output_bytes))
             }

@@ -1,23 +1,24 @@
 //! The isolation between a program and the machine. Runs only in the worker process.
 #![allow(unsafe_code)]
 
-use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr,
     RulesetStatus, Scope, path_beneath_rules,
 };
-use rustix::mount::{MountFlags, MountPropagationFlags};
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::Tier;
-use super::seccomp;
+use super::group::Joined;
+use super::root;
+use super::seccomp::{self, Freedom};
 
 const DRIVER: &str = include_str!("driver.py");
 
@@ -26,10 +27,6 @@ const FIRST_FD: RawFd = 3;
 
 /// The user id for programs when root started the worker. Systemd's table of users leaves it free.
 const OTHER_USER: u32 = 65_533;
-
-/// Candidates for the folder a program may write to, in its own mount namespace. The first that hides nothing the
-/// interpreter needs is used.
-const SCRATCH: &[&str] = &["/tmp", "/var/tmp", "/mnt", "/srv", "/media"];
 
 /// Paths an interpreter reads besides its own library.
 const READABLE: &[&str] = &[
@@ -98,11 +95,14 @@ fn step<T, E: std::fmt::Display>(step: &'static str, result: Result<T, E>) -> Re
     result.map_err(|error| SetupError { step, message: error.to_string() })
 }
 
-/// Prepares the worker for starting programs: closes inherited descriptors, leaves root, and adopts orphaned
-/// descendants.
-pub(super) fn prepare_worker() -> Result<(), SetupError> {
-    // SAFETY: only descriptors above the standard three are closed, and this process has opened none yet.
+/// Closes the descriptors that the worker inherited, except the standard three.
+pub(super) fn close_inherited() {
+    // SAFETY: this process has opened no descriptor yet.
     unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+}
+
+/// Prepares the worker for starting programs: leaves root, and adopts orphaned descendants.
+pub(super) fn prepare_worker() -> Result<(), SetupError> {
     if rustix::process::geteuid().is_root() {
         step("change from root to another user", leave_root())?;
     }
@@ -119,15 +119,39 @@ fn leave_root() -> rustix::io::Result<()> {
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)
 }
 
-/// Starts an interpreter inside `tier`. The interpreter reports on its notices pipe whether that worked.
-pub(super) fn spawn(tier: Tier, interpreter: &Interpreter, ends: Ends) -> io::Result<Pid> {
+/// What the worker knows before it starts an interpreter.
+pub(super) struct Setting {
+    pub(super) tier: Tier,
+    /// The control group that limits the memory of all processes together, if there is one.
+    pub(super) group: Option<Joined>,
+    /// The newest version of Landlock to use, in tests.
+    pub(super) landlock: Option<i32>,
+}
+
+impl Setting {
+    /// What an attempt may do beyond computing.
+    pub(super) fn freedom(&self) -> Freedom {
+        let own = self.tier == Tier::Namespaces;
+        // Without a limit on all processes together, each of them could use the memory of a whole program.
+        Freedom { processes: own && self.group.is_some(), files: self.tier != Tier::Landlock, signals: own }
+    }
+
+    /// Whether attempts are ended for something that they could do on another machine.
+    pub(super) fn rules_out(&self, interpreter: &Interpreter) -> bool {
+        let Freedom { processes, files, .. } = self.freedom();
+        matches!(interpreter, Interpreter::Cpython { .. }) && !(processes && files)
+    }
+}
+
+/// Starts an interpreter. The interpreter reports on its notices pipe whether that worked.
+pub(super) fn spawn(setting: &Setting, interpreter: &Interpreter, ends: Ends) -> io::Result<Pid> {
     let namespaces = libc::CLONE_NEWUSER
         | libc::CLONE_NEWPID
         | libc::CLONE_NEWNET
         | libc::CLONE_NEWIPC
         | libc::CLONE_NEWUTS
         | libc::CLONE_NEWNS;
-    let flags = libc::SIGCHLD | if tier == Tier::Namespaces { namespaces } else { 0 };
+    let flags = libc::SIGCHLD | if setting.tier == Tier::Namespaces { namespaces } else { 0 };
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     // The width that the kernel reads.
     let none: libc::c_long = 0;
@@ -137,7 +161,7 @@ pub(super) fn spawn(tier: Tier, interpreter: &Interpreter, ends: Ends) -> io::Re
         return Err(io::Error::last_os_error());
     }
     if child == 0 {
-        let Err(error) = become_interpreter(tier, interpreter, &ends, uid, gid);
+        let Err(error) = become_interpreter(setting, interpreter, &ends, uid, gid);
         let mut notice = vec![b'F'];
         let text = error.to_string();
         notice.extend_from_slice(&u32::try_from(text.len()).unwrap_or(0).to_le_bytes());
@@ -153,16 +177,20 @@ pub(super) fn spawn(tier: Tier, interpreter: &Interpreter, ends: Ends) -> io::Re
 }
 
 fn become_interpreter(
-    tier: Tier,
+    setting: &Setting,
     interpreter: &Interpreter,
     ends: &Ends,
     uid: u32,
     gid: u32,
 ) -> Result<std::convert::Infallible, SetupError> {
+    let tier = setting.tier;
+    if let Some(group) = &setting.group {
+        step("join the memory group", group.join())?;
+    }
     let mut scratch = None;
     if tier == Tier::Namespaces {
         step("map the user", map_user(uid, gid))?;
-        scratch = step("mount a scratch folder", mount_scratch(interpreter))?;
+        scratch = Some(step("make a root of its own", root::enter(&interpreter.readable()))?);
     }
     // The user namespace came with all capabilities. Starting a new program drops them, but the built-in interpreter
     // does not start one.
@@ -176,18 +204,25 @@ fn become_interpreter(
         // No new program is started, so the other descriptors must be closed here.
         step("close the worker's pipes", close_all_else())?;
     }
+    step("give up new privileges", rustix::thread::set_no_new_privs(true))?;
+    let freedom = setting.freedom();
+    let attempts_filter = matches!(interpreter, Interpreter::Cpython { .. });
     if tier != Tier::Limits {
-        restrict_paths(interpreter, scratch)?;
-        for filter in &step("compile the seccomp filter", seccomp::filters(tier == Tier::Namespaces))? {
+        restrict_paths(interpreter, scratch, setting.landlock)?;
+        let filters = seccomp::filters(freedom, attempts_filter);
+        for filter in &step("compile the seccomp filter", filters)? {
             step("apply the seccomp filter", seccompiler::apply_filter(filter))?;
         }
     }
     match interpreter {
         Interpreter::Cpython { path, .. } => {
             let flag = |set: bool| if set { "1" } else { "0" };
+            let filters = step("compile the filter of attempts", seccomp::attempt_filters(freedom))?;
+            let filters: Vec<String> = filters.iter().map(|filter| hexadecimal(filter)).collect();
             let error = Command::new(path)
                 .args(["-s", "-S", "-B", "-X", "utf8", "-c", DRIVER])
                 .args([flag(tier == Tier::Namespaces), flag(scratch.is_some())])
+                .args([seccomp::OWN_ID.to_string(), filters.join(",")])
                 .env_clear()
                 // A verdict must not depend on the order of a set of strings.
                 .env("PYTHONHASHSEED", "0")
@@ -206,28 +241,15 @@ fn become_interpreter(
     }
 }
 
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Keeps the user's id inside the namespace, so that no program is root even there.
 fn map_user(uid: u32, gid: u32) -> io::Result<()> {
     std::fs::write("/proc/self/setgroups", "deny")?;
     std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
     std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))
-}
-
-fn mount_scratch(interpreter: &Interpreter) -> rustix::io::Result<Option<&'static str>> {
-    let readable = interpreter.readable();
-    let needed = |folder: &str| readable.iter().any(|path| path.starts_with(folder));
-    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    let tmpfs = |target: &str, options: &str| {
-        let options = CString::new(options).map_err(|_| rustix::io::Errno::INVAL)?;
-        rustix::mount::mount("tmpfs", target, "tmpfs", flags, options.as_c_str())
-    };
-    let scratch = SCRATCH.iter().copied().find(|folder| Path::new(folder).is_dir() && !needed(folder));
-    if let Some(folder) = scratch {
-        tmpfs(folder, "size=16m,nr_inodes=1024,mode=0700")?;
-    }
-    tmpfs("/proc", "size=4k,nr_inodes=2,mode=0500")?;
-    Ok(scratch)
 }
 
 fn limit_resources() -> Result<(), SetupError> {
@@ -294,20 +316,26 @@ pub(super) fn inherited(place: RawFd) -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(place) }
 }
 
-fn restrict_paths(interpreter: &Interpreter, scratch: Option<&str>) -> Result<(), SetupError> {
+fn restrict_paths(
+    interpreter: &Interpreter,
+    scratch: Option<&str>,
+    newest: Option<i32>,
+) -> Result<(), SetupError> {
     let readable = interpreter.readable();
+    // The rights of a version contain those of the versions before it.
+    let known = |version: ABI| newest.map_or(version, |newest| version.min(ABI::from(newest)));
     let restricted = || {
         Ruleset::default()
             .set_compatibility(CompatLevel::HardRequirement)
             .handle_access(AccessFs::from_all(ABI::V1))?
             .set_compatibility(CompatLevel::BestEffort)
-            .handle_access(AccessFs::from_all(ABI::V5))?
-            .handle_access(AccessNet::from_all(ABI::V5))?
-            .scope(Scope::from_all(ABI::V6))?
+            .handle_access(AccessFs::from_all(known(ABI::V5)))?
+            .handle_access(AccessNet::from_all(known(ABI::V5)))?
+            .scope(Scope::from_all(known(ABI::V6)))?
             .create()?
             .add_rules(path_beneath_rules(readable, AccessFs::from_read(ABI::V1)))?
             .add_rules(path_beneath_rules(["/dev/null"], AccessFs::ReadFile | AccessFs::WriteFile))?
-            .add_rules(path_beneath_rules(scratch, AccessFs::from_all(ABI::V5)))?
+            .add_rules(path_beneath_rules(scratch, AccessFs::from_all(known(ABI::V5))))?
             .restrict_self()
     };
     let status = step("restrict paths with Landlock", restricted())?;
@@ -317,6 +345,52 @@ fn restrict_paths(interpreter: &Interpreter, scratch: Option<&str>) -> Result<()
         }
         _ => Ok(()),
     }
+}
+
+/// The version of Landlock that this kernel has. 0 if none.
+pub(super) fn landlock_version() -> i32 {
+    /// Asks for the version instead of a set of rules.
+    const VERSION: libc::c_long = 1;
+    let none: libc::c_long = 0;
+    // SAFETY: with this flag the call reads no memory.
+    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, none, none, VERSION) };
+    i32::try_from(version).unwrap_or(0).max(0)
+}
+
+/// Whether this kernel counts how long a thread waits for a processor.
+pub(super) fn counts_delays() -> bool {
+    Path::new("/proc/self/schedstat").exists()
+}
+
+/// The processor time of a process, with all its threads. `None` after it has gone.
+pub(super) fn processor_time(pid: Pid) -> Option<Duration> {
+    /// The clock that counts the time of all threads, in the kernel's numbering of the clocks of processes.
+    const ALL_THREADS: libc::clockid_t = 2;
+    let clock = (!pid.as_raw_nonzero().get() << 3) | ALL_THREADS;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` outlives the call, which writes only there.
+    let failed = unsafe { libc::clock_gettime(clock, &raw mut time) } != 0;
+    let seconds = u64::try_from(time.tv_sec).ok()?;
+    let nanoseconds = u32::try_from(time.tv_nsec).ok()?;
+    (!failed).then(|| Duration::new(seconds, nanoseconds))
+}
+
+/// Waits for a child and returns its wait status and the processor time of it and its children.
+#[cfg(feature = "embedded")]
+pub(super) fn wait_for(child: Pid) -> io::Result<(i32, Duration)> {
+    let mut status = 0;
+    // SAFETY: all fields are numbers, for which zeros are valid.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers outlive the call, which writes only there.
+    let ended = unsafe { libc::wait4(child.as_raw_nonzero().get(), &raw mut status, 0, &raw mut usage) };
+    if ended < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let time = |time: libc::timeval| {
+        let (seconds, micros) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_usec));
+        Duration::from_secs(seconds.unwrap_or(0)) + Duration::from_micros(micros.unwrap_or(0))
+    };
+    Ok((status, time(usage.ru_utime) + time(usage.ru_stime)))
 }
 
 /// Kills a process of the worker. Does nothing if the process has already ended.

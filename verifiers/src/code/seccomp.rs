@@ -17,7 +17,7 @@ use seccompiler::{
 const ALLOWED: &[c_long] = &[
     // files and descriptors
     libc::SYS_read, libc::SYS_readv, libc::SYS_pread64, libc::SYS_preadv, libc::SYS_write, libc::SYS_writev,
-    libc::SYS_pwrite64, libc::SYS_pwritev, libc::SYS_close, libc::SYS_close_range, libc::SYS_openat,
+    libc::SYS_pwrite64, libc::SYS_pwritev, libc::SYS_close, libc::SYS_close_range,
     libc::SYS_newfstatat, libc::SYS_fstat, libc::SYS_statx, libc::SYS_statfs, libc::SYS_fstatfs, libc::SYS_lseek,
     libc::SYS_faccessat, libc::SYS_faccessat2, libc::SYS_pipe2, libc::SYS_dup, libc::SYS_dup3,
     libc::SYS_fsync, libc::SYS_fdatasync, libc::SYS_ftruncate, libc::SYS_fallocate, libc::SYS_fadvise64,
@@ -52,7 +52,7 @@ const ALLOWED: &[c_long] = &[
 #[rustfmt::skip]
 #[cfg(target_arch = "x86_64")]
 const ALLOWED_HERE: &[c_long] = &[
-    libc::SYS_open, libc::SYS_stat, libc::SYS_lstat, libc::SYS_access, libc::SYS_pipe, libc::SYS_dup2,
+    libc::SYS_stat, libc::SYS_lstat, libc::SYS_access, libc::SYS_pipe, libc::SYS_dup2,
     libc::SYS_getdents, libc::SYS_rename, libc::SYS_mkdir, libc::SYS_rmdir, libc::SYS_unlink, libc::SYS_readlink,
     libc::SYS_symlink, libc::SYS_link, libc::SYS_select, libc::SYS_poll, libc::SYS_epoll_create,
     libc::SYS_epoll_wait, libc::SYS_eventfd, libc::SYS_time, libc::SYS_alarm, libc::SYS_pause,
@@ -63,7 +63,8 @@ const ALLOWED_HERE: &[c_long] = &[
 #[cfg(target_arch = "aarch64")]
 const ALLOWED_HERE: &[c_long] = &[38];
 
-/// Signals can reach only the program's own process namespace. Without such a namespace they are refused.
+/// Signals can reach only the program's own process namespace. Without such a namespace, an attempt may send them only
+/// to itself.
 const SIGNALS: &[c_long] = &[libc::SYS_kill, libc::SYS_tkill, libc::SYS_tgkill];
 
 #[rustfmt::skip]
@@ -86,12 +87,51 @@ const NAMESPACES: i32 = libc::CLONE_NEWUSER
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWCGROUP;
 
-/// The filters, in the order in which they must be applied.
-pub(super) fn filters(own_processes: bool) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
+/// The calls that open a file, each with the place of its flags.
+const OPENS: &[(c_long, u8)] = &[
+    (libc::SYS_openat, 2),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, 1),
+];
+
+/// The calls that make a process whatever their arguments.
+const FORKS: &[c_long] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_fork,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_vfork,
+];
+
+/// What an attempt may do beyond computing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Freedom {
+    /// Start processes. Threads are always allowed.
+    pub(super) processes: bool,
+    /// Make files, in a folder that is emptied after each attempt.
+    pub(super) files: bool,
+    /// Send signals to any process that it can see, not only to itself.
+    pub(super) signals: bool,
+}
+
+/// The filters of an interpreter, in the order in which they must be applied. `attempts_filter` says whether its attempts
+/// add [their own](attempt_filters).
+pub(super) fn filters(
+    freedom: Freedom,
+    attempts_filter: bool,
+) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-    let signals = if own_processes { SIGNALS } else { &[] };
+    let signals = if freedom.signals || attempts_filter { SIGNALS } else { &[] };
     rules.extend([ALLOWED, ALLOWED_HERE, signals].concat().into_iter().map(|call| (call, Vec::new())));
+    for (call, flags) in OPENS {
+        // Before version 3, Landlock allows a file to be emptied that may only be read, or that is opened for neither
+        // reading nor writing (mode 3).
+        let modes = [libc::O_WRONLY, libc::O_RDWR]
+            .map(|mode| (libc::O_TRUNC | libc::O_ACCMODE, libc::O_TRUNC | mode));
+        let allowed = std::iter::once((libc::O_TRUNC, 0)).chain(modes);
+        let allowed = allowed.map(|(mask, value)| masked(*flags, mask as u64, value as u64));
+        rules.insert(*call, allowed.collect::<Result<_, _>>()?);
+    }
     #[allow(clippy::unnecessary_cast, reason = "has another width with musl")]
     let ioctls = IOCTLS.iter().map(|request| *request as u64);
     rules.insert(libc::SYS_ioctl, one_of(1, ioctls)?);
@@ -102,19 +142,68 @@ pub(super) fn filters(own_processes: bool) -> Result<[BpfProgram; 2], seccompile
         equal(0, libc::PR_SET_PDEATHSIG as u64)?,
         equal(1, libc::SIGKILL as u64)?,
     ])?);
+    if attempts_filter {
+        prctls.push(SeccompRule::new(vec![
+            equal(0, libc::PR_SET_SECCOMP as u64)?,
+            equal(1, libc::SECCOMP_MODE_FILTER as u64)?,
+        ])?);
+    }
     rules.insert(libc::SYS_prctl, prctls);
     // Only for the calling process itself.
     rules.insert(libc::SYS_prlimit64, one_of(0, [0])?);
     rules.insert(libc::SYS_clone, vec![masked(0, NAMESPACES as u64, 0)?]);
-    // A datagram socket of a pair could still address other sockets. A stream socket cannot.
-    let stream = masked(1, 0xf, libc::SOCK_STREAM as u64)?;
-    rules.insert(libc::SYS_socketpair, vec![stream]);
+    // A datagram socket of a pair could still address other sockets. A stream socket cannot. Other families than Unix
+    // would only reach more of the kernel.
+    let stream = condition(1, SeccompCmpOp::MaskedEq(0xf), libc::SOCK_STREAM as u64)?;
+    rules
+        .insert(libc::SYS_socketpair, vec![SeccompRule::new(vec![equal(0, libc::AF_UNIX as u64)?, stream])?]);
     let refuse = SeccompAction::Errno(libc::EPERM as u32);
     let allow_list = SeccompFilter::new(rules, refuse, SeccompAction::Allow, arch)?;
     let absent = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
     let absent =
         SeccompFilter::new(absent, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32), arch)?;
     Ok([absent.try_into()?, allow_list.try_into()?])
+}
+
+/// The process id in the filters of an attempt. The attempt replaces it by its own.
+pub(super) const OWN_ID: u32 = 0x7e57_1d00;
+
+/// The filters that an attempt adds before it runs the program, as the kernel reads them.
+///
+/// An attempt that starts a process without the freedom is ended by `SIGSYS`. So the verifier can tell what this machine
+/// rules out from what the program does wrong. (Landlock refuses files; the driver reports that with the same signal.)
+pub(super) fn attempt_filters(freedom: Freedom) -> Result<Vec<Vec<u8>>, seccompiler::BackendError> {
+    let arch = TargetArch::try_from(std::env::consts::ARCH)?;
+    let mut ended: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+    if !freedom.processes {
+        ended.extend(FORKS.iter().map(|call| (*call, Vec::new())));
+        ended.insert(libc::SYS_clone, vec![masked(0, libc::CLONE_THREAD as u64, 0)?]);
+    }
+    let mut refused: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+    if !freedom.signals {
+        let other = || SeccompRule::new(vec![condition(0, SeccompCmpOp::Ne, OWN_ID.into())?]);
+        refused.insert(libc::SYS_kill, vec![other()?]);
+        refused.insert(libc::SYS_tgkill, vec![other()?]);
+        refused.insert(libc::SYS_tkill, Vec::new());
+    }
+    let mut filters = Vec::new();
+    let errno = SeccompAction::Errno(libc::EPERM as u32);
+    for (rules, action) in [(ended, SeccompAction::KillProcess), (refused, errno)] {
+        if !rules.is_empty() {
+            let program: BpfProgram =
+                SeccompFilter::new(rules, SeccompAction::Allow, action, arch)?.try_into()?;
+            filters.push(program.iter().flat_map(bytes).collect());
+        }
+    }
+    Ok(filters)
+}
+
+/// An instruction as the kernel reads it.
+fn bytes(instruction: &seccompiler::sock_filter) -> Vec<u8> {
+    let mut bytes = instruction.code.to_ne_bytes().to_vec();
+    bytes.extend([instruction.jt, instruction.jf]);
+    bytes.extend(instruction.k.to_ne_bytes());
+    bytes
 }
 
 fn one_of(
@@ -125,7 +214,15 @@ fn one_of(
 }
 
 fn equal(argument: u8, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
-    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
+    condition(argument, SeccompCmpOp::Eq, value)
+}
+
+fn condition(
+    argument: u8,
+    operation: SeccompCmpOp,
+    value: u64,
+) -> Result<SeccompCondition, seccompiler::BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operation, value)
 }
 
 fn masked(argument: u8, mask: u64, value: u64) -> Result<SeccompRule, seccompiler::BackendError> {

@@ -46,8 +46,10 @@ mod linux {
 
     use super::super::Tier;
     use super::super::frames::{framed, take_frame};
+    use super::super::group::Joined;
     use super::super::protocol::{Hello, Probe, Reply, Request};
-    use super::super::sandbox::{self, Interpreter};
+    use super::super::sandbox::{self, Interpreter, Setting};
+    use super::super::usage::Usage;
     use super::super::zygote::Zygote;
     use crate::pipes::{Deadline, read_some, wait};
 
@@ -64,30 +66,36 @@ mod linux {
     pub(super) struct Worker {
         received: Vec<u8>,
         interpreter: Interpreter,
-        tier: Tier,
+        setting: Setting,
         zygote: Option<Zygote>,
+        /// What the current program has used.
+        usage: Usage,
     }
 
     impl Worker {
         /// Reads the greeting, finds an interpreter and a tier that work, and reports them.
         pub(super) fn greet() -> io::Result<Self> {
-            let prepared = sandbox::prepare_worker();
+            sandbox::close_inherited();
             let mut received = Vec::new();
             let hello: Hello = serde_json::from_slice(&receive(&mut received)?)?;
-            let found = match prepared {
-                Ok(()) => find(&hello),
+            // Only its maker may open the group.
+            let group = hello.group.as_ref().map(Joined::open).transpose();
+            let group = group.map_err(|error| format!("the memory group: {error}"));
+            let found = match sandbox::prepare_worker() {
+                Ok(()) => find(&hello, group),
                 Err(error) => Err(format!("{error}; run as an ordinary user instead")),
             };
             let (result, found) = match found {
-                Ok((probe, interpreter, zygote)) => (Ok(probe), Some((interpreter, zygote))),
+                Ok(Found { probe, interpreter, setting, zygote }) => {
+                    (Ok(probe), Some((interpreter, setting, zygote)))
+                }
                 Err(why) => (Err(why), None),
             };
             send(&serde_json::to_vec(&result)?)?;
-            let (probe, (interpreter, zygote)) = result
-                .ok()
-                .zip(found)
-                .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "no isolation"))?;
-            Ok(Self { received, interpreter, tier: probe.tier, zygote: Some(zygote) })
+            let (interpreter, setting, zygote) =
+                found.ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "no isolation"))?;
+            let usage = Usage::new(Duration::ZERO, setting.freedom().processes);
+            Ok(Self { received, interpreter, setting, zygote: Some(zygote), usage })
         }
 
         /// Serves requests until the parent closes the input.
@@ -95,10 +103,15 @@ mod linux {
             loop {
                 let request: Request = serde_json::from_slice(&receive(&mut self.received)?)?;
                 match request {
-                    Request::Start { milliseconds, output_limit, raw } => {
+                    Request::Start { milliseconds, memory_bytes, output_limit, raw } => {
                         let task = receive(&mut self.received)?;
-                        let time = Duration::from_millis(milliseconds);
-                        match self.start(&task, time, output_limit, raw) {
+                        if let Some(milliseconds) = milliseconds {
+                            // The attempt before this one belongs to another program.
+                            self.end();
+                            let time = Duration::from_millis(milliseconds);
+                            self.usage = Usage::new(time, self.setting.freedom().processes);
+                        }
+                        match self.start(&task, memory_bytes, output_limit, raw) {
                             Ok(()) if raw => {}
                             Ok(()) => self.reply(Ok(()))?,
                             Err(error) => {
@@ -120,24 +133,27 @@ mod linux {
             }
         }
 
-        fn start(&mut self, task: &[u8], time: Duration, output_limit: usize, raw: bool) -> io::Result<()> {
+        fn start(&mut self, task: &[u8], memory: u64, output_limit: usize, raw: bool) -> io::Result<()> {
             self.end();
+            if self.zygote.as_ref().is_some_and(Zygote::is_spoilt) {
+                self.close();
+            }
             let zygote = match &mut self.zygote {
                 Some(zygote) => zygote,
                 None => {
+                    alive()?;
                     let (zygote, _) =
-                        Zygote::start(self.tier, &self.interpreter).map_err(io::Error::other)?;
+                        Zygote::start(&self.setting, &self.interpreter).map_err(io::Error::other)?;
                     self.zygote.insert(zygote)
                 }
             };
-            // From here on the time counts for the program, not for the interpreter.
-            zygote.begin(task, Deadline::after(time), output_limit, raw)
+            zygote.begin(&self.setting, task, memory, output_limit, raw)
         }
 
         /// Waits for the attempt and passes its answer on. An interpreter that failed is replaced.
         fn reply(&mut self, so_far: io::Result<()>) -> io::Result<()> {
             let answer = so_far.and_then(|()| match &mut self.zygote {
-                Some(zygote) => zygote.answer(),
+                Some(zygote) => zygote.answer(&mut self.usage, alive),
                 None => Ok(Reply::Died(0)),
             });
             let reply = answer.unwrap_or_else(|error| {
@@ -149,7 +165,7 @@ mod linux {
 
         fn end(&mut self) {
             if let Some(zygote) = &mut self.zygote
-                && zygote.end().is_err()
+                && zygote.end(&mut self.usage).is_err()
             {
                 self.close();
             }
@@ -162,24 +178,34 @@ mod linux {
         }
     }
 
+    /// An interpreter that runs.
+    struct Found {
+        probe: Probe,
+        interpreter: Interpreter,
+        setting: Setting,
+        zygote: Zygote,
+    }
+
     /// Finds the first interpreter that starts within the strongest tier possible.
-    fn find(hello: &Hello) -> Result<(Probe, Interpreter, Zygote), String> {
+    fn find(hello: &Hello, group: Result<Option<Joined>, String>) -> Result<Found, String> {
         let mut passed_over = Vec::new();
         let mut resolved: Vec<Option<Interpreter>> = Vec::new();
+        let group = group.unwrap_or_else(|why| {
+            passed_over.push(why);
+            None
+        });
+        let mut setting = Setting { tier: Tier::Namespaces, group, landlock: hello.without.landlock_after };
         for tier in hello.tiers.iter().copied() {
+            setting.tier = tier;
             for (at, python) in hello.pythons.iter().enumerate() {
                 if at == resolved.len() {
                     let found = resolve(python).map_err(|why| passed_over.push(format!("{python}: {why}")));
                     resolved.push(found.ok());
                 }
-                let Some(interpreter) = &resolved[at] else { continue };
-                match Zygote::start(tier, interpreter) {
+                let Some(interpreter) = resolved[at].clone() else { continue };
+                match start(&mut setting, &interpreter, &mut passed_over) {
                     Ok((zygote, version)) => {
-                        return Ok((
-                            probe(tier, interpreter, version, passed_over),
-                            interpreter.clone(),
-                            zygote,
-                        ));
+                        return Ok(found(setting, interpreter, version, zygote, passed_over));
                     }
                     Err(why) => passed_over.push(format!("{tier:?} with {python}: {why}")),
                 }
@@ -187,10 +213,11 @@ mod linux {
         }
         #[cfg(feature = "embedded")]
         for tier in hello.tiers.iter().copied().filter(|_| hello.embedded) {
-            match Zygote::start(tier, &Interpreter::Embedded) {
+            setting.tier = tier;
+            let interpreter = Interpreter::Embedded;
+            match start(&mut setting, &interpreter, &mut passed_over) {
                 Ok((zygote, version)) => {
-                    let interpreter = Interpreter::Embedded;
-                    return Ok((probe(tier, &interpreter, version, passed_over), interpreter, zygote));
+                    return Ok(found(setting, interpreter, version, zygote, passed_over));
                 }
                 Err(why) => passed_over.push(format!("{tier:?} with the embedded interpreter: {why}")),
             }
@@ -201,18 +228,55 @@ mod linux {
         Err(passed_over.join("; "))
     }
 
-    fn probe(tier: Tier, interpreter: &Interpreter, version: (u32, u32), passed_over: Vec<String>) -> Probe {
-        match interpreter {
+    /// Starts an interpreter. If it cannot join the group, it does without.
+    fn start(
+        setting: &mut Setting,
+        interpreter: &Interpreter,
+        passed_over: &mut Vec<String>,
+    ) -> Result<(Zygote, (u32, u32)), String> {
+        let started = Zygote::start(setting, interpreter);
+        let Err(why) = started else { return started };
+        if setting.group.is_none() {
+            return Err(why);
+        }
+        let group = setting.group.take();
+        let started = Zygote::start(setting, interpreter);
+        if started.is_ok() {
+            passed_over.push(format!("the memory group: {why}"));
+        } else {
+            setting.group = group;
+        }
+        started
+    }
+
+    fn found(
+        setting: Setting,
+        interpreter: Interpreter,
+        version: (u32, u32),
+        zygote: Zygote,
+        passed_over: Vec<String>,
+    ) -> Found {
+        let tier = setting.tier;
+        let newest = setting.landlock.unwrap_or(i32::MAX);
+        let landlock = if tier == Tier::Limits { 0 } else { sandbox::landlock_version().min(newest) };
+        let (embedded, python, version) = match &interpreter {
             Interpreter::Cpython { path, .. } => {
-                let version = format!("CPython {}.{}", version.0, version.1);
-                Probe { tier, embedded: false, python: path.display().to_string(), version, passed_over }
+                (false, path.display().to_string(), format!("CPython {}.{}", version.0, version.1))
             }
             #[cfg(feature = "embedded")]
-            Interpreter::Embedded => {
-                let version = super::super::embedded::VERSION.to_owned();
-                Probe { tier, embedded: true, python: String::new(), version, passed_over }
-            }
+            Interpreter::Embedded => (true, String::new(), super::super::embedded::VERSION.to_owned()),
+        };
+        let processes = setting.freedom().processes && !embedded;
+        let mut missing = Vec::new();
+        if tier == Tier::Landlock {
+            missing.push("paths of this machine can be probed".into());
+            missing.push("programs may start threads but no processes, and make no files".into());
         }
+        if !sandbox::counts_delays() {
+            missing.push("time spent without a processor counts as waiting (no CONFIG_SCHED_INFO)".into());
+        }
+        let probe = Probe { tier, embedded, python, version, passed_over, landlock, processes, missing };
+        Found { probe, interpreter, setting, zygote }
     }
 
     /// Asks an interpreter for its real location, because the name on the path may be a script that searches for it
@@ -255,6 +319,10 @@ mod linux {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
+    }
+
+    fn alive() -> io::Result<()> {
+        send(&Reply::Alive.encode())
     }
 
     fn send(body: &[u8]) -> io::Result<()> {

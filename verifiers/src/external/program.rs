@@ -1,9 +1,13 @@
 //! One process of the external program.
+#![allow(unsafe_code)]
 
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use rustix::event::PollFlags;
@@ -19,17 +23,18 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Starts the program in its own process group, so that everything it starts can be killed with it.
+    /// Starts the program in its own process group, so that everything it starts can be killed with it. On Linux the
+    /// kernel kills it when this process ends in any way.
     pub(super) fn start(settings: &Settings) -> Result<Self, Failure> {
         let name = settings.command.first().map(String::as_str).unwrap_or_default();
         let failed = |error: io::Error| Failure::Start(format!("{name}: {error}"));
-        let mut child = Command::new(name)
+        let mut command = Command::new(name);
+        command
             .args(settings.command.iter().skip(1))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .map_err(failed)?;
+            .process_group(0);
+        let mut child = spawn(command).map_err(failed)?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(failed(io::Error::other("its pipes are missing")));
         };
@@ -81,6 +86,47 @@ impl Program {
         }
     }
 }
+
+/// Starts a program that dies with this process.
+///
+/// The kernel sends the signal when the *thread* that started the program ends, and threads that judge come and go.
+/// So one thread, which never ends, starts all programs.
+fn spawn(command: Command) -> io::Result<Child> {
+    type Order = (Command, Sender<io::Result<Child>>);
+    static STARTER: LazyLock<Mutex<Sender<Order>>> = LazyLock::new(|| {
+        let (orders, received) = channel::<Order>();
+        thread::spawn(move || {
+            for (mut command, answer) in received {
+                die_with_this_process(&mut command);
+                let _ = answer.send(command.spawn());
+            }
+        });
+        Mutex::new(orders)
+    });
+    let ended = || io::Error::other("the thread that starts programs has ended");
+    let (answer, answered) = channel();
+    STARTER.lock().unwrap_or_else(PoisonError::into_inner).send((command, answer)).map_err(|_| ended())?;
+    answered.recv().map_err(|_| ended())?
+}
+
+#[cfg(target_os = "linux")]
+fn die_with_this_process(command: &mut Command) {
+    let parent = rustix::process::getpid();
+    let ask = move || {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        // It may have ended before the kernel was asked.
+        if rustix::process::getppid() == Some(parent) {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::NotConnected.into())
+        }
+    };
+    // SAFETY: between fork and exec, this only makes two system calls.
+    unsafe { command.pre_exec(ask) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn die_with_this_process(_: &mut Command) {}
 
 impl Drop for Program {
     fn drop(&mut self) {

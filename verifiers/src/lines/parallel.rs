@@ -47,7 +47,9 @@ pub fn run_in_parallel(
         let questions = questions;
         for _ in 0..threads.max(1) {
             let (sender, asked) = (sender.clone(), &asked);
-            scope.spawn(move || judge(verifier, asked, &sender));
+            thread::Builder::new()
+                .spawn_scoped(scope, move || judge(verifier, asked, &sender))
+                .map_err(|error| io::Error::new(error.kind(), format!("cannot start a thread: {error}")))?;
         }
         let mut summary = Summary::default();
         let (mut read, mut written) = (0, 0);

@@ -6,6 +6,8 @@
 //! expressions then may differ, but different ones agree only by chance. Two values meet by chance if a coefficient is
 //! divisible by the prime or the point is a root, so bounds on the sizes tell how many bits of certainty a prime gives.
 //!
+//! An angle is a point of the unit circle, so what is known of sines and cosines of sums and multiples holds there too.
+//!
 //! `|x|` and `\sqrt{x}` are one of two numbers. What holds for all such choices is true wherever they change.
 
 use num_bigint::BigInt;
@@ -18,6 +20,7 @@ use super::number::Rational;
 use super::points::{Seed, hash, mix};
 use super::polynomial;
 
+mod angles;
 mod choices;
 mod factorials;
 mod field;
@@ -115,6 +118,8 @@ struct Compared {
     kind: Kind,
     /// The number of choices between two numbers.
     choices: u32,
+    /// Whether real numbers can have the signs that were chosen.
+    possible: bool,
     /// The bits of certainty that an agreement gives.
     bits: f64,
 }
@@ -169,7 +174,8 @@ impl Formal {
             *value = residue.value;
         }
         let (kind, choices) = (evaluation.kind, evaluation.chosen.len() as u32);
-        Ok(Compared { values, kind, choices, bits: PRIME_BITS - size.log2() })
+        let possible = evaluation.is_possible();
+        Ok(Compared { values, kind, choices, possible, bits: PRIME_BITS - size.log2() })
     }
 
     /// Whether both expressions, with the signs of their `±`, are formally the same, and of which kind they are.
@@ -196,7 +202,8 @@ impl Formal {
                     }
                     other => other?,
                 };
-                if compared.values[0] != compared.values[1] || compared.choices > CHOICES {
+                let different = compared.possible && compared.values[0] != compared.values[1];
+                if different || compared.choices > CHOICES {
                     return Ok((false, compared.kind));
                 }
                 if choices + 1 < 1 << compared.choices {
@@ -229,9 +236,14 @@ impl Formal {
                     if compared.kind > Kind::Choices {
                         return Ok(None);
                     }
-                    let [a, b] = first.unwrap_or(compared.values);
-                    let [c, d] = *first.insert(compared.values);
-                    if compared.choices > CHOICES || field.multiply(a, d) != field.multiply(b, c) {
+                    let [c, d] = compared.values;
+                    if compared.possible {
+                        let [a, b] = *first.get_or_insert(compared.values);
+                        if field.multiply(a, d) != field.multiply(b, c) {
+                            return Ok(Some(false));
+                        }
+                    }
+                    if compared.choices > CHOICES {
                         return Ok(Some(false));
                     }
                     if choices + 1 >= 1 << compared.choices {
@@ -417,6 +429,20 @@ impl Evaluation<'_> {
                         let (top, bottom) = (self.function("ln", &[*value]), self.function("ln", &[*base]));
                         self.divide(top, bottom)?
                     }
+                    (
+                        Function::Sin
+                        | Function::Cos
+                        | Function::Tan
+                        | Function::Cot
+                        | Function::Sec
+                        | Function::Csc
+                        | Function::Cis,
+                        [item],
+                        [value],
+                    ) => self.of_angle(*function, *item, *value)?,
+                    (Function::Sinh | Function::Cosh | Function::Tanh, [item], [value]) => {
+                        self.of_hyperbolic_angle(*function, *item, *value)?
+                    }
                     (Function::Binomial, [total, chosen], _) => {
                         let (total, chosen) = (self.shifted(*total, values)?, self.shifted(*chosen, values)?);
                         self.binomial(total, chosen)?
@@ -502,22 +528,28 @@ impl Evaluation<'_> {
         let mut product = self.constant(1);
         for (powers, factor) in exponent.terms() {
             let bottom = Rational::integer(factor.denominator().clone());
-            let mut term = self.divide(self.constant(1), self.number(&bottom)?)?;
-            for (name, count) in powers {
-                let variable = match *name {
-                    polynomial::PI => self.unknown("π", &[]),
-                    polynomial::E => self.unknown("e", &[]),
-                    polynomial::I => (Number { re: 0, im: 1 }, Size::default()).into(),
-                    name => self.variable(name),
-                };
-                term = self.multiply(term, self.raised(variable, i64::from(*count))?);
-            }
+            let term = self.term(powers, &bottom)?;
             let count = factor.numerator().to_i64().ok_or(Stop::Undecided)?;
             let whole = powers.is_empty() && bottom == Rational::from(1);
             let power = if whole { base } else { self.function("power", &[base, term]) };
             product = self.multiply(product, self.raised(power, count)?);
         }
         Ok(product)
+    }
+
+    /// The product of powers of variables, divided by a number.
+    fn term(&self, powers: &[(Name, u32)], bottom: &Rational) -> Result<Residue, Stop> {
+        let mut term = self.divide(self.constant(1), self.number(bottom)?)?;
+        for (name, count) in powers {
+            let variable = match *name {
+                polynomial::PI => self.unknown("π", &[]),
+                polynomial::E => self.unknown("e", &[]),
+                polynomial::I => (Number { re: 0, im: 1 }, Size::default()).into(),
+                name => self.variable(name),
+            };
+            term = self.multiply(term, self.raised(variable, i64::from(*count))?);
+        }
+        Ok(term)
     }
 
     /// The value of a variable.

@@ -343,11 +343,19 @@ impl Judge {
 
     /// Whether the points showed all that an expression can be: no part with a name was always 0, and each branch of
     /// functions such as `|x|` was taken.
-    pub(super) fn shows(&self, part: Part, seen: &[u32]) -> bool {
+    pub(super) fn shows(&mut self, part: Part, seen: &[u32]) -> bool {
         self.arena.below(part.id, |_| None).into_iter().all(|id| {
             let seen = seen.get(id).copied().unwrap_or(0);
+            if !self.arena.holds(id, holds::NAME) || seen & seen::VALUE == 0 {
+                return true;
+            }
             let needed = branches(self.arena.node(id)) | seen::NONZERO;
-            !self.arena.holds(id, holds::NAME) || seen & seen::VALUE == 0 || seen & needed == needed
+            seen & needed == needed
+                || matches!(self.arena.node(id), Node::Call(Function::Abs, items)
+                if seen & seen::NONZERO != 0 && items.iter().all(|item| {
+                    polynomial::polynomial(&self.arena, *item, 1, &mut self.budget)
+                        .is_ok_and(|polynomial| polynomial.is_never_negative())
+                }))
         })
     }
 }

@@ -6,6 +6,7 @@ use super::super::Stop;
 use super::super::evaluate::exact;
 use super::super::expression::{Binary, Id, Node, Unary, holds};
 use super::super::number::Rational;
+use super::super::points::multiply;
 use super::super::polynomial;
 use super::{Evaluation, Kind, Number, Residue, Size, Values};
 
@@ -36,40 +37,60 @@ impl Evaluation<'_> {
 
     /// The absolute value of an expression, factor by factor.
     pub(super) fn absolute(&mut self, id: Id, values: Values<'_>) -> Result<Residue, Stop> {
-        // Factors still to take into account, and whether they divide.
-        let (mut factors, mut product) = (vec![(id, false)], self.constant(1));
-        while let Some((id, divides)) = factors.pop() {
+        // Factors still to take into account, with their exponents.
+        let (mut factors, mut product) = (vec![(id, 1_i64)], self.constant(1));
+        while let Some((id, exponent)) = factors.pop() {
             self.budget.spend(4)?;
             let id = self.arena.peel(id);
-            let value = match *self.arena.node(id) {
+            match *self.arena.node(id) {
                 Node::Unary(Unary::Negative, item) => {
-                    factors.push((item, divides));
+                    factors.push((item, exponent));
                     continue;
                 }
                 Node::Binary(Binary::Multiply, a, b) => {
-                    factors.extend([(a, divides), (b, divides)]);
+                    factors.extend([(a, exponent), (b, exponent)]);
                     continue;
                 }
                 Node::Binary(Binary::Divide, a, b) => {
-                    factors.extend([(a, divides), (b, !divides)]);
+                    factors.extend([(a, exponent), (b, -exponent)]);
                     continue;
                 }
-                Node::Binary(Binary::Power, base, exponent) => {
-                    let count = values.of(exponent)?.whole;
-                    match count {
-                        Some(count) if count % 2 == 0 => values.of(id)?,
-                        Some(count) => {
-                            let size = self.distance_of(base, values)?;
-                            self.raised(size, count)?
-                        }
-                        None => self.distance_of(id, values)?,
+                Node::Binary(Binary::Power, base, power) => {
+                    if let Some(power) = values.of(power)?.whole {
+                        factors.push((base, exponent.checked_mul(power).ok_or(Stop::Undecided)?));
+                        continue;
                     }
                 }
-                _ => self.distance_of(id, values)?,
-            };
-            product = if divides { self.divide(product, value)? } else { self.multiply(product, value) };
+                _ => {}
+            }
+            let size = if exponent % 2 == 0 { values.of(id)? } else { self.distance_of(id, values)? };
+            product = self.multiply(product, self.raised(size, exponent)?);
         }
         Ok(product)
+    }
+
+    /// Whether real numbers can have the signs that are chosen: if two or three of them multiply to another one, up to its
+    /// sign, so do their absolute values.
+    pub(super) fn is_possible(&self) -> bool {
+        let prime = self.field.prime;
+        let known: Vec<(u64, bool)> = (self.chosen.iter().enumerate())
+            .filter(|(_, (mark, _))| *mark == '|')
+            .map(|(at, (_, value))| (*value, self.choices >> at.min(63) & 1 == 1))
+            .collect();
+        let fits = |product: u64, turned: bool| {
+            known.iter().all(|(value, chosen)| {
+                (product != *value || turned == *chosen) && (product + value != prime || turned != *chosen)
+            })
+        };
+        known.iter().enumerate().all(|(at, (a, turned))| {
+            known[..at].iter().enumerate().all(|(before, (b, other))| {
+                let (product, turned) = (multiply(*a, *b, prime), turned ^ other);
+                fits(product, turned)
+                    && known[..before]
+                        .iter()
+                        .all(|(c, third)| fits(multiply(product, *c, prime), turned ^ third))
+            })
+        })
     }
 
     /// The absolute value of an expression that is no product.
