@@ -11,6 +11,9 @@ use super::super::points::{Place, Point};
 use super::super::{Percent, Stop, polynomial};
 use super::{Answer, Judge, Part};
 
+/// The first of the places that are only needed if no point has shown each branch yet.
+const FURTHER: Place = Place::FarMixed(3);
+
 impl Judge {
     pub(super) fn exact(&mut self, part: Part) -> Result<Rational, Stop> {
         if let Some(known) = self.exact.get(&part) {
@@ -233,7 +236,11 @@ impl Judge {
         let (mut seen, mut shown) = (Vec::new(), false);
         let places = self.places(gold, answer);
         let far = places.iter().any(|place| place.is_far());
+        let further = places.iter().position(|place| *place == FURTHER).unwrap_or(places.len());
         for (index, place) in places.into_iter().enumerate() {
+            if shown && index >= further {
+                break;
+            }
             // A function without branches is known everywhere if it is known somewhere.
             if shown && !far && !place.is_whole() {
                 break;
@@ -333,6 +340,8 @@ impl Judge {
         if has(&real) {
             places.extend([Place::Mixed; 2]);
             places.extend([-12, 6, 14, 34, 520].map(Place::FarMixed));
+            // Their signs are random, so these make it likely that each branch is seen.
+            places.extend([FURTHER, Place::FarMixed(-1), Place::Mixed].repeat(5));
         } else if has(&branches) {
             for bits in [-12, 6, 14, 34, 520] {
                 places.extend([Place::Far(bits), Place::FarNegative(bits)]);
