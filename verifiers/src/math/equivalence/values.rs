@@ -12,7 +12,7 @@ use super::super::{Percent, Stop, polynomial};
 use super::{Answer, Judge, Part};
 
 /// The first of the places that are only needed if no point has shown each branch yet.
-const FURTHER: Place = Place::FarMixed(3);
+const FURTHER: Place = Place::Far(3);
 
 impl Judge {
     pub(super) fn exact(&mut self, part: Part) -> Result<Rational, Stop> {
@@ -340,8 +340,13 @@ impl Judge {
         if has(&real) {
             places.extend([Place::Mixed; 2]);
             places.extend([-12, 6, 14, 34, 520].map(Place::FarMixed));
-            // Their signs are random, so these make it likely that each branch is seen.
-            places.extend([FURTHER, Place::FarMixed(-1), Place::Mixed].repeat(5));
+            // The signs of those are random, so these make sure that each branch is seen.
+            places.push(FURTHER);
+            places.push(Place::FarNegative(3));
+            for bits in [-1, 1] {
+                places.extend([Place::Far(bits), Place::FarNegative(bits)]);
+            }
+            places.extend([Place::Mixed; 4]);
         } else if has(&branches) {
             for bits in [-12, 6, 14, 34, 520] {
                 places.extend([Place::Far(bits), Place::FarNegative(bits)]);
