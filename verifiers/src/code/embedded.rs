@@ -154,7 +154,7 @@ fn load(repl: &mut MontyRepl, task: &Task) -> Result<(), Vec<u8>> {
             _ => complaint(&error),
         })?;
     }
-    if task.mode == "judge" {
+    if task.mode != "function" {
         // Without a program, only the setup is run.
         return Ok(());
     }
