@@ -20,7 +20,7 @@
 //! | `public` | in a test: whether the prompt shows it (default false); at least one test must be hidden |
 //! | `setup` | source that runs before the program and next to the test code: imports, constants |
 //! | `partial` | `all` (default), `fraction`, `first_failure` |
-//! | `time_limit_s`, `memory_mb`, `output_limit_bytes` | limits; the time limit is for all tests together |
+//! | `time_limit_s`, `memory_mb`, `output_limit_bytes` | limits; the time limit is for all tests together: seconds of processor time, and as many of waiting |
 //! | `tolerance` | maximum difference from an expected float, relative to the larger of 1 and that float (default 1e-9) |
 //! | `printed` | `stdio`: `lines` (default; trailing spaces do not count; with `tolerance`, numbers within a line compare by value) or `tokens` (numbers compare by value, floats within the tolerance, integers exactly) |
 //!
