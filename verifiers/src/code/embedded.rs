@@ -253,6 +253,7 @@ fn to_monty(value: Data) -> Option<MontyObject> {
                 .map(|(key, value)| Some((to_monty(key)?, to_monty(value)?)))
                 .collect::<Option<Vec<_>>>()?,
         ),
+        Data::Made(..) => return None,
     })
 }
 

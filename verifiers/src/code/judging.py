@@ -101,6 +101,12 @@ class Remote:
     def __delitem__(self, key):
         ask("delitem", self, key)
 
+    def __enter__(self):
+        return self.__getattr__("__enter__")()
+
+    def __exit__(self, *_):
+        self.__getattr__("__exit__")(None, None, None)
+
     def __instancecheck__(self, value):
         return type(value) is Remote and ask("isinstance", value, self) is True
 

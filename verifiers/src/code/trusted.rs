@@ -198,7 +198,10 @@ pub(super) fn humaneval_sources(prompt: &str, entry: &str, completion: &str) -> 
         whole.lines().any(|line| !line.starts_with([' ', '\t']) && super::source::defines(line, entry));
     let after = |body: &str| format!("{prompt}{}{body}", if prompt.ends_with('\n') { "" } else { "\n" });
     if is_whole {
-        return vec![format!("{}{whole}", after(""))];
+        // Python takes these imports only at the start.
+        let (first, rest): (Vec<&str>, Vec<&str>) =
+            whole.split_inclusive('\n').partition(|line| line.starts_with("from __future__ "));
+        return vec![format!("{}{}{}", first.concat(), after(""), rest.concat())];
     }
     let indented =
         |text: &str| text.split_inclusive('\n').map(|line| format!("    {line}")).collect::<String>();
