@@ -114,7 +114,7 @@ fn programs_read_and_print() {
         "import sys, atexit\nsys.stdout.write('%d  \\n\\n' % sum(map(int, sys.stdin.buffer.read().split())))",
         "if __name__ == '__main__':\n    import os\n    s = 0\n    while True:\n        try: s += sum(map(int, input().split()))\n        \
          except EOFError: break\n    os.write(1, b'%d' % s)",
-        "import sys\nprint(sum(map(int, sys.stdin.read().split())))\nsys.exit(3)",
+        "import sys\nprint(sum(map(int, sys.stdin.read().split())))\nsys.exit(0)",
     ] {
         let found = verdict(&code, program, &spec);
         assert!(found.is_correct(), "{program}: {}", found.reason);
@@ -158,15 +158,16 @@ fn assertions_are_rewritten_so_that_the_expected_value_stays_outside() {
 #[test]
 fn an_assertion_that_cannot_be_rewritten_is_the_items_fault() {
     let code = judge(settings());
-    for bad in
-        ["x = 1", "assert 1 == 1", "assert all(f(i) for i in range(3))", "assert (", "assert f(1) == 1 / 0"]
+    for bad in ["x = 1", "assert 1 == 1", "assert all(f(i) for i in [])", "assert (", "assert f(1) == 1 / 0"]
     {
         let spec = json!({"kind": "asserts", "asserts": [bad]});
         assert_eq!(verdict(&code, "def f(x): return x", &spec).outcome, Outcome::Error, "{bad}");
     }
-    let spec = json!({"kind": "asserts_untrusted", "asserts": ["assert all(f(i) == i for i in range(3))"]});
-    assert!(verdict(&code, "def f(x): return x", &spec).is_correct());
-    assert!(!verdict(&code, "def f(x): return 1", &spec).is_correct());
+    for kind in ["asserts", "asserts_untrusted"] {
+        let spec = json!({"kind": kind, "asserts": ["assert all(f(i) == i for i in range(3))"]});
+        assert!(verdict(&code, "def f(x): return x", &spec).is_correct());
+        assert!(!verdict(&code, "def f(x): return 1", &spec).is_correct());
+    }
 }
 
 #[test]

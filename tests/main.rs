@@ -9,6 +9,8 @@ mod rewards;
 mod books;
 #[cfg(target_os = "linux")]
 mod code;
+#[cfg(target_os = "linux")]
+mod code_specs;
 mod commands;
 mod contract;
 mod data;

@@ -116,6 +116,24 @@ fn what_cannot_be_judged_is_left_out_and_counted() {
     }
 }
 
+/// A silent judge costs its time limit for each completion, so it is asked only until the run must stop.
+#[test]
+fn a_silent_judge_is_given_up_as_soon_as_the_run_must_stop() {
+    let bench = Bench::new("");
+    let asked = bench.path("asked");
+    let script = format!("while read -r line; do echo asked >> {}; done", asked.display());
+    let rewards = format!(
+        r#"{{ term = "external", weight = 1, config = {{ command = ["sh", "-c", {script:?}], time_limit_s = 0.3 }} }}"#
+    );
+    let bench = Bench::new(&with_rewards(&rewards));
+    let stopped =
+        bench.train("run", &["--threads", "1", "--set", "stage.grpo.max_error_share=0.1"]).expect(1);
+    assert!(stopped.stderr.contains("did not answer within 0.3 s"), "{}", stopped.stderr);
+    // Two of 16 completions are above the limit; two may have the same text.
+    let asked = std::fs::read_to_string(asked).expect("the judge was asked").lines().count();
+    assert!((1..=2).contains(&asked), "asked {asked} times");
+}
+
 #[test]
 fn verdicts_from_outside_are_the_same_for_any_number_of_threads() {
     let rewards = format!(

@@ -65,6 +65,7 @@ def parse_options():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="*", help="some of the kinds: " + ", ".join(name for name, _ in KINDS))
     parser.add_argument("--alone", action="store_true", help="thinkling only, which takes a second")
+    parser.add_argument("--pairs", help="write the pairs to this file and judge nothing")
     parser.add_argument("--out", default="disagreements.jsonl", help="where the pairs go on which a checker is wrong")
     options = parser.parse_args()
     unknown = set(options.only or []) - {name for name, _ in KINDS}
@@ -80,6 +81,9 @@ def main():
     pairs = [
         pair for kind in chosen for pair in draw_pairs(kind, options.count, random.Random(f"{options.seed} {kind[0]}"))
     ]
+    if options.pairs:
+        write_lines(options.pairs, map(vars, pairs))
+        return 0
     verdicts, speeds = {}, []
     checkers = [("thinkling", lambda pairs: thinkling(pairs, options.thinkling, options.config))]
     for name, checker in (
@@ -90,21 +94,24 @@ def main():
         speeds.append(f"{name}: {len(pairs) / (time.process_time() + children_time() - start):.0f}")
     verdicts["thinkling"], reasons = verdicts["thinkling"]
 
-    by_kind = {name: Counter() for name, _ in chosen}
-    with open(options.out, "w", encoding="utf-8") as out:
-        for at, pair in enumerate(pairs):
-            found = {name: verdict[at] for name, verdict in verdicts.items()}
-            for name, verdict in found.items():
-                by_kind[pair.kind][name, pair.equal, verdict] += 1
-            if any(verdict is (not pair.equal) for verdict in found.values()) or found["thinkling"] is None:
-                line = {**vars(pair), "verdicts": found, "reason": reasons[at]}
-                out.write(json.dumps(line, ensure_ascii=False) + "\n")
-
+    by_kind, disagreements = {name: Counter() for name, _ in chosen}, []
+    for at, pair in enumerate(pairs):
+        found = {name: verdict[at] for name, verdict in verdicts.items()}
+        for name, verdict in found.items():
+            by_kind[pair.kind][name, pair.equal, verdict] += 1
+        if any(verdict is (not pair.equal) for verdict in found.values()) or found["thinkling"] is None:
+            disagreements.append({**vars(pair), "verdicts": found, "reason": reasons[at]})
+    write_lines(options.out, disagreements)
     total = sum(by_kind.values(), Counter())
     print_table(by_kind, total, list(verdicts))
     print(f"\n{len(pairs)} pairs, seed {options.seed}; pairs per CPU-second: {', '.join(speeds)}", file=sys.stderr)
     print(f"disagreements: {options.out}", file=sys.stderr)
     return 1 if total["thinkling", False, True] else 0
+
+
+def write_lines(path, objects):
+    with open(path, "w", encoding="utf-8") as out:
+        out.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in objects)
 
 
 def children_time():

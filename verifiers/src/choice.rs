@@ -3,7 +3,11 @@
 use serde::Deserialize;
 
 use crate::math::extract::{self, Extraction};
-use crate::{Item, Row, Verdict, Verifier, settings};
+use crate::{Item, Row, Verdict, Verifier, answer, settings};
+
+mod naming;
+
+pub use naming::letter;
 
 /// The row in [`VERIFIERS`](crate::VERIFIERS).
 pub const ROW: Row = Row {
@@ -13,6 +17,8 @@ pub const ROW: Row = Row {
 };
 
 /// Compares the letter that an answer names with the right one.
+///
+/// An answer names one choice clearly or none at all: `C or D`, `not B` and `C. is wrong, it is A` name none.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Choice {
@@ -20,73 +26,18 @@ pub struct Choice {
     pub extraction: Extraction,
 }
 
-/// Texts of more bytes are not read as a choice.
-const LENGTH: usize = 512;
-
-/// The letter that an answer names, as it is written, or `None` if it names no letter or more than one.
-pub fn letter(text: &str) -> Option<char> {
-    if text.len() > LENGTH {
-        return None;
+impl Choice {
+    /// The letter of the answer that was found in a completion.
+    fn named(self, completion: &str, found: &extract::Found) -> Option<char> {
+        let text = answer::tagged(completion).or(answer::after_thinking(completion).ok())?;
+        let first = found.candidates.first()?;
+        let named = letter(first).filter(|letter| {
+            // What follows "The answer is C." may still take it back.
+            let behind = text.rfind(first.as_str()).map_or("", |at| &text[at + first.len()..]);
+            found.rule != "phrase" || !naming::takes_back(behind, *letter)
+        });
+        named.or_else(|| naming::only_letter(text).filter(|_| self.extraction == Extraction::Lenient))
     }
-    let bare = without_commands(text);
-    let bare = trim(&bare);
-    // `Option C`
-    let bare = ["option ", "choice ", "answer "].into_iter().fold(bare, |bare, name| {
-        let named = bare.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-        if named { trim(&bare[name.len()..]) } else { bare }
-    });
-    let (inner, bracketed) = match bare.strip_prefix('(') {
-        Some(inner) => (inner.trim_start(), true),
-        None => (bare, false),
-    };
-    let mut rest = inner.chars();
-    let letter = rest.next().filter(char::is_ascii_alphabetic)?;
-    let rest = rest.as_str().trim_start_matches('*');
-    let after = match (rest.chars().next(), bracketed) {
-        (None, false) => return Some(letter),
-        (Some(')' | '.' | ':'), _) => &rest[1..],
-        _ if bracketed => rest.trim_start().strip_prefix(')')?,
-        _ => return None,
-    };
-    // `x.5` and `C.D` are not choices, and `(A) or (B)` is not a single one.
-    let apart = after.is_empty() || after.starts_with(|next: char| next.is_whitespace() || next == '*');
-    (apart && !names_another(after)).then_some(letter)
-}
-
-/// The text without the marks around it.
-fn trim(text: &str) -> &str {
-    text.trim_matches(|next: char| next.is_whitespace() || matches!(next, '*' | '.' | ',' | '$' | '"'))
-}
-
-/// Whether the text after a choice joins it to another one, or names a letter in brackets.
-fn names_another(text: &str) -> bool {
-    let joins = text.split(|next: char| !next.is_alphanumeric()).find(|word| !word.is_empty());
-    if joins.is_some_and(|word| ["or", "and"].contains(&word.to_lowercase().as_str())) {
-        return true;
-    }
-    let bytes = text.as_bytes();
-    bytes.windows(3).any(|window| window[0] == b'(' && window[1].is_ascii_uppercase() && window[2] == b')')
-}
-
-/// The text without LaTeX commands and braces.
-fn without_commands(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(next) = rest.chars().next() {
-        rest = &rest[next.len_utf8()..];
-        match next {
-            '\\' => {
-                let end = rest.find(|next: char| !next.is_ascii_alphabetic()).unwrap_or(rest.len());
-                // In `\(`, `\ ` and `\,` the character after the backslash is part of the command.
-                let sign = if end == 0 { rest.chars().next().map_or(0, char::len_utf8) } else { end };
-                rest = &rest[sign..];
-                out.push(' ');
-            }
-            '{' | '}' => {}
-            _ => out.push(next),
-        }
-    }
-    out
 }
 
 impl Verifier for Choice {
@@ -98,7 +49,7 @@ impl Verifier for Choice {
             Ok(found) => found,
             Err(reason) => return Verdict::malformed(reason),
         };
-        match found.candidates.iter().find_map(|text| letter(text)) {
+        match self.named(item.completion, &found) {
             Some(letter) if letter.eq_ignore_ascii_case(&gold) => {
                 Verdict::correct(letter, format!("{}: the same choice", found.rule))
             }
@@ -112,16 +63,71 @@ impl Verifier for Choice {
 mod tests {
     use super::*;
 
+    /// The letter for which a completion is paid, if it is paid for any.
+    fn paid(completion: &str, extraction: Extraction) -> Option<char> {
+        let judged = |gold: &char| {
+            let answer = gold.to_string();
+            let item = Item { completion, answer: Some(&answer), spec: None };
+            Choice { extraction }.verify(&item).is_correct()
+        };
+        let all: Vec<char> = ('A'..='J').filter(judged).collect();
+        assert!(all.len() < 2, "{completion} is paid for {all:?}");
+        all.first().copied()
+    }
+
     #[test]
-    fn one_letter_is_named() {
-        for text in
-            ["C", "(C)", "\\text{C}", "\\textbf{(C)}\\ 12", "C.", "**C**", "C. 12 apples", "$\\text{(C)}$"]
-        {
-            assert_eq!(letter(text), Some('C'), "{text}");
+    fn one_clear_choice_is_paid_and_a_hedge_is_not() {
+        for (inner, letter) in [
+            ("B", Some('B')),
+            ("(b)", Some('B')),
+            ("**B**", Some('B')),
+            ("\\boxed{B}", Some('B')),
+            ("Option B", Some('B')),
+            ("The answer is B.", Some('B')),
+            ("B) 12 apples", Some('B')),
+            ("B, not C", Some('B')),
+            ("B is correct", Some('B')),
+            ("B because A is wrong", Some('B')),
+            ("C. is wrong, it is A", None),
+            ("C is wrong", None),
+            ("not B", None),
+            ("B is incorrect", None),
+            ("A or B", None),
+            ("A, B, C, D", None),
+            ("I'd eliminate C; D", None),
+            ("I'd eliminate C", None),
+            ("B... no, C", None),
+            ("It is not C", None),
+            ("anything but C", None),
+        ] {
+            for extraction in [Extraction::Strict, Extraction::Lenient] {
+                let completion = format!("<think>A? B? C? D?</think><answer>{inner}</answer>");
+                assert_eq!(paid(&completion, extraction), letter, "{inner}");
+            }
         }
-        for text in ["A, B, C, D", "(A) or (B)", "Cat", "C and D", "12", "", "x + 1", "AC", "C.D", "(A), (B)"]
-        {
-            assert_eq!(letter(text), None, "{text}");
+    }
+
+    #[test]
+    fn prose_may_name_one_choice() {
+        for (text, letter) in [
+            ("Because of the wind the answer is C.", Some('C')),
+            ("The answer is C. A and B are wrong.", Some('C')),
+            ("The correct answer is (C) 12 apples", Some('C')),
+            ("B. Because the sun is a star.", Some('B')),
+            ("So I would choose option D.", Some('D')),
+            ("A triangle has three sides, so C", Some('C')),
+            ("The answer is C. But that is wrong, so A.", None),
+            ("The answer is C. No wait, it is A.", None),
+            ("The answer is C. That is incorrect.", None),
+            ("The answer is not C.", None),
+            ("Is the answer C? No.", None),
+            ("The answer is C or D.", None),
+            ("The answer is either C or D.", None),
+            ("A, B, C, D", None),
+            ("I would rule out C.", None),
+            ("C cannot be it.", None),
+        ] {
+            assert_eq!(paid(text, Extraction::Lenient), letter, "{text}");
         }
     }
 }

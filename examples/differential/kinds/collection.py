@@ -164,11 +164,13 @@ def intervals(random):
         ("the left end", f"{flipped[left]}{low}, {high}{right}"),
         ("the right end", f"{left}{low}, {high}{flipped[right]}"),
         ("another right end", f"{left}{low}, {high + 1}{right}"),
-        ("only the ends", f"\\{{{low}, {high}\\}}"),
         ("without end", f"{left}{low}, \\infty)"),
         ("one number", f"{high}"),
         ("the outside", f"(-\\infty, {low}) \\cup ({high}, \\infty)"),
     ]
+    # `(1, 3)` may be a pair as well.
+    if (left, right) != ("(", ")"):
+        other.append(("only the ends", f"\\{{{low}, {high}\\}}"))
     return answer, same, other
 
 

@@ -295,7 +295,6 @@ def domains(random):
         ("only the right", f"({hole}, \\infty)"),
         ("without another number", f"\\mathbb{{R}} \\setminus \\{{{hole - 1}\\}}"),
         ("only the number", f"{hole}"),
-        ("and", f"x < {hole} \\text{{ and }} x > {hole}"),
     ]
     return f"x \\ne {hole}", same, other
 

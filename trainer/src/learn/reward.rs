@@ -1,5 +1,7 @@
 //! The reward of a completion: the weighted sum of terms.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +11,7 @@ use thinkling_verifiers::{Item, Outcome, SettingsError, Verdict, Verifier, answe
 
 use super::batch::{Batch, Scored};
 use super::reward_terms::{Earns, Measure, Over, RewardEntry, RewardTerm};
-use super::score::{Earned, Judged, judge};
+use super::score::{Earned, Judged, judge_by};
 use crate::data::tokenizer::Tokenizer;
 use crate::policy::rollout::Completion;
 
@@ -72,7 +74,39 @@ pub struct RewardRule {
     pub overlong: Overlong,
     /// A control experiment.
     pub control: Control,
+    /// The greatest share of a batch's completions that verifiers may fail on.
+    max_error_share: f64,
 }
+
+/// Counts the completions of a batch that one judge fails on, and asks it no more when they are too many: the run stops
+/// anyway, and a silent judge costs its time limit for each.
+struct Failures {
+    completions: usize,
+    max_share: f64,
+    count: AtomicUsize,
+}
+
+impl Failures {
+    fn new(completions: usize, max_share: f64) -> Self {
+        Self { completions, max_share, count: AtomicUsize::new(0) }
+    }
+
+    /// The verdict on a text that as many `completions` have.
+    fn judge(&self, completions: usize, verify: impl FnOnce() -> Verdict) -> Verdict {
+        let failed = self.count.load(Ordering::Relaxed);
+        if failed as f64 / self.completions as f64 > self.max_share {
+            return Verdict::error(UNASKED);
+        }
+        let verdict = verify();
+        if verdict.outcome == Outcome::Error {
+            self.count.fetch_add(completions, Ordering::Relaxed);
+        }
+        verdict
+    }
+}
+
+/// The reason of a completion that was not judged because its judge had failed on too many others.
+pub(crate) const UNASKED: &str = "not judged: its judge failed on too many other completions";
 
 /// One term of the reward.
 pub struct Term {
@@ -177,20 +211,21 @@ impl Term {
         problem: &Problem,
         readings: &[Reading<'_>],
         control: Control,
+        failures: &Failures,
     ) -> Vec<Earned> {
         let plain = |score: &dyn Fn(&Reading<'_>) -> f64| {
             readings.iter().map(|reading| Earned { score: Some(score(reading)), verdict: None }).collect()
         };
         match &self.source {
             Source::Task => readings.iter().map(|reading| Earned::of(reading.verdict.clone())).collect(),
-            Source::Verifier(verifier) => judged(readings, |text| {
+            Source::Verifier(verifier) => judged(readings, failures, |text| {
                 let item =
                     Item { completion: text, answer: Some(&problem.answer), spec: Some(&problem.spec) };
                 verifier.verify(&item)
             }),
             Source::Program(verifier) => {
                 let spec = domain.tests(problem);
-                judged(readings, |text| {
+                judged(readings, failures, |text| {
                     let Some(spec) = &spec else {
                         return Verdict::error("the task has no tests for this question");
                     };
@@ -230,12 +265,20 @@ impl Term {
 }
 
 /// The verdicts on completions of one question, in parallel and once per text. A cut-off completion is never correct.
-fn judged(readings: &[Reading<'_>], verify: impl Fn(&str) -> Verdict + Sync) -> Vec<Earned> {
+fn judged(
+    readings: &[Reading<'_>],
+    failures: &Failures,
+    verify: impl Fn(&str) -> Verdict + Sync,
+) -> Vec<Earned> {
     let mut texts: Vec<&str> =
         readings.iter().filter(|reading| reading.is_finished).map(|reading| reading.text).collect();
     texts.sort_unstable();
     texts.dedup();
-    let verdicts: Vec<Verdict> = texts.par_iter().map(|text| verify(text)).collect();
+    let judge = |text: &&str| {
+        let same = readings.iter().filter(|reading| reading.is_finished && reading.text == *text);
+        failures.judge(same.count(), || verify(text))
+    };
+    let verdicts: Vec<Verdict> = texts.par_iter().map(judge).collect();
     let find = |reading: &Reading<'_>| {
         let known = texts.binary_search(&reading.text).ok().filter(|_| reading.is_finished);
         known.map_or_else(|| Verdict::malformed("cut off before its end"), |at| verdicts[at].clone())
@@ -249,7 +292,8 @@ impl RewardRule {
         let longest = max_new_tokens as u64;
         let terms =
             settings.rewards.iter().map(|reward| Term::new(reward, longest)).collect::<Result<_, _>>()?;
-        Ok(Self { terms, overlong: settings.overlong, control: settings.control })
+        let RewardSettings { overlong, control, max_error_share, .. } = *settings;
+        Ok(Self { terms, overlong, control, max_error_share })
     }
 
     /// Whether judging these groups runs other processes.
@@ -265,9 +309,21 @@ impl RewardRule {
         problem: &Problem,
         readings: &[Reading<'_>],
     ) -> Vec<Vec<Earned>> {
+        let failures: Vec<Failures> = self.terms.iter().map(|_| Failures::new(readings.len(), 1.0)).collect();
+        self.earned_until(domain, problem, readings, &failures)
+    }
+
+    /// Like [`RewardRule::earned`], with the failures of each term on the batch so far.
+    fn earned_until(
+        &self,
+        domain: &dyn Domain,
+        problem: &Problem,
+        readings: &[Reading<'_>],
+        failures: &[Failures],
+    ) -> Vec<Vec<Earned>> {
         let mut rows = vec![Vec::with_capacity(self.terms.len()); readings.len()];
-        for term in &self.terms {
-            let earned = term.earned(domain, problem, readings, self.control);
+        for (term, failures) in self.terms.iter().zip(failures) {
+            let earned = term.earned(domain, problem, readings, self.control, failures);
             rows.iter_mut().zip(earned).for_each(|(row, earned)| row.push(earned));
         }
         rows
@@ -308,13 +364,18 @@ impl RewardRule {
         seed: u64,
         address: [u64; 2],
     ) -> Batch<Scored> {
+        let failures = || Failures::new(batch.members().count(), self.max_error_share);
+        let of_task = failures();
+        let of_terms: Vec<Failures> = self.terms.iter().map(|_| failures()).collect();
         let groups = batch.groups.into_par_iter().enumerate().map(|(number, mut group)| {
             let completions = std::mem::take(&mut group.members);
             let domain = group.task.domain.as_ref();
-            let read = |completion: &Completion| judge(domain, tokenizer, &group.question, completion);
+            let verify = |item: &Item<'_>| of_task.judge(1, || domain.judge(item));
+            let read =
+                |completion: &Completion| judge_by(&verify, domain, tokenizer, &group.question, completion);
             let mut judged: Vec<Judged> = completions.par_iter().map(read).collect();
             let readings: Vec<Reading<'_>> = judged.iter().zip(&completions).map(reading).collect();
-            let rows = self.earned(domain, &group.question.problem, &readings);
+            let rows = self.earned_until(domain, &group.question.problem, &readings, &of_terms);
             for (sample, (one, earned)) in judged.iter_mut().zip(rows).enumerate() {
                 one.earned = earned;
                 let place = [address[0], address[1], number as u64, sample as u64];

@@ -82,15 +82,23 @@ pub fn judge(
     question: &Question,
     completion: &Completion,
 ) -> Judged {
+    judge_by(&|item| domain.judge(item), domain, tokenizer, question, completion)
+}
+
+/// Like [`judge`], with the verdict of `verify`.
+pub(super) fn judge_by(
+    verify: &dyn Fn(&Item<'_>) -> Verdict,
+    domain: &dyn Domain,
+    tokenizer: &Tokenizer,
+    question: &Question,
+    completion: &Completion,
+) -> Judged {
     let end = usize::from(completion.is_finished);
     let text = tokenizer.decode(&completion.tokens[..completion.tokens.len() - end]);
     let problem = &question.problem;
     let item = Item { completion: &text, answer: Some(&problem.answer), spec: Some(&problem.spec) };
-    let verdict = if completion.is_finished {
-        domain.judge(&item)
-    } else {
-        Verdict::malformed("cut off before its end")
-    };
+    let verdict =
+        if completion.is_finished { verify(&item) } else { Verdict::malformed("cut off before its end") };
     let thinking = answer::thinking(&text).unwrap_or_default();
     Judged {
         is_well_formed: completion.is_finished && format::is_well_formed(&text),

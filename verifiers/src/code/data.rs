@@ -28,6 +28,8 @@ pub(crate) enum Data {
     Tuple(Vec<Data>),
     Set(Vec<Data>),
     Dict(Vec<(Data, Data)>),
+    /// A value of another type of Python's library: the type's name, and the arguments that make the value.
+    Made(String, Vec<Data>),
 }
 
 /// Bytes from the sandbox that do not encode a value.
@@ -78,6 +80,8 @@ impl Data {
             Data::Tuple(_) => "tuple",
             Data::Set(_) => "set",
             Data::Dict(_) => "dict",
+            // Not the name that was sent, because the program may have sent any text.
+            Data::Made(..) => "object",
         }
     }
 
@@ -109,6 +113,10 @@ impl Data {
                     key.encode_into(out);
                     value.encode_into(out);
                 }
+            }
+            Data::Made(name, parts) => {
+                put_bytes(out, b'o', name.as_bytes());
+                put_items(out, b'l', parts);
             }
         }
     }
@@ -191,6 +199,13 @@ impl<'a> Reader<'a> {
                 let entry = |_| Ok((self.value(depth + 1)?, self.value(depth + 1)?));
                 Data::Dict((0..count).map(entry).collect::<Result<_, _>>()?)
             }
+            b'o' => {
+                let name = String::from_utf8(self.sized()?.to_vec()).map_err(|_| DecodeError)?;
+                match self.value(depth + 1)? {
+                    Data::List(parts) => Data::Made(name, parts),
+                    _ => return Err(DecodeError),
+                }
+            }
             _ => return Err(DecodeError),
         })
     }
@@ -235,6 +250,9 @@ impl Comparison {
             }
             (Data::Set(left), Data::Set(right)) => sorted_keys(left) == sorted_keys(right),
             (Data::Dict(left), Data::Dict(right)) => self.same_entries(left, right),
+            (Data::Made(left, parts), Data::Made(right, others)) => {
+                left == right && self.all_equal(parts, others)
+            }
             (Data::None, Data::None) => true,
             (Data::Bool(left), Data::Bool(right)) => left == right,
             (Data::Int(left), Data::Int(right)) => left == right,
@@ -412,7 +430,8 @@ mod tests {
         fn values_survive_the_wire(number in any::<i64>(), text in ".*", float in any::<f64>()) {
             let value = Data::Dict(vec![
                 (Data::text(&text), Data::Tuple(vec![Data::int(number.into()), Data::None, Data::Bool(true)])),
-                (Data::int(1), Data::Set(vec![Data::Bytes(text.into_bytes())])),
+                (Data::int(1), Data::Set(vec![Data::Bytes(text.clone().into_bytes())])),
+                (Data::None, Data::Made(text, vec![Data::Float(1.0)])),
             ]);
             prop_assert_eq!(Data::decode(&value.encode()), Ok(value));
             let Ok(Data::Float(back)) = Data::decode(&Data::Float(float).encode()) else { panic!() };

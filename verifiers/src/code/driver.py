@@ -3,11 +3,7 @@
 # Descriptors: 3 data for the attempt, 4 data from the attempt, 5 requests, 6 notices. The data of an attempt never
 # passes through this process, so an attempt finds nothing of earlier ones here. Nothing in here can confirm an answer:
 # the expected values and the comparison stay outside.
-import sys
-
-sys.path[:] = [entry for entry in sys.path if entry]
-
-import ast, builtins, gc, os, random, resource, select, shutil, signal, struct, types
+import builtins, gc, io, operator, os, random, resource, select, shutil, signal, struct, types
 
 WARMED = (
     "math", "re", "json", "itertools", "functools", "collections", "heapq", "bisect", "random", "string", "typing",
@@ -26,137 +22,6 @@ try:
     prctl = ctypes.CDLL(None).prctl
 except (ImportError, OSError):
     prctl = None
-
-
-class Refused(Exception):
-    pass
-
-
-def make_codec():
-    # Local names, so that a program that replaces built-ins does not break its own attempt.
-    kind, size, whole, number, text, raw = type, len, int, float, str, bytes
-    pack, unpack = struct.pack, struct.unpack_from
-    refuse = Refused
-
-    def encode(value, limit):
-        parts = []
-        state = [0, 0]
-
-        def put(part):
-            parts.append(part)
-            state[0] += size(part)
-            if state[0] > limit:
-                raise refuse("a value over the output limit")
-
-        def walk(value, depth):
-            if depth > 100:
-                raise refuse("a value that nests too deeply")
-            of = kind(value)
-            if value is None:
-                put(b"N")
-            elif of is bool_type:
-                put(b"T" if value else b"F")
-            elif of is whole:
-                put_sized(b"i", (b"%x" % value))
-            elif of is number:
-                put(b"f" + pack("<d", value))
-            elif of is text:
-                try:
-                    put_sized(b"s", value.encode("utf-8"))
-                except UnicodeEncodeError:
-                    raise refuse("a str with lone surrogates") from None
-            elif of is raw:
-                put_sized(b"b", value)
-            elif of is list_type or of is tuple_type or of is set_type or of is frozenset_type:
-                put((b"l" if of is list_type else b"t" if of is tuple_type else b"e") + pack("<I", size(value)))
-                for item in value:
-                    walk(item, depth + 1)
-            elif of is dict_type:
-                put(b"d" + pack("<I", size(value)))
-                for key, item in value.items():
-                    walk(key, depth + 1)
-                    walk(item, depth + 1)
-            else:
-                raise refuse("a value of type " + type_name(value))
-
-        def put_sized(tag, body):
-            put(tag + pack("<I", size(body)))
-            put(body)
-
-        walk(value, 0)
-        return b"".join(parts)
-
-    bool_type, list_type, tuple_type, dict_type = bool, list, tuple, dict
-    set_type, frozenset_type = set, frozenset
-    name_of = type.__dict__["__name__"].__get__
-
-    def type_name(value):
-        return name_of(kind(value))[:60]
-
-    def decode(data):
-        def walk(at):
-            tag = data[at:at + 1]
-            at += 1
-            if tag == b"N":
-                return None, at
-            if tag == b"T":
-                return True, at
-            if tag == b"F":
-                return False, at
-            if tag == b"f":
-                return unpack("<d", data, at)[0], at + 8
-            length = unpack("<I", data, at)[0]
-            at += 4
-            if tag == b"i":
-                return whole(data[at:at + length], 16), at + length
-            if tag == b"s":
-                return data[at:at + length].decode("utf-8"), at + length
-            if tag == b"b":
-                return data[at:at + length], at + length
-            items = []
-            for _ in range_type(2 * length if tag == b"d" else length):
-                item, at = walk(at)
-                items.append(item)
-            if tag == b"t":
-                return tuple_type(items), at
-            if tag == b"e":
-                return set_type(items), at
-            if tag == b"d":
-                return dict_type(zip_type(items[::2], items[1::2])), at
-            return items, at
-
-        return walk(0)[0]
-
-    range_type, zip_type = range, zip
-    return encode, decode, type_name
-
-
-encode, decode, type_name = make_codec()
-
-
-def make_channel(os_read=os.read, os_write=os.write, size=len, pack=struct.pack, unpack=struct.unpack):
-    def exactly(count):
-        parts = []
-        while count:
-            part = os_read(3, count if count < 65536 else 65536)
-            if not part:
-                os._exit(0)
-            parts.append(part)
-            count -= size(part)
-        return b"".join(parts)
-
-    def receive():
-        return exactly(unpack("<I", exactly(4))[0])
-
-    def send(body):
-        body = pack("<I", size(body)) + body
-        while body:
-            body = body[os_write(4, body):]
-
-    return receive, send
-
-
-receive, send = make_channel()
 
 
 def load(name, source, setup):
@@ -179,8 +44,8 @@ def find_function(scope, entry):
     return found
 
 
-def serve(prepare, answer, limit, encode=encode, decode=decode, receive=receive, send=send, name=type_name,
-          refused=Refused, failure=BaseException):
+def serve(prepare, answer, limit, makers=None, hold=None, encode=encode, decode=decode, receive=receive, send=send,
+          name=type_name, refused=Refused, failure=BaseException):
     # Answers one input at a time. For an exception, it reports only the name of its type.
     def reply(work):
         try:
@@ -203,7 +68,7 @@ def serve(prepare, answer, limit, encode=encode, decode=decode, receive=receive,
     reply(begin)
     while scope:
         body = receive()
-        reply(lambda: b"V" + encode(answer(scope[0], decode(body)), limit))
+        reply(lambda: b"V" + encode(answer(scope[0], decode(body, makers)), limit, hold))
 
 
 def function_attempt(task):
@@ -213,11 +78,65 @@ def function_attempt(task):
     serve(prepare, lambda function, call: function(*call[0], **call[1]), task["output"])
 
 
-def expression_attempt(task):
-    def prepare():
-        return load("solution", task["source"], task["setup"])
+# What the judge may have done with the program's objects, besides calling them.
+OPERATIONS = {name: getattr(builtins, name) for name in (
+    "getattr", "setattr", "isinstance", "bool", "len", "str", "repr", "int", "float", "complex", "abs", "round", "iter",
+    "next", "reversed")}
+OPERATIONS.update((name, getattr(operator, name)) for name in (
+    "getitem", "setitem", "delitem", "neg", "pos", "invert", "eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul",
+    "truediv", "floordiv", "mod", "pow", "matmul", "xor"))
+OPERATIONS.update({"and": operator.and_, "or": operator.or_})
 
-    serve(prepare, lambda scope, text: eval(compile(text, "<test>", "eval"), scope), task["output"])
+
+def remote_attempt(task):
+    # Carries out one operation at a time for the judge. What is not plain data stays here and gets a number.
+    held = []
+
+    def hold(value):
+        held.append(value)
+        return "held", [len(held) - 1]
+
+    def prepare():
+        scope = load("solution", fitting(task["source"], task["others"]), task["setup"])
+        makers.update(entry=lambda name: found(scope, name), source=lambda text: eval(text, scope))
+        return scope
+
+    def found(scope, name):
+        if name not in scope:
+            raise NameError
+        return scope[name]
+
+    def library(module, name):
+        return operator.attrgetter(name)(__import__(module, fromlist=["*"]))
+
+    def answer(scope, request):
+        operation, arguments, named = request
+        before = []
+        for place, value in [*enumerate(arguments), *named.items()]:
+            if type(value) in (list, dict, set):
+                try:
+                    before.append((place, value, encode(value, limit)))
+                except Refused:
+                    pass
+        if operation == "call":
+            result = arguments[0](*arguments[1:], **named)
+        else:
+            result = OPERATIONS[operation](*arguments)
+        return [result, [[place, value] for place, value, was in before if encode(value, limit, hold) != was]]
+
+    makers, limit = {"held": held.__getitem__, "global": library}, task["output"]
+    serve(prepare, answer, limit, makers, hold)
+
+
+def fitting(source, others):
+    # A completion may be read in several ways. The first that is Python counts.
+    for text in [source] + others:
+        try:
+            compile(text, "<solution>", "exec", dont_inherit=True)
+            return text
+        except (SyntaxError, ValueError):
+            pass
+    return source
 
 
 def statement_attempt(task):
@@ -229,74 +148,6 @@ def statement_attempt(task):
         return True
 
     serve(prepare, answer, task["output"])
-
-
-def judge_attempt(task):
-    # Does not load the program. It takes assertions apart, and later evaluates them with the values that the program
-    # returned in another process.
-    def prepare():
-        scope = {name: sys.modules[name] for name in WARMED if name in sys.modules and "." not in name}
-        if task["setup"]:
-            exec(compile(task["setup"], "<setup>", "exec"), scope)
-        return scope
-
-    def answer(scope, request):
-        if request[0] == "split":
-            return split_assertion(scope, request[1])
-        names = {"hole_%d" % at: value for at, value in enumerate(request[2])}
-        return bool(eval(compile(request[1], "<test>", "eval"), dict(scope, **names)))
-
-    serve(prepare, answer, task["output"])
-
-
-class Holes(ast.NodeTransformer):
-    # Cuts out each expression that begins with a name the tests themselves do not define.
-    def __init__(self, known):
-        self.known = known
-        self.found = []
-        self.bound = set()
-
-    def visit(self, node):
-        head = node
-        while isinstance(head, (ast.Call, ast.Attribute, ast.Subscript)):
-            head = head.func if isinstance(head, ast.Call) else head.value
-        if isinstance(head, ast.Name) and head.id not in self.known and head.id not in self.bound:
-            if any(isinstance(part, ast.Name) and part.id in self.bound for part in ast.walk(node)):
-                raise Refused("a call of the program inside a comprehension or lambda")
-            self.found.append(ast.unparse(node))
-            return ast.copy_location(ast.Name("hole_%d" % (len(self.found) - 1), ast.Load()), node)
-        return super().visit(node)
-
-    def scoped(self, node):
-        before = set(self.bound)
-        for part in ast.walk(node):
-            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
-                self.bound.add(part.id)
-            elif isinstance(part, ast.arg):
-                self.bound.add(part.arg)
-        node = self.generic_visit(node)
-        self.bound = before
-        return node
-
-    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_Lambda = scoped
-
-
-def split_assertion(scope, text):
-    # Returns ["equal", holes, expected value] or ["weigh", holes, rest]. Anything else is refused.
-    body = ast.parse(text.strip()).body
-    if len(body) != 1 or not isinstance(body[0], ast.Assert):
-        raise Refused("not a single assert statement")
-    holes = Holes(set(scope) | set(dir(builtins)))
-    rest = ast.fix_missing_locations(holes.visit(body[0].test))
-    if not holes.found:
-        raise Refused("it never uses the program")
-    if (isinstance(rest, ast.Compare) and len(rest.ops) == 1 and isinstance(rest.ops[0], ast.Eq)
-            and len(holes.found) == 1):
-        sides = [rest.left, rest.comparators[0]]
-        for hole, other in (sides, sides[::-1]):
-            if isinstance(hole, ast.Name) and hole.id == "hole_0":
-                return ["equal", holes.found, eval(compile(ast.Expression(other), "<test>", "eval"), dict(scope))]
-    return ["weigh", holes.found, ast.unparse(rest)]
 
 
 def feed(data, descriptor, os_write=os.write, os_close=os.close):
@@ -324,12 +175,45 @@ def stdio_attempt(task):
     confine(task)
     sys.stdin = open(0, "r", encoding="utf-8", errors="surrogateescape", closefd=False)
     sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
+    sys.__stdin__, sys.__stdout__ = sys.stdin, sys.stdout
     sys.argv[:] = ["solution.py"]
+    open_standard_streams()
     try:
         load("__main__", task["source"], task["setup"])
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)
     except BaseException as error:
         excuse(error)
         raise
+
+
+# The exit status that stands for an exhausted memory limit.
+OUT_OF_MEMORY = 86
+
+
+def open_standard_streams():
+    # The files that lead to the standard streams lie in `/proc`, which no program can open.
+    streams = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+    for place in range(3):
+        streams["/dev/fd/%d" % place] = streams["/proc/self/fd/%d" % place] = place
+
+    def stream(path):
+        path = os.fspath(path) if isinstance(path, os.PathLike) else path
+        return streams.get(os.fsdecode(path)) if isinstance(path, (str, bytes)) else None
+
+    def opening(original):
+        def open(file, *arguments, **named):
+            place = stream(file)
+            return original(file if place is None else os.dup(place), *arguments, **named)
+
+        return open
+
+    def descriptor(path, *arguments, **named):
+        place = stream(path)
+        return os_open(path, *arguments, **named) if place is None else os.dup(place)
+
+    os_open, os.open = os.open, descriptor
+    builtins.open = io.open = opening(io.open)
 
 
 def make_excuse(get_name=OSError.filename.__get__, get_text=OSError.strerror.__get__,
@@ -400,7 +284,7 @@ def attempt():
     random.seed(0)
     task = decode(receive())
     kinds = {
-        "function": function_attempt, "expressions": expression_attempt, "statements": statement_attempt,
+        "function": function_attempt, "remote": remote_attempt, "statements": statement_attempt,
         "judge": judge_attempt,
     }
     if task["mode"] == "stdio":
@@ -466,6 +350,8 @@ def oversee(child):
 
 
 def main():
+    # Elsewhere the module `site` defines them.
+    builtins.exit = builtins.quit = sys.exit
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.clear()
     gc.collect()
@@ -486,10 +372,26 @@ def main():
         oversee(child)
 
 
+def import_packages(names, sites):
+    # Before the first attempt, because a program's time does not include it. One thread, because more would count as
+    # the program's.
+    sys.path.extend(sites)
+    for library in ("OPENBLAS", "OMP", "MKL"):
+        os.environ[library + "_NUM_THREADS"] = "1"
+    for name in names:
+        try:
+            __import__(name)
+        except Exception as error:
+            text = ("the package %s: %r" % (name, error)).encode()
+            os.write(6, b"E" + struct.pack("<I", len(text)) + text)
+            os._exit(1)
+
+
 own_processes, has_scratch = sys.argv[1] == "1", sys.argv[2] == "1"
 someone, filters = int(sys.argv[3]), [bytes.fromhex(code) for code in sys.argv[4].split(",") if code]
 if filters and not prctl:
     why = b"this Python has no ctypes, which the filter of system calls needs"
     os.write(6, b"F" + struct.pack("<I", len(why)) + why)
     os._exit(1)
+import_packages(filter(None, sys.argv[5].split(",")), sys.argv[6:])
 main()

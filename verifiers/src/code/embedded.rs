@@ -154,7 +154,7 @@ fn load(repl: &mut MontyRepl, task: &Task) -> Result<(), Vec<u8>> {
             _ => complaint(&error),
         })?;
     }
-    if task.mode == "judge" {
+    if task.mode != "function" {
         // Without a program, only the setup is run.
         return Ok(());
     }
@@ -253,6 +253,7 @@ fn to_monty(value: Data) -> Option<MontyObject> {
                 .map(|(key, value)| Some((to_monty(key)?, to_monty(value)?)))
                 .collect::<Option<Vec<_>>>()?,
         ),
+        Data::Made(..) => return None,
     })
 }
 

@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use super::client::{Client, ClientError};
 use super::protocol::{Hello, Probe};
 use super::run::{Tally, Trouble, run};
-use super::source::{MAX_SOURCE_BYTES, program};
-use super::spec::Spec;
+use super::source::{MAX_SOURCE_BYTES, Wanted, program};
+use super::spec::{Spec, Tests};
 use super::{Executor, Settings, Tier, refusal};
 use crate::{Item, Outcome, SettingsError, Verdict, Verifier};
 
@@ -41,7 +41,7 @@ impl Code {
             other => refusal(other.to_string()),
         })?;
         hello.pythons.clear();
-        hello.pythons.extend((!probe.embedded).then(|| probe.python.clone()));
+        hello.pythons.extend((!probe.embedded).then(|| probe.named.clone()));
         hello.embedded = probe.embedded;
         hello.tiers = vec![probe.tier];
         Ok(Self { settings, worker, hello, probe, idle: Mutex::new(vec![client]) })
@@ -69,8 +69,8 @@ impl Code {
         let mut first = true;
         loop {
             let result = self.take().map_err(Trouble::Worker).and_then(|mut client| {
-                let tally = run(&mut client, spec, program, self.probe.embedded)?;
-                self.give_back(client);
+                let (tally, other) = run(&mut client, || self.take(), spec, program, self.probe.embedded)?;
+                [Some(client), other].into_iter().flatten().for_each(|client| self.give_back(client));
                 Ok(tally)
             });
             match result {
@@ -94,9 +94,12 @@ impl Verifier for Code {
             Ok(spec) => spec,
             Err(why) => return Verdict::error(why),
         };
-        let Some(program) = program(item.completion) else {
+        let names = spec.tests.names();
+        let wanted = Wanted { names: &names, bare: matches!(spec.tests, Tests::HumanEval { .. }) };
+        let Some(program) = program(item.completion, wanted) else {
             return Verdict::malformed("no closed Python block in the answer");
         };
+        let program = program.as_str();
         if program.len() > MAX_SOURCE_BYTES {
             let start = program.chars().take(1000).collect::<String>();
             return Verdict::wrong(start, format!("a program of more than {MAX_SOURCE_BYTES} bytes"));
@@ -140,13 +143,30 @@ fn hello(settings: &Settings) -> Result<Hello, SettingsError> {
         _ if settings.python.is_empty() => pythons_on_path(),
         _ => vec![settings.python.clone()],
     };
+    let is_name =
+        |name: &String| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if let Some(name) = settings.packages.iter().find(|name| !is_name(name)) {
+        return Err(refusal(format!(
+            "`packages` holds `{name}`; it must be the name that a program imports"
+        )));
+    }
     let embedded = match settings.executor {
+        Executor::Embedded if !settings.packages.is_empty() => {
+            return Err(refusal("the embedded interpreter has no packages; remove `packages`"));
+        }
         Executor::Embedded => true,
         Executor::Cpython => false,
         // Settings that name an interpreter exclude every other one.
-        Executor::Auto => built_in && settings.python.is_empty(),
+        Executor::Auto => built_in && settings.python.is_empty() && settings.packages.is_empty(),
     };
-    Ok(Hello { pythons, embedded, tiers: tiers(settings)?, group: None, without: settings.without })
+    Ok(Hello {
+        pythons,
+        packages: settings.packages.clone(),
+        embedded,
+        tiers: tiers(settings)?,
+        group: None,
+        without: settings.without,
+    })
 }
 
 /// The isolations that the settings allow, strongest first.

@@ -1,31 +1,44 @@
 //! The verifier `code`: runs a program on tests, in a sandbox.
 //!
-//! The expected values never leave this process. The program runs in an interpreter of a worker process (see
-//! [`worker`]). It receives one input at a time and answers with plain data, which is compared here. So a program can
-//! forge only a value that it could also have returned. If a worker is lost, a new one runs the item once more. If that
-//! fails too, the verdict is `error`, never `wrong`.
+//! The expected values never reach the process that runs the program. That process receives one input at a time and
+//! answers with plain data. The comparison happens here, or, where a spec has test code, in a second worker process (see
+//! [`worker`]) that never loads the program. So a program can forge only a value that it could also have returned. If a
+//! worker is lost, a new one runs the item once more. If that fails too, the verdict is `error`, never `wrong`.
 //!
-//! The program is the last closed Python block in the answer. The item's spec gives the tests:
+//! The program is the last closed Python block in the answer that defines what the tests call (see `source.rs`). The
+//! item's spec gives the tests:
 //!
 //! | key | meaning |
 //! | --- | --- |
-//! | `kind` | `function`, `stdio`, `asserts` or `asserts_untrusted` |
-//! | `entry` | `function`: its name, or `Class.method` of a class whose constructor needs no arguments |
-//! | `tests` | `function`: objects with `args`, `kwargs`, `expect`; `stdio`: with `stdin`, `stdout` |
+//! | `kind` | `function`, `stdio`, `asserts`, `humaneval` or `asserts_untrusted` |
+//! | `entry` | `function`: its name, or `Class.method` of a class whose constructor needs no arguments; `asserts`: a name that stands for a call of the program |
+//! | `entries` | `asserts`: several such names |
+//! | `tests` | `function`: objects with `args`, `kwargs`, `expect`; `stdio`: with `stdin`, `stdout` (a text, or a list of texts of which one must be printed) |
 //! | `asserts` | a list of Python `assert` statements, each a string or `{"assert": …}` |
+//! | `prompt`, `entry_point`, `test` | `humaneval`: the fields of the data set |
+//! | `checker` | `stdio`: Python source with `check(stdin, stdout, expected)`, which returns True or False in place of the comparison; `expected` is what the test has as `stdout` |
 //! | `public` | in a test: whether the prompt shows it (default false); at least one test must be hidden |
-//! | `setup` | source that runs before the program and next to the assertions: imports, constants |
+//! | `setup` | source that runs before the program and next to the test code: imports, constants |
 //! | `partial` | `all` (default), `fraction`, `first_failure` |
-//! | `time_limit_s`, `memory_mb`, `output_limit_bytes` | limits; the time limit is for all tests together |
+//! | `time_limit_s`, `memory_mb`, `output_limit_bytes` | limits; the time limit is for all tests together: seconds of processor time, and as many of waiting |
 //! | `tolerance` | maximum difference from an expected float, relative to the larger of 1 and that float (default 1e-9) |
-//! | `printed` | `stdio`: `lines` (default; trailing spaces do not count) or `tokens` (numbers compare by value) |
+//! | `printed` | `stdio`: `lines` (default; trailing spaces do not count; with `tolerance`, numbers within a line compare by value) or `tokens` (numbers compare by value, floats within the tolerance, integers exactly) |
 //!
-//! Types are exact: a boolean is not a number, nan equals nothing, and an instance of a subclass is not a value. In
-//! `function` tests the expected values are JSON, so a tuple equals a list, and an integer key equals the string of its
-//! digits. JSON holds an integer beyond 64 bits only as the nearest float; an assertion keeps all its digits. An
-//! assertion is taken apart: the calls of the program run in the program's process, the rest runs without the program.
-//! An assertion that cannot be taken apart is an `error`, except with `asserts_untrusted`. With that kind the program
-//! could forge the result.
+//! A program that crashes, exits with another status than 0 or is killed fails its test, whatever it printed before.
+//!
+//! Types are exact: a boolean is not a number, nan equals nothing, and an instance of a subclass is not a value, except
+//! the dictionaries of `collections` and named tuples. In `function` tests the expected values are JSON, so a tuple
+//! equals a list, and an integer key equals the string of its digits. JSON holds an integer beyond 64 bits only as the
+//! nearest float; an assertion keeps all its digits.
+//!
+//! The code of `asserts`, `humaneval` and `checker` runs in the second worker. There the program's names are stand-ins: a
+//! call of one sends its arguments to the program's process, and returns the plain data that comes back. An object that
+//! is not plain data stays there, and a stand-in takes its place: its attributes and methods can be used, but an operator
+//! between it and a plain value is refused. In `asserts` only the names in `entry` and `entries` are stand-ins. If the
+//! spec gives neither, they are the unknown names that the assertions call, unless one of them might be a comparison
+//! that the program must not carry out. Any other unknown name makes the item an `error`. `==` in an assertion compares
+//! as described above; in `humaneval` it is Python's own. `np` offers what tests use to compare numbers, also without
+//! numpy. With `asserts_untrusted` the assertions run beside the program, which could forge the result.
 
 use std::path::PathBuf;
 
@@ -48,6 +61,8 @@ mod group;
 #[cfg(target_os = "linux")]
 mod judge;
 #[cfg(target_os = "linux")]
+mod printed;
+#[cfg(target_os = "linux")]
 mod protocol;
 #[cfg(target_os = "linux")]
 mod root;
@@ -61,6 +76,8 @@ mod seccomp;
 mod source;
 #[cfg(target_os = "linux")]
 mod spec;
+#[cfg(target_os = "linux")]
+mod trusted;
 #[cfg(target_os = "linux")]
 mod usage;
 #[cfg(target_os = "linux")]
@@ -145,6 +162,8 @@ pub struct Settings {
     pub time_limit_s: f64,
     /// Maximum memory of a program, in MiB: the address space of each process, and the memory of all together.
     pub memory_mb: u64,
+    /// Installed packages that programs may import, such as `numpy`. Their whole folder becomes readable.
+    pub packages: Vec<String>,
     /// Maximum bytes of one returned value, or of the output of one run.
     pub output_limit_bytes: usize,
     /// The only isolation to accept. By default the strongest that the machine offers is used.
@@ -179,6 +198,7 @@ impl Default for Settings {
             partial: Credit::All,
             time_limit_s: 5.0,
             memory_mb: 512,
+            packages: Vec::new(),
             output_limit_bytes: 1 << 20,
             isolation: None,
             unsafe_allowed: false,

@@ -10,6 +10,8 @@ use super::{Tier, Without};
 pub(crate) struct Hello {
     /// Interpreters to try, best first.
     pub(crate) pythons: Vec<String>,
+    /// Packages that the interpreter must have.
+    pub(crate) packages: Vec<String>,
     /// Whether to fall back to the built-in interpreter.
     pub(crate) embedded: bool,
     /// Isolations to try, best first.
@@ -28,6 +30,8 @@ pub struct Probe {
     pub embedded: bool,
     /// The path of the CPython file that runs, or empty for the built-in interpreter.
     pub python: String,
+    /// The name under which the interpreter was found. Its packages may depend on it.
+    pub(crate) named: String,
     /// The interpreter and its version, such as `CPython 3.11`.
     pub version: String,
     /// Why a stronger tier or an earlier interpreter was not used. Empty if none was rejected.

@@ -5,10 +5,10 @@ use super::client::{Client, ClientError};
 use super::data::Data;
 use super::protocol::Reply;
 use super::spec::{Call, Limits, Run, Spec, Test, Tests};
+use super::trusted::{Judge, humaneval_sources, run_asserts, run_humaneval};
 
-/// The limits for work without the program: taking assertions apart and evaluating their remaining parts.
-const JUDGING: Limits =
-    Limits { time: std::time::Duration::from_secs(10), memory_bytes: 1 << 30, output_bytes: 16 << 20 };
+/// The exit status with which the driver reports that the memory limit was reached.
+const OUT_OF_MEMORY: i32 = 86;
 
 /// Why an item has no verdict yet.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    fn new<T>(tests: &[Test<T>]) -> Self {
+    pub(super) fn new<T>(tests: &[Test<T>]) -> Self {
         let public = tests.iter().filter(|test| test.public).count();
         Self { public: (0, public), hidden: (0, tests.len() - public), ..Self::default() }
     }
@@ -58,13 +58,19 @@ impl Tally {
     }
 
     /// Records the result of a test. Returns whether to continue with the next one.
-    fn note(&mut self, at: usize, public: bool, result: Result<(), Failure>, credit: Credit) -> bool {
+    pub(super) fn note(
+        &mut self,
+        at: usize,
+        public: bool,
+        result: Result<(), Failure>,
+        credit: Credit,
+    ) -> bool {
         match result {
             Ok(()) => {
                 self.pass(public);
                 true
             }
-            Err(Failure { why, stop }) => {
+            Err(Failure { why, stop, .. }) => {
                 self.late |= stop == Stop::Late;
                 self.fail(at, why);
                 stop == Stop::No && credit == Credit::Fraction
@@ -98,49 +104,91 @@ impl Tally {
 
 /// Whether the other tests are still worth running after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
+pub(super) enum Stop {
     No,
     /// The program cannot be loaded, so all tests fail in the same way.
     Loading,
     Late,
 }
 
+/// What a program did wrong in a test.
 #[derive(Debug)]
-struct Failure {
-    why: String,
-    stop: Stop,
+pub(super) struct Failure {
+    pub(super) why: String,
+    pub(super) stop: Stop,
+    /// Whether the code in the sandbox refused, rather than failed.
+    pub(super) is_refused: bool,
 }
 
-fn failed(why: impl Into<String>) -> Failure {
-    Failure { why: why.into(), stop: Stop::No }
+pub(super) fn failed(why: impl Into<String>) -> Failure {
+    Failure { why: why.into(), stop: Stop::No, is_refused: false }
 }
 
-/// Runs all tests of `spec` on `program`.
-pub(super) fn run(client: &mut Client, spec: &Spec, program: &str, embedded: bool) -> Result<Tally, Trouble> {
+/// Runs all tests of `spec` on `program`. `other` starts a second worker, for tests with code of their own.
+pub(super) fn run(
+    client: &mut Client,
+    other: impl FnOnce() -> Result<Client, ClientError>,
+    spec: &Spec,
+    program: &str,
+    embedded: bool,
+) -> Result<(Tally, Option<Client>), Trouble> {
     if embedded && !matches!(spec.tests, Tests::Function { .. }) {
         return Err(Trouble::Unsupported("without CPython only tests of kind `function` are judged".into()));
     }
+    let mut judging = if spec.tests.have_code() { Some(other()?) } else { None };
     let session = |mode, entry| Session { embedded, ..Session::new(mode, entry, program, spec) };
-    let tally = match &spec.tests {
-        Tests::Function { entry, calls } => run_calls(client, session("function", entry), spec, calls),
-        Tests::Stdio { runs, printed } => {
-            let equal = |run: &Run, found: &str| printed.equal(&run.stdout, found);
-            run_programs(client, session("stdio", ""), spec, runs, equal)
+    let tally = match (&spec.tests, &mut judging) {
+        (Tests::Function { entry, calls }, _) => run_calls(client, session("function", entry), spec, calls),
+        (Tests::Asserts { entries, asserts }, Some(other)) => {
+            run_asserts([client, other], session("remote", ""), spec, entries, asserts)
         }
-        Tests::Asserts(asserts) => run_asserts(client, session("expressions", ""), spec, asserts),
-        Tests::UntrustedAsserts(asserts) => run_statements(client, session("statements", ""), spec, asserts),
+        (Tests::HumanEval { prompt, entry, test }, Some(other)) => {
+            let sources = humaneval_sources(prompt, entry, program);
+            let session = Session::reading("remote", &sources, spec);
+            run_humaneval([client, other], session, spec, [prompt, entry, test])
+        }
+        (Tests::Stdio { runs, checker: Some(checker), .. }, Some(other)) => {
+            let mut judge = Judge::new(other, spec, &spec.setup, checker);
+            let tally = run_programs(client, session("stdio", ""), spec, runs, |run, found| {
+                judge.accepts(run, found)
+            });
+            judge.end()?;
+            tally
+        }
+        (Tests::Stdio { runs, printed, tolerance, .. }, _) => {
+            run_programs(client, session("stdio", ""), spec, runs, |run, found| {
+                let is_accepted = |output: &String| printed.equal(output, found, *tolerance);
+                let differs = || failed("did not print what was expected");
+                Ok(if run.accepted.iter().any(is_accepted) { Ok(()) } else { Err(differs()) })
+            })
+        }
+        (Tests::UntrustedAsserts(asserts), _) => {
+            run_statements(client, session("statements", ""), spec, asserts)
+        }
+        (Tests::Asserts { .. } | Tests::HumanEval { .. }, None) => {
+            return Err(Trouble::Item("no worker for the tests".into()));
+        }
     }?;
     if tally.first_failure.is_some() && !spec.setup.is_empty() {
-        check_setup(client, Session { embedded, ..Session::judge(spec) })?;
+        let empty = Session::reading("statements", &[String::new()], spec);
+        check_setup(client, Session { embedded, ..empty })?;
     }
-    Ok(tally)
+    Ok((tally, judging))
 }
 
 /// Fails if the setup cannot run even without a program. Then the program is not at fault.
-fn check_setup(client: &mut Client, mut judge: Session) -> Result<(), Trouble> {
-    let loaded = judge.load(client)?;
-    judge.end(client)?;
-    loaded.map_err(|failure| Trouble::Item(format!("the setup of the spec {}", failure.why)))
+fn check_setup(client: &mut Client, mut session: Session) -> Result<(), Trouble> {
+    let loaded = session.load(client)?;
+    session.end(client)?;
+    loaded.map_err(|failure| {
+        let is_missing = failure.why.contains("ModuleNotFoundError");
+        let advice = "; programs see Python's own library, and what the setting `packages` names";
+        Trouble::Item(format!(
+            "the setup of the spec {}{}",
+            failure.why,
+            if is_missing { advice } else { "" }
+        ))
+    })
 }
 
 fn run_calls(
@@ -177,16 +225,16 @@ fn run_programs(
     mut session: Session,
     spec: &Spec,
     runs: &[Test<Run>],
-    equal: impl Fn(&Run, &str) -> bool,
+    mut accepts: impl FnMut(&Run, &str) -> Result<Result<(), Failure>, Trouble>,
 ) -> Result<Tally, Trouble> {
     let mut tally = Tally::new(runs);
     for (at, test) in runs.iter().enumerate() {
         let printed = session.run(client, test.body.stdin.as_bytes())?;
-        let result = printed.and_then(|printed| match String::from_utf8(printed) {
-            Ok(text) if equal(&test.body, &text) => Ok(()),
-            Ok(_) => Err(failed("did not print what was expected")),
-            Err(_) => Err(failed("printed bytes that are not UTF-8")),
-        });
+        let result = match printed.map(String::from_utf8) {
+            Ok(Ok(text)) => accepts(&test.body, &text)?,
+            Ok(Err(_)) => Err(failed("printed bytes that are not UTF-8")),
+            Err(failure) => Err(failure),
+        };
         if !tally.note(at, test.public, result, spec.credit) {
             break;
         }
@@ -212,108 +260,8 @@ fn run_statements(
     Ok(tally)
 }
 
-/// An assertion taken apart: the parts that the program evaluates, and the check of their values.
-enum Assertion {
-    /// The single value must equal the expected one.
-    Equal(Vec<String>, Data),
-    /// This expression over the values must be true.
-    Weigh(Vec<String>, String),
-}
-
-impl Assertion {
-    fn holes(&self) -> &[String] {
-        match self {
-            Self::Equal(holes, _) | Self::Weigh(holes, _) => holes,
-        }
-    }
-}
-
-fn run_asserts(
-    client: &mut Client,
-    mut session: Session,
-    spec: &Spec,
-    asserts: &[Test<String>],
-) -> Result<Tally, Trouble> {
-    let assertions = split(client, spec, asserts)?;
-    let mut tally = Tally::new(asserts);
-    let mut found: Vec<Result<Vec<Data>, Failure>> = Vec::new();
-    for assertion in &assertions {
-        let mut values = Ok(Vec::new());
-        for hole in assertion.holes() {
-            match (session.ask(client, &Data::text(hole))?, &mut values) {
-                (Ok(value), Ok(values)) => values.push(value),
-                (Err(failure), _) => values = Err(failure),
-                (Ok(_), Err(_)) => {}
-            }
-            if values.is_err() {
-                break;
-            }
-        }
-        let late = matches!(&values, Err(Failure { stop: Stop::Late | Stop::Loading, .. }));
-        found.push(values);
-        if late {
-            break;
-        }
-    }
-    session.end(client)?;
-    let mut judge = Session::judge(spec);
-    for (at, ((test, assertion), values)) in asserts.iter().zip(&assertions).zip(found).enumerate() {
-        let result = match (values, assertion) {
-            (Err(failure), _) => Err(failure),
-            (Ok(values), Assertion::Equal(_, expected)) => match values.first() {
-                Some(value) => same(spec, expected, value),
-                None => Err(failed("no value")),
-            },
-            (Ok(values), Assertion::Weigh(_, rest)) => {
-                let request = Data::List(vec![Data::text("weigh"), Data::text(rest), Data::List(values)]);
-                match judge.ask(client, &request)? {
-                    Ok(Data::Bool(true)) => Ok(()),
-                    // The program returned these values, so it is wrong in both cases: the expression is false, or it
-                    // cannot be evaluated.
-                    Ok(_) => Err(failed("the assertion does not hold")),
-                    Err(failure) => Err(failed(format!("the assertion {}", failure.why))),
-                }
-            }
-        };
-        if !tally.note(at, test.public, result, spec.credit) {
-            break;
-        }
-    }
-    judge.end(client)?;
-    Ok(tally)
-}
-
-fn split(client: &mut Client, spec: &Spec, asserts: &[Test<String>]) -> Result<Vec<Assertion>, Trouble> {
-    let mut judge = Session::judge(spec);
-    let mut assertions = Vec::new();
-    for (at, test) in asserts.iter().enumerate() {
-        let request = Data::List(vec![Data::text("split"), Data::text(&test.body)]);
-        let answer = judge.ask(client, &request)?;
-        let broken =
-            |why: &str| Trouble::Item(format!("assertion {} of the spec cannot be judged: {why}", at + 1));
-        let parts = answer.map_err(|failure| broken(&failure.why))?;
-        assertions.push(assertion(parts).ok_or_else(|| broken("it was taken apart wrongly"))?);
-    }
-    judge.end(client)?;
-    Ok(assertions)
-}
-
-fn assertion(parts: Data) -> Option<Assertion> {
-    let Data::List(parts) = parts else { return None };
-    let [Data::Text(kind), Data::List(holes), rest] = <[Data; 3]>::try_from(parts).ok()? else { return None };
-    let holes = holes
-        .into_iter()
-        .map(|hole| if let Data::Text(hole) = hole { Some(hole) } else { None })
-        .collect::<Option<Vec<String>>>()?;
-    match (kind.as_str(), rest) {
-        ("equal", expected) => Some(Assertion::Equal(holes, expected)),
-        ("weigh", Data::Text(rest)) => Some(Assertion::Weigh(holes, rest)),
-        _ => None,
-    }
-}
-
 /// The attempts of one program, under one time limit.
-struct Session {
+pub(super) struct Session {
     task: Vec<u8>,
     limits: Limits,
     /// Whether an attempt was started. All attempts of a program share its time.
@@ -328,19 +276,20 @@ struct Session {
 
 impl Session {
     fn new(mode: &str, entry: &str, program: &str, spec: &Spec) -> Self {
-        Self::of(mode, entry, program, &spec.setup, spec.limits)
+        Self::of(mode, entry, &[program.to_owned()], &spec.setup, spec.limits)
     }
 
-    /// A session that runs no code of the completion.
-    fn judge(spec: &Spec) -> Self {
-        Self::of("judge", "", "", &spec.setup, JUDGING)
+    /// A session with the first of `sources` that is Python.
+    fn reading(mode: &str, sources: &[String], spec: &Spec) -> Self {
+        Self::of(mode, "", sources, &spec.setup, spec.limits)
     }
 
-    fn of(mode: &str, entry: &str, source: &str, setup: &str, limits: Limits) -> Self {
+    pub(super) fn of(mode: &str, entry: &str, sources: &[String], setup: &str, limits: Limits) -> Self {
         let entries = [
             ("mode", Data::text(mode)),
             ("entry", Data::text(entry)),
-            ("source", Data::text(source)),
+            ("source", Data::text(sources.first().map_or("", String::as_str))),
+            ("others", Data::List(sources.iter().skip(1).map(|source| Data::text(source)).collect())),
             ("setup", Data::text(setup)),
             ("memory", Data::int(limits.memory_bytes.into())),
             // A little more than the worker allows, against a process that is left behind.
@@ -359,12 +308,12 @@ impl Session {
     }
 
     /// Starts an attempt if there is none, and makes it load the program.
-    fn load(&mut self, client: &mut Client) -> Result<Result<(), Failure>, Trouble> {
+    pub(super) fn load(&mut self, client: &mut Client) -> Result<Result<(), Failure>, Trouble> {
         if self.alive {
             return Ok(Ok(()));
         }
         if let Some(why) = &self.unloadable {
-            return Ok(Err(Failure { why: why.clone(), stop: Stop::Loading }));
+            return Ok(Err(Failure { stop: Stop::Loading, ..failed(why) }));
         }
         let reply = self.start(client, false)?.unwrap_or(Reply::Died(0));
         let failure = match self.heard(reply)? {
@@ -372,7 +321,7 @@ impl Session {
                 self.alive = true;
                 return Ok(Ok(()));
             }
-            Ok(answer) => failed(complaint(&answer)),
+            Ok(answer) => self.complaint(&answer),
             Err(failure) => failure,
         };
         self.unloadable = Some(failure.why.clone());
@@ -381,12 +330,12 @@ impl Session {
     }
 
     /// Sends one input to an attempt, which is started if there is none, and returns its value.
-    fn ask(&mut self, client: &mut Client, input: &Data) -> Result<Result<Data, Failure>, Trouble> {
-        if let Err(failure) = self.load(client)? {
-            return Ok(Err(Failure { why: format!("loading the program: {}", failure.why), ..failure }));
-        }
-        let reply = client.ask(&input.encode())?;
-        let answer = match self.heard(reply)? {
+    pub(super) fn ask(
+        &mut self,
+        client: &mut Client,
+        input: &Data,
+    ) -> Result<Result<Data, Failure>, Trouble> {
+        let answer = match self.exchange(client, &input.encode())? {
             Ok(answer) => answer,
             Err(failure) => return Ok(Err(failure)),
         };
@@ -397,9 +346,55 @@ impl Session {
                 self.gap = Some(readable(&rest[..end]));
                 rest.get(end + 1..).unwrap_or_default()
             }
-            _ => return Ok(Err(failed(complaint(&answer)))),
+            _ => return Ok(Err(self.complaint(&answer))),
         };
         Ok(Data::decode(value).map_err(|_| failed("answered with bytes that are not a plain value")))
+    }
+
+    /// Passes a request of the test code on, and returns what the test code shall get: a value, or the name of what was
+    /// raised. Its bytes are made anew, so that nothing but plain data comes through.
+    pub(super) fn forward(
+        &mut self,
+        client: &mut Client,
+        request: &[u8],
+    ) -> Result<Result<Vec<u8>, Failure>, Trouble> {
+        let answer = match self.exchange(client, request)? {
+            Ok(answer) => answer,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let body = match answer.split_first() {
+            Some((b'V', value)) => Data::decode(value).map(|value| value.encode()),
+            Some((b'X', name)) if name != b"MemoryError" => Ok(readable(name).into_bytes()),
+            _ => return Ok(Err(self.complaint(&answer))),
+        };
+        Ok(match body {
+            Ok(body) => Ok([&answer[..1], &body].concat()),
+            Err(_) => Err(failed("answered with bytes that are not a plain value")),
+        })
+    }
+
+    /// Sends bytes to an attempt, which is started if there is none, and returns the bytes of its answer.
+    pub(super) fn exchange(
+        &mut self,
+        client: &mut Client,
+        input: &[u8],
+    ) -> Result<Result<Vec<u8>, Failure>, Trouble> {
+        if let Err(failure) = self.load(client)? {
+            return Ok(Err(Failure { why: format!("loading the program: {}", failure.why), ..failure }));
+        }
+        let reply = client.ask(input)?;
+        self.heard(reply)
+    }
+
+    /// Whether an attempt has been started and has not ended.
+    pub(super) fn is_alive(&self) -> bool {
+        self.alive
+    }
+
+    /// Ends the attempt. The next input starts another.
+    pub(super) fn stop(&mut self, client: &mut Client) -> Result<(), Trouble> {
+        self.alive = false;
+        Ok(client.end()?)
     }
 
     /// Runs the program once with `stdin` and returns its output.
@@ -417,15 +412,15 @@ impl Session {
                 return Err(Trouble::Unsupported(readable(&answer[1..])));
             }
             Reply::Answer(answer) => return Ok(Ok(answer)),
-            Reply::Died(status) => failed(death(status)),
+            Reply::Died(status) => failed(self.death(status)),
             Reply::Timeout => {
                 let why = format!("the time limit of {} s ran out", self.limits.time.as_secs_f64());
-                Failure { why, stop: Stop::Late }
+                Failure { stop: Stop::Late, ..failed(why) }
             }
             Reply::Waited => {
                 let why =
                     format!("waited for longer than the time limit of {} s", self.limits.time.as_secs_f64());
-                Failure { why, stop: Stop::Late }
+                Failure { stop: Stop::Late, ..failed(why) }
             }
             Reply::Refused => {
                 let why = "the program starts a process or makes a file, which the isolation of this machine rules out";
@@ -444,30 +439,43 @@ impl Session {
         Ok(Err(failure))
     }
 
-    fn end(self, client: &mut Client) -> Result<(), Trouble> {
+    pub(super) fn end(self, client: &mut Client) -> Result<(), Trouble> {
         Ok(client.end()?)
     }
-}
 
-/// What the attempt reports instead of a value.
-fn complaint(answer: &[u8]) -> String {
-    match answer.split_first() {
-        Some((b'X', text)) => format!("raised {}", readable(text)),
-        Some((b'U', text)) => format!("gave {}", readable(text)),
-        _ => "gave no answer".into(),
+    /// What the attempt reports instead of a value.
+    fn complaint(&self, answer: &[u8]) -> Failure {
+        match answer.split_first() {
+            Some((b'X', b"MemoryError")) => failed(self.out_of_memory()),
+            Some((b'X', name)) => failed(format!("raised {}", readable(name))),
+            Some((b'U', text)) => Failure { is_refused: true, ..failed(format!("gave {}", readable(text))) },
+            _ => failed("gave no answer"),
+        }
+    }
+
+    fn out_of_memory(&self) -> String {
+        format!("the memory limit of {} MB was reached", self.limits.memory_bytes >> 20)
+    }
+
+    /// Describes a wait status.
+    fn death(&self, status: i32) -> String {
+        match (status & 0x7f, (status >> 8) & 0xff) {
+            (0, OUT_OF_MEMORY) => self.out_of_memory(),
+            (0, 1) => "the program ended with status 1, as after an exception that nobody catches".into(),
+            (0, code) => format!("the program ended itself with status {code}"),
+            (9, _) => {
+                let memory = self.limits.memory_bytes >> 20;
+                format!("the program was ended by signal 9, by itself or at the memory limit of {memory} MB")
+            }
+            (signal, _) => format!("the program was ended by signal {signal}"),
+        }
     }
 }
 
-/// A program's text, shortened and without control characters.
+/// Text from the sandbox, shortened. Other characters than those of ASCII are escaped, because some of them change how
+/// the text around them is shown.
 fn readable(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
-    text.chars().take(120).map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// Describes a wait status.
-fn death(status: i32) -> String {
-    match status & 0x7f {
-        0 => format!("the program ended itself with status {}", (status >> 8) & 0xff),
-        signal => format!("the program was ended by signal {signal}"),
-    }
+    let text = text.chars().take(400).map(|c| if c.is_control() { ' ' } else { c });
+    text.map(|c| if c.is_ascii() { c.to_string() } else { c.escape_unicode().to_string() }).collect()
 }

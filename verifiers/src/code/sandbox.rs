@@ -20,7 +20,7 @@ use super::group::Joined;
 use super::root;
 use super::seccomp::{self, Freedom};
 
-const DRIVER: &str = include_str!("driver.py");
+const DRIVER: &str = concat!(include_str!("wire.py"), include_str!("judging.py"), include_str!("driver.py"));
 
 /// The first descriptor of the four pipes in the interpreter.
 const FIRST_FD: RawFd = 3;
@@ -54,8 +54,8 @@ const NO_CAPABILITIES: CapabilitySets = CapabilitySets {
 /// The interpreter that runs programs.
 #[derive(Clone, Debug)]
 pub(super) enum Interpreter {
-    /// CPython: the file that runs, and its library folders.
-    Cpython { path: PathBuf, library: Vec<PathBuf> },
+    /// CPython: the file that runs, its library folders, the packages that programs may import, and their folders.
+    Cpython { path: PathBuf, library: Vec<PathBuf>, packages: Vec<String>, sites: Vec<PathBuf> },
     /// The built-in interpreter.
     #[cfg(feature = "embedded")]
     Embedded,
@@ -65,8 +65,8 @@ impl Interpreter {
     /// The folders it must be able to read.
     fn readable(&self) -> Vec<&Path> {
         match self {
-            Self::Cpython { path, library } => {
-                let own = library.iter().map(PathBuf::as_path).chain([path.as_path()]);
+            Self::Cpython { path, library, sites, .. } => {
+                let own = library.iter().chain(sites).map(PathBuf::as_path).chain([path.as_path()]);
                 READABLE.iter().map(Path::new).chain(own).collect()
             }
             #[cfg(feature = "embedded")]
@@ -215,7 +215,7 @@ fn become_interpreter(
         }
     }
     match interpreter {
-        Interpreter::Cpython { path, .. } => {
+        Interpreter::Cpython { path, packages, sites, .. } => {
             let flag = |set: bool| if set { "1" } else { "0" };
             let filters = step("compile the filter of attempts", seccomp::attempt_filters(freedom))?;
             let filters: Vec<String> = filters.iter().map(|filter| hexadecimal(filter)).collect();
@@ -223,6 +223,8 @@ fn become_interpreter(
                 .args(["-s", "-S", "-B", "-X", "utf8", "-c", DRIVER])
                 .args([flag(tier == Tier::Namespaces), flag(scratch.is_some())])
                 .args([seccomp::OWN_ID.to_string(), filters.join(",")])
+                .arg(packages.join(","))
+                .args(sites)
                 .env_clear()
                 // A verdict must not depend on the order of a set of strings.
                 .env("PYTHONHASHSEED", "0")

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::data::{Comparison, Data};
+use super::printed::{Printed, TOLERANCE};
 use super::{Credit, Settings};
 
 /// The limits of a program.
@@ -15,17 +16,6 @@ pub(super) struct Limits {
     pub(super) time: Duration,
     pub(super) memory_bytes: u64,
     pub(super) output_bytes: usize,
-}
-
-/// How printed text is compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Printed {
-    /// Line by line. Spaces at the ends of lines and empty lines at the end do not count.
-    #[default]
-    Lines,
-    /// Word by word. Decimal numbers are compared by value.
-    Tokens,
 }
 
 /// A test, and whether the prompt shows it.
@@ -43,13 +33,12 @@ pub(super) struct Call {
     pub(super) expected: Data,
 }
 
-/// A run and its expected output.
-#[derive(Clone, Debug, Deserialize)]
+/// A run and the outputs that are right.
+#[derive(Clone, Debug)]
 pub(super) struct Run {
-    #[serde(alias = "input")]
     pub(super) stdin: String,
-    #[serde(alias = "output")]
-    pub(super) stdout: String,
+    /// Empty only if a checker judges the output.
+    pub(super) accepted: Vec<String>,
 }
 
 /// The tests of one kind.
@@ -62,8 +51,23 @@ pub(super) enum Tests {
     Stdio {
         runs: Vec<Test<Run>>,
         printed: Printed,
+        /// The tolerance that the spec sets for numbers in the output.
+        tolerance: Option<f64>,
+        /// Source with a function `check(stdin, stdout, expected)`, which judges in place of the comparison.
+        checker: Option<String>,
     },
-    Asserts(Vec<Test<String>>),
+    Asserts {
+        /// The names that stand for calls of the program. If empty, they are inferred.
+        entries: Vec<String>,
+        asserts: Vec<Test<String>>,
+    },
+    /// A problem of the data set HumanEval, in its own fields.
+    HumanEval {
+        prompt: String,
+        entry: String,
+        /// Source with a function `check(candidate)`.
+        test: String,
+    },
     /// Evaluated in the program's own process, where the program can forge the result.
     UntrustedAsserts(Vec<Test<String>>),
 }
@@ -79,7 +83,7 @@ pub(super) struct Spec {
 }
 
 /// The keys that all kinds share.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Common {
     kind: String,
     language: Option<String>,
@@ -91,6 +95,12 @@ struct Common {
     #[serde(default)]
     setup: String,
     entry: Option<String>,
+    #[serde(default)]
+    entries: Vec<String>,
+    prompt: Option<String>,
+    entry_point: Option<String>,
+    test: Option<String>,
+    checker: Option<String>,
     #[serde(default)]
     printed: Printed,
     #[serde(default)]
@@ -119,11 +129,35 @@ impl Spec {
                     .ok_or("a spec of kind `function` needs `entry`, the function's name")?,
                 calls: read_all(&common.tests, call)?,
             },
-            "stdio" => Tests::Stdio { runs: read_all(&common.tests, run)?, printed: common.printed },
-            "asserts" => Tests::Asserts(read_all(&common.asserts, assertion)?),
+            "stdio" => {
+                let runs = read_all(&common.tests, run)?;
+                let lacking = runs.iter().position(|run| run.body.accepted.is_empty());
+                if let (Some(at), None) = (lacking, &common.checker) {
+                    return Err(format!(
+                        "test {} of the spec: `stdout`, the expected output, is missing",
+                        at + 1
+                    ));
+                }
+                let Common { printed, tolerance, checker, .. } = common.clone();
+                Tests::Stdio { runs, printed, tolerance, checker }
+            }
+            "asserts" => Tests::Asserts {
+                entries: common.entry.iter().chain(&common.entries).map(|name| head(name)).collect(),
+                asserts: read_all(&common.asserts, assertion)?,
+            },
+            "humaneval" => {
+                let field = |value: &Option<String>, name: &str| {
+                    value.clone().ok_or(format!("a spec of kind `humaneval` needs `{name}`"))
+                };
+                Tests::HumanEval {
+                    prompt: field(&common.prompt, "prompt")?,
+                    entry: field(&common.entry_point, "entry_point")?,
+                    test: field(&common.test, "test")?,
+                }
+            }
             "asserts_untrusted" => Tests::UntrustedAsserts(read_all(&common.asserts, assertion)?),
             other => {
-                let kinds = "`function`, `stdio`, `asserts` or `asserts_untrusted`";
+                let kinds = "`function`, `stdio`, `asserts`, `humaneval` or `asserts_untrusted`";
                 return Err(format!("the spec's kind is `{other}`; it must be {kinds}"));
             }
         };
@@ -139,7 +173,7 @@ impl Spec {
         if !(1..=64 << 20).contains(&output_bytes) {
             return Err(format!("the spec's output_limit_bytes is {output_bytes}; it must be 1 to 67108864"));
         }
-        let tolerance = common.tolerance.unwrap_or(1e-9);
+        let tolerance = common.tolerance.unwrap_or(TOLERANCE);
         if !(0.0..1.0).contains(&tolerance) {
             return Err(format!("the spec's tolerance is {tolerance}; it must be at least 0 and below 1"));
         }
@@ -156,6 +190,39 @@ impl Spec {
             comparison: Comparison { json, tolerance },
         })
     }
+}
+
+impl Tests {
+    /// Whether the tests have code of their own, which runs apart from the program.
+    pub(super) fn have_code(&self) -> bool {
+        matches!(
+            self,
+            Tests::Asserts { .. } | Tests::HumanEval { .. } | Tests::Stdio { checker: Some(_), .. }
+        )
+    }
+
+    /// The names that the tests call, as far as the spec alone tells.
+    pub(super) fn names(&self) -> Vec<String> {
+        match self {
+            Tests::Function { entry, .. } => vec![head(entry)],
+            Tests::HumanEval { entry, .. } => vec![entry.clone()],
+            Tests::Asserts { entries, .. } if !entries.is_empty() => entries.clone(),
+            Tests::Asserts { asserts, .. } | Tests::UntrustedAsserts(asserts) => {
+                asserts.iter().flat_map(|test| called(&test.body)).collect()
+            }
+            Tests::Stdio { .. } => Vec::new(),
+        }
+    }
+}
+
+/// The names in front of an opening bracket.
+fn called(text: &str) -> impl Iterator<Item = String> {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices('(').filter_map(move |(at, _)| {
+        let before = &text[..at];
+        let name = &before[before.trim_end_matches(is_part).len()..];
+        (!name.is_empty()).then(|| name.to_owned())
+    })
 }
 
 fn read_all<V, T>(tests: &[V], read: fn(&V) -> Result<Test<T>, String>) -> Result<Vec<Test<T>>, String> {
@@ -199,9 +266,28 @@ fn call(test: &Map<String, Value>) -> Result<Test<Call>, String> {
     Ok(Test { body, public: is_public(test)? })
 }
 
+/// The first part of a dotted name.
+fn head(name: &str) -> String {
+    name.split('.').next().unwrap_or_default().to_owned()
+}
+
 fn run(test: &Map<String, Value>) -> Result<Test<Run>, String> {
-    let body = Run::deserialize(test).map_err(|error| error.to_string())?;
-    Ok(Test { body, public: is_public(test)? })
+    let text = |value: &Value, key: &str| match value {
+        Value::String(text) => Ok(text.clone()),
+        other => Err(format!("`{key}` holds {other}; it must be text")),
+    };
+    let stdin = test.get("stdin").or(test.get("input")).ok_or("`stdin`, the input, is missing")?;
+    let accepted = match test.get("stdout").or(test.get("output")) {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(outputs)) if outputs.is_empty() => {
+            return Err("`stdout` is an empty list; it must hold the outputs that are right".into());
+        }
+        Some(Value::Array(outputs)) => {
+            outputs.iter().map(|output| text(output, "stdout")).collect::<Result<_, _>>()?
+        }
+        Some(output) => vec![text(output, "stdout")?],
+    };
+    Ok(Test { body: Run { stdin: text(stdin, "stdin")?, accepted }, public: is_public(test)? })
 }
 
 fn assertion(test: &Value) -> Result<Test<String>, String> {
@@ -213,56 +299,6 @@ fn assertion(test: &Value) -> Result<Test<String>, String> {
         },
         _ => Err("an assertion must be a string or an object with `assert`".into()),
     }
-}
-
-impl Printed {
-    /// Whether a program printed the expected text.
-    pub(super) fn equal(self, expected: &str, found: &str) -> bool {
-        match self {
-            Printed::Lines => lines(expected).eq(lines(found)),
-            Printed::Tokens => {
-                let (mut left, mut right) = (expected.split_whitespace(), found.split_whitespace());
-                loop {
-                    match (left.next(), right.next()) {
-                        (None, None) => return true,
-                        (Some(a), Some(b)) if a == b || decimal(a).is_some_and(|a| Some(a) == decimal(b)) => {
-                        }
-                        _ => return false,
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn lines(text: &str) -> impl Iterator<Item = &str> {
-    text.trim_end().split('\n').map(str::trim_end)
-}
-
-/// A decimal number as its sign, its digits without zeros at either end, and the exponent of its last digit.
-fn decimal(word: &str) -> Option<(bool, String, i64)> {
-    let (negative, unsigned) = match word.as_bytes().first()? {
-        b'-' => (true, &word[1..]),
-        b'+' => (false, &word[1..]),
-        _ => (false, word),
-    };
-    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?.into()),
-        None => (unsigned, 0_i64),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = format!("{whole}{fraction}");
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let exponent = exponent - i64::try_from(fraction.len()).ok()?;
-    let significant = digits.trim_end_matches('0');
-    let dropped = i64::try_from(digits.len() - significant.len()).ok()?;
-    let significant = significant.trim_start_matches('0');
-    if significant.is_empty() {
-        return Some((false, String::new(), 0));
-    }
-    Some((negative, significant.to_owned(), exponent + dropped))
 }
 
 #[cfg(test)]
@@ -285,25 +321,14 @@ mod tests {
             (json!({"kind": "asserts", "asserts": ["assert f()"], "time_limit_s": 0}), "time_limit_s"),
             (json!({"kind": "asserts", "asserts": ["assert f()"], "memory_mb": 1}), "memory_mb"),
             (json!({"kind": "pytest"}), "kind"),
+            (json!({"kind": "stdio", "tests": [{"stdin": 1, "stdout": ""}]}), "must be text"),
+            (json!({"kind": "stdio", "tests": [{"stdin": "", "stdout": []}]}), "empty list"),
+            (json!({"kind": "humaneval", "prompt": "", "test": ""}), "entry_point"),
             (json!(["stdio", "python"]), "not an object"),
         ];
         for (value, part) in cases {
             let error = Spec::read(&value, &Settings::default()).unwrap_err();
             assert!(error.contains(part), "{value}: {error}");
         }
-    }
-
-    #[test]
-    fn printed_text_is_compared_without_the_spaces_nobody_sees() {
-        assert!(Printed::Lines.equal("1 2\n3\n", "1 2  \r\n3\n\n"));
-        assert!(!Printed::Lines.equal("1\n2\n", "1\n"));
-        assert!(!Printed::Lines.equal("1\n", "1\n2\n"));
-        assert!(!Printed::Lines.equal("1 2", "1  2"));
-        assert!(Printed::Tokens.equal("1 2", "1\n2.0"));
-        assert!(Printed::Tokens.equal("-0 1e3 0.50 abc", "0.0 1000 .5 abc"));
-        assert!(!Printed::Tokens.equal("1 2", "1 2 3"));
-        assert!(!Printed::Tokens.equal("100", "1000"));
-        assert!(!Printed::Tokens.equal("1", "-1"));
-        assert!(!Printed::Tokens.equal("nan", "NaN"));
     }
 }

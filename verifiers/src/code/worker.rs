@@ -60,6 +60,14 @@ mod linux {
         print(os.path.realpath(sys.executable))\n\
         for f in {p('stdlib'), p('platstdlib'), v('DESTSHARED'), v('LIBDIR')} - {None}: print(os.path.realpath(f))";
 
+    /// Prints the folder of each package that the arguments name, one per line.
+    const PACKAGES: &str = "import importlib.util, os, sys\n\
+        for name in sys.argv[1:]:\n    \
+            spec = importlib.util.find_spec(name)\n    \
+            if spec is None: sys.exit(print('!' + name))\n    \
+            file = (spec.submodule_search_locations or [spec.origin])[0]\n    \
+            print(os.path.dirname(os.path.realpath(file)))";
+
     /// Maximum time for an interpreter to print its location.
     const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -199,13 +207,16 @@ mod linux {
             setting.tier = tier;
             for (at, python) in hello.pythons.iter().enumerate() {
                 if at == resolved.len() {
-                    let found = resolve(python).map_err(|why| passed_over.push(format!("{python}: {why}")));
+                    let found = resolve(python, &hello.packages)
+                        .map_err(|why| passed_over.push(format!("{python}: {why}")));
                     resolved.push(found.ok());
                 }
                 let Some(interpreter) = resolved[at].clone() else { continue };
                 match start(&mut setting, &interpreter, &mut passed_over) {
                     Ok((zygote, version)) => {
-                        return Ok(found(setting, interpreter, version, zygote, passed_over));
+                        let mut found = found(setting, interpreter, version, zygote, passed_over);
+                        found.probe.named.clone_from(python);
+                        return Ok(found);
                     }
                     Err(why) => passed_over.push(format!("{tier:?} with {python}: {why}")),
                 }
@@ -275,15 +286,47 @@ mod linux {
         if !sandbox::counts_delays() {
             missing.push("time spent without a processor counts as waiting (no CONFIG_SCHED_INFO)".into());
         }
-        let probe = Probe { tier, embedded, python, version, passed_over, landlock, processes, missing };
+        let probe = Probe {
+            tier,
+            embedded,
+            python,
+            named: String::new(),
+            version,
+            passed_over,
+            landlock,
+            processes,
+            missing,
+        };
         Found { probe, interpreter, setting, zygote }
     }
 
     /// Asks an interpreter for its real location, because the name on the path may be a script that searches for it
     /// each time.
-    fn resolve(python: &str) -> Result<Interpreter, String> {
-        let mut child = Command::new(python)
-            .args(["-I", "-S", "-B", "-c", WHERE])
+    fn resolve(python: &str, packages: &[String]) -> Result<Interpreter, String> {
+        let text = told(Command::new(python).args(["-I", "-S", "-B", "-c", WHERE]))?;
+        let mut lines = text.lines().map(PathBuf::from);
+        let path = lines.next().ok_or("not CPython 3.9 or later, or this user may not run it")?;
+        let library = lines.collect();
+        let mut sites: Vec<PathBuf> = Vec::new();
+        if !packages.is_empty() {
+            let text = told(Command::new(python).args(["-I", "-B", "-c", PACKAGES]).args(packages))?;
+            for line in text.lines() {
+                if let Some(missing) = line.strip_prefix('!') {
+                    return Err(format!(
+                        "it has no `{missing}`; install it with `{python} -m pip install {missing}`"
+                    ));
+                }
+                if !sites.iter().any(|site| site.as_os_str() == line) {
+                    sites.push(line.into());
+                }
+            }
+        }
+        Ok(Interpreter::Cpython { path, library, packages: packages.to_vec(), sites })
+    }
+
+    /// What a command prints within a bounded time.
+    fn told(command: &mut Command) -> Result<String, String> {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -303,10 +346,7 @@ mod linux {
         }
         let _ = child.kill();
         let _ = child.wait();
-        let text = String::from_utf8(output).map_err(|error| error.to_string())?;
-        let mut lines = text.lines().map(PathBuf::from);
-        let path = lines.next().ok_or("not CPython 3.9 or later, or this user may not run it")?;
-        Ok(Interpreter::Cpython { path, library: lines.collect() })
+        String::from_utf8(output).map_err(|error| error.to_string())
     }
 
     fn receive(received: &mut Vec<u8>) -> io::Result<Vec<u8>> {

@@ -230,9 +230,10 @@ impl Zygote {
                 return Ok(Reply::Answer(frame));
             }
             if let Some(status) = attempt.ended {
+                // A program that crashed, exited with an error or was killed has no answer, whatever it printed.
                 let reply = if self.can_be_refused && status & 0x7f == SIGSYS {
                     Reply::Refused
-                } else if attempt.raw {
+                } else if attempt.raw && status == 0 {
                     Reply::Answer(std::mem::take(&mut attempt.buffer))
                 } else {
                     Reply::Died(status)

@@ -55,12 +55,14 @@ pub(super) struct Sample {
     pub(super) seen: Vec<u32>,
     /// Whether something could not be decided for lack of precision.
     pub(super) imprecise: bool,
+    /// Whether all values on the way were real.
+    pub(super) real: bool,
 }
 
 impl Sample {
     /// A sample at a point.
     pub(super) fn new(point: Point, precision: u64) -> Self {
-        Self { point, precision, known: Vec::new(), seen: Vec::new(), imprecise: false }
+        Self { point, precision, known: Vec::new(), seen: Vec::new(), imprecise: false, real: true }
     }
 
     /// The value of an expression. Each variable gets its own number. `sign` is the value of `±`.
@@ -118,6 +120,7 @@ impl Numeric<'_> {
                 if !value.number.may_be_zero() {
                     self.sample.seen[at] |= seen::NONZERO;
                 }
+                self.sample.real &= value.number.may_be_real();
                 values[at - first] = Some(value);
             }
         }

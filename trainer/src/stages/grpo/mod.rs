@@ -16,7 +16,7 @@ use crate::kernels::precision::Precision;
 use crate::learn::advantage::is_flat;
 use crate::learn::batch::{Batch, Group, Sample, Samples, Scored};
 use crate::learn::objective::Objective;
-use crate::learn::reward::{Control, RewardRule};
+use crate::learn::reward::{Control, RewardRule, UNASKED};
 use crate::learn::score::Judged;
 use crate::machine::work::Work;
 use crate::policy::balance::add_loads;
@@ -228,8 +228,8 @@ impl Reinforcement<'_> {
         let [stage, step] = at.address();
         let address = [stage, (step << 16) + round as u64];
         let scored = self.rule.score(batch, &learner.tokenizer, at.seed, address);
-        let errors: Vec<&Judged> =
-            scored.members().map(|one| &one.judged).filter(|one| one.is_error()).collect();
+        let errors = scored.members().map(|one| &one.judged).filter(|one| one.is_error());
+        let errors: Vec<&Judged> = errors.filter(|one| one.error() != Some(UNASKED)).collect();
         let share = errors.len() as f64 / scored.members().count() as f64;
         let limit = self.settings.rewards.max_error_share;
         if share > limit {

@@ -89,6 +89,12 @@ impl Judge {
         if [&exact_gold, &exact_answer].into_iter().any(|value| matches!(value, Err(Stop::Undefined))) {
             return Err(Stop::Undefined);
         }
+        // The terms of a sum are many.
+        if self.arena.holds(gold.id, holds::DISCRETE) | self.arena.holds(answer.id, holds::DISCRETE)
+            && self.proved(gold, answer)
+        {
+            return Ok(true);
+        }
         let point = Point::new(self.seed, Place::Whole, 0);
         let sampled = match self.sampled(gold, answer, point, PRECISION) {
             Ok(sampled) if sampled.same.is_none() && self.proved(gold, answer) => return Ok(true),
@@ -154,6 +160,7 @@ impl Judge {
                             values: [a.number, b.number],
                             same,
                             both: true,
+                            real: sample.real,
                             seen: sample.seen,
                         });
                     }
@@ -163,7 +170,13 @@ impl Judge {
                 // Defined on one side only, so the expressions differ.
                 (Ok(a), Err(Stop::Undefined)) | (Err(Stop::Undefined), Ok(a)) => {
                     let values = [a.number.clone(), a.number];
-                    return Ok(Sampled { values, same: Some(false), both: false, seen: Vec::new() });
+                    return Ok(Sampled {
+                        values,
+                        same: Some(false),
+                        both: false,
+                        real: true,
+                        seen: Vec::new(),
+                    });
                 }
                 (Err(Stop::Undefined), Err(Stop::Undefined)) => return Err(Stop::Undefined),
                 _ if sample.imprecise && precision < most => 0,
@@ -232,7 +245,7 @@ impl Judge {
 
     /// Compares expressions at points. If they are `proved` to be the same, they must only be defined.
     fn at_points(&mut self, gold: Part, answer: Part, proved: bool) -> Answer {
-        let (mut agreed, mut undefined) = (0, false);
+        let (mut agreed, mut undefined, mut real) = (0, false, true);
         let (mut seen, mut shown) = (Vec::new(), false);
         let places = self.places(gold, answer);
         let far = places.iter().any(|place| place.is_far());
@@ -256,9 +269,12 @@ impl Judge {
                 }
                 Ok(sampled) => sampled,
             };
-            if place.is_negative() && !sampled.values.iter().all(Complex::may_be_real) {
+            // What is real for positive numbers is meant for real numbers: `\sqrt{xy}` and `\sqrt{x}\sqrt{y}`.
+            let is_real = (sampled.real || !real) && sampled.values.iter().all(Complex::may_be_real);
+            if place.is_negative() && !is_real {
                 continue;
             }
+            real &= sampled.real;
             if proved && sampled.both && sampled.same != Some(false) {
                 return Ok(true);
             }
@@ -287,12 +303,25 @@ impl Judge {
                 self.arena.below(part.id, |_| None).into_iter().any(|id| wanted(self.arena.node(id)))
             })
         };
-        if [gold, answer].into_iter().any(|part| self.arena.holds(part.id, holds::DISCRETE)) {
+        // `(-1)^n` has a value for whole numbers only.
+        let alternates = |node: &Node| match node {
+            Node::Binary(Binary::Power, base, exponent) => {
+                matches!(self.arena.node(self.arena.peel(*base)), Node::Unary(Unary::Negative, number)
+                    if matches!(self.arena.node(*number), Node::Number { .. }))
+                    && self.arena.holds(*exponent, holds::NAME)
+            }
+            _ => false,
+        };
+        let rounds = |node: &Node| matches!(node, Node::Call(Function::Floor | Function::Ceiling, _));
+        let counts = ["i", "j", "k", "m", "n"];
+        let whole =
+            has(&alternates) || self.names(gold).iter().all(|name| counts.contains(name)) && has(&rounds);
+        if whole || [gold, answer].into_iter().any(|part| self.arena.holds(part.id, holds::DISCRETE)) {
             let grows = |node: &Node| {
                 matches!(
                     node,
                     Node::Unary(Unary::Factorial, _) | Node::Big(..) | Node::Call(Function::Binomial, _)
-                )
+                ) || alternates(node)
             };
             return match has(&grows) {
                 true => vec![Place::Few, Place::Few, Place::Few, Place::Few, Place::Many],
@@ -381,6 +410,8 @@ pub(super) struct Sampled {
     pub(super) same: Option<bool>,
     /// Whether both are defined.
     pub(super) both: bool,
+    /// Whether all values on the way were real.
+    pub(super) real: bool,
     /// What was seen of each node.
     pub(super) seen: Vec<u32>,
 }

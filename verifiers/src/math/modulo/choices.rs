@@ -146,12 +146,14 @@ impl Evaluation<'_> {
         if rest.bits() > 256 {
             return Err(Stop::Undecided);
         }
-        self.budget.spend(FACTOR / 8)?;
         let size = Size::number(&Rational::integer(rest.clone()));
         let mut root = (self.field.integer(1), size).into();
         for prime in (2..FACTOR).filter(|number| *number == 2 || number % 2 == 1) {
             if rest.bits() < 2 {
                 break;
+            }
+            if prime % 16 == 1 {
+                self.budget.spend(2)?;
             }
             let prime_root: Residue = (self.field.root(prime), Size::default()).into();
             while (&rest % prime).to_u64() == Some(0) {
