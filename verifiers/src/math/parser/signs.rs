@@ -168,6 +168,11 @@ impl Parser<'_> {
             Operator::Open { sign, .. } => Some(*sign),
             _ => None,
         });
+        // `|x||y|` is no double bar.
+        if sign == '‖' && self.ready && innermost == Some('|') {
+            self.close('|')?;
+            return self.open('|');
+        }
         if self.ready && innermost == Some(sign) { self.close(sign) } else { self.open(sign) }
     }
 }
