@@ -82,6 +82,11 @@ impl Progress {
         }
     }
 
+    /// The bar on the screen, if there is one.
+    pub(crate) fn bar(&self) -> Option<ProgressBar> {
+        self.bar.clone()
+    }
+
     /// Shows a message that stays on the screen.
     pub fn note(&mut self, text: &str) {
         if let Some(line) = self.pending.take() {
