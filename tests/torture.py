@@ -203,9 +203,9 @@ def power(folder, count, chance):
                     if process.poll() is not None:
                         sys.exit(f"failure {number}: the run ended:\n{process.communicate()[1]}")
                     time.sleep(0.005)
-                time.sleep(chance.uniform(0, lasts / 4))
+                time.sleep(chance.uniform(0, lasts / 8))
                 if process.poll() is not None:
-                    sys.exit(f"failure {number}: the run was over before it: make it longer")
+                    sys.exit(f"failure {number}: the run was over before it:\n{process.communicate()[1]}")
                 process.send_signal(signal.SIGSTOP)
                 snapshot(process, current, after)
                 process.kill()

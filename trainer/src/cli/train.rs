@@ -14,6 +14,7 @@ use thinkling::stages;
 use thinkling::stages::interrupt::Interrupt;
 use thinkling::stages::run::{Job, Run};
 use thinkling::stages::stop::Status;
+use thinkling::tracking::progress::Patience;
 use thinkling::tracking::run_folder::{self, RunError, RunFolder};
 
 use super::{DONE, FAILED, Failure, INTERRUPTED, Outcome, RecipeArguments, note, print_line};
@@ -41,6 +42,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// Reads a recipe with its overrides; its mistakes are usage errors.
 pub(super) fn load(recipe: &std::path::Path, overrides: &[String]) -> Result<Plan, Failure> {
+    let _patience = Patience::with("still asking the tasks for questions, to measure them");
     let plan = plan::load(recipe, overrides).map_err(Failure::usage)?;
     match plan.device {
         Device::Cuda(_) => Err(usage!("this build has no CUDA: use device = \"cpu\"")),
@@ -75,7 +77,10 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     // Starts every verifier before the training.
     let rules = stages::rules(&plan.stages).map_err(Failure::usage)?;
     let path = arguments.out.unwrap_or_else(|| run_folder::fresh_path(&plan.name));
-    let count_questions = || plan.count_questions();
+    let count_questions = || {
+        let _patience = Patience::with("still asking the tasks for questions, to count them");
+        plan.count_questions()
+    };
     let identity = plan.identity(&count_questions);
     let (folder, found) = if arguments.resume {
         RunFolder::resume(&path, &identity).map_err(refused)?
