@@ -30,8 +30,8 @@ fn a_signal_in_a_long_measurement_is_answered_in_two_seconds_and_loses_no_step()
     // A step of pretraining, a stage's first and last measurement, and a stage that only measures.
     for (key, rows) in [
         ("stage.pretrain.evaluation.count", 15),
-        ("stage.grpo.evaluation.count", 43),
-        ("stage.eval.count", 55),
+        ("stage.grpo.evaluation.count", 44),
+        ("stage.eval.count", 53),
     ] {
         let settings = ["--set", &format!("{key}=3000000"), "--threads", "1"];
         let run_path = bench.path(key);
