@@ -30,3 +30,4 @@ mod same_bits;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod settings;
+mod torture;

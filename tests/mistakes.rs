@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::program::{Bench, TINY, names, run};
+use crate::program::{Bench, Folder, TINY, names, run};
 
 /// Six different mistakes, each with its line and column.
 const SIX: &str = r#"name = "six"
@@ -116,7 +116,7 @@ fn a_resume_with_another_recipe_names_the_keys_that_differ() {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_named_with_the_remedy_and_the_remedy_works() {
+fn a_damaged_checkpoint_is_named_and_a_resume_goes_on_from_the_one_before_it() {
     let bench = Bench::new(TINY);
     let run = bench.trained("run", &[]);
     let whole = run.bytes("checkpoints/eval-1/model.safetensors");
@@ -126,23 +126,91 @@ fn a_damaged_checkpoint_is_named_with_the_remedy_and_the_remedy_works() {
         let mut flipped = bytes.clone();
         flipped[bytes.len() / 2] ^= 4;
         fs::write(&path, flipped).unwrap();
-        let model = run.0.to_str().unwrap();
-        for output in
-            [bench.train("run", &["--resume"]), crate::program::run(&["eval", model, "--task", "parity"])]
-        {
-            let output = output.expect(1);
-            assert_eq!(output.stdout, "");
-            for told in ["eval-1", name, "damaged", "remove"] {
-                assert!(output.stderr.contains(told), "no {told} in\n{}", output.stderr);
+        // Nobody should measure an older checkpoint than they meant.
+        let output = crate::program::run(&["eval", run.0.to_str().unwrap(), "--task", "parity"]).expect(1);
+        assert_eq!(output.stdout, "");
+        for told in ["eval-1", name, "damaged", "remove"] {
+            assert!(output.stderr.contains(told), "no {told} in\n{}", output.stderr);
+        }
+        let output = bench.train("run", &["--resume"]).expect(0);
+        for told in ["eval-1", name, "damaged", "goes on from checkpoint grpo-6"] {
+            assert!(output.stderr.contains(told), "no {told} in\n{}", output.stderr);
+        }
+        assert!(run.bytes("checkpoints/eval-1/model.safetensors") == whole);
+        let resumes = run.json("manifest.json")["resumes"].clone();
+        let last = resumes.as_array().unwrap().last().unwrap().clone();
+        assert!(last["from"] == "grpo-6" && last["problems"][0].as_str().unwrap().contains(name), "{last}");
+    }
+    for name in names(&run.0.join("checkpoints")) {
+        fs::write(run.0.join("checkpoints").join(name).join("SHA256SUMS"), "").unwrap();
+    }
+    let output = bench.train("run", &["--resume"]).expect(1);
+    assert!(output.stderr.contains("no other checkpoint of the run is whole"), "{}", output.stderr);
+}
+
+#[test]
+fn a_changed_or_lost_journal_never_blocks_a_resume_and_never_goes_unnoticed() {
+    let bench = Bench::new(TINY);
+    let run = bench.trained("run", &[]);
+    for name in ["metrics.jsonl", "rollouts.jsonl"] {
+        let path = run.0.join(name);
+        let bytes = fs::read(&path).unwrap();
+        for (at, bit) in [(100, 1), (100, 7), (bytes.len() - 9, 1), (bytes.len() - 9, 7)] {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << bit;
+            fs::write(&path, &flipped).unwrap();
+            let output = bench.train("run", &["--resume"]).expect(0);
+            for told in [name, "not what was written", "weights are whole", "put it back"] {
+                assert!(output.stderr.contains(told), "no {told} for {at}, {bit} in\n{}", output.stderr);
             }
         }
-        fs::write(&path, bytes).unwrap();
+        fs::remove_file(&path).unwrap();
+        let output = bench.train("run", &["--resume"]).expect(0);
+        for told in [name, "is missing", "weights are whole", "put it back"] {
+            assert!(output.stderr.contains(told), "no {told} in\n{}", output.stderr);
+        }
+        // The advice of the message works.
+        fs::write(&path, &bytes).unwrap();
+        assert!(!bench.train("run", &["--resume"]).expect(0).stderr.contains(name));
     }
-    // The advice of the message must work: the run continues from the earlier checkpoint, and ends with the same
-    // result.
-    fs::remove_dir_all(run.0.join("checkpoints/eval-1")).unwrap();
-    let again = bench.trained("run", &["--resume"]);
-    assert!(again.bytes("checkpoints/eval-1/model.safetensors") == whole);
+}
+
+#[test]
+fn a_row_that_changed_since_the_checkpoint_before_the_newest_is_made_again() {
+    let bench = Bench::new(TINY);
+    let whole = bench.trained("whole", &[]);
+    bench.train("run", &["--set", "budget.tokens=3000"]).expect(0);
+    let run = Folder(bench.path("run"));
+    let path = run.0.join("metrics.jsonl");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.len() - 9;
+    bytes[at] ^= 128;
+    fs::write(&path, bytes).unwrap();
+    let output = bench.train("run", &["--resume"]).expect(0);
+    for told in ["not what was written", "goes on from checkpoint pretrain-"] {
+        assert!(output.stderr.contains(told), "no {told} in\n{}", output.stderr);
+    }
+    run.assert_same_but_for_what_was_lost(&whole, "eval-1");
+}
+
+#[test]
+fn a_run_that_has_lost_its_manifest_says_what_to_do_and_goes_on() {
+    let bench = Bench::new(TINY);
+    let run = bench.trained("run", &[]);
+    let model = run.bytes("checkpoints/eval-1/model.safetensors");
+    fs::remove_file(run.0.join("manifest.json")).unwrap();
+    assert!(bench.train("run", &[]).expect(2).stderr.contains("give --resume to continue it"));
+    let output = bench.train("run", &["--resume"]).expect(0);
+    assert!(output.stderr.contains("manifest.json was lost: it is written anew"), "{}", output.stderr);
+    assert!(run.bytes("checkpoints/eval-1/model.safetensors") == model);
+    assert!(!bench.train("run", &["--resume"]).expect(0).stderr.contains("was lost"));
+    for name in ["manifest.json", "recipe.toml"] {
+        fs::remove_file(run.0.join(name)).unwrap();
+    }
+    let output = bench.train("run", &["--resume"]).expect(2);
+    for told in ["manifest.json", "recipe.toml is lost too", "from a copy", "`eval`"] {
+        assert!(output.stderr.contains(told), "no {told} in\n{}", output.stderr);
+    }
 }
 
 #[test]

@@ -10,7 +10,37 @@ use crate::reader::{Source, Unit};
 const LONGEST_LINE: u64 = 64 << 20;
 
 /// The lines of a text.
-pub(crate) struct Lines<R>(pub(crate) R);
+pub struct Lines<R> {
+    input: R,
+    /// Whether the rest of a line that is too long still has to be skipped.
+    is_within: bool,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The lines of `input`.
+    pub fn new(input: R) -> Self {
+        Self { input, is_within: false }
+    }
+
+    /// The next line with its end, or why it cannot be read; `None` at the end.
+    ///
+    /// # Errors
+    /// When the input fails.
+    pub fn next_line(&mut self) -> io::Result<Option<Result<Vec<u8>, String>>> {
+        // Not before the line was refused: its end may never come.
+        if std::mem::take(&mut self.is_within) {
+            skip_line(&mut self.input)?;
+        }
+        let mut bytes = Vec::new();
+        self.input.by_ref().take(LONGEST_LINE + 1).read_until(b'\n', &mut bytes)?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        self.is_within = bytes.len() as u64 > LONGEST_LINE && bytes.last() != Some(&b'\n');
+        let refused = || format!("longer than {} MiB", LONGEST_LINE >> 20);
+        Ok(Some(if self.is_within { Err(refused()) } else { Ok(bytes) }))
+    }
+}
 
 impl<R: BufRead> Source for Lines<R> {
     fn unit(&self) -> Unit {
@@ -18,15 +48,11 @@ impl<R: BufRead> Source for Lines<R> {
     }
 
     fn next(&mut self) -> io::Result<Option<Result<String, String>>> {
-        let mut bytes = Vec::new();
-        self.0.by_ref().take(LONGEST_LINE + 1).read_until(b'\n', &mut bytes)?;
-        if bytes.is_empty() {
-            return Ok(None);
-        }
-        if bytes.len() as u64 > LONGEST_LINE && bytes.last() != Some(&b'\n') {
-            skip_line(&mut self.0)?;
-            return Ok(Some(Err(format!("longer than {} MiB", LONGEST_LINE >> 20))));
-        }
+        let bytes = match self.next_line()? {
+            None => return Ok(None),
+            Some(Err(refused)) => return Ok(Some(Err(refused))),
+            Some(Ok(bytes)) => bytes,
+        };
         let text = String::from_utf8(bytes).map_err(|error| {
             format!("not UTF-8: byte {} is out of place", error.utf8_error().valid_up_to() + 1)
         });

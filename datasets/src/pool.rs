@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct PoolSettings {
     /// The number of questions in the pool, at least as many as in a batch.
+    #[schemars(range(min = 1, max = 1000000000))]
     pub size: usize,
     /// A question leaves when at least this share of its group is right, in (0, 1].
     pub easy: f64,

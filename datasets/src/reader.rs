@@ -121,7 +121,7 @@ fn source(path: &Path) -> io::Result<Box<dyn Source>> {
     if is_parquet(path) {
         return parquet(file);
     }
-    Ok(Box::new(Lines(BufReader::new(file))))
+    Ok(Box::new(Lines::new(BufReader::new(file))))
 }
 
 /// Whether the file is a Parquet table by its name.
@@ -145,7 +145,7 @@ fn parquet(_file: File) -> io::Result<Box<dyn Source>> {
 impl<'a> Reader<'a> {
     /// Reads JSON lines from `input`. Errors call it `file`.
     pub fn lines(input: impl BufRead + 'a, file: impl Into<String>) -> Self {
-        Self::new(Box::new(Lines(input)), file.into())
+        Self::new(Box::new(Lines::new(input)), file.into())
     }
 
     fn new(source: Box<dyn Source + 'a>, file: String) -> Self {

@@ -21,15 +21,49 @@ pub struct Exact {
 
 impl Verifier for Exact {
     fn verify(&self, item: &Item<'_>) -> Verdict {
-        let Some(gold) = item.answer else {
+        // Otherwise an empty answer would be paid.
+        let Some(gold) = item.answer.map(str::trim).filter(|gold| !gold.is_empty()) else {
             return Verdict::error("the item has no answer to compare with");
         };
         let found = match answer::given(item.completion) {
             Ok(found) => found,
             Err(reason) => return Verdict::malformed(reason),
         };
+        // How a file ends its lines says nothing about what they hold.
+        let [answered, right] = [found, gold].map(|text| text.replace("\r\n", "\n"));
         let equal =
-            found == gold.trim() || (self.ignore_case && found.to_lowercase() == gold.trim().to_lowercase());
+            answered == right || (self.ignore_case && answered.to_lowercase() == right.to_lowercase());
         if equal { Verdict::correct(found, "equal") } else { Verdict::wrong(found, "not equal") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Outcome;
+
+    fn outcome(exact: Exact, completion: &str, answer: &str) -> Outcome {
+        exact.verify(&Item { completion, answer: Some(answer), spec: None }).outcome
+    }
+
+    #[test]
+    fn texts_are_equal_letter_by_letter() {
+        let strict = Exact::default();
+        for (inner, answer, expected) in [
+            ("abc", "abc", Outcome::Correct),
+            (" abc\n", "abc ", Outcome::Correct),
+            ("a\r\nb", "a\nb", Outcome::Correct),
+            ("Abc", "abc", Outcome::Wrong),
+            ("a b", "a  b", Outcome::Wrong),
+            ("abc or abd", "abc", Outcome::Wrong),
+            ("", "abc", Outcome::Wrong),
+            ("", "", Outcome::Error),
+            (" ", "\n", Outcome::Error),
+        ] {
+            assert_eq!(outcome(strict, &format!("<answer>{inner}</answer>"), answer), expected, "{inner:?}");
+        }
+        let loose = Exact { ignore_case: true };
+        assert_eq!(outcome(loose, "<answer>ÄBC</answer>", "äbc"), Outcome::Correct);
+        assert_eq!(outcome(strict, "abc", "abc"), Outcome::Malformed);
     }
 }

@@ -263,5 +263,9 @@ fn judged(answer: Value, line: &str) -> Result<Verdict, Failure> {
     if (outcome == Outcome::Correct) != (score == 1.0) {
         return refuse(format!("its verdict is {outcome:?} with a score of {score}"));
     }
+    // Only an answer can be partly right.
+    if !matches!(outcome, Outcome::Correct | Outcome::Wrong) && score != 0.0 {
+        return refuse(format!("its verdict is {outcome:?} with a score of {score}; it must be 0"));
+    }
     Ok(Verdict { score, outcome, extracted, reason })
 }

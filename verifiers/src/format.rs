@@ -24,7 +24,8 @@ pub struct Format {
 /// allowed.
 pub fn is_well_formed(completion: &str) -> bool {
     let tags = [THINK_OPEN, THINK_CLOSE, ANSWER_OPEN, ANSWER_CLOSE];
-    if tags.iter().any(|tag| completion.matches(tag).count() != 1) {
+    // Tags in other writings count too: where another judge finds no answer, the form is not right either.
+    if tags.iter().any(|tag| completion.matches(tag).count() != 1) || answer::given(completion).is_err() {
         return false;
     }
     let Some(rest) = completion.trim().strip_prefix(THINK_OPEN) else { return false };
@@ -67,6 +68,8 @@ mod tests {
             "<think>a<answer>b</think></answer>",
             "<think>a</think><answer>b</answer><answer>c</answer>",
             "<answer>b</answer><think>a</think>",
+            "<think>a</think><answer>b<THINK></answer>",
+            "<think>a</think><answer>b</Think></answer>",
         ] {
             assert!(!is_well_formed(bad), "{bad}");
         }

@@ -65,6 +65,14 @@ fn every_failure_is_an_error_and_the_next_item_is_judged() {
         ("print('nonsense', flush=True)", "not usable"),
         ("print(json.dumps({'id': -1, 'score': 1}), flush=True)", "id"),
         ("print(json.dumps({'id': item['id'], 'score': 2}), flush=True)", "score"),
+        (
+            "print(json.dumps({'id': item['id'], 'score': 0.5, 'verdict': 'malformed'}), flush=True)",
+            "must be 0",
+        ),
+        (
+            "print(json.dumps({'id': item['id'], 'score': 0.5, 'verdict': 'timeout'}), flush=True)",
+            "must be 0",
+        ),
         ("print(json.dumps({'id': item['id'], 'score': float('nan')}), flush=True)", "not usable"),
         ("print(json.dumps({'id': item['id'], 'score': 0, 'verdict': 'correct'}), flush=True)", "verdict"),
         ("print(json.dumps({'id': item['id'], 'error': 'no'}), flush=True)", "no"),

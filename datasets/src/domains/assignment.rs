@@ -160,7 +160,8 @@ pub(super) fn read_named(puzzle: &impl Constraints, text: &str) -> Result<Vec<u8
 }
 
 fn read_pair(puzzle: &impl Constraints, text: &str) -> Option<(usize, u8)> {
-    let (name, value) = text.split_once('=').map(|(name, value)| (name.trim_end(), value.trim_start()))?;
+    let (name, value) =
+        text.split_once(['=', ':']).map(|(name, value)| (name.trim_end(), value.trim_start()))?;
     let variable = (0..puzzle.variables()).find(|variable| puzzle.name(*variable) == name)?;
     let value = (0..puzzle.values()).find(|candidate| puzzle.value_name(*candidate) == value)?;
     Some((variable, value))

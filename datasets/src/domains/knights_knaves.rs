@@ -175,7 +175,8 @@ mod tests {
         let spec = json!({ "says": ["!A&!B", "!A"] });
         let problem = Problem { prompt: String::new(), answer: String::new(), spec };
         let score = |text: &str| checks::verdict(&KnightsKnaves {}, &problem, text).score;
-        for text in ["B=knight, A=knave", "A = knave, B = knight", "A=knave\nB=knight"] {
+        for text in ["B=knight, A=knave", "A = knave, B = knight", "A=knave\nB=knight", "A: knave, B: knight"]
+        {
             assert_eq!(score(text), 1.0, "{text}");
         }
         for text in [
@@ -185,6 +186,8 @@ mod tests {
             "A=knave,B=knight,A=knave",
             "B=knight,A=knave or",
             "knave,knight",
+            "A: knight, B: knave",
+            "A: B: knave, B: knight",
         ] {
             assert_eq!(score(text), 0.0, "{text}");
         }

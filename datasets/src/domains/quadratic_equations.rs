@@ -147,7 +147,8 @@ impl Domain for QuadraticEquations {
             };
             let read = |entry: &str| Rational::read(behind_unknown(entry));
             // Blanks separate the entries, except next to an equals sign.
-            let found = found.replace(" =", "=").replace("= ", "=");
+            let found =
+                found.replace(" =", "=").replace("= ", "=").replace(" or x", ",x").replace(" and x", ",x");
             let Some(values) = entries(&found).take(3).map(read).collect::<Option<Vec<_>>>() else {
                 return Check::Unreadable("not a list of numbers");
             };
@@ -190,10 +191,14 @@ mod tests {
 
     #[test]
     fn all_roots_in_any_order_and_nothing_else() {
-        for answer in ["2,3", "3, 2", "x=2,x=3", "x = 2, x = 3", "{2.0, 3.0}", "6/2 2"] {
+        for answer in
+            ["2,3", "3, 2", "x=2,x=3", "x = 2, x = 3", "{2.0, 3.0}", "6/2 2", "x=2 or x=3", "x = 3 and x = 2"]
+        {
             assert_eq!(score([1, -5, 6], answer), 1.0, "{answer}");
         }
-        for answer in ["2", "2,2", "2,3,4", "2,3,3", "2 or 3", "-2,-3", "x^2-5x+6=0:x="] {
+        for answer in
+            ["2", "2,2", "2,3,4", "2,3,3", "2 or 3", "x=2 or 3", "x=2 or x=4", "-2,-3", "x^2-5x+6=0:x="]
+        {
             assert_eq!(score([1, -5, 6], answer), 0.0, "{answer}");
         }
         assert_eq!(

@@ -1,6 +1,7 @@
 //! `thinkling check`: what a recipe would do and cost.
 
 use serde_json::{Value, json};
+use thinkling::inspect::cost::memory;
 
 use super::{DONE, Outcome, RecipeArguments, print, print_line};
 
@@ -17,7 +18,9 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let plan = arguments.recipe.load()?;
     let mut summary = super::cost::estimate_on_threads(&plan, None)?;
     summary["vocabulary"] = json!(plan.tokenizer.size());
-    summary["warnings"] = json!(plan.warnings);
+    let misfit = memory::misfit(&plan).map(|misfit| format!("`train` will refuse this here: {misfit}"));
+    let warnings: Vec<&String> = misfit.iter().chain(&plan.warnings).collect();
+    summary["warnings"] = json!(warnings);
     summary["recipe_hash"] = json!(plan.hash());
     let stages: Vec<Value> = summary["stages"].as_array().cloned().unwrap_or_default();
     if arguments.json {
@@ -43,7 +46,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             stage["cost_usd"].as_f64().unwrap_or(0.0)
         ))?;
     }
-    for warning in &plan.warnings {
+    for warning in warnings {
         print_line(format!("# warning: {warning}"))?;
     }
     Ok(DONE)

@@ -132,10 +132,21 @@ fn print_line(text: impl std::fmt::Display) -> std::io::Result<()> {
     print(&format!("{text}\n"))
 }
 
+/// Makes writing beyond a limit on the size of files an error with a name, not a signal that ends the program in silence. A
+/// handler, since programs that are started would inherit it if the signal were ignored.
+fn report_file_limits() -> std::io::Result<()> {
+    #[cfg(unix)]
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, std::sync::Arc::default())?;
+    Ok(())
+}
+
 pub(crate) fn main() -> ExitCode {
     // The sandbox of the code verifier starts this program again.
     thinkling_verifiers::code::worker::main_if_worker();
     let arguments = Arguments::parse();
+    if let Err(error) = report_file_limits() {
+        note(&format!("warning: a limit on the size of files will end the program: {error}"));
+    }
     if let Err(faults) = thinkling::kernels::check_environment() {
         faults.iter().for_each(|fault| note(&format!("error: {fault}")));
         return ExitCode::from(USAGE);

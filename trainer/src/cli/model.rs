@@ -7,8 +7,7 @@ use thinkling::data::tokenizer::Tokenizer;
 use thinkling::kernels::precision::Precision;
 use thinkling::plan::{self, Plan};
 use thinkling::policy::{CpuPolicy, Policy};
-use thinkling::tracking::checkpoint::Checkpoint;
-use thinkling::tracking::run_folder;
+use thinkling::tracking::{recovery, run_folder};
 use thinkling_datasets::{Split, domains};
 
 use super::Failure;
@@ -25,14 +24,13 @@ pub(super) struct LoadedModel {
 impl LoadedModel {
     /// Loads a checkpoint folder, or the newest checkpoint of a run folder.
     pub(super) fn load(path: &Path) -> Result<Self, Failure> {
-        let folder = run_folder::checkpoint_at(path).ok_or_else(|| {
+        let checkpoint = recovery::checkpoint_at(path)?.ok_or_else(|| {
             let message = "neither a run folder with a checkpoint nor a checkpoint folder";
             usage!("{}: {message}", path.display())
         })?;
-        let checkpoint = Checkpoint::read(&folder)?;
         let (config, parameters) = checkpoint.policy()?;
         let tokenizer = Tokenizer::from_json(&checkpoint.json::<Value>("tokenizer.json")?)?;
-        let recipe: PathBuf = folder.join("../..").join(run_folder::RECIPE);
+        let recipe: PathBuf = checkpoint.folder.join("../..").join(run_folder::RECIPE);
         let (plan, unread) = match recipe.exists().then(|| plan::load(&recipe, &[])) {
             Some(Ok(plan)) => (Some(plan), None),
             Some(Err(errors)) => (None, Some(errors.to_string())),

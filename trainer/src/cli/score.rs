@@ -1,12 +1,12 @@
 //! `thinkling score`: computes log-probabilities of given completions.
 
-use std::io::BufRead;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use thinkling::policy::Sequence;
+use thinkling_datasets::jsonl::Lines;
 
 use super::model::LoadedModel;
 use super::{DONE, FAILED, Outcome, print_line};
@@ -35,18 +35,24 @@ struct ScoredLine<'a> {
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let mut model = LoadedModel::load(&arguments.model)?;
     let mut code = DONE;
-    for (number, line) in std::io::stdin().lock().split(b'\n').enumerate() {
-        let line = line?;
-        if line.iter().all(u8::is_ascii_whitespace) {
+    let mut lines = Lines::new(std::io::stdin().lock());
+    let mut number = 0u64;
+    while let Some(line) = lines.next_line()? {
+        number += 1;
+        if line.as_ref().is_ok_and(|line| line.iter().all(u8::is_ascii_whitespace)) {
             continue;
         }
-        let (id, outcome) = match serde_json::from_slice::<Line>(&line) {
+        let read = |line: Vec<u8>| {
+            let wrong = |error| format!("not {{\"id\", \"prompt\", \"completion\"}}: {error}");
+            serde_json::from_slice::<Line>(&line).map_err(wrong)
+        };
+        let (id, outcome) = match line.and_then(read) {
             Ok(line) => (Some(line.id.clone()), score(&mut model, &line)),
-            Err(error) => (None, Err(format!("not {{\"id\", \"prompt\", \"completion\"}}: {error}"))),
+            Err(error) => (None, Err(error)),
         };
         let scored = outcome.unwrap_or_else(|error| {
             code = FAILED;
-            json!({ "line": number + 1, "error": error })
+            json!({ "line": number, "error": error })
         });
         print_line(serde_json::to_string(&ScoredLine { id: id.as_deref(), scored })?)?;
     }

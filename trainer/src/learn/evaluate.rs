@@ -20,7 +20,7 @@ use crate::policy::sampling::Sampling;
 #[serde(default, deny_unknown_fields)]
 pub struct Evaluation {
     /// Questions of the test split.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1000000000))]
     pub count: u64,
     /// Seed of the questions. It is independent of the run's seed, so that all runs answer the same questions.
     pub seed: u64,

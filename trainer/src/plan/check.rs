@@ -8,7 +8,7 @@ use crate::recipe::{Checker, StagePath, nearest};
 /// Checks what does not depend on the tasks. `names` are the names of the stages.
 pub(super) fn check(recipe: &Recipe, names: &[String], checker: &mut Checker<'_>) {
     if !is_file_name(&recipe.name) {
-        let help = "a name is letters, digits, `.`, `_` and `-`, and does not start with `.`";
+        let help = "a name is at most 100 letters, digits, `.`, `_` and `-`, and does not start with `.`";
         checker.mistake(&["name"], format!("`name` cannot be `{}`", recipe.name), [help.to_owned()]);
     }
     if let Err(unavailable) = recipe.precision.here().available() {
@@ -53,7 +53,10 @@ pub(super) fn check(recipe: &Recipe, names: &[String], checker: &mut Checker<'_>
 }
 
 fn is_file_name(name: &str) -> bool {
+    // A file system takes 255 bytes, some of which are for what a name is put together with.
+    const LONGEST: usize = 100;
     !name.starts_with('.')
+        && name.len() <= LONGEST
         && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter))
 }
 
@@ -62,7 +65,8 @@ fn stage_names(names: &[String], checker: &mut Checker<'_>) {
         let path = format!("stage.{index}.name");
         let is_number = name.chars().all(|letter| letter.is_ascii_digit());
         if !is_file_name(name) || name.contains('.') || is_number {
-            let help = "a stage's name has letters, digits, `_` and `-`, and not only digits".to_owned();
+            let help =
+                "a stage's name has at most 100 letters, digits, `_` and `-`, and not only digits".to_owned();
             checker.mistake(&[&path], format!("`{path}` cannot be `{name}`"), [help]);
         } else if let Some(first) = names[..index].iter().position(|earlier| earlier == name) {
             let help = "checkpoints and metrics use the stage's name: give each stage its own".to_owned();

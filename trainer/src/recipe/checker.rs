@@ -7,6 +7,9 @@ use super::{Found, Node, keys};
 /// Builds something from settings, or returns the first mistake in them.
 type Build<'a, T> = dyn Fn(&Map<String, Value>) -> Result<T, String> + 'a;
 
+/// Mistakes that are told about the settings of one thing. Each takes a time that grows with their number.
+const MOST_MISTAKES: usize = 50;
+
 /// Collects mistakes of meaning and warnings, each about keys of the recipe.
 pub struct Checker<'a> {
     root: &'a Node,
@@ -61,7 +64,7 @@ impl<'a> Checker<'a> {
         label: &str,
     ) -> Option<(T, bool)> {
         let mut settings = written.clone();
-        loop {
+        for _ in 0..MOST_MISTAKES {
             let message = match build(&settings) {
                 Ok(built) => return Some((built, settings.len() == written.len())),
                 Err(message) => message,
@@ -82,6 +85,8 @@ impl<'a> Checker<'a> {
             self.mistake(&[&at], format!("{label}: {message}"), help);
             settings.remove(&blamed?);
         }
+        self.mistake(&[path], format!("{label}: more settings are wrong than are told here"), []);
+        None
     }
 }
 

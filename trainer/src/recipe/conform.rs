@@ -223,14 +223,14 @@ impl<'a> Walk<'a> {
         let Kind::Table(entries) = &node.kind else { return self.wrong_type(node, "a table", path) };
         let Some(properties) = schema["properties"].as_object() else { return self.anything(node, path) };
         let valid: Vec<&str> = properties.keys().map(String::as_str).collect();
+        let absent: Vec<&str> = valid.iter().copied().filter(|valid| node.entry(valid).is_none()).collect();
         let mut fixed = Map::new();
         // Keys with a reported mistake.
         let mut told = Vec::new();
         for Entry { key, at, node: value } in entries {
             let key_path = join(path, key);
             let Some(property) = properties.get(key) else {
-                let candidate =
-                    nearest(key, valid.iter().copied().filter(|valid| node.entry(valid).is_none()));
+                let candidate = nearest(key, absent.iter().copied());
                 told.extend(candidate);
                 self.faulty.extend(candidate.map(|candidate| join(path, candidate)));
                 self.mistake(*at, format!("unknown key `{key_path}`"), keys(key, &valid));

@@ -15,31 +15,45 @@ pub(crate) struct Location {
 /// The texts of a recipe: the file, then each `--set`.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
-    texts: Vec<(String, String)>,
+    texts: Vec<Text>,
+}
+
+#[derive(Debug)]
+struct Text {
+    name: String,
+    text: String,
+    /// Where each line starts.
+    lines: Vec<usize>,
 }
 
 impl Sources {
     /// Adds a text; mistakes show `name`. Returns its number.
     pub(crate) fn add(&mut self, name: &str, text: &str) -> usize {
-        self.texts.push((name.to_owned(), text.to_owned()));
+        let after_ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(after_ends).collect();
+        self.texts.push(Text { name: name.to_owned(), text: text.to_owned(), lines });
         self.texts.len() - 1
     }
 
     pub(crate) fn slice(&self, location: Location) -> &str {
-        let text = self.texts.get(location.source).map_or("", |(_, text)| text);
+        let text = self.texts.get(location.source).map_or("", |source| &source.text);
         text.get(location.start..location.end).unwrap_or_default()
     }
 
     fn place(&self, location: Location) -> Place {
-        let (name, text) = self.texts.get(location.source).map_or(("", ""), |(name, text)| (name, text));
+        let (name, text, lines) = self
+            .texts
+            .get(location.source)
+            .map_or(("", "", &[0][..]), |source| (&source.name, &source.text, &source.lines));
         let before = text.get(..location.start).unwrap_or(text);
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let number = lines.partition_point(|start| *start <= before.len()).max(1);
+        let line_start = lines[number - 1];
         let line = text[line_start..].lines().next().unwrap_or_default();
         let on_line = location.end.min(line_start + line.len());
         let width = text.get(location.start..on_line).map_or(0, |marked| marked.chars().count());
         Place {
             source: name.to_owned(),
-            line: before.matches('\n').count() + 1,
+            line: number,
             column: before[line_start..].chars().count() + 1,
             text: line.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect(),
             width: width.max(1),

@@ -1,5 +1,7 @@
 //! A recipe as a tree in which every key and value has its location, in the file or in a `--set`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -217,15 +219,20 @@ pub(crate) fn stage_names(stages: &[Node]) -> Vec<String> {
 
 /// Unique names from pairs of (own name, kind); a kind that is already taken gets `-2`, `-3`, ….
 pub(crate) fn unique_names(stages: impl Iterator<Item = (Option<String>, String)> + Clone) -> Vec<String> {
-    let mut taken: Vec<String> = stages.clone().filter_map(|(name, _)| name).collect();
-    let unnamed = |kind: String, taken: &mut Vec<String>| {
-        let numbered = (2..).map(|number| format!("{kind}-{number}"));
-        let name =
-            std::iter::once(kind.clone()).chain(numbered).find(|name| !taken.contains(name)).unwrap_or(kind);
-        taken.push(name.clone());
-        name
+    let mut taken: BTreeSet<String> = stages.clone().filter_map(|(name, _)| name).collect();
+    // The number to try next for a kind; 1 is the kind alone.
+    let mut next: BTreeMap<String, u64> = BTreeMap::new();
+    let mut unnamed = |kind: String| {
+        let number = next.entry(kind.clone()).or_insert(1);
+        loop {
+            let name = if *number == 1 { kind.clone() } else { format!("{kind}-{number}") };
+            *number += 1;
+            if taken.insert(name.clone()) {
+                return name;
+            }
+        }
     };
-    stages.map(|(name, kind)| name.unwrap_or_else(|| unnamed(kind, &mut taken))).collect()
+    stages.map(|(name, kind)| name.unwrap_or_else(|| unnamed(kind))).collect()
 }
 
 #[cfg(test)]

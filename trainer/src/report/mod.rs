@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::tracking::checkpoint::write_atomically;
+use crate::tracking::durable;
 use crate::tracking::{rows, run_folder};
 
 mod completions;
@@ -35,7 +35,7 @@ fn save(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
     if path.exists() && !path.is_file() {
         return fs::write(path, bytes).map_err(ReportError::io(path));
     }
-    write_atomically(path, bytes).map_err(|error| ReportError::io(path)(std::io::Error::other(error)))
+    durable::replace(path, bytes).map_err(ReportError::io(path))
 }
 
 /// Writes one figure, as PNG if the name ends so, else as SVG.

@@ -18,7 +18,7 @@ pub struct Eval {
     #[serde(flatten)]
     pub common: Common,
     /// Questions of the test split, per task.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1000000000))]
     pub count: u64,
     /// Seed of the questions. It is not the run's seed: runs with other seeds answer the same questions.
     pub seed: u64,
@@ -39,6 +39,10 @@ impl Default for Eval {
 impl StageKind for Eval {
     fn evaluation(&self) -> Evaluation {
         Evaluation { count: self.count, seed: self.seed }
+    }
+
+    fn evaluation_key(&self) -> &'static str {
+        "count"
     }
 
     fn sampled_at_once(&self) -> (usize, usize) {

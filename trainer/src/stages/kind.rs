@@ -92,6 +92,11 @@ pub trait StageKind {
     /// The held-out questions that measure it.
     fn evaluation(&self) -> Evaluation;
 
+    /// The key of their number.
+    fn evaluation_key(&self) -> &'static str {
+        "evaluation.count"
+    }
+
     /// How many prompts it samples at once, and how many completions of each.
     fn sampled_at_once(&self) -> (usize, usize) {
         (self.evaluation().count as usize, 1)
@@ -131,7 +136,7 @@ pub struct Readiness {
     #[schemars(range(min = -1.0, max = 1.0))]
     pub direct_margin: f64,
     /// Completions that the check measures.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1000000000))]
     pub samples: u64,
     /// What to do with a base model that is not ready.
     pub action: ReadinessAction,

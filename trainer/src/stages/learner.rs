@@ -3,10 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-
 use super::StagePlan;
+use super::state::State;
 use super::stop::TrainError;
 use crate::data::curriculum::{Curriculum, CurriculumState};
 use crate::data::tokenizer::Tokenizer;
@@ -15,9 +13,6 @@ use crate::machine::work::{Costed, Costs, Work};
 use crate::policy::optimizer::{AdamStep, AdamW, AdamWSettings, OptimizerSettings};
 use crate::policy::parameters::Tensors;
 use crate::policy::{Collective, Pass, Policy, Snapshot};
-use crate::tracking::checkpoint::{Checkpoint, CheckpointError, encode_json, encode_tensors};
-use crate::tracking::ledger::Ledger;
-use crate::tracking::tracker::Standing;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Best {
@@ -41,8 +36,8 @@ pub struct Learner {
     /// Updates in a row that were skipped.
     pub bad_steps: u64,
     pub recent: VecDeque<f64>,
-    pub best: Option<Best>,
-    pub reference: Option<Snapshot>,
+    pub best: Option<Arc<Best>>,
+    pub reference: Option<Arc<Snapshot>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -112,9 +107,10 @@ impl Learner {
         let moment = |name| part(name).map_or_else(|| vec![0.0; parameters.layout.len], <[f32]>::to_vec);
         let optimizer =
             AdamW { first: moment("first"), second: moment("second"), updates: state.optimizer_updates };
-        let best =
-            state.best.and_then(|(reward, step)| Some(Best { reward, step, weights: snapshot("best")? }));
-        let reference = snapshot("reference");
+        let best = state
+            .best
+            .and_then(|(reward, step)| Some(Arc::new(Best { reward, step, weights: snapshot("best")? })));
+        let reference = snapshot("reference").map(Arc::new);
         (self.optimizer, self.best, self.reference) = (optimizer, best, reference);
         (self.step, self.bad_steps) = (state.step, state.bad_steps);
         self.recent.clone_from(&state.recent);
@@ -154,7 +150,7 @@ impl Learner {
         let is_best = self.best.as_ref().is_none_or(|best| reward >= best.reward);
         if keep_best && self.recent.len() == window && is_best {
             let weights = Snapshot::of(self.policy.parameters());
-            self.best = Some(Best { reward, step: self.step + 1, weights });
+            self.best = Some(Arc::new(Best { reward, step: self.step + 1, weights }));
         }
     }
 
@@ -163,104 +159,14 @@ impl Learner {
     }
 
     /// Restores the best weights if the last ones earned less; returns them.
-    pub fn restore_best(&mut self) -> candle_core::Result<Option<&Best>> {
+    pub fn restore_best(&mut self) -> candle_core::Result<Option<Arc<Best>>> {
         let reward = self.window_mean();
-        let Some(best) = self.best.as_ref().filter(|best| reward < best.reward) else { return Ok(None) };
+        let Some(best) = self.best.clone().filter(|best| reward < best.reward) else { return Ok(None) };
         self.policy.change(&mut |parameters| best.weights.restore(parameters))?;
         Ok(Some(best))
     }
 
     pub fn is_finite(&self) -> bool {
         self.policy.parameters().values.iter().all(|weight| weight.is_finite())
-    }
-}
-
-/// `state.json`: the position of a run. The tensors are in the files beside it.
-#[derive(Serialize, Deserialize)]
-pub(super) struct State {
-    /// Steps of all stages before this checkpoint; the newest checkpoint has the most.
-    written: u64,
-    /// The next stage, from 0.
-    pub(super) stage: usize,
-    /// Finished steps of that stage.
-    step: u64,
-    optimizer_updates: u64,
-    bad_steps: u64,
-    asked: u64,
-    recent: VecDeque<f64>,
-    best: Option<(f64, u64)>,
-    #[serde(default, alias = "syllabus")]
-    curriculum: CurriculumState,
-    metrics_bytes: u64,
-    rollouts_bytes: u64,
-    wall_s: f64,
-    ledger: Ledger,
-    last: Map<String, Value>,
-}
-
-impl State {
-    pub(super) fn read(checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
-        checkpoint.json("state.json")
-    }
-
-    pub(super) fn curriculum(&self) -> CurriculumState {
-        CurriculumState { asked: self.asked, ..self.curriculum.clone() }
-    }
-
-    pub(super) fn standing(self) -> Standing {
-        let Self { written, metrics_bytes, rollouts_bytes, wall_s, ledger, last, .. } = self;
-        Standing { written, metrics_bytes, rollouts_bytes, wall_s, ledger, last }
-    }
-}
-
-impl Learner {
-    /// The files of a checkpoint: in the middle of stage `stage` or, if it `is_over`, before the next one.
-    pub(super) fn files(
-        &self,
-        standing: Standing,
-        stage: usize,
-        is_over: bool,
-    ) -> Vec<(&'static str, Vec<u8>)> {
-        let mut tensors = Tensors::new();
-        let mut put = |name: String, values: Vec<f32>| tensors.insert(name, (vec![values.len()], values));
-        let mut curriculum = CurriculumState::default();
-        if !is_over {
-            curriculum = self.curriculum.state();
-            put("first".to_owned(), self.optimizer.first.clone());
-            put("second".to_owned(), self.optimizer.second.clone());
-            let best = self.best.as_ref().map(|best| ("best", &best.weights));
-            for (name, weights) in best.into_iter().chain(self.reference.iter().map(|one| ("reference", one)))
-            {
-                let (values, biases) = weights.parts();
-                put(format!("{name}.values"), values.to_vec());
-                put(format!("{name}.expert_biases"), biases);
-            }
-        }
-        let of_stage = |number: u64| if is_over { 0 } else { number };
-        let Standing { written, metrics_bytes, rollouts_bytes, wall_s, ledger, last } = standing;
-        let state = State {
-            written,
-            stage: stage + usize::from(is_over),
-            step: of_stage(self.step),
-            optimizer_updates: of_stage(self.optimizer.updates),
-            bad_steps: of_stage(self.bad_steps),
-            asked: curriculum.asked,
-            recent: if is_over { VecDeque::new() } else { self.recent.clone() },
-            best: self.best.as_ref().filter(|_| !is_over).map(|best| (best.reward, best.step)),
-            curriculum,
-            metrics_bytes,
-            rollouts_bytes,
-            wall_s,
-            ledger,
-            last,
-        };
-        let (config, parameters) = (self.policy.config(), self.policy.parameters());
-        vec![
-            ("config.json", encode_json(config)),
-            ("tokenizer.json", encode_json(&self.tokenizer.to_json())),
-            ("model.safetensors", encode_tensors(&parameters.tensors(config))),
-            ("optimizer.safetensors", encode_tensors(&tensors)),
-            ("state.json", encode_json(&state)),
-        ]
     }
 }

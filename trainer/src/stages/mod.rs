@@ -21,11 +21,13 @@ use stop::{Status, TrainError};
 pub(crate) mod eval;
 pub(crate) mod finding;
 pub(crate) mod grpo;
+pub mod interrupt;
 pub(crate) mod kind;
 pub(crate) mod learner;
 pub(crate) mod pretrain;
 mod rewards;
 pub mod run;
+mod state;
 pub mod stop;
 
 /// Builds the enum of all kinds of stage. A row is the kind's name in recipes, its variant and its settings.

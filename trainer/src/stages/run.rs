@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use super::StagePlan;
-use super::learner::{Learner, State};
+use super::interrupt::{Boundary, Interrupt};
+use super::learner::Learner;
+use super::state::State;
 use super::stop::{Status, TrainError};
 use crate::data::curriculum::{Curriculum, HeldOutAccuracy, Risen};
 use crate::data::task::Task;
@@ -21,9 +22,6 @@ use crate::policy::{Alone, Parameters, Policy};
 use crate::tracking::checkpoint::Checkpoint;
 use crate::tracking::run_folder::RunFolder;
 use crate::tracking::tracker::{self, Standing, Tracker};
-
-/// Checkpoints kept per stage, the newest ones.
-const CHECKPOINTS_KEPT: usize = 2;
 
 /// What a run does and what it starts from.
 pub struct Job {
@@ -55,6 +53,7 @@ pub struct Run {
     pub(super) stage: usize,
     /// Whether that stage continues from a checkpoint.
     is_resumed: bool,
+    interrupt: Interrupt,
 }
 
 impl Run {
@@ -65,7 +64,7 @@ impl Run {
         folder: RunFolder,
         newest: Option<&Checkpoint>,
         started: Moment,
-        interrupt: Arc<AtomicBool>,
+        interrupt: Interrupt,
     ) -> Result<Self, TrainError> {
         let Job { stages, seed, mut policy, tokenizer, tracking, rules } = job;
         let state = newest.map(State::read).transpose()?;
@@ -106,8 +105,18 @@ impl Run {
         }
         let is_resumed = state.is_some();
         let standing = state.map_or_else(Standing::default, State::standing);
-        let tracker = Tracker::open(folder, tracking, standing, started, interrupt)?;
-        Ok(Self { seed, learner, tracker, rules, stages: stages.into(), stage: number, is_resumed })
+        let tracker = Tracker::open(folder, tracking, standing, started)?;
+        interrupt.begin(Boundary::new(&learner, &tracker, number));
+        Ok(Self {
+            seed,
+            learner,
+            tracker,
+            rules,
+            stages: stages.into(),
+            stage: number,
+            is_resumed,
+            interrupt,
+        })
     }
 
     /// Runs every remaining stage, and writes the summary.
@@ -117,7 +126,7 @@ impl Run {
         let name = stages.get(self.stage).or(stages.last()).map(|stage| stage.name.clone());
         self.tracker.begin(&name.unwrap_or_default())?;
         while let Some(stage) = stages.get(self.stage) {
-            if self.tracker.is_interrupted() {
+            if self.interrupt.is_asked() {
                 status = Status::Interrupted;
                 break;
             }
@@ -137,7 +146,9 @@ impl Run {
                 break;
             }
         }
-        self.tracker.summarise(status.name())?;
+        self.tracker.publish(true)?;
+        let Self { tracker, interrupt, .. } = self;
+        interrupt.at_boundary(|boundary| boundary.summarise(tracker, status)).transpose()?;
         Ok(status)
     }
 
@@ -223,7 +234,7 @@ impl Run {
             self.tracker.progress.note(&format!("step {}: weights are not finite: stopped", learner.step));
             return Ok(Some(Status::Diverged));
         }
-        let status = if self.tracker.is_interrupted() {
+        let status = if self.interrupt.is_asked() {
             Some(Status::Interrupted)
         } else if let Some(why) = self.tracker.overspent() {
             self.tracker.progress.note(&format!("budget: {why}"));
@@ -231,9 +242,8 @@ impl Run {
         } else {
             None
         };
-        if status.is_some() || (learner.step.is_multiple_of(save_every) && learner.bad_steps == 0) {
-            self.save(false)?;
-        }
+        let is_due = status.is_some() || (learner.step.is_multiple_of(save_every) && learner.bad_steps == 0);
+        self.advance(false, is_due)?;
         Ok(status)
     }
 
@@ -241,14 +251,17 @@ impl Run {
     pub(super) fn finish_stage(&mut self) -> Result<(), TrainError> {
         self.tracker.settle(Work::Records);
         self.tracker.count_step();
-        self.save(true)?;
+        self.advance(true, true)?;
         self.stage += 1;
         Ok(self.tracker.publish(true)?)
     }
 
-    fn save(&mut self, is_over: bool) -> Result<(), TrainError> {
-        let Self { learner, tracker, stage, .. } = self;
-        let files = |standing| learner.files(standing, *stage, is_over);
-        Ok(tracker.save(learner.step, CHECKPOINTS_KEPT, files)?)
+    /// Says that a step or, if it `is_over`, a stage has ended here; saves it if that `is_due`.
+    fn advance(&mut self, is_over: bool, is_due: bool) -> Result<(), TrainError> {
+        let Self { learner, tracker, stage, stages, interrupt, .. } = self;
+        let place = (*stage, stages[*stage].name.as_str());
+        let advanced =
+            interrupt.at_boundary(|boundary| boundary.advance(learner, tracker, place, is_over, is_due));
+        Ok(advanced.transpose().map(|_| ())?)
     }
 }

@@ -3,7 +3,7 @@
 //! An alarm is a pure function of the stage's rows so far. A resumed run reads its rows again and raises the same
 //! alarms as a run that never stopped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Map, Value, json};
 
@@ -15,6 +15,8 @@ const WINDOW: usize = 5;
 const PRETRAINING_WINDOW: usize = 400;
 /// Rows between the two means that show growth.
 const LAG: usize = 10;
+/// Rows that are remembered besides a stage's first ones: as many as any mean looks back.
+const REMEMBERED: usize = PRETRAINING_WINDOW;
 /// Above this accuracy little is left to learn: short answers, flat groups and low entropy are signs of success.
 const SOLVED: f64 = 0.9;
 /// From this accuracy on, a healthy policy is nearly certain of its tokens (addition: entropy 0.014 at 0.9).
@@ -102,7 +104,6 @@ pub(crate) fn fix(name: &str) -> Option<&'static str> {
 /// What alarms read from a row of a learning stage.
 #[derive(Clone, Copy, Debug, Default)]
 struct Observation {
-    step: u64,
     reward: Option<f64>,
     accuracy: Option<f64>,
     length: Option<f64>,
@@ -123,7 +124,6 @@ impl Observation {
             (low, high) => Some(low.unwrap_or(0.0) + high.unwrap_or(0.0)),
         };
         Self {
-            step: row.get("step").and_then(Value::as_u64).unwrap_or(0),
             reward: number("reward_mean"),
             accuracy: number("accuracy"),
             length: number("length_mean"),
@@ -142,6 +142,8 @@ impl Observation {
 #[derive(Clone, Copy, Debug)]
 struct Held {
     step: u64,
+    /// The mean reward of the last rows then; before the first row, its reward.
+    reward: Option<f64>,
     sum: f64,
     tasks: u32,
 }
@@ -156,7 +158,10 @@ impl Held {
 struct History {
     stage: String,
     is_pretraining: bool,
-    steps: Vec<Observation>,
+    /// The stage's first rows.
+    first: Vec<Observation>,
+    /// Its last rows.
+    last: VecDeque<Observation>,
     held_out: Vec<Held>,
 }
 
@@ -166,19 +171,43 @@ impl History {
     /// The mean of a field over [`WINDOW`] rows that end `back` rows before the last; `None` if one of them does not
     /// have it.
     fn mean(&self, back: usize, field: Field) -> Option<f64> {
-        let end = self.steps.len().checked_sub(back)?;
-        window_mean(&self.steps[end.checked_sub(WINDOW)?..end], field)
+        self.mean_of(WINDOW, back, field)
     }
 
     /// The mean over the stage's first rows.
     fn first(&self, field: Field) -> Option<f64> {
-        window_mean(self.steps.get(..WINDOW)?, field)
+        window_mean(self.first.get(..WINDOW)?.iter(), field)
     }
 
-    /// The mean reward of the last rows up to `step`; before the first row, its reward.
-    fn reward_at(&self, step: u64) -> Option<f64> {
-        let end = self.steps.partition_point(|row| row.step <= step).max(1).min(self.steps.len());
-        window_mean(&self.steps[end.saturating_sub(WINDOW)..end], |row| row.reward)
+    /// The mean of a field over `rows` rows that end `back` rows before the last.
+    fn mean_of(&self, rows: usize, back: usize, field: Field) -> Option<f64> {
+        let end = self.last.len().checked_sub(back)?;
+        window_mean(self.last.range(end.checked_sub(rows)?..end), field)
+    }
+
+    fn add(&mut self, row: Observation) {
+        if self.first.is_empty() {
+            // What was measured before the first row.
+            self.held_out.iter_mut().for_each(|held| held.reward = row.reward);
+        }
+        if self.first.len() < WINDOW {
+            self.first.push(row);
+        }
+        if self.last.len() == REMEMBERED {
+            self.last.pop_front();
+        }
+        self.last.push_back(row);
+    }
+
+    fn hold_out(&mut self, step: u64, accuracy: f64) {
+        match self.held_out.last_mut().filter(|held| held.step == step) {
+            Some(held) => (held.sum, held.tasks) = (held.sum + accuracy, held.tasks + 1),
+            None => {
+                let recent = self.last.range(self.last.len().saturating_sub(WINDOW)..);
+                let reward = window_mean(recent, |row| row.reward);
+                self.held_out.push(Held { step, reward, sum: accuracy, tasks: 1 });
+            }
+        }
     }
 
     fn is_below(&self, limit: f64) -> bool {
@@ -190,8 +219,8 @@ impl History {
     }
 }
 
-fn window_mean(rows: &[Observation], field: Field) -> Option<f64> {
-    let values: Vec<f64> = rows.iter().map(field).collect::<Option<_>>()?;
+fn window_mean<'a>(rows: impl Iterator<Item = &'a Observation>, field: Field) -> Option<f64> {
+    let values: Vec<f64> = rows.map(field).collect::<Option<_>>()?;
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
@@ -214,8 +243,7 @@ fn length_without_accuracy(history: &History) -> bool {
 fn expert_imbalance(history: &History) -> bool {
     // A new router is out of balance until its biases catch up: in quickstart for 110 to 180 updates.
     let window = if history.is_pretraining { PRETRAINING_WINDOW } else { WINDOW };
-    let rows = history.steps.len().checked_sub(window).map(|start| &history.steps[start..]);
-    rows.and_then(|rows| window_mean(rows, |row| row.expert_load)).is_some_and(|load| load > 3.0)
+    history.mean_of(window, 0, |row| row.expert_load).is_some_and(|load| load > 3.0)
 }
 
 fn flat_groups(history: &History) -> bool {
@@ -223,16 +251,16 @@ fn flat_groups(history: &History) -> bool {
 }
 
 fn verifier_errors(history: &History) -> bool {
-    let recent = history.steps.iter().rev().take(WINDOW);
+    let recent = history.last.iter().rev().take(WINDOW);
     recent.filter_map(|row| row.verifier_errors).any(|errors| errors > 0.0)
 }
 
 fn held_out_gap(history: &History) -> bool {
     let Some((last, earlier)) = history.held_out.split_last() else { return false };
-    let Some(reward) = history.reward_at(last.step) else { return false };
+    let Some(reward) = last.reward else { return false };
     last.accuracy() < SOLVED
         && earlier.iter().any(|then| {
-            let is_rewarded_more = history.reward_at(then.step).is_some_and(|before| reward >= before + 0.1);
+            let is_rewarded_more = then.reward.is_some_and(|before| reward >= before + 0.1);
             is_rewarded_more && last.accuracy() < then.accuracy() + 0.02
         })
 }
@@ -275,12 +303,9 @@ impl Watch {
         }
         let step = row.get("step").and_then(Value::as_u64).unwrap_or(0);
         if tells != Tells::Measured {
-            self.history.steps.push(Observation::of(row));
+            self.history.add(Observation::of(row));
         } else if let Some(accuracy) = row.get("accuracy").and_then(Value::as_f64) {
-            match self.history.held_out.last_mut().filter(|held| held.step == step) {
-                Some(held) => (held.sum, held.tasks) = (held.sum + accuracy, held.tasks + 1),
-                None => self.history.held_out.push(Held { step, sum: accuracy, tasks: 1 }),
-            }
+            self.history.hold_out(step, accuracy);
         }
         let on: Vec<&'static Alarm> = ALARMS.iter().filter(|alarm| (alarm.is_on)(&self.history)).collect();
         let names: Vec<&'static str> = on.iter().map(|alarm| alarm.name).collect();
@@ -488,6 +513,14 @@ mod tests {
         watch.see(&mut row);
         assert_eq!(row["alarms"], json!([]));
         assert_eq!(watch.summary()[0]["stage"], "base");
+    }
+
+    #[test]
+    fn a_long_run_is_not_remembered_whole() {
+        let mut watch = Watch::default();
+        (1..5000).for_each(|step| drop(watch.see(&mut healthy(step))));
+        assert_eq!((watch.history.first.len(), watch.history.last.len()), (WINDOW, REMEMBERED));
+        assert!(watch.history.first[0].reward < watch.history.last[0].reward);
     }
 
     #[test]

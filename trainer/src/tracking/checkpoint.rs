@@ -1,22 +1,21 @@
 //! Checkpoints: folders that are either complete or absent.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
 
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use super::durable::{self, UNFINISHED};
 use crate::policy::parameters::Tensors;
 use crate::policy::{Config, Parameters};
 
 /// The hashes, in the format of `sha256sum -c`.
 const SUMS: &str = "SHA256SUMS";
-/// Prefix of the name of a folder that is still being written.
-pub(crate) const UNFINISHED: &str = ".unfinished-";
 
 /// A checkpoint cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -33,9 +32,7 @@ pub enum CheckpointError {
         source: io::Error,
     },
     /// A file differs from what was written.
-    #[error(
-        "the checkpoint {folder} is damaged: {file} {problem}; remove this folder to use the one before it"
-    )]
+    #[error("the checkpoint {folder} is damaged: {file} {problem}")]
     Damaged {
         /// The checkpoint.
         folder: PathBuf,
@@ -82,54 +79,25 @@ pub fn decode_tensors(bytes: &[u8]) -> Result<Tensors, String> {
         .collect()
 }
 
-/// Writes `bytes` to `path` atomically: a reader sees the old content or the new.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file =
-        tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).map_err(io("writing", path))?;
-    file.write_all(bytes).map_err(io("writing", path))?;
-    let file = file.persist(path).map_err(|error| io("writing", path)(error.error))?;
-    readable_by_all(&file).map_err(io("writing", path))
-}
-
-#[cfg(unix)]
-fn readable_by_all(file: &File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    // A temporary file is readable by its owner only.
-    file.set_permissions(fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn readable_by_all(_file: &File) -> io::Result<()> {
-    Ok(())
-}
-
-fn sync_folder(path: &Path) -> Result<(), CheckpointError> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(io("syncing", path))
-}
-
 /// Writes the checkpoint `name` with these files into `folder`. An interrupted write leaves no checkpoint.
 pub fn write(folder: &Path, name: &str, files: &[(&str, Vec<u8>)]) -> Result<PathBuf, CheckpointError> {
+    durable::create_folder(folder).map_err(io("creating", folder))?;
     let unfinished = folder.join(format!("{UNFINISHED}{name}"));
     let finished = folder.join(name);
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished).map_err(io("removing", &unfinished))?;
     }
-    fs::create_dir_all(&unfinished).map_err(io("creating", &unfinished))?;
     let sums: String =
         files.iter().map(|(name, bytes)| format!("{}  {name}\n", hex(&Sha256::digest(bytes)))).collect();
-    for (name, bytes) in
-        files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).chain([(SUMS, sums.as_bytes())])
-    {
-        let path = unfinished.join(name);
-        let mut file = File::create(&path).map_err(io("creating", &path))?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io("writing", &path))?;
-    }
-    sync_folder(&unfinished)?;
+    let files: Vec<(&str, &[u8])> = files
+        .iter()
+        .map(|(name, bytes)| (*name, bytes.as_slice()))
+        .chain([(SUMS, sums.as_bytes())])
+        .collect();
+    durable::write_folder(&unfinished, &files).map_err(io("writing", &unfinished))?;
     // The step was written before: at the end of a stage, or before lost work.
     remove(&finished)?;
-    fs::rename(&unfinished, &finished).map_err(io("renaming", &unfinished))?;
-    sync_folder(folder)?;
+    durable::rename(&unfinished, &finished).map_err(io("renaming", &unfinished))?;
     Ok(finished)
 }
 
@@ -144,7 +112,7 @@ pub fn remove(path: &Path) -> Result<(), CheckpointError> {
     fs::remove_dir_all(&going).map_err(io("removing", &going))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -161,6 +129,12 @@ pub fn remove_unfinished(folder: &Path) -> Result<(), CheckpointError> {
     Ok(())
 }
 
+/// Whether a name has no part but itself, so that it cannot lead out of its folder.
+fn is_plain_name(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(only)), None) if only == name)
+}
+
 /// A checkpoint with every file verified.
 #[derive(Debug)]
 pub struct Checkpoint {
@@ -169,27 +143,53 @@ pub struct Checkpoint {
     files: BTreeMap<String, Vec<u8>>,
 }
 
+/// The content of a regular file: a device has no end, and a pipe waits for a writer.
+pub(crate) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "is not a file"));
+    }
+    fs::read(path)
+}
+
+/// Whether the checkpoint, not the right to read it or the machine, is at fault.
+fn is_damage(error: &io::Error) -> bool {
+    /// `EIO`: the disk cannot read it.
+    const UNREADABLE: i32 = 5;
+    use io::ErrorKind::{InvalidData, InvalidFilename, InvalidInput, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | InvalidData | InvalidInput | InvalidFilename | NotADirectory)
+        || (cfg!(unix) && error.raw_os_error() == Some(UNREADABLE))
+}
+
 impl Checkpoint {
     /// Reads and checks the checkpoint in `folder`.
     pub fn read(folder: &Path) -> Result<Self, CheckpointError> {
-        let damaged = |file: &str, problem: &str| CheckpointError::Damaged {
-            folder: folder.to_owned(),
-            file: file.to_owned(),
-            problem: problem.to_owned(),
-        };
-        let sums =
-            fs::read_to_string(folder.join(SUMS)).map_err(|error| damaged(SUMS, &error.to_string()))?;
-        let mut files = BTreeMap::new();
+        let mut checkpoint = Self { folder: folder.to_owned(), files: BTreeMap::new() };
+        let sums = String::from_utf8(checkpoint.read_listed(SUMS)?)
+            .map_err(|_| checkpoint.damaged(SUMS, "is not a list of hashes"))?;
         for line in sums.lines() {
-            let (sum, name) =
-                line.split_once("  ").ok_or_else(|| damaged(SUMS, "is not a list of hashes"))?;
-            let bytes = fs::read(folder.join(name)).map_err(|error| damaged(name, &error.to_string()))?;
+            let listed = line.split_once("  ").filter(|(_, name)| is_plain_name(name));
+            let (sum, name) = listed.ok_or_else(|| {
+                checkpoint.damaged(SUMS, "is not a list of hashes and names of files beside it")
+            })?;
+            let bytes = checkpoint.read_listed(name)?;
             if hex(&Sha256::digest(&bytes)) != sum {
-                return Err(damaged(name, "is not what was written"));
+                return Err(checkpoint.damaged(name, "is not what was written"));
             }
-            files.insert(name.to_owned(), bytes);
+            checkpoint.files.insert(name.to_owned(), bytes);
         }
-        Ok(Self { folder: folder.to_owned(), files })
+        if checkpoint.files.is_empty() {
+            return Err(checkpoint.damaged(SUMS, "lists no files"));
+        }
+        Ok(checkpoint)
+    }
+
+    fn read_listed(&self, name: &str) -> Result<Vec<u8>, CheckpointError> {
+        let path = self.folder.join(name);
+        read_regular(&path).map_err(|error| match is_damage(&error) {
+            true if error.kind() == io::ErrorKind::NotFound => self.damaged(name, "is missing"),
+            true => self.damaged(name, &error.to_string()),
+            false => io("reading", &path)(error),
+        })
     }
 
     /// The file `name`.
@@ -276,9 +276,38 @@ mod tests {
                 _ => fs::remove_file(&path).unwrap(),
             }
             let error = Checkpoint::read(&at).unwrap_err().to_string();
-            assert!(error.contains("model.safetensors") && error.contains("remove this folder"), "{error}");
+            assert!(error.contains("model.safetensors") && error.contains("damaged"), "{error}");
         }
         fs::remove_file(at.join(SUMS)).unwrap();
+        assert!(Checkpoint::read(&at).is_err());
+    }
+
+    #[test]
+    fn a_list_of_hashes_leads_nowhere_but_to_files_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = write(folder.path(), "grpo-3", &[("state.json", encode_json(&1))]).unwrap();
+        fs::write(folder.path().join("secret"), "mine").unwrap();
+        fs::create_dir(at.join("inside")).unwrap();
+        #[cfg(unix)]
+        assert!(std::process::Command::new("mkfifo").arg(at.join("pipe")).status().unwrap().success());
+        let sum = hex(&Sha256::digest(b"mine"));
+        for name in [
+            "../secret",
+            "..",
+            ".",
+            "",
+            "/dev/zero",
+            "inside/../state.json",
+            "./state.json",
+            "inside",
+            "pipe",
+        ] {
+            fs::write(at.join(SUMS), format!("{sum}  {name}\n")).unwrap();
+            let error = Checkpoint::read(&at).unwrap_err();
+            assert!(matches!(error, CheckpointError::Damaged { .. }), "{name}: {error}");
+        }
+        fs::remove_file(at.join(SUMS)).unwrap();
+        fs::create_dir(at.join(SUMS)).unwrap();
         assert!(Checkpoint::read(&at).is_err());
     }
 

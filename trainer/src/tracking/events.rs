@@ -36,8 +36,8 @@ impl EventLog {
         let file = OpenOptions::new().create(true).append(true).open(path)?;
         let mut log = Self { file, started };
         let mut events = record(&version(started));
-        let (rows, _) =
-            parse_lines(&fs::read_to_string(folder.join(run_folder::METRICS)).unwrap_or_default());
+        let metrics = fs::read(folder.join(run_folder::METRICS)).unwrap_or_default();
+        let (rows, _) = parse_lines(&String::from_utf8_lossy(&metrics));
         for row in &rows {
             events.extend(log.event(row));
         }

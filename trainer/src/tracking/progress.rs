@@ -1,6 +1,7 @@
 //! Progress of a run: a bar on a terminal, else lines of text.
 
 use std::io::{IsTerminal, Write};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -82,6 +83,11 @@ impl Progress {
         }
     }
 
+    /// The bar on the screen, if there is one.
+    pub(crate) fn bar(&self) -> Option<ProgressBar> {
+        self.bar.clone()
+    }
+
     /// Shows a message that stays on the screen.
     pub fn note(&mut self, text: &str) {
         if let Some(line) = self.pending.take() {
@@ -97,6 +103,31 @@ impl Progress {
 /// A line on standard error. The run continues if nobody reads it.
 pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Says, while it lives, that something takes long: after 5 seconds and every minute from then on.
+pub struct Patience {
+    /// Closed when the wait is over.
+    _over: mpsc::Sender<()>,
+}
+
+impl Patience {
+    /// Begins a wait for `what`.
+    pub fn with(what: &'static str) -> Self {
+        const FIRST_S: u64 = 5;
+        const NEXT_S: u64 = 60;
+        let (over, wait) = mpsc::channel::<()>();
+        std::thread::spawn(move || {
+            let mut waited_s = 0;
+            let mut pause_s = FIRST_S;
+            while wait.recv_timeout(Duration::from_secs(pause_s)) == Err(mpsc::RecvTimeoutError::Timeout) {
+                waited_s += pause_s;
+                pause_s = NEXT_S;
+                say(&format!("{what}: {waited_s} s so far"));
+            }
+        });
+        Self { _over: over }
+    }
 }
 
 impl Drop for Progress {

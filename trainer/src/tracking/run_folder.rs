@@ -1,8 +1,8 @@
-//! The run folder: the files of a run, and what a resume reads.
+//! The run folder: the files of a run, and who may write to them.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 use crate::kernels::InstructionSet;
 use crate::kernels::precision::Precision;
 use crate::machine::clock;
-use crate::tracking::checkpoint::{self, Checkpoint, CheckpointError};
+use crate::tracking::checkpoint::{self, CheckpointError};
+use crate::tracking::durable::{self, UNFINISHED};
+use crate::tracking::journal::Journal;
+use crate::tracking::recovery::{self, Found, checkpoint_names};
 
 /// The resolved recipe.
 pub const RECIPE: &str = "recipe.toml";
@@ -31,6 +34,8 @@ pub const SUMMARY: &str = "summary.json";
 pub const REPORT: &str = "report.html";
 /// Locked by the process that writes to the folder.
 const LOCK: &str = ".lock";
+/// Checkpoints kept per stage, the newest ones.
+const CHECKPOINTS_KEPT: usize = 2;
 /// The folder of checkpoints.
 pub const CHECKPOINTS: &str = "checkpoints";
 
@@ -64,7 +69,7 @@ fn io(path: &Path) -> impl FnOnce(io::Error) -> RunError {
 pub struct RunFolder {
     /// The folder.
     pub path: PathBuf,
-    _lock: File,
+    _locks: Vec<File>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,6 +102,9 @@ struct Resume {
     instruction_set: String,
     #[serde(default)]
     precision_instructions: String,
+    /// What was damaged or lost, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<String>,
 }
 
 /// The first `runs/<name>-<n>` that does not exist.
@@ -110,14 +118,29 @@ fn holds_anything(path: &Path) -> bool {
     fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-/// Whether the folder holds only the files of a start that was killed before it wrote its manifest.
+/// Whether the folder holds only the files of a start that was cut short before its manifest was whole.
 fn is_barely_begun(path: &Path) -> bool {
     let Ok(entries) = fs::read_dir(path) else { return false };
-    let is_ours =
-        |name: &str| [LOCK, RECIPE, CHECKPOINTS].contains(&name) || name.starts_with(checkpoint::UNFINISHED);
-    path.join(LOCK).exists()
-        && !holds_anything(&path.join(CHECKPOINTS))
-        && entries.flatten().all(|entry| entry.file_name().to_str().is_some_and(is_ours))
+    let names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    // Older versions did not sync what they wrote: after a power failure the manifest was there, without content.
+    let is_emptied = fs::metadata(path.join(MANIFEST)).is_ok_and(|manifest| manifest.len() == 0);
+    let of_start = [LOCK, RECIPE, CHECKPOINTS];
+    let of_run = [MANIFEST, METRICS, ROLLOUTS, LEDGER, BOOKS];
+    let is_ours = |name: &str| {
+        of_start.contains(&name)
+            || name.starts_with(UNFINISHED)
+            || is_emptied && (of_run.contains(&name) || name.starts_with("events.out."))
+    };
+    // Older versions made the folder of checkpoints before they locked.
+    let is_of_program = names.iter().any(|name| name == LOCK) || names == [CHECKPOINTS];
+    is_of_program && !holds_checkpoints(path) && names.iter().all(|name| is_ours(name))
+}
+
+/// Whether anything but remains lies in the folder of checkpoints.
+fn holds_checkpoints(path: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(path.join(CHECKPOINTS)) else { return false };
+    entries.flatten().any(|entry| !entry.file_name().to_string_lossy().starts_with(UNFINISHED))
 }
 
 /// What the files of a run folder say about the run.
@@ -146,17 +169,148 @@ impl RunFolder {
         if holds_anything(path) && !is_barely_begun(path) {
             let advice = if path.join(MANIFEST).exists() {
                 "it holds another run: give --resume to continue it, or another --out"
+            } else if holds_checkpoints(path) {
+                "it holds the checkpoints of a run, whose manifest.json is missing: give --resume to continue it, or \
+                 another --out"
             } else {
                 "it is not empty: give another --out"
             };
             return Err(RunError::Refused(format!("{} cannot be used: {advice}", path.display())));
         }
         let questions = (run.count_questions)().map_err(RunError::Refused)?;
-        let folder = path.join(CHECKPOINTS);
-        fs::create_dir_all(&folder).map_err(io(&folder))?;
-        let folder = Self { path: path.to_owned(), _lock: lock(path)? };
+        durable::create_folder(path).map_err(io(path))?;
+        let folder = Self { path: path.to_owned(), _locks: lock(path)? };
+        checkpoint::remove_unfinished(path)?;
+        let checkpoints = path.join(CHECKPOINTS);
+        durable::create_folder(&checkpoints).map_err(io(&checkpoints))?;
         folder.write(RECIPE, run.recipe.as_bytes())?;
-        let manifest = Manifest {
+        folder.write(MANIFEST, &checkpoint::encode_json(&Manifest::new(run, questions)))?;
+        Ok(folder)
+    }
+
+    /// Opens the folder of a run that has stopped, and its newest usable checkpoint if there is one. Without a folder, or
+    /// with an empty one, a new run starts: a job that is queued again gives the same command each time.
+    pub fn resume(path: &Path, run: &Identity<'_>) -> Result<(Self, Option<Found>), RunError> {
+        let manifest = Manifest::read(path)?;
+        if manifest.is_none() && !holds_checkpoints(path) {
+            return Ok((Self::create(path, run)?, None));
+        }
+        let folder = Self { path: path.to_owned(), _locks: lock(path)? };
+        let (mut manifest, lost) = match manifest {
+            Some(manifest) => (manifest, None),
+            None => {
+                run.is_in(path)?;
+                let questions = (run.count_questions)().map_err(RunError::Refused)?;
+                let manifest = path.join(MANIFEST);
+                let note = format!("{} was lost: it is written anew from recipe.toml", manifest.display());
+                (Manifest::new(run, questions), Some(note))
+            }
+        };
+        if manifest.recipe_hash != run.recipe_hash {
+            return Err(RunError::Refused(format!(
+                "{} was made with another recipe: {}. Resume with the same recipe and --set, or give another --out",
+                path.display(),
+                differences(&folder.read(RECIPE).unwrap_or_default(), &run.recipe)
+                    .unwrap_or_else(|| "its recipe.toml cannot be compared".to_owned())
+            )));
+        }
+        if manifest.device != run.device {
+            return Err(RunError::Refused(format!(
+                "{} was computed on device `{}`, and `{}` gives other bits: resume with --device {}, or give another --out",
+                path.display(),
+                manifest.device,
+                run.device,
+                manifest.device
+            )));
+        }
+        checkpoint::remove_unfinished(path).map_err(RunError::Checkpoint)?;
+        checkpoint::remove_unfinished(&path.join(CHECKPOINTS))?;
+        let mut found = recovery::newest_to_resume(path)?;
+        if let Some(found) = &mut found {
+            found.problems.extend(lost);
+        }
+        let newest = found.as_ref().and_then(|found| found.checkpoint.folder.file_name());
+        manifest.resumes.push(Resume {
+            at: clock::timestamp(),
+            from: newest.map(|name| name.to_string_lossy().into()),
+            threads: run.threads,
+            device: run.device.to_owned(),
+            cpu: cpu_name(),
+            instruction_set: InstructionSet::detected().name().to_owned(),
+            precision_instructions: run.precision.instructions().unwrap_or_default().to_owned(),
+            problems: found.as_ref().map_or_else(Vec::new, |found| found.problems.clone()),
+        });
+        // The old summary says how the run stopped; now it continues.
+        let summary = path.join(SUMMARY);
+        if summary.exists() {
+            fs::remove_file(&summary).map_err(io(&summary))?;
+        }
+        folder.write(RECIPE, run.recipe.as_bytes())?;
+        folder.write(MANIFEST, &checkpoint::encode_json(&manifest))?;
+        Ok((folder, found))
+    }
+
+    /// Start of the run, seconds since 1970; 0 if the manifest does not give it.
+    pub fn started(&self) -> f64 {
+        let manifest = fs::read(self.path.join(MANIFEST)).ok();
+        let manifest: Option<Manifest> = manifest.and_then(|text| serde_json::from_slice(&text).ok());
+        manifest.and_then(|manifest| clock::seconds_since_1970(&manifest.started)).unwrap_or(0.0)
+    }
+
+    /// Writes one of the run's files; a power failure leaves the old content or the new one.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
+        let path = self.path.join(name);
+        durable::write(&path, bytes).map_err(io(&path))
+    }
+
+    /// Writes one of the files that a resume can do without; a reader sees the old content or the new one.
+    pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
+        let path = self.path.join(name);
+        durable::replace(&path, bytes).map_err(io(&path))
+    }
+
+    /// The text of one of the run's files; empty if it does not exist. Bytes that are no text are replaced.
+    pub fn read(&self, name: &str) -> Result<String, RunError> {
+        let path = self.path.join(name);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) => Err(io(&path)(error)),
+        }
+    }
+
+    /// Writes a checkpoint and removes all but the newest [`CHECKPOINTS_KEPT`] of its stage.
+    pub fn save(&self, stage: &str, step: u64, files: &[(&str, Vec<u8>)]) -> Result<PathBuf, RunError> {
+        // The checkpoint states what the journals hold, so that must be on disk before it.
+        for journal in
+            [METRICS, ROLLOUTS].map(|name| self.path.join(name)).iter().filter(|path| path.exists())
+        {
+            durable::sync_file(journal).map_err(io(journal))?;
+        }
+        let folder = self.path.join(CHECKPOINTS);
+        let written = checkpoint::write(&folder, &format!("{stage}-{step}"), files)?;
+        let mut steps: Vec<u64> = checkpoint_names(&self.path)
+            .into_iter()
+            .filter(|(name, _)| name == stage)
+            .map(|(_, step)| step)
+            .collect();
+        steps.sort_unstable();
+        for old in steps.iter().rev().skip(CHECKPOINTS_KEPT).filter(|old| **old < step) {
+            checkpoint::remove(&folder.join(format!("{stage}-{old}")))?;
+        }
+        Ok(written)
+    }
+
+    /// Opens a journal and cuts it to its first `bytes` bytes; a shorter one to its whole lines.
+    pub fn journal(&self, name: &str, bytes: u64) -> Result<Journal, RunError> {
+        let path = self.path.join(name);
+        Journal::open(&path, bytes).map_err(io(&path))
+    }
+}
+
+impl Manifest {
+    fn new(run: &Identity<'_>, questions: Value) -> Self {
+        Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             git_commit: git_commit(),
             name: run.name.to_owned(),
@@ -171,203 +325,84 @@ impl RunFolder {
             recipe_hash: run.recipe_hash.clone(),
             questions,
             resumes: Vec::new(),
+        }
+    }
+
+    /// The manifest of the run in `path`; `None` if it is missing or empty.
+    fn read(path: &Path) -> Result<Option<Self>, RunError> {
+        let path = path.join(MANIFEST);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io(&path)(error)),
         };
-        folder.write(MANIFEST, &checkpoint::encode_json(&manifest))?;
-        Ok(folder)
-    }
-
-    /// Opens the folder of a run that has stopped, and its newest checkpoint if there is one. Without a folder, or with
-    /// an empty one, a new run starts: a job that is queued again gives the same command each time.
-    pub fn resume(path: &Path, run: &Identity<'_>) -> Result<(Self, Option<Checkpoint>), RunError> {
-        let manifest_path = path.join(MANIFEST);
-        if !manifest_path.exists() {
-            return Ok((Self::create(path, run)?, None));
+        if text.is_empty() {
+            return Ok(None);
         }
-        let text = fs::read(&manifest_path).map_err(io(&manifest_path))?;
-        let mut manifest: Manifest = serde_json::from_slice(&text)
-            .map_err(|error| RunError::Refused(format!("{}: {error}", manifest_path.display())))?;
-        let folder = Self { path: path.to_owned(), _lock: lock(path)? };
-        if manifest.recipe_hash != run.recipe_hash {
-            let before = fs::read_to_string(path.join(RECIPE)).unwrap_or_default();
-            return Err(RunError::Refused(format!(
-                "{} was made with another recipe: {}. Resume with the same recipe and --set, or give another --out",
-                path.display(),
-                differences(&before, &run.recipe)
-            )));
-        }
-        if manifest.device != run.device {
-            return Err(RunError::Refused(format!(
-                "{} was computed on device `{}`, and `{}` gives other bits: resume with --device {}, or give another --out",
-                path.display(),
-                manifest.device,
-                run.device,
-                manifest.device
-            )));
-        }
-        checkpoint::remove_unfinished(path).map_err(RunError::Checkpoint)?;
-        checkpoint::remove_unfinished(&path.join(CHECKPOINTS))?;
-        let newest = newest_checkpoint(path).map(|folder| Checkpoint::read(&folder)).transpose()?;
-        manifest.resumes.push(Resume {
-            at: clock::timestamp(),
-            from: newest
-                .as_ref()
-                .and_then(|newest| newest.folder.file_name())
-                .map(|name| name.to_string_lossy().into()),
-            threads: run.threads,
-            device: run.device.to_owned(),
-            cpu: cpu_name(),
-            instruction_set: InstructionSet::detected().name().to_owned(),
-            precision_instructions: run.precision.instructions().unwrap_or_default().to_owned(),
-        });
-        folder.write(RECIPE, run.recipe.as_bytes())?;
-        folder.write(MANIFEST, &checkpoint::encode_json(&manifest))?;
-        // The old summary says how the run stopped; now it continues.
-        let summary = path.join(SUMMARY);
-        if summary.exists() {
-            fs::remove_file(&summary).map_err(io(&summary))?;
-        }
-        Ok((folder, newest))
-    }
-
-    /// Start of the run, seconds since 1970; 0 if the manifest does not give it.
-    pub fn started(&self) -> f64 {
-        let manifest = fs::read(self.path.join(MANIFEST)).ok();
-        let manifest: Option<Manifest> = manifest.and_then(|text| serde_json::from_slice(&text).ok());
-        manifest.and_then(|manifest| clock::seconds_since_1970(&manifest.started)).unwrap_or(0.0)
-    }
-
-    /// Writes one of the run's files atomically.
-    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
-        Ok(checkpoint::write_atomically(&self.path.join(name), bytes)?)
-    }
-
-    /// The text of one of the run's files; empty if it does not exist.
-    pub fn read(&self, name: &str) -> Result<String, RunError> {
-        let path = self.path.join(name);
-        if !path.exists() {
-            return Ok(String::new());
-        }
-        fs::read_to_string(&path).map_err(io(&path))
-    }
-
-    /// Writes a checkpoint and removes all but the newest `keep` of its stage.
-    pub fn save(
-        &self,
-        stage: &str,
-        step: u64,
-        files: &[(&str, Vec<u8>)],
-        keep: usize,
-    ) -> Result<PathBuf, RunError> {
-        let folder = self.path.join(CHECKPOINTS);
-        let written = checkpoint::write(&folder, &format!("{stage}-{step}"), files)?;
-        let mut steps: Vec<u64> = checkpoint_names(&self.path)
-            .into_iter()
-            .filter(|(name, _)| name == stage)
-            .map(|(_, step)| step)
-            .collect();
-        steps.sort_unstable();
-        for old in steps.iter().rev().skip(keep.max(1)).filter(|old| **old < step) {
-            checkpoint::remove(&folder.join(format!("{stage}-{old}")))?;
-        }
-        Ok(written)
-    }
-
-    /// Opens a journal and cuts it to its first `bytes` bytes.
-    ///
-    /// # Errors
-    /// If the file is shorter than that.
-    pub fn journal(&self, name: &str, bytes: u64) -> Result<Journal, RunError> {
-        let path = self.path.join(name);
-        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(io(&path))?;
-        let length = file.metadata().map_err(io(&path))?.len();
-        if length < bytes {
-            return Err(RunError::Refused(format!(
-                "{} has {length} bytes, the checkpoint was written after {bytes}: restore it, or start a new run",
+        serde_json::from_slice(&text).map(Some).map_err(|error| {
+            RunError::Refused(format!(
+                "{} is damaged: {error}. Put back a copy, or remove it and resume: it is then written anew from recipe.toml",
                 path.display()
-            )));
-        }
-        file.set_len(bytes).map_err(io(&path))?;
-        Ok(Journal { path, file, bytes })
-    }
-}
-
-/// A file with one object per line. Each line is flushed.
-#[derive(Debug)]
-pub struct Journal {
-    path: PathBuf,
-    file: File,
-    bytes: u64,
-}
-
-impl Journal {
-    /// Adds one line.
-    pub fn append(&mut self, value: &Value) -> Result<(), RunError> {
-        let line = format!("{value}\n");
-        self.file.write_all(line.as_bytes()).map_err(io(&self.path))?;
-        self.bytes += line.len() as u64;
-        Ok(())
-    }
-
-    /// Makes the added lines survive a power failure.
-    pub fn sync(&self) -> Result<(), RunError> {
-        self.file.sync_data().map_err(io(&self.path))
-    }
-
-    /// Length in bytes; a checkpoint stores it.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-}
-
-fn lock(path: &Path) -> Result<File, RunError> {
-    let file = path.join(LOCK);
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&file).map_err(io(&file))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(fs::TryLockError::WouldBlock) => Err(RunError::Refused(format!(
-            "another process is writing to {}: wait for it, or give another --out",
-            path.display()
-        ))),
-        Err(fs::TryLockError::Error(source)) => Err(io(&file)(source)),
-    }
-}
-
-/// Stage and step of every checkpoint of a run.
-fn checkpoint_names(run: &Path) -> Vec<(String, u64)> {
-    let Ok(entries) = fs::read_dir(run.join(CHECKPOINTS)) else { return Vec::new() };
-    entries
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let (stage, step) = name.rsplit_once('-')?;
-            (!name.starts_with('.')).then_some((stage.to_owned(), step.parse().ok()?))
+            ))
         })
-        .collect()
-}
-
-/// The checkpoint at `path`: that folder itself, or the newest checkpoint of a run folder.
-pub fn checkpoint_at(path: &Path) -> Option<PathBuf> {
-    if path.join("state.json").exists() { Some(path.to_owned()) } else { newest_checkpoint(path) }
-}
-
-/// The folder of a run's newest checkpoint: the one with the most steps before it.
-pub fn newest_checkpoint(run: &Path) -> Option<PathBuf> {
-    #[derive(Deserialize)]
-    struct Place {
-        written: u64,
     }
-    let folders = checkpoint_names(run).into_iter().map(|(stage, step)| {
-        let folder = run.join(CHECKPOINTS).join(format!("{stage}-{step}"));
-        let place =
-            fs::read(folder.join("state.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        // An unreadable checkpoint counts as the newest, so that its damage is reported.
-        (place.map_or(u64::MAX, |place: Place| place.written), folder)
-    });
-    folders.max().map(|(_, folder)| folder)
 }
 
-/// The keys in which two recipes differ.
-fn differences(before: &str, after: &str) -> String {
+impl Identity<'_> {
+    /// Fails unless the recipe in the run folder `path`, which has lost its manifest, is this run's.
+    fn is_in(&self, path: &Path) -> Result<(), RunError> {
+        let before = fs::read(path.join(RECIPE)).unwrap_or_default();
+        let before = String::from_utf8_lossy(&before);
+        let device =
+            |text: &str| text.parse::<toml::Table>().ok()?.get("device")?.as_str().map(str::to_owned);
+        let differing = if before.trim().is_empty() {
+            Some("its recipe.toml is lost too".to_owned())
+        } else if device(&before).is_some_and(|device| (device == "candle") != (self.device == "candle")) {
+            Some("its device is another".to_owned())
+        } else {
+            differences(&before, &self.recipe)
+        };
+        differing.map_or(Ok(()), |problem| {
+            Err(RunError::Refused(format!(
+                "{} holds the checkpoints of a run whose manifest.json is lost, and nothing shows that this recipe made \
+                 them: {problem}. Put back manifest.json or recipe.toml from a copy, or give another --out; `eval`, \
+                 `sample` and `score` can use the checkpoints as they are",
+                path.display()
+            )))
+        })
+    }
+}
+
+/// Locks the folder, and a file in it: whoever removes that file still meets the first lock, and a file system that locks
+/// no folders has the second.
+fn lock(path: &Path) -> Result<Vec<File>, RunError> {
+    let file = path.join(LOCK);
+    let opened =
+        OpenOptions::new().create(true).truncate(false).write(true).open(&file).map_err(io(&file))?;
+    let taken = || {
+        let path = path.display();
+        RunError::Refused(format!("another process is writing to {path}: wait for it, or give another --out"))
+    };
+    match opened.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => return Err(taken()),
+        Err(fs::TryLockError::Error(source)) => return Err(io(&file)(source)),
+    }
+    let mut locks = vec![opened];
+    if cfg!(unix) {
+        let folder = File::open(path).map_err(io(path))?;
+        match folder.try_lock() {
+            Ok(()) => locks.push(folder),
+            Err(fs::TryLockError::WouldBlock) => return Err(taken()),
+            // Some network file systems lock files only.
+            Err(fs::TryLockError::Error(_)) => {}
+        }
+    }
+    Ok(locks)
+}
+
+/// The keys in which two recipes differ, as far as they change results; `None` if there are none.
+fn differences(before: &str, after: &str) -> Option<String> {
     let flat = |text: &str| {
         let mut keys = BTreeMap::new();
         if let Ok(table) = text.parse::<toml::Table>() {
@@ -391,7 +426,7 @@ fn differences(before: &str, after: &str) -> String {
             format!("{key} was {} and is {}", of(&before), of(&after))
         })
         .collect();
-    if differing.is_empty() { "its recipe.toml cannot be compared".to_owned() } else { differing.join("; ") }
+    (!differing.is_empty()).then(|| differing.join("; "))
 }
 
 /// Every value of a table under its path; tables in an array count from 1.
@@ -456,7 +491,7 @@ mod tests {
 
     fn checkpoint(run: &RunFolder, stage: &str, step: u64, written: u64) {
         let state = checkpoint::encode_json(&json!({ "written": written }));
-        run.save(stage, step, &[("state.json", state)], 2).unwrap();
+        run.save(stage, step, &[("state.json", state)]).unwrap();
     }
 
     #[test]
@@ -477,6 +512,18 @@ mod tests {
         fs::remove_file(path.join(MANIFEST)).unwrap();
         assert!(RunFolder::resume(&path, &identity(5)).unwrap().1.is_none());
         fs::remove_file(path.join(MANIFEST)).unwrap();
+        fs::write(path.join(format!("{UNFINISHED}x")), "half").unwrap();
+        assert!(RunFolder::create(&path, &identity(5)).is_ok());
+        assert!(!path.join(format!("{UNFINISHED}x")).exists());
+        for name in [RECIPE, MANIFEST, METRICS] {
+            fs::write(path.join(name), "").unwrap();
+        }
+        assert!(RunFolder::resume(&path, &identity(5)).unwrap().1.is_none());
+        let locked_late = folder.path().join("locked-late");
+        fs::create_dir_all(locked_late.join(CHECKPOINTS)).unwrap();
+        assert!(RunFolder::create(&locked_late, &identity(5)).is_ok());
+        fs::remove_file(path.join(MANIFEST)).unwrap();
+        fs::remove_file(path.join(METRICS)).unwrap();
         fs::write(path.join("note"), "mine").unwrap();
         assert!(RunFolder::resume(&path, &identity(5)).unwrap_err().to_string().contains("not empty"));
         fs::write(folder.path().join("note"), "mine").unwrap();
@@ -505,28 +552,41 @@ mod tests {
         assert_eq!(names, expected);
         drop(run);
         let (_, newest) = RunFolder::resume(&path, &identity(5)).unwrap();
-        assert!(newest.unwrap().folder.ends_with("a-b-5"));
-        fs::write(path.join("checkpoints/pretrain-20/state.json"), "{").unwrap();
-        assert!(RunFolder::resume(&path, &identity(5)).unwrap_err().to_string().contains("damaged"));
+        assert!(newest.unwrap().checkpoint.folder.ends_with("a-b-5"));
     }
 
     #[test]
-    fn a_journal_goes_on_where_the_checkpoint_left_it() {
+    #[cfg(unix)]
+    fn a_lock_that_is_removed_still_keeps_others_out() {
         let folder = tempfile::tempdir().unwrap();
-        let run = RunFolder::create(&folder.path().join("run"), &identity(5)).unwrap();
-        let mut journal = run.journal(METRICS, 0).unwrap();
-        journal.append(&json!({ "step": 1 })).unwrap();
-        let kept = journal.bytes();
-        journal.append(&json!({ "step": 2 })).unwrap();
-        fs::OpenOptions::new()
-            .append(true)
-            .open(run.path.join(METRICS))
-            .unwrap()
-            .write_all(b"{\"step\": 3, \"lo")
-            .unwrap();
-        let mut journal = run.journal(METRICS, kept).unwrap();
-        journal.append(&json!({ "step": 2 })).unwrap();
-        assert_eq!(fs::read_to_string(run.path.join(METRICS)).unwrap(), "{\"step\":1}\n{\"step\":2}\n");
-        assert!(run.journal(METRICS, 1000).unwrap_err().to_string().contains("1000"));
+        let path = folder.path().join("run");
+        let run = RunFolder::create(&path, &identity(5)).unwrap();
+        fs::remove_file(path.join(LOCK)).unwrap();
+        assert!(RunFolder::resume(&path, &identity(5)).unwrap_err().to_string().contains("another process"));
+        drop(run);
+        assert!(RunFolder::resume(&path, &identity(5)).is_ok());
+    }
+
+    #[test]
+    fn a_run_without_its_manifest_goes_on_if_its_recipe_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        checkpoint(&RunFolder::create(&path, &identity(5)).unwrap(), "pretrain", 10, 1);
+        for lost in [false, true] {
+            if lost {
+                fs::remove_file(path.join(MANIFEST)).unwrap();
+            } else {
+                fs::write(path.join(MANIFEST), "").unwrap();
+            }
+            assert!(RunFolder::resume(&path, &identity(6)).unwrap_err().to_string().contains("steps was 5"));
+            let found = RunFolder::resume(&path, &identity(5)).unwrap().1.unwrap();
+            assert!(found.problems.join("").contains("manifest.json was lost"), "{:?}", found.problems);
+            assert!(RunFolder::resume(&path, &identity(5)).unwrap().1.unwrap().problems.is_empty());
+        }
+        fs::remove_file(path.join(MANIFEST)).unwrap();
+        assert!(RunFolder::create(&path, &identity(5)).unwrap_err().to_string().contains("--resume"));
+        fs::write(path.join(RECIPE), "").unwrap();
+        let error = RunFolder::resume(&path, &identity(5)).unwrap_err().to_string();
+        assert!(error.contains("recipe.toml is lost too"), "{error}");
     }
 }

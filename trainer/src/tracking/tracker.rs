@@ -1,19 +1,20 @@
 //! Keeps the records of a running run: ledger, metrics, alarms, events, completions and progress.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::alarms::Watch;
 use super::checkpoint;
 use super::events::EventLog;
+use super::journal::{Journal, Mark};
 use super::ledger::{Budget, HeldOut, Ledger, Prices, Spent};
 use super::live;
 use super::progress::{Log, Progress};
 use super::rows::Tells;
-use super::run_folder::{self, Journal, RunError, RunFolder};
+use super::run_folder::{self, RunError, RunFolder};
 use crate::machine::clock::{Elapsed, Moment};
 use crate::machine::meter::Meter;
 use crate::machine::work::{Amount, Costed, Work};
@@ -36,12 +37,36 @@ pub struct TrackerSettings {
 pub struct Standing {
     /// Steps of all stages so far.
     pub written: u64,
-    pub metrics_bytes: u64,
-    pub rollouts_bytes: u64,
+    pub metrics: Mark,
+    pub rollouts: Mark,
     pub wall_s: f64,
     pub ledger: Ledger,
     /// The newest row of each kind.
     pub last: Map<String, Value>,
+}
+
+/// What the end of a run writes down.
+#[derive(Clone, Debug)]
+pub struct Records {
+    pub folder: Arc<RunFolder>,
+    pub standing: Standing,
+    prices: Prices,
+    alarms: Value,
+    /// The bar on the screen, which goes before the last lines.
+    pub bar: Option<ProgressBar>,
+}
+
+impl Records {
+    /// Writes the ledger and the summary of a run that has stopped in this way.
+    pub fn summarise(&self, status: &str) -> Result<(), RunError> {
+        let Standing { ledger, last, .. } = &self.standing;
+        let books = ledger.to_json(&self.prices);
+        self.folder.write(run_folder::LEDGER, &checkpoint::encode_json(&books))?;
+        let mut summary = run_folder::summary(status, &Value::Object(last.clone()), &books["total"]);
+        summary["verifying_share"] = json!(ledger.verifying_shares());
+        summary["alarms"] = self.alarms.clone();
+        self.folder.write(run_folder::SUMMARY, &checkpoint::encode_json(&summary))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -73,12 +98,11 @@ struct Begun {
 pub struct Tracker {
     pub progress: Progress,
     settings: TrackerSettings,
-    folder: RunFolder,
+    folder: Arc<RunFolder>,
     metrics: Journal,
     rollouts: Journal,
     watch: Watch,
     events: EventLog,
-    interrupt: Arc<AtomicBool>,
     ledger: Ledger,
     /// Finds time that no call has charged.
     meter: Meter,
@@ -93,21 +117,20 @@ pub struct Tracker {
 
 impl Tracker {
     /// Opens the records of a run at `standing`. Charges work that a killed process did after it as redone. `started`:
-    /// when this process began to count time. A signal sets `interrupt`.
+    /// when this process began to count time.
     pub fn open(
         folder: RunFolder,
         settings: TrackerSettings,
         standing: Standing,
         started: Moment,
-        interrupt: Arc<AtomicBool>,
     ) -> Result<Self, RunError> {
-        let Standing { written, metrics_bytes, rollouts_bytes, wall_s, mut ledger, last } = standing;
+        let Standing { written, metrics, rollouts, wall_s, mut ledger, last } = standing;
         let killed = std::fs::read(folder.path.join(run_folder::BOOKS)).ok();
         if let Some(killed) = killed.and_then(|text| serde_json::from_slice::<Ledger>(&text).ok()) {
             ledger.charge_lost(&killed);
         }
-        let metrics = folder.journal(run_folder::METRICS, metrics_bytes)?;
-        let rollouts = folder.journal(run_folder::ROLLOUTS, rollouts_bytes)?;
+        let metrics = folder.journal(run_folder::METRICS, metrics.bytes)?;
+        let rollouts = folder.journal(run_folder::ROLLOUTS, rollouts.bytes)?;
         // Follows the metrics, which must be cut first.
         let events = EventLog::open(&folder.path, folder.started())
             .map_err(|source| events_failed(&folder.path, source))?;
@@ -117,11 +140,10 @@ impl Tracker {
             meter: Meter::new(started, ledger.time(), settings.prices.watts),
             begun: Begun { at: started, flops: 0.0, verifying: Elapsed::default() },
             settings,
-            folder,
+            folder: Arc::new(folder),
             metrics,
             rollouts,
             events,
-            interrupt,
             ledger,
             published: None,
             started,
@@ -189,10 +211,6 @@ impl Tracker {
         self.settings.log.rollouts_per_step
     }
 
-    pub fn is_interrupted(&self) -> bool {
-        self.interrupt.load(Ordering::Relaxed)
-    }
-
     /// Begins a step: its speed and its verifying time count from here.
     pub fn begin_step(&mut self) {
         let verifying = self.ledger.account(&self.stage).elapsed(Work::Verifier);
@@ -220,7 +238,9 @@ impl Tracker {
         record.notes.iter().for_each(|note| self.progress.note(&format!("{} {step}: {note}", self.stage)));
         self.progress.step(&self.stage, step, steps, &live::shown(&row));
         self.log(row)?;
-        record.completions.iter().try_for_each(|completion| self.rollouts.append(completion))
+        let path = self.rollouts.path().to_owned();
+        let failed = |source| RunError::Io { path: path.clone(), source };
+        record.completions.iter().try_for_each(|completion| self.rollouts.append(completion)).map_err(failed)
     }
 
     /// Records a measurement on held-out questions of a task, which took `amount`. `questions` names the set of
@@ -286,7 +306,8 @@ impl Tracker {
         };
         self.events.append(&row).map_err(|source| events_failed(&self.folder.path, source))?;
         let row = Value::Object(row);
-        self.metrics.append(&row)?;
+        let path = self.metrics.path().to_owned();
+        self.metrics.append(&row).map_err(|source| RunError::Io { path, source })?;
         self.last.insert(key, row);
         self.settle(Work::Records);
         Ok(())
@@ -304,37 +325,41 @@ impl Tracker {
         self.ledger.account(&self.stage).energy.add(energy);
         self.settle(Work::Records);
         // A resume compares it with its checkpoint to charge lost work as redone.
-        self.folder.write(run_folder::BOOKS, &serde_json::to_vec(&self.ledger).unwrap_or_default())?;
+        self.folder.replace(run_folder::BOOKS, &serde_json::to_vec(&self.ledger).unwrap_or_default())?;
         if is_due || self.published.is_none_or(|last| last.elapsed().wall_s >= PUBLISH_EVERY_S) {
             let ledger = self.ledger.to_json(&self.settings.prices);
-            self.folder.write(run_folder::LEDGER, &checkpoint::encode_json(&ledger))?;
+            self.folder.replace(run_folder::LEDGER, &checkpoint::encode_json(&ledger))?;
             self.published = Some(Moment::now());
         }
         Ok(())
     }
 
-    /// Saves the checkpoint of `step` and keeps the newest `keep` of the stage. `files` builds its files from the
-    /// position of the records.
-    pub fn save(
-        &mut self,
-        step: u64,
-        keep: usize,
-        files: impl FnOnce(Standing) -> Vec<(&'static str, Vec<u8>)>,
-    ) -> Result<(), RunError> {
-        self.settle(Work::Records);
-        let started = Moment::now();
-        // The checkpoint states the lengths of the journals, so they must be on disk before it.
-        self.metrics.sync()?;
-        self.rollouts.sync()?;
-        let standing = Standing {
+    fn standing(&self) -> Standing {
+        Standing {
             written: self.written,
-            metrics_bytes: self.metrics.bytes(),
-            rollouts_bytes: self.rollouts.bytes(),
+            metrics: self.metrics.mark(),
+            rollouts: self.rollouts.mark(),
             wall_s: self.wall_s(),
             ledger: self.ledger.clone(),
             last: self.last.clone(),
-        };
-        self.folder.save(&self.stage, step, &files(standing), keep)?;
+        }
+    }
+
+    /// What the run would write down if it ended now.
+    pub fn records(&self) -> Records {
+        Records {
+            folder: self.folder.clone(),
+            standing: self.standing(),
+            prices: self.settings.prices.clone(),
+            alarms: self.watch.summary(),
+            bar: self.progress.bar(),
+        }
+    }
+
+    /// Saves the checkpoint of `step` with these files.
+    pub fn save(&mut self, step: u64, files: &[(&str, Vec<u8>)]) -> Result<(), RunError> {
+        let started = Moment::now();
+        self.folder.save(&self.stage, step, files)?;
         let spent = Spent::new(started.elapsed(), Amount::default());
         self.ledger.charge(&self.stage, Work::Checkpoint, spent);
         Ok(())
@@ -351,15 +376,6 @@ impl Tracker {
                 spent.cpu_s
             ));
         }
-    }
-
-    pub fn summarise(&mut self, status: &str) -> Result<(), RunError> {
-        self.publish(true)?;
-        let ledger = self.ledger.to_json(&self.settings.prices);
-        let mut summary = run_folder::summary(status, &Value::Object(self.last.clone()), &ledger["total"]);
-        summary["verifying_share"] = json!(self.ledger.verifying_shares());
-        summary["alarms"] = self.watch.summary();
-        self.folder.write(run_folder::SUMMARY, &checkpoint::encode_json(&summary))
     }
 }
 

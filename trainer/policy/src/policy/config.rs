@@ -110,6 +110,62 @@ impl Config {
         }
     }
 
+    /// Why no network has this shape; one read from a file may say anything.
+    pub fn check(&self) -> Result<(), String> {
+        const WIDTH: (usize, usize) = (1, 1 << 20);
+        let mut sizes = vec![
+            ("vocab_size", self.vocab_size, WIDTH),
+            ("hidden_size", self.hidden_size, WIDTH),
+            ("num_hidden_layers", self.num_hidden_layers, (1, 1024)),
+            ("num_attention_heads", self.num_attention_heads, (1, 1024)),
+            ("intermediate_size", self.intermediate_size, WIDTH),
+            ("max_position_embeddings", self.max_position_embeddings, WIDTH),
+            ("n_routed_experts", self.n_routed_experts, (0, 1 << 16)),
+        ];
+        match self.attention {
+            Attention::Mla => sizes.extend([
+                ("q_lora_rank", self.q_lora_rank.unwrap_or(1), WIDTH),
+                ("kv_lora_rank", self.kv_lora_rank, WIDTH),
+                ("qk_nope_head_dim", self.qk_nope_head_dim, WIDTH),
+                ("qk_rope_head_dim", self.qk_rope_head_dim, WIDTH),
+                ("v_head_dim", self.v_head_dim, WIDTH),
+            ]),
+            Attention::Gqa => sizes.extend([
+                ("num_key_value_heads", self.num_key_value_heads, (1, self.num_attention_heads)),
+                ("head_dim", self.head_dim, WIDTH),
+            ]),
+        }
+        if self.n_routed_experts > 0 {
+            sizes.extend([
+                ("num_experts_per_tok", self.num_experts_per_tok, (1, self.n_routed_experts.min(1024))),
+                ("n_shared_experts", self.n_shared_experts, (0, 1024)),
+                ("moe_intermediate_size", self.moe_intermediate_size, WIDTH),
+                ("first_k_dense_replace", self.first_k_dense_replace, (0, self.num_hidden_layers)),
+            ]);
+        }
+        if let Some((name, size, (low, high))) =
+            sizes.into_iter().find(|(_, size, (low, high))| size < low || size > high)
+        {
+            return Err(format!("says {name} = {size}; it may be {low} to {high}"));
+        }
+        let rotary = match self.attention {
+            Attention::Mla => self.qk_rope_head_dim,
+            Attention::Gqa => self.head_dim,
+        };
+        if !rotary.is_multiple_of(2) {
+            return Err(format!("rotates {rotary} numbers of a head by position; it must be an even number"));
+        }
+        if self.attention == Attention::Gqa
+            && !self.num_attention_heads.is_multiple_of(self.num_key_value_heads)
+        {
+            let (heads, answering) = (self.num_attention_heads, self.num_key_value_heads);
+            return Err(format!(
+                "says num_key_value_heads = {answering}, which does not divide {heads} heads"
+            ));
+        }
+        Ok(())
+    }
+
     /// Whether layer `layer` has experts.
     pub fn is_sparse(&self, layer: usize) -> bool {
         self.n_routed_experts > 0 && layer >= self.first_k_dense_replace

@@ -1,6 +1,6 @@
 //! A policy's weights: one vector with a [`Layout`], and the load biases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 use thinkling_datasets::seed::Stream;
@@ -69,22 +69,45 @@ impl Parameters {
         tensors
     }
 
-    /// The parameters of these tensors, which [`Parameters::tensors`] gives. An error names a missing or misshapen tensor.
+    /// The parameters of these tensors, which [`Parameters::tensors`] gives. An error names a missing, misshapen or unknown
+    /// tensor. Allocates no more than the tensors take.
     pub fn from_tensors(config: &Config, tensors: &Tensors) -> Result<Self, String> {
         let find = |name: &str, shape: &[usize]| match tensors.get(name) {
             Some((found, values)) if found == shape => Ok(values),
             Some((found, _)) => Err(format!("has {name} of shape {found:?} instead of {shape:?}")),
             None => Err(format!("has no {name}")),
         };
+        config.check().map_err(|problem| format!("does not fit its config.json, which {problem}"))?;
+        // Each layer and each expert has tensors of its own.
+        let parts = config.num_hidden_layers + config.sparse_layers().count() * config.n_routed_experts;
+        if parts > tensors.len() {
+            let (layers, experts) = (config.num_hidden_layers, config.n_routed_experts);
+            return Err(format!(
+                "has {} tensors, too few for the {layers} layers and {experts} experts of its config.json",
+                tensors.len()
+            ));
+        }
         let layout = Layout::new(config);
+        let biases: Vec<String> = config.sparse_layers().map(Self::expert_bias_name).collect();
+        for slot in &layout.slots {
+            find(&slot.name, &slot.shape)?;
+        }
+        let known: BTreeSet<&str> = layout
+            .slots
+            .iter()
+            .map(|slot| slot.name.as_str())
+            .chain(biases.iter().map(String::as_str))
+            .collect();
+        if let Some(unknown) = tensors.keys().find(|name| !known.contains(name.as_str())) {
+            return Err(format!("has {unknown}, which the network of its config.json does not have"));
+        }
         let mut values = vec![0.0; layout.len];
         for slot in &layout.slots {
             values[slot.range.clone()].copy_from_slice(find(&slot.name, &slot.shape)?);
         }
-        let biases = config
-            .sparse_layers()
-            .map(|layer| Ok(find(&Self::expert_bias_name(layer), &[config.n_routed_experts])?.clone()));
-        Ok(Self { expert_biases: biases.collect::<Result<_, String>>()?, layout, values })
+        let expert_biases: Result<_, String> =
+            biases.iter().map(|name| Ok(find(name, &[config.n_routed_experts])?.clone())).collect();
+        Ok(Self { expert_biases: expert_biases?, layout, values })
     }
 }
 

@@ -6,18 +6,18 @@ use thinkling_datasets::Split;
 use thinkling_datasets::corpus::{self, Corpus};
 
 use super::devices::{self, PricedDevice};
+use super::memory::{misfit, peak_memory};
 use crate::data::shares::Shares;
 use crate::data::tokenizer::Tokenizer;
 use crate::kernels::peak::measured_peak;
 use crate::kernels::precision::Precision;
 use crate::machine::clock::Moment;
 use crate::plan::{Plan, Stage};
-use crate::policy::footprint::cache_elements;
 use crate::policy::loss::NextToken;
 use crate::policy::optimizer::{AdamStep, AdamW};
 use crate::policy::rollout::{Limits, Request};
 use crate::policy::sampling::Sampling;
-use crate::policy::{Alone, Attention, Parameters, Sequence};
+use crate::policy::{Alone, Parameters, Sequence};
 use crate::stages::grpo::settings::Grpo;
 use crate::stages::kind::{MeanLengths, StageWork};
 use crate::tracking::ledger::Prices;
@@ -25,11 +25,13 @@ use crate::tracking::ledger::Prices;
 const TEXTS: u64 = 64;
 /// Least seconds of each measurement of the machine.
 const MEASURE_S: f64 = 0.25;
-/// Networks with more parameters are not built for a measurement.
+/// Networks with more parameters are not built for a measurement, nor those that would compute longer.
 const MOST_PARAMETERS: u64 = 40_000_000;
+const MOST_FLOPS: f64 = 1e11;
 /// Share of the matrix peak that small policies reach; used if nothing is measured.
 const ASSUMED_MFU: f64 = 0.2;
 const MEASURED_TOKENS: usize = 32;
+const MEASURED_SAMPLES: usize = 16;
 
 /// Speed of a policy: operations per second of processor time, and seconds of an update.
 #[derive(Clone, Copy, Debug)]
@@ -56,15 +58,18 @@ pub fn measure(plan: &Plan) -> Speed {
         is_measured: false,
         peak_flops,
     };
-    if plan.footprint.parameters_total > MOST_PARAMETERS {
+    let prompts = 4 * rayon::current_num_threads() as u64;
+    let decoded = (prompts as f64 * MEASURED_SAMPLES as f64 * MEASURED_TOKENS as f64)
+        * plan.footprint.decode(2 * MEASURED_TOKENS).get();
+    if plan.footprint.parameters_total > MOST_PARAMETERS || decoded > MOST_FLOPS || misfit(plan).is_some() {
         return assumed;
     }
     let Ok(mut policy) = plan.policy(Parameters::new(&plan.model, plan.seed)) else { return assumed };
     let prompt_length = (plan.model.max_position_embeddings / 4).clamp(1, MEASURED_TOKENS / 2);
     let new = (plan.model.max_position_embeddings - prompt_length).clamp(1, MEASURED_TOKENS);
     let prompt: Vec<u32> = (0..prompt_length).map(|at| (at % plan.model.vocab_size) as u32).collect();
-    let requests: Vec<Request<'_>> = (0..4 * rayon::current_num_threads() as u64)
-        .map(|number| Request { prompt: &prompt, samples: 16, address: [0, 0, number] })
+    let requests: Vec<Request<'_>> = (0..prompts)
+        .map(|number| Request { prompt: &prompt, samples: MEASURED_SAMPLES, address: [0, 0, number] })
         .collect();
     // No token has this id, so no completion ends early.
     let limits = Limits { max_new_tokens: new, end: u32::MAX, thinking: None };
@@ -205,41 +210,6 @@ fn completion_length(
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
     (count > 0.0).then(|| sum / count)
-}
-
-/// Most bytes of a stage, with an error below one half: weights packed in both orders, optimizer state and the
-/// gradients of the leaves; for each thread, the activations of a micro-batch with gradients and the cache of a batch
-/// of completions.
-fn peak_memory(plan: &Plan, stage: &Stage) -> f64 {
-    const NUMBER: f64 = 4.0;
-    // The program itself, its tables and its threads.
-    const PROGRAM: f64 = 24e6;
-    let model = &plan.model;
-    let parameters = plan.footprint.parameters_total as f64;
-    let (layers, threads) = (model.num_hidden_layers as f64, plan.threads as f64);
-    let rows = 1024.0f64.max(stage.longest_row as f64);
-    let heads = (model.num_attention_heads * (2 * model.query_dim() + 2 * model.value_dim())) as f64;
-    let inside = 4.0
-        * (model.num_experts_per_tok + model.n_shared_experts) as f64
-        * model.moe_intermediate_size as f64;
-    let inside = inside.max(4.0 * model.intermediate_size as f64);
-    let activations = threads * rows * layers * (8.0 * model.hidden_size as f64 + heads + inside);
-    let (prompts, samples) = stage.settings.kind().sampled_at_once();
-    let (prompts, samples) = (prompts as f64, samples as f64);
-    // A thread decodes half of its prompts at a time; keys are in panels of 32 columns, latents are stored twice.
-    let batch = (prompts / (2.0 * threads)).ceil().max(1.0);
-    let stored = match model.attention {
-        Attention::Mla => 2.0,
-        Attention::Gqa => 1.0,
-    };
-    let padded = |length: usize| length.next_multiple_of(32) as f64;
-    let places = batch * (padded(stage.longest_prompt) + samples * padded(stage.max_new_tokens));
-    let caches = threads * stored * places * cache_elements(model) as f64;
-    // A checkpoint copies weights, optimizer state, best weights and reference, and encodes the copies.
-    let kept = 1.0 + 2.5 + 2.0 + 9.0 + 8.0;
-    // The allocator keeps freed memory.
-    const SLACK: f64 = 1.3;
-    SLACK * (PROGRAM + NUMBER * (parameters * kept + 2.0 * activations + caches))
 }
 
 /// The cost of each stage of `plan` and of all together; on `device` instead of this machine, if there is one.

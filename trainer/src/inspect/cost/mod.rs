@@ -2,6 +2,7 @@
 
 pub mod devices;
 pub mod estimate;
+pub mod memory;
 pub mod planner;
 pub mod presets;
 pub mod shape;

@@ -11,8 +11,7 @@ use crate::learn::advantage::is_flat;
 use crate::learn::evaluate::{EvaluateError, Means, Questions, Thinking, ask};
 use crate::policy::{Config, CpuPolicy, Policy};
 use crate::stages::kind::ReadinessAction;
-use crate::tracking::checkpoint::Checkpoint;
-use crate::tracking::run_folder;
+use crate::tracking::recovery;
 
 const QUESTIONS: u64 = 32;
 const SAMPLES: usize = 8;
@@ -75,8 +74,8 @@ impl Base {
     /// Reads a checkpoint folder, or the newest checkpoint of a run folder. Readable files that contradict each other
     /// become findings.
     pub fn load(path: &Path) -> Result<Self, DoctorError> {
-        let folder = run_folder::checkpoint_at(path).ok_or_else(|| DoctorError::NoModel(path.to_owned()))?;
-        let checkpoint = Checkpoint::read(&folder)?;
+        let checkpoint =
+            recovery::checkpoint_at(path)?.ok_or_else(|| DoctorError::NoModel(path.to_owned()))?;
         let config: Config = checkpoint.json("config.json")?;
         let tokenizer_json: Value = checkpoint.json("tokenizer.json")?;
         let empty = Tokenizer::from_alphabets([]);
@@ -103,7 +102,7 @@ impl Base {
         }
         let (config, parameters) = checkpoint.policy()?;
         let policy = Box::new(CpuPolicy::new(config, parameters, Precision::Float32));
-        Ok(Self { folder, policy, tokenizer, problems })
+        Ok(Self { folder: checkpoint.folder, policy, tokenizer, problems })
     }
 }
 

@@ -96,7 +96,7 @@ impl StageRun for Reinforcement<'_> {
     fn begin(&self, run: &mut Run) -> Result<bool, TrainError> {
         let is_ready = self.is_ready(run)?;
         if self.settings.kl.kl_coefficient > 0.0 {
-            run.learner.reference = Some(Snapshot::of(run.learner.policy.parameters()));
+            run.learner.reference = Some(Arc::new(Snapshot::of(run.learner.policy.parameters())));
         }
         Ok(is_ready)
     }
@@ -163,7 +163,7 @@ impl StageRun for Reinforcement<'_> {
         }
         tracker.settle(Work::Optimizer);
         if is_due(at.done + 1, settings.kl.kl_reference_every) && learner.reference.is_some() {
-            learner.reference = Some(Snapshot::of(learner.policy.parameters()));
+            learner.reference = Some(Arc::new(Snapshot::of(learner.policy.parameters())));
         }
         Ok(Step { samples, update })
     }
