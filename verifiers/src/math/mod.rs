@@ -299,6 +299,13 @@ impl Math {
         let mut values = |reading: &Reading, parameter: char| {
             [0, 1, 2].map(|value| at(&reading.tokens, parameter, value).map(|parsed| parsed.root))
         };
+        // The values for natural numbers are fewer. Where a condition is missing, it may be either.
+        let is_natural = |reading: &Reading| {
+            reading.raw.iter().any(|token| matches!(token, Token::Command(set) if set == "setN"))
+        };
+        if gold.parameter.is_some() && answer.parameter.is_some() && is_natural(gold) != is_natural(answer) {
+            return Some(Comparison::Different);
+        }
         let (golds, answers) = (values(gold, own), values(answer, other));
         let ([Some(a), Some(b), Some(c)], [Some(d), Some(e), Some(f)]) = (golds, answers) else {
             return None;

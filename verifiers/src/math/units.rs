@@ -165,7 +165,7 @@ pub(super) fn measure(texts: &[String]) -> Measure {
 impl Measure {
     /// Whether nothing stands beside the number.
     pub(super) fn is_empty(&self) -> bool {
-        self.dimension.is_empty() && self.words.is_empty()
+        self.size.is_none() && self.dimension.is_empty() && self.words.is_empty()
     }
 
     fn read(&mut self, text: &str) {
