@@ -174,7 +174,7 @@ def snapshot(process, image, copy):
     was written meanwhile: an image of two moments is one that no power failure leaves.
     """
     tasks = pathlib.Path(f"/proc/{process.pid}/task")
-    while any(not re.search(r"\) [Tt] ", (task / "stat").read_text()) for task in tasks.iterdir()):
+    while process.poll() is None and any(not re.search(r"\) [Tt] ", (task / "stat").read_text()) for task in tasks.iterdir()):
         time.sleep(0.002)
     while True:
         shutil.copyfile(image, copy)
@@ -204,9 +204,11 @@ def power(folder, count, chance):
                         sys.exit(f"failure {number}: the run ended:\n{process.communicate()[1]}")
                     time.sleep(0.005)
                 time.sleep(chance.uniform(0, lasts / 8))
-                if process.poll() is not None:
-                    sys.exit(f"failure {number}: the run was over before it:\n{process.communicate()[1]}")
-                process.send_signal(signal.SIGSTOP)
+                # A run that is already over must survive as well.
+                if process.poll() is None:
+                    process.send_signal(signal.SIGSTOP)
+                elif process.returncode != 0:
+                    sys.exit(f"failure {number}: the run ended:\n{process.communicate()[1]}")
                 snapshot(process, current, after)
                 process.kill()
                 process.communicate()
