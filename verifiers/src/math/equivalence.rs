@@ -276,6 +276,10 @@ impl Judge {
         if (own.0 && other.1) || (own.1 && other.0) {
             return Ok(false);
         }
+        // `p ∨ q` is not the list `p, q`. For solutions, `x = 1 ∨ x = 2` is.
+        if own != other && self.is_proposition(gold) && self.is_proposition(answer) {
+            return Ok(false);
+        }
         match (self.shape(gold), self.shape(answer)) {
             (Shape::Text(gold), Shape::Text(answer)) => Ok(gold.trim().eq_ignore_ascii_case(answer.trim())),
             (Shape::List(a), Shape::Chain(..)) if self.are_chains(&a) => self.same_solutions(gold, answer),
@@ -371,6 +375,16 @@ impl Judge {
             }
         }
         Ok(true)
+    }
+
+    /// Whether a list has only names as members.
+    fn is_proposition(&self, part: Part) -> bool {
+        match self.arena.node(self.arena.peel(part.id)) {
+            Node::List(items) => {
+                items.iter().all(|id| matches!(self.arena.node(self.arena.peel(*id)), Node::Symbol(_)))
+            }
+            _ => false,
+        }
     }
 
     /// Whether two functions by cases have the same values under the same conditions, in any order.

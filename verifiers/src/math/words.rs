@@ -168,9 +168,19 @@ const EMPTY: &[&str] = &[
 
 /// The words in the text that change what the number next to them says.
 pub(super) fn turns(text: &str) -> Vec<String> {
-    let words = text.split(|next: char| !next.is_alphanumeric()).map(str::to_lowercase);
+    let words: Vec<String> = text
+        .split(|next: char| !next.is_alphanumeric())
+        .map(str::to_lowercase)
+        .filter(|word| !word.is_empty())
+        .collect();
+    // `5 times` counts, but `5 times larger` compares.
+    let compares = words.iter().rposition(|word| word == "times").is_some_and(|at| at + 1 < words.len());
     words
+        .into_iter()
         .filter(|word| {
+            if word == "times" {
+                return compares;
+            }
             let with_digits = word.contains(|next: char| next.is_ascii_digit())
                 && word.contains(|next: char| next.is_alphabetic());
             with_digits || TURNS.contains(&singular(word))

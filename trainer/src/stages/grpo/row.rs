@@ -18,7 +18,7 @@ use crate::tracking::tracker::{StepRecord, fields};
 struct Row {
     #[serde(flatten)]
     means: Option<Means>,
-    length_max: usize,
+    length_max: f64,
     groups: usize,
     groups_in_update: usize,
     rewards: Map<String, Value>,
@@ -175,7 +175,7 @@ impl Reinforcement<'_> {
         let has_pass = update.updates > 0;
         let row = Row {
             means: Means::of(batch),
-            length_max: lengths.iter().copied().max().unwrap_or(0),
+            length_max: lengths.iter().copied().max().unwrap_or(0) as f64,
             groups: batch.groups.len(),
             groups_in_update: samples.groups_used,
             rewards: self.term_means(&judged),
