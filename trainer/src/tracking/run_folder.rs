@@ -279,7 +279,7 @@ impl RunFolder {
         }
     }
 
-    /// Writes a checkpoint and removes all but the newest [`CHECKPOINTS_KEPT`] of its stage.
+    /// Writes a checkpoint and removes all but the newest `CHECKPOINTS_KEPT` of its stage.
     pub fn save(&self, stage: &str, step: u64, files: &[(&str, Vec<u8>)]) -> Result<PathBuf, RunError> {
         // The checkpoint states what the journals hold, so that must be on disk before it.
         for journal in
