@@ -545,6 +545,9 @@ impl<'a> Lexer<'a> {
             self.tokens.push(Token::Conjunction { either: bare.eq_ignore_ascii_case("or"), logical: false });
         } else if let Some(command) = words::meaning(bare) {
             self.meaning(command);
+        } else if self.tokens.is_empty() && is_counted(bare) {
+            // `\text{5 days}`
+            self.rest = kept;
         } else if bare.chars().count() == 1 && bare.starts_with(char::is_alphabetic) {
             self.bare_word(bare);
         } else if bare.chars().any(char::is_alphabetic) && !bare.contains('\\') {
@@ -594,6 +597,18 @@ impl<'a> Lexer<'a> {
         });
         self.tokens.push(Token::Command(format!("set{set}")));
     }
+}
+
+/// Whether a text is a number and the words for what was counted.
+fn is_counted(text: &str) -> bool {
+    let digits = text.find(|next: char| !next.is_ascii_digit()).unwrap_or(text.len());
+    let words = text[digits..].trim_start();
+    let plain = words.chars().all(|next| next.is_alphabetic() || next == ' ');
+    digits > 0
+        && text[digits..].starts_with(' ')
+        && plain
+        && !words.is_empty()
+        && words.split(' ').count() <= 2
 }
 
 /// The units in `m\,s^{-1}`, `\text{s}^2` and similar texts, as words.

@@ -293,6 +293,14 @@ impl Parser<'_> {
             (_, Some(_)) => return Err(Refusal::Unparsable),
             _ => {}
         }
+        // `\max f` is the greatest value of a function, not `f`.
+        if matches!(function, Function::Max | Function::Min)
+            && power.is_none()
+            && matches!(arguments.as_slice(), [single] if self.arena.holds(*single, holds::NAME))
+        {
+            let name = self.arena.name(if function == Function::Max { "max" } else { "min" });
+            return Ok(self.push(Node::Apply(name, argument)));
+        }
         let inverse = match (function, power) {
             (Function::Sin, Some(power)) if self.is_minus_one(power) => Some(Function::Arcsin),
             (Function::Cos, Some(power)) if self.is_minus_one(power) => Some(Function::Arccos),
