@@ -128,11 +128,7 @@ fn is_worked_solution(text: &str) -> bool {
 
 /// The last part of a text.
 fn tail(text: &str) -> &str {
-    let mut start = text.len().saturating_sub(CAP);
-    while !text.is_char_boundary(start) {
-        start += 1;
-    }
-    &text[start..]
+    &text[text.ceil_char_boundary(text.len().saturating_sub(CAP))..]
 }
 
 /// The bounds of a box and of its content.
@@ -368,10 +364,7 @@ fn sentence(text: &str) -> &str {
 
 /// Whether the text ends by denying what comes next: "it is not", "we do not get", "instead of".
 fn denies(text: &str) -> bool {
-    let mut start = text.len().saturating_sub(DENIAL);
-    while !text.is_char_boundary(start) {
-        start += 1;
-    }
+    let start = text.ceil_char_boundary(text.len().saturating_sub(DENIAL));
     let mut words = text[start..]
         .trim_end_matches([' ', '$', '*', '(', '\\', '['])
         .rsplit(' ')
@@ -461,7 +454,9 @@ fn is_doubtful(text: &str, start: usize, end: usize) -> bool {
         .find(|at| ends_sentence(*at))
         .unwrap_or(text.len().min(end + SHORT));
     let part = |from: usize, to: usize| {
-        text.get(floor(text, from)..floor(text, to)).unwrap_or_default().to_ascii_lowercase()
+        text.get(text.floor_char_boundary(from)..text.floor_char_boundary(to))
+            .unwrap_or_default()
+            .to_ascii_lowercase()
     };
     let (before, after) = (part(begin, start), part(end, stop));
     let words = |text: &str| -> Vec<String> {
@@ -481,14 +476,6 @@ fn is_doubtful(text: &str, start: usize, end: usize) -> bool {
         .map_or(before.as_str(), |at| &before[at..]);
     let changed = words(clause).iter().any(|word| CHANGES.contains(&word.as_str()));
     wrong(&before) || wrong(&after) || denied || changed
-}
-
-/// The last character boundary at or before a place.
-fn floor(text: &str, mut at: usize) -> usize {
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at
 }
 
 /// The letter of a choice in prose: the letter at the beginning (`A. Because …`) or the only letter that stands alone.

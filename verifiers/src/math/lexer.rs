@@ -61,6 +61,13 @@ pub(super) enum Token {
     Row,
 }
 
+impl Token {
+    /// A whole number.
+    pub(super) fn whole(value: i64) -> Self {
+        Self::Number { digits: value.to_string(), places: None, power: 0, repeating: String::new() }
+    }
+}
+
 /// The tokens of a normalised answer.
 pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Refusal> {
     if text.len() > LENGTH {

@@ -400,18 +400,14 @@ fn dates_or_times(gold: &str, answer: &str) -> Option<bool> {
     if !gold.bytes().any(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    match (dates::date(gold), dates::date(answer)) {
-        (Some(gold), Some(answer)) => return Some(gold.allows(&answer)),
+    if let Some(gold) = dates::date(gold) {
         // `2024-03-05` is not 2016.
-        (Some(_), None) => return Some(false),
-        _ => {}
+        return Some(dates::date(answer).is_some_and(|answer| gold.allows(&answer)));
     }
-    match (dates::time(gold), dates::time(answer)) {
-        (Some((minute, second, true)), Some((other_minute, other_second, true))) => {
-            Some((minute, second) == (other_minute, other_second))
-        }
-        _ => None,
-    }
+    let certain =
+        |text: &str| dates::time(text).filter(|time| time.2).map(|(minute, second, _)| (minute, second));
+    let gold = certain(gold)?;
+    certain(answer).map(|answer| gold == answer)
 }
 
 /// The value of a decimal, and whether it was written with a comma.
@@ -470,9 +466,5 @@ impl Verifier for Math {
 
 /// The text, cut if it is long.
 fn shortened(text: &str) -> String {
-    let mut end = text.len().min(LENGTH);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].to_owned()
+    text[..text.floor_char_boundary(LENGTH)].to_owned()
 }

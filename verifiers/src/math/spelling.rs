@@ -105,13 +105,7 @@ pub(super) fn with_number(tokens: &[Token], letter: char, value: i64) -> Vec<Tok
     for token in tokens {
         match token {
             Token::Letter(own) if *own == letter => {
-                let digits = Token::Number {
-                    digits: value.to_string(),
-                    places: None,
-                    power: 0,
-                    repeating: String::new(),
-                };
-                out.extend([Token::Sign('('), digits, Token::Sign(')')]);
+                out.extend([Token::Sign('('), Token::whole(value), Token::Sign(')')]);
             }
             other => out.push(other.clone()),
         }
@@ -218,14 +212,7 @@ pub(super) fn counting_functions(gold: &[Token], answer: &[Token]) -> Option<(Ve
                         at += 1;
                         continue;
                     };
-                    out.extend([
-                        Token::Command(function.to_owned()),
-                        Token::Sign('('),
-                        total,
-                        Token::Sign(','),
-                        chosen,
-                        Token::Sign(')'),
-                    ]);
+                    out.extend(call(function, total, chosen));
                     at += 1 + width;
                 }
                 _ => out.push(tokens[at].clone()),
@@ -237,6 +224,11 @@ pub(super) fn counting_functions(gold: &[Token], answer: &[Token]) -> Option<(Ve
     let both = (respell(gold), respell(answer));
     let points = letters(gold) || letters(answer);
     (!points && (both.0 != gold || both.1 != answer)).then_some(both)
+}
+
+/// The tokens of a function of two numbers.
+fn call(function: &str, total: Token, chosen: Token) -> [Token; 6] {
+    [Token::Command(function.to_owned()), Token::Sign('('), total, Token::Sign(','), chosen, Token::Sign(')')]
 }
 
 /// The call that `{}_{5}C_{2}` or `^{5}P_{2}` stands for, and how many tokens it takes.
@@ -252,15 +244,7 @@ fn before_and_after(tokens: &[Token]) -> Option<(Vec<Token>, usize)> {
     };
     (tokens.get(at + 1) == Some(&Token::Sign('_'))).then_some(())?;
     let (chosen, second) = braced(&tokens[at + 2..])?;
-    let call = vec![
-        Token::Command(function.to_owned()),
-        Token::Sign('('),
-        total,
-        Token::Sign(','),
-        chosen,
-        Token::Sign(')'),
-    ];
-    Some((call, at + 2 + second))
+    Some((call(function, total, chosen).to_vec(), at + 2 + second))
 }
 
 /// The number that begins the tokens, in braces or not, and how many tokens it takes.
@@ -341,12 +325,7 @@ fn components(tokens: &[Token], size: usize) -> Option<Vec<Token>> {
                 }
                 current.retain(|token| *token != Token::Sign('+') || depth > 0);
                 if current.iter().all(|token| matches!(token, Token::Sign('-'))) {
-                    current.push(Token::Number {
-                        digits: "1".to_owned(),
-                        places: None,
-                        power: 0,
-                        repeating: String::new(),
-                    });
+                    current.push(Token::whole(1));
                 }
                 let part = parts.get_mut(axis).filter(|part| part.is_none())?;
                 *part = Some(std::mem::take(&mut current));
@@ -358,8 +337,7 @@ fn components(tokens: &[Token], size: usize) -> Option<Vec<Token>> {
     if !current.is_empty() || parts.iter().all(Option::is_none) {
         return None;
     }
-    let zero =
-        || vec![Token::Number { digits: "0".to_owned(), places: None, power: 0, repeating: String::new() }];
+    let zero = || vec![Token::whole(0)];
     let mut out = vec![Token::Sign('(')];
     for (at, part) in parts.into_iter().enumerate() {
         if at > 0 {

@@ -83,18 +83,11 @@ impl Judge {
                 if !found {
                     return Ok(false);
                 }
-                let returned = outer.iter().any(|other| {
-                    let turns = (step + 1) as f64 * family.near.1 / other.near.1;
-                    (turns - turns.round()).abs() < 1e-9
-                });
-                if family.near.1 == 0.0 || (returned && outer.len() == 1) {
-                    break;
-                }
                 let all = outer.iter().all(|other| {
                     let turns = (step + 1) as f64 * family.near.1 / other.near.1;
                     other.near.1 != 0.0 && (turns - turns.round()).abs() < 1e-9
                 });
-                if all {
+                if all || family.near.1 == 0.0 {
                     break;
                 }
             }

@@ -23,10 +23,6 @@ pub(super) fn arranged(tokens: Vec<Token>) -> Result<Vec<Token>, Refusal> {
     Ok(conditions(tokens))
 }
 
-fn number(value: i64) -> Token {
-    Token::Number { digits: value.to_string(), places: None, power: 0, repeating: String::new() }
-}
-
 fn opens(token: &Token) -> bool {
     matches!(token, Token::Sign('(' | '[' | '{' | 'S' | '⟨' | '⟦') | Token::Begin(_))
 }
@@ -182,7 +178,7 @@ fn angles(tokens: Vec<Token>) -> Vec<Token> {
         };
         out.extend([Token::Sign('('), whole.clone()]);
         for (part, size) in parts.into_iter().zip([60, 3600]) {
-            out.extend([Token::Sign('+'), part, Token::Sign('/'), number(size)]);
+            out.extend([Token::Sign('+'), part, Token::Sign('/'), Token::whole(size)]);
         }
         out.extend([Token::Sign(')'), Token::Sign('°')]);
         at += 1 + width;
@@ -268,7 +264,7 @@ fn quantity(tokens: &[Token]) -> Option<(Vec<Token>, usize)> {
         }
         out.push((*value).clone());
         if at + 1 < parts.len() {
-            out.extend([Token::Sign('*'), number(measure.multiple(smallest)?)]);
+            out.extend([Token::Sign('*'), Token::whole(measure.multiple(smallest)?)]);
         }
     }
     out.extend([Token::Sign(')'), Token::Text(unit.clone())]);

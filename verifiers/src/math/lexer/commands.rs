@@ -520,12 +520,7 @@ impl<'a> Lexer<'a> {
             if !index {
                 self.sign('_');
             }
-            self.tokens.push(Token::Number {
-                digits: base.to_string(),
-                places: None,
-                power: 0,
-                repeating: String::new(),
-            });
+            self.tokens.push(Token::whole(base));
         } else if after_number && units::is_unit(bare) {
             // `5\text{ m}`: variables are not written this way, so the letter is a unit.
             self.tokens.push(Token::Text(bare.to_owned()));
